@@ -1,0 +1,49 @@
+# The vocabulary of this project. Every target makes what it needs, so each works on a fresh checkout.
+
+PYTHON ?= python3
+VENV ?= .venv
+python := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint peers bench dist clean
+
+help:   ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1 \t\2/p' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.has-package   ## install, then fit scikit-learn's digits and report accuracy and times
+	$(python) -m skconvnet demo
+
+test: $(VENV)/.has-test   ## the tests, and the examples in the docstrings
+	$(python) -m pytest
+
+lint: $(VENV)/.has-lint   ## ruff and the layering contracts of setup.cfg
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/lint-imports --no-cache
+
+peers: $(VENV)/.has-peers   ## install PyTorch and the other peers, for `make test` and `make bench` to compare with
+
+bench: $(VENV)/.has-peers   ## accuracy and speed side by side with the peers
+	$(python) -m benchmarks.accuracy_digits
+	$(python) -m benchmarks.accuracy_fashion
+	$(python) -m benchmarks.train
+
+dist: $(VENV)/.has-dev   ## build the source archive and the wheel into dist/
+	$(python) -m build
+
+clean:   ## remove what the other targets made
+	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis
+
+# One stamp an extra of pyproject.toml, so that a second run installs nothing. The install is editable: code that
+# changes is code that runs.
+
+$(VENV)/.has-package: pyproject.toml | $(python)
+	$(python) -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.has-%: pyproject.toml | $(python)
+	$(python) -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+# A half-made environment (no ensurepip, say) is removed, so that the next try starts afresh.
+$(python):
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
