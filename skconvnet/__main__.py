@@ -1,0 +1,91 @@
+"""The command line: `python -m skconvnet demo` and `python -m skconvnet summary`."""
+
+import argparse
+import re
+import sys
+from time import perf_counter
+
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from skconvnet import ARCHITECTURES, Architecture, ArchitectureError, ConvNetClassifier
+from skconvnet.architecture import Hyperparameters, auto_architecture
+
+
+def main(arguments=None):
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : list of str, default=None
+        What stands behind `python -m skconvnet`; None takes it from the command line.
+    """
+    options = parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except ArchitectureError as error:
+        sys.exit(str(error))
+
+
+def parser():
+    """Return the parser of the command line: `.command` of what it parses is the function to call."""
+    parser = argparse.ArgumentParser(prog="python -m skconvnet", description="Convolutional networks for scikit-learn.")
+    commands = parser.add_subparsers(required=True, metavar="demo | summary")
+
+    command = commands.add_parser("demo", help="fit scikit-learn's digits, and report accuracy and times")
+    command.set_defaults(command=demo)
+
+    command = commands.add_parser("summary", help="print the volumes, parameters and memory of an architecture")
+    command.add_argument(
+        "architecture", help=f"auto, {', '.join(ARCHITECTURES)}, or a text such as 'INPUT -> CONV -> FC'"
+    )
+    command.add_argument(
+        "--input", type=image_shape, default="32x32x3", metavar="WxHxD", help="width, height and depth of the images"
+    )
+    command.add_argument("--classes", type=int, default=10, metavar="N", help="number of classes")
+    command.set_defaults(command=summary)
+    return parser
+
+
+def image_shape(text):
+    """Return (height, width, channels) of a volume that the user wrote as width x height x depth."""
+    match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no volume: give width, height and depth, such as 32x32x3")
+    width, height, depth = map(int, match.groups())
+    return height, width, depth
+
+
+def demo(options):
+    """Fit scikit-learn's embedded digits with the defaults, and report accuracy and times."""
+    X, y = load_digits(return_X_y=True)
+    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
+    print(f"Fitting {len(X_train)} images of 8x8 digits; {len(X_test)} are held out.\n")
+
+    started = perf_counter()
+    classifier = ConvNetClassifier(random_state=0, verbose=1).fit(X_train, y_train)
+    fitted = perf_counter()
+    accuracy = classifier.score(X_test, y_test)
+    scored = perf_counter()
+
+    print(f"\n{classifier.architecture_.summary()}\n")
+    print(f"accuracy on the held-out images  {accuracy:7.4f}")
+    print(f"compiling the kernels            {classifier.compile_time_:7.2f} s (the first time on a machine)")
+    print(f"fitting                          {fitted - started - classifier.compile_time_:7.2f} s")
+    print(f"predicting                       {scored - fitted:7.2f} s")
+
+
+def summary(options):
+    """Print the volume table of the architecture that the user named or wrote."""
+    print(named_or_parsed(options.architecture, options.input).summary(options.input, options.classes))
+
+
+def named_or_parsed(text, shape):
+    """Return the Architecture that a name or a text stands for."""
+    if text == "auto":
+        return auto_architecture(shape, Hyperparameters())
+    return ARCHITECTURES.get(text) or Architecture.parse(text)
+
+
+if __name__ == "__main__":
+    main()
