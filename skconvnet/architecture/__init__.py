@@ -1,0 +1,47 @@
+"""The notation, the volume arithmetic, and the architectures: what a network is before any number flows through it."""
+
+from skconvnet.architecture.architecture import Architecture, BoundArchitecture
+from skconvnet.architecture.errors import ArchitectureError
+from skconvnet.architecture.hyperparameters import Hyperparameters
+from skconvnet.architecture.layers import (
+    BoundConv,
+    BoundDropout,
+    BoundFC,
+    BoundLayer,
+    BoundNorm,
+    BoundPool,
+    BoundRelu,
+    BoundSigmoid,
+    BoundSkip,
+    BoundStack,
+    BoundSum,
+    BoundTanh,
+    Volume,
+    output_extent,
+)
+from skconvnet.architecture.summary import VolumeTable
+from skconvnet.architecture.zoo import ARCHITECTURES, auto_architecture
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "ArchitectureError",
+    "BoundArchitecture",
+    "BoundConv",
+    "BoundDropout",
+    "BoundFC",
+    "BoundLayer",
+    "BoundNorm",
+    "BoundPool",
+    "BoundRelu",
+    "BoundSigmoid",
+    "BoundSkip",
+    "BoundStack",
+    "BoundSum",
+    "BoundTanh",
+    "Hyperparameters",
+    "Volume",
+    "VolumeTable",
+    "auto_architecture",
+    "output_extent",
+]

@@ -1,0 +1,132 @@
+"""What the user holds: an architecture, and the same bound to an image's shape and a number of classes."""
+
+from dataclasses import dataclass, field
+
+from skconvnet.architecture.binding import bind_chain, image_volume
+from skconvnet.architecture.grammar import parse, spell_chain
+from skconvnet.architecture.hyperparameters import Hyperparameters
+from skconvnet.architecture.layers import Volume
+from skconvnet.architecture.summary import VolumeTable
+
+_DEFAULTS = Hyperparameters()
+
+
+@dataclass(frozen=True, repr=False)
+class Architecture:
+    """A network as a text in the notation; made by `parse`, printed in canonical form, equal where the texts are.
+
+    Examples
+    --------
+    >>> architecture = Architecture.parse("[INPUT - CONV(K=12) - RELU - POOL - FC]")
+    >>> print(architecture)
+    INPUT -> CONV(K=12) -> RELU -> POOL -> FC
+    >>> print(architecture.bind(image_shape=(32, 32, 3), n_classes=10))
+    INPUT -> CONV(K=12, F=3, S=1, P=1) -> RELU -> POOL(max, F=2, S=2, P=0) -> FC(10)
+    """
+
+    text: str
+    chain: tuple = field(compare=False)
+    source: str = field(compare=False)  # as it was typed, for carets
+
+    @classmethod
+    def parse(cls, text):
+        """Read a text in the notation of `skconvnet.architecture.grammar`.
+
+        Parameters
+        ----------
+        text : str
+
+        Returns
+        -------
+        Architecture
+
+        Raises
+        ------
+        ArchitectureError
+            Where the text is not in the notation, with a caret under the place and what was expected there.
+        """
+        chain = parse(text)
+        return cls(f"INPUT -> {spell_chain(chain)}", chain, text)
+
+    def bind(self, image_shape, n_classes, hyperparameters=_DEFAULTS):
+        """Fix every number: write the repeats out, fill in the hyperparameters, work out the volumes.
+
+        Parameters
+        ----------
+        image_shape : sequence of three ints
+            (height, width, channels).
+        n_classes : int
+        hyperparameters : Hyperparameters, optional
+
+        Returns
+        -------
+        BoundArchitecture
+
+        Raises
+        ------
+        ArchitectureError
+            Where a layer does not fit its input, with the arithmetic and what would fit; where a sequence has the wrong
+            length; where the network does not end in the classes, or has more than 10,000 layers.
+        """
+        image = image_volume(image_shape)
+        layers = bind_chain(self.chain, self.source, image, n_classes, hyperparameters)
+        return BoundArchitecture((image.height, image.width, image.depth), layers[-1].output.depth, layers)
+
+    def summary(self, image_shape, n_classes, hyperparameters=_DEFAULTS):
+        """Count volumes, memory, parameters and multiply-adds; see `bind` for the parameters and the errors.
+
+        Parameters
+        ----------
+        image_shape : sequence of three ints
+        n_classes : int
+        hyperparameters : Hyperparameters, optional
+
+        Returns
+        -------
+        VolumeTable
+        """
+        return self.bind(image_shape, n_classes, hyperparameters).summary()
+
+    def __str__(self):
+        return self.text
+
+    def __repr__(self):
+        return f"Architecture.parse({self.text!r})"
+
+
+@dataclass(frozen=True, repr=False)
+class BoundArchitecture:
+    """An architecture on images of one shape and for a number of classes; every number in it is known.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        (height, width, channels).
+    n_classes : int
+    layers : tuple of BoundLayer
+        In network order; sums and stacks hold the layers of their branches.
+    """
+
+    image_shape: tuple[int, int, int]
+    n_classes: int
+    layers: tuple
+
+    @property
+    def text(self):
+        """The network with every layer and number written out; it parses, and binds to the same layers."""
+        return f"INPUT -> {spell_chain(self.layers)}"
+
+    def summary(self):
+        """Count volumes, memory, parameters and multiply-adds.
+
+        Returns
+        -------
+        VolumeTable
+        """
+        return VolumeTable.of(Volume(*self.image_shape), self.layers)
+
+    def __str__(self):
+        return self.text
+
+    def __repr__(self):
+        return f"BoundArchitecture({self.text!r}, image_shape={self.image_shape}, n_classes={self.n_classes})"

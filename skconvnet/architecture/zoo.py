@@ -1,0 +1,93 @@
+"""Architectures by name, and the one that "auto" stands for."""
+
+from itertools import islice, repeat
+
+from skconvnet.architecture.architecture import Architecture
+from skconvnet.architecture.binding import image_volume
+from skconvnet.architecture.errors import ArchitectureError
+from skconvnet.architecture.grammar import MAX_LAYERS
+from skconvnet.architecture.hyperparameters import Hyperparameters, spread
+from skconvnet.architecture.layers import output_extent, padding
+
+_DEFAULTS = Hyperparameters()
+
+# The examples of the CS231n notes, section "Layer Patterns".
+_TEXTS = {
+    "linear": "INPUT -> FC",
+    "simple": "INPUT -> CONV -> RELU -> POOL -> FC",
+    "conv": "INPUT -> CONV -> RELU -> FC",
+    "single-conv": "INPUT -> [CONV -> RELU -> POOL]*2 -> FC -> RELU -> FC",
+    "double-conv": "INPUT -> [CONV -> RELU -> CONV -> RELU -> POOL]*3 -> [FC -> RELU]*2 -> FC",
+    "pattern": "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC",
+}
+ARCHITECTURES = {name: Architecture.parse(text) for name, text in _TEXTS.items()}
+
+
+def auto_architecture(image_shape, hyperparameters=_DEFAULTS):
+    """Return what ``architecture="auto"`` stands for: the notes' pattern, made to fit images of any size.
+
+    CONV and POOL round down, and there is no POOL from the block on where the volume has become smaller than pool_F.
+
+    Parameters
+    ----------
+    image_shape : sequence of three ints
+        (height, width, channels).
+    hyperparameters : Hyperparameters, optional
+
+    Returns
+    -------
+    Architecture
+
+    Raises
+    ------
+    ArchitectureError
+        Where the image's shape is not three positive whole numbers, or a sequence has the wrong length.
+
+    Examples
+    --------
+    >>> print(auto_architecture((28, 28, 1)))
+    INPUT -> [[CONV(round=floor) -> RELU]*N -> POOL(round=floor)?]*M -> [FC -> RELU]*K -> FC
+    >>> print(auto_architecture((1, 100, 1)))
+    INPUT -> [[CONV(round=floor) -> RELU]*N]*M -> [FC -> RELU]*K -> FC
+    >>> print(auto_architecture((6, 6, 1), Hyperparameters(M=4)))
+    INPUT -> [[CONV(round=floor) -> RELU]*N -> POOL(round=floor)?]*2 -> [[CONV(round=floor) -> RELU]*N]*2
+    -> [FC -> RELU]*K -> FC
+    """
+    conv = "[CONV(round=floor) -> RELU]*N"
+    pooled, plain = f"[{conv} -> POOL(round=floor)?]", f"[{conv}]"
+    n_blocks, n_pooled = _count_blocks(image_volume(image_shape), hyperparameters)
+    if n_pooled == n_blocks:
+        blocks = f"{pooled}*M"
+    elif n_pooled == 0:
+        blocks = f"{plain}*M"
+    else:
+        blocks = f"{pooled}*{n_pooled} -> {plain}*{n_blocks - n_pooled}"
+    return Architecture.parse(f"INPUT -> {blocks} -> [FC -> RELU]*K -> FC")
+
+
+def _count_blocks(image, hyperparameters):
+    """Return the number of blocks, and of those before the first whose POOL does not fit."""
+    times = hyperparameters.repetitions(image)
+    n_blocks, n_convs = times["M"], times["N"]
+    if n_blocks * max(1, n_convs) > MAX_LAYERS:
+        raise ArchitectureError(f"N={n_convs} times M={n_blocks} CONV layers, and at most {MAX_LAYERS} are allowed")
+    blocks = [block for block in range(n_blocks) for _ in range(n_convs)]
+    convs = zip(*(spread(name, getattr(hyperparameters, name), blocks, n_blocks) for name in "FSP"), strict=True)
+    pools = zip(_each(hyperparameters.pool_F), _each(hyperparameters.pool_S), strict=False)
+    extents = image.height, image.width
+    for block, is_pooled in zip(range(n_blocks), _each(hyperparameters.pool), strict=False):
+        for F, S, P in islice(convs, n_convs):
+            name = f"a CONV of block {block + 1}"
+            extents = [output_extent(W, F, S, padding(P, F, name), "floor", name) for W in extents]
+        if is_pooled:
+            # Where a sequence is too short there is no window; binding says how long it has to be.
+            F, S = next(pools, (0, 1))
+            if min(extents) < F:
+                return n_blocks, block
+            extents = [output_extent(W, F, S, 0, "floor", "POOL") for W in extents]
+    return n_blocks, n_blocks
+
+
+def _each(value):
+    """Return an iterator over a sequence, or over one value again and again."""
+    return iter(value) if isinstance(value, tuple) else repeat(value)
