@@ -1,0 +1,16 @@
+"""Training: minibatches, learning rates, and the decision when to stop. It moves no weight itself; the engine does."""
+
+from skconvnet.training.loop import Batches, Ending, History, Plateau, train
+from skconvnet.training.schedules import Adaptive, Constant, OneCycle, make_schedule
+
+__all__ = [
+    "Adaptive",
+    "Batches",
+    "Constant",
+    "Ending",
+    "History",
+    "OneCycle",
+    "Plateau",
+    "make_schedule",
+    "train",
+]

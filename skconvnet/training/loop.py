@@ -1,0 +1,242 @@
+"""The training loop: epochs of minibatches until it is time to stop.
+
+`train` asks the engine's trainer for one step after another. What it learns on the way it writes into a `History`, so
+that whatever ends the training, an interrupt and an overflow included, the history is complete up to there.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from math import ceil, inf, isfinite, nan
+from time import perf_counter
+
+import numpy as np
+
+from skconvnet.engine import compile_time
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The minibatches of every epoch.
+
+    The order in an epoch depends on the seed and on the epoch's number alone, not on the epochs before it. So training
+    that is interrupted and goes on visits the images in the order in which it would have visited them anyway.
+
+    Parameters
+    ----------
+    indices : ndarray of int64, shape (n,)
+        The images to visit in an epoch.
+    weights : ndarray of float32
+        The weight of every image, whether visited or not.
+    batch_size : int
+        The size of a minibatch, between 1 and n. The last of an epoch has what is left over.
+    shuffle : bool
+        Whether every epoch has an order of its own.
+    seed : int
+        Seed of the orders, >= 0.
+
+    Examples
+    --------
+    >>> batches = Batches(np.arange(5), np.ones(5), batch_size=2, shuffle=False, seed=0)
+    >>> [batch.tolist() for batch in batches.of_epoch(0)]
+    [[0, 1], [2, 3], [4]]
+    """
+
+    indices: np.ndarray
+    weights: np.ndarray
+    batch_size: int
+    shuffle: bool
+    seed: int
+
+    def __len__(self):
+        return ceil(len(self.indices) / self.batch_size)
+
+    def of_epoch(self, number):
+        """Yield the minibatches of the epoch of this number as arrays of indices, each image in one of them."""
+        order = self.indices
+        if self.shuffle:
+            order = np.random.default_rng((self.seed, number)).permutation(order)
+        for first in range(0, len(order), self.batch_size):
+            yield order[first : first + self.batch_size]
+
+    def weight_of(self, batch):
+        """Return the sum of the weights of a minibatch."""
+        return float(self.weights[batch].sum(dtype=np.float64))
+
+
+@dataclass
+class Plateau:
+    """Counts the epochs in a row that did not improve on the lowest loss by ``tol``, as MLPClassifier counts them.
+
+    A score that should rise is watched as its negative.
+
+    Parameters
+    ----------
+    tol : float
+        What counts as an improvement.
+    patience : int or inf
+        How many epochs in a row may go without one.
+    best : float, default=inf
+        The lowest loss so far.
+    count : int, default=0
+        The epochs without an improvement so far.
+    """
+
+    tol: float
+    patience: float
+    best: float = inf
+    count: int = 0
+
+    def update(self, loss):
+        """Take in the loss of an epoch; return whether it is the lowest so far."""
+        lowest = loss < self.best
+        self.count = self.count + 1 if loss > self.best - self.tol else 0
+        self.best = min(loss, self.best)
+        return lowest
+
+    @property
+    def reached(self):
+        """Whether more epochs than ``patience`` in a row went without an improvement."""
+        return self.count > self.patience
+
+
+class Ending(Enum):
+    """What ended a training."""
+
+    MAX_ITER = auto()
+    PLATEAU = auto()
+    INTERRUPTED = auto()
+    DIVERGED = auto()
+
+
+@dataclass
+class History:
+    """What a training has seen so far.
+
+    Parameters
+    ----------
+    plateau : Plateau
+        The watch on the training loss, or on the validation score under early stopping.
+    loss_curve : list of float
+        The weighted mean loss of every epoch, those of earlier trainings of the same network included.
+    validation_scores : list of float
+        The validation accuracy after every epoch, where there is validation.
+    n_images : int
+        The images seen, each as often as it was seen.
+    n_epochs, n_steps : int
+        The epochs and the steps of this training alone.
+    images_per_second : float
+        The speed of the last epoch's training, without compilation and without validation.
+    ending : Ending
+        What ended this training.
+    error : FloatingPointError or None
+        The reason where it diverged.
+    """
+
+    plateau: Plateau
+    loss_curve: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
+    n_images: int = 0
+    n_epochs: int = 0
+    n_steps: int = 0
+    images_per_second: float = nan
+    ending: Ending = Ending.MAX_ITER
+    error: FloatingPointError | None = None
+
+
+def train(network, trainer, batches, schedule, history, *, max_iter, validate=None, early_stopping=False, report=None):
+    """Train a network, in place, until ``max_iter`` epochs are over or a plateau is reached.
+
+    An interrupt (Ctrl-C) ends the training as well, and is kept in the history, not raised. So is the error of a loss
+    that is not finite; the network then has its best weights of before.
+
+    Parameters
+    ----------
+    network : Network
+        The network, whose parameters change.
+    trainer : Trainer
+        The engine's trainer of this network.
+    batches : Batches
+        The minibatches.
+    schedule : Constant, Adaptive or OneCycle
+        The learning rates.
+    history : History
+        Where the training is written down. Changed.
+    max_iter : int
+        The most epochs to train.
+    validate : callable, optional
+        Called without an argument after every epoch; returns the validation score.
+    early_stopping : bool, default=False
+        Whether the plateau is one of the validation score, and the weights with the best score are restored.
+    report : callable, optional
+        Called with the history after every epoch.
+
+    Returns
+    -------
+    History
+        The same history, for the convenience of the caller.
+    """
+    best = _copy_of_parameters(network)
+    try:
+        while history.n_epochs < max_iter:
+            loss = _one_epoch(network, trainer, batches, schedule, history)
+            _write_down(history, loss, len(batches.indices), validate)
+            if history.plateau.update(-history.validation_scores[-1] if early_stopping else loss):
+                best = _copy_of_parameters(network)
+            if report is not None:
+                report(history)
+            if history.plateau.reached:
+                schedule = schedule.after_plateau()
+                if schedule is None:
+                    history.ending = Ending.PLATEAU
+                    break
+                history.plateau.count = 0
+    except KeyboardInterrupt:
+        history.ending = Ending.INTERRUPTED
+    except FloatingPointError as error:
+        history.ending, history.error = Ending.DIVERGED, error
+    if early_stopping or history.ending is Ending.DIVERGED:
+        network.load(*best)
+    return history
+
+
+def _one_epoch(network, trainer, batches, schedule, history):
+    """Train for one epoch; return the weighted mean of its minibatches' losses."""
+    started, compiled = perf_counter(), compile_time()
+    total = weight = 0.0
+    for batch in batches.of_epoch(len(history.loss_curve)):
+        rate = schedule.at(history.n_steps)
+        history.n_steps += 1
+        loss = trainer.step(batch, rate)
+        if not isfinite(loss):
+            raise _divergence(f"The loss is {loss}", history, batches, rate)
+        total += loss * batches.weight_of(batch)
+        weight += batches.weight_of(batch)
+    # The loss is that of before the step, so a last step that goes astray shows in the weights only.
+    if not all(np.isfinite(parameters).all() for parameters in (*network.coefs, *network.intercepts)):
+        raise _divergence("A weight is no longer finite", history, batches, rate)
+    seconds = perf_counter() - started - (compile_time() - compiled)
+    history.images_per_second = len(batches.indices) / max(seconds, 1e-9)
+    return total / weight
+
+
+def _write_down(history, loss, n_images, validate):
+    """Add a finished epoch to the history."""
+    scores = [validate()] if validate is not None else []
+    history.loss_curve.append(loss)
+    history.validation_scores.extend(scores)
+    history.n_epochs += 1
+    history.n_images += n_images
+
+
+def _divergence(what, history, batches, rate):
+    """Make the error that says where the training diverged, and what to try."""
+    step = (history.n_steps - 1) % len(batches) + 1
+    return FloatingPointError(
+        f"{what} in epoch {history.n_epochs + 1}, step {step} of {len(batches)}, at a learning rate of {rate:.3g}. Try "
+        "a smaller learning_rate_init, and look for outliers in X. The estimator keeps the best weights of before."
+    )
+
+
+def _copy_of_parameters(network):
+    """Copy the coefficients and intercepts, as ``network.load`` takes them."""
+    return [coef.copy() for coef in network.coefs], [intercept.copy() for intercept in network.intercepts]

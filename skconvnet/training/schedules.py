@@ -1,0 +1,139 @@
+"""Learning rates: small pure objects that give the rate of a step, and say what to do when training stalls.
+
+Each schedule has two methods. ``at(step)`` is the learning rate of the step of that number, counted from 0 since the
+training began. ``after_plateau()`` is the schedule to go on with when the loss no longer improves, or None to stop.
+"""
+
+from dataclasses import dataclass, replace
+from math import cos, pi
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One learning rate from the first step to the last.
+
+    Parameters
+    ----------
+    rate : float
+        The learning rate, > 0.
+
+    Examples
+    --------
+    >>> Constant(0.1).at(1000)
+    0.1
+    """
+
+    rate: float
+
+    def at(self, step):
+        """Return the learning rate of this step."""
+        return self.rate
+
+    def after_plateau(self):
+        """Return None: a plateau ends the training."""
+        return None
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """A learning rate that a plateau divides by five, as ``MLPClassifier(learning_rate="adaptive")`` does.
+
+    Parameters
+    ----------
+    rate : float
+        The learning rate until the next plateau, > 0.
+
+    Examples
+    --------
+    >>> Adaptive(0.1).after_plateau()
+    Adaptive(rate=0.02)
+    >>> print(Adaptive(1e-6).after_plateau())
+    None
+    """
+
+    rate: float
+
+    def at(self, step):
+        """Return the learning rate of this step."""
+        return self.rate
+
+    def after_plateau(self):
+        """Return the schedule with a fifth of the rate; None once the rate is 1e-6 or less, and training ends."""
+        return replace(self, rate=self.rate / 5) if self.rate > 1e-6 else None
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """One cycle: half a cosine up to the peak in the first part of the training, half a cosine down to zero after.
+
+    A step has the rate of its middle, so that even the only step of a training of one step moves the weights.
+
+    Parameters
+    ----------
+    peak : float
+        The highest learning rate, > 0.
+    n_steps : int
+        The length of the training, >= 1.
+    warm_up : float, default=0.3
+        The part of the training that goes up, between 0 and 1.
+    start : float, default=0.04
+        The rate that the warm-up begins with, as a fraction of the peak.
+
+    References
+    ----------
+    L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks using large learning rates",
+    2017, arXiv:1708.07120. The defaults and the two cosines are those of PyTorch's ``OneCycleLR``.
+
+    Examples
+    --------
+    >>> cycle = OneCycle(peak=1.0, n_steps=10)
+    >>> [round(cycle.at(step), 3) for step in range(10)]
+    [0.104, 0.52, 0.936, 0.987, 0.891, 0.717, 0.5, 0.283, 0.109, 0.013]
+    """
+
+    peak: float
+    n_steps: int
+    warm_up: float = 0.3
+    start: float = 0.04
+
+    def at(self, step):
+        """Return the learning rate of this step; steps beyond the last have the rate of the last."""
+        done = (min(step, self.n_steps - 1) + 0.5) / self.n_steps
+        if done < self.warm_up:
+            return self.peak * _half_cosine(self.start, 1, done / self.warm_up)
+        return self.peak * _half_cosine(1, 0, (done - self.warm_up) / (1 - self.warm_up))
+
+    def after_plateau(self):
+        """Return None: a plateau ends the training."""
+        return None
+
+
+def _half_cosine(begin, end, part):
+    """Return the value at this part of half a cosine, which is ``begin`` at 0 and ``end`` at 1."""
+    return end + (begin - end) * (1 + cos(pi * part)) / 2
+
+
+def make_schedule(learning_rate, learning_rate_init, n_steps):
+    """Make the schedule that the estimator's ``learning_rate`` names.
+
+    Parameters
+    ----------
+    learning_rate : {"constant", "adaptive", "one-cycle"}
+        Its name.
+    learning_rate_init : float
+        The rate to begin with; the peak of one-cycle.
+    n_steps : int
+        The length of the training, which only one-cycle needs to know.
+
+    Returns
+    -------
+    Constant, Adaptive or OneCycle
+    """
+    match learning_rate:
+        case "constant":
+            return Constant(learning_rate_init)
+        case "adaptive":
+            return Adaptive(learning_rate_init)
+        case "one-cycle":
+            return OneCycle(learning_rate_init, n_steps)
+    raise ValueError(f"learning_rate={learning_rate!r} is none of 'constant', 'adaptive', 'one-cycle'")

@@ -1,0 +1,205 @@
+"""The loop with a trainer that does as it is told: the loss of each epoch is written in the test."""
+
+import numpy as np
+import pytest
+
+from skconvnet.training import Adaptive, Batches, Constant, Ending, History, Plateau, train
+
+
+class Network:
+    """One weight, which counts the steps."""
+
+    def __init__(self):
+        self.load([np.zeros(1)], [np.zeros(1)])
+
+    def load(self, coefs, intercepts):
+        self.coefs, self.intercepts = coefs, intercepts
+
+
+class Trainer:
+    """Gives each step the loss that a list has for its epoch, and notes batches and learning rates."""
+
+    def __init__(self, network, losses, steps_per_epoch=1):
+        self.network, self.losses, self.steps_per_epoch = network, losses, steps_per_epoch
+        self.batches, self.rates = [], []
+
+    def step(self, batch, rate):
+        loss = self.losses[len(self.batches) // self.steps_per_epoch]
+        if isinstance(loss, BaseException):
+            raise loss
+        self.batches.append(batch.tolist())
+        self.rates.append(rate)
+        self.network.coefs[0] += 1
+        return loss
+
+
+def batches_of(n, batch_size, shuffle=False, seed=0, weights=None):
+    return Batches(np.arange(n), np.ones(n) if weights is None else weights, batch_size, shuffle, seed)
+
+
+def run(losses, *, max_iter=None, patience=2, tol=0.0, schedule=None, scores=None, **options):
+    """Train on a single minibatch an epoch; return trainer, network and history."""
+    network = Network()
+    trainer = Trainer(network, losses)
+    scores = None if scores is None else iter(scores)
+    history = History(Plateau(tol, patience))
+    train(
+        network,
+        trainer,
+        batches_of(4, 4),
+        schedule or Constant(0.1),
+        history,
+        max_iter=max_iter or len(losses),
+        validate=scores and (lambda: next(scores)),
+        **options,
+    )
+    return trainer, network, history
+
+
+def test_an_epoch_visits_each_image_once():
+    seen = [batch.tolist() for batch in batches_of(10, 4, shuffle=True).of_epoch(3)]
+    assert [len(batch) for batch in seen] == [4, 4, 2]
+    assert sorted(image for batch in seen for image in batch) == list(range(10))
+
+
+def test_epochs_have_orders_of_their_own_that_depend_on_seed_and_number_alone():
+    def order(seed, number):
+        return np.concatenate(list(batches_of(50, 7, shuffle=True, seed=seed).of_epoch(number))).tolist()
+
+    assert order(0, 5) == order(0, 5)
+    assert order(0, 5) != order(0, 6)
+    assert order(0, 5) != order(1, 5)
+
+
+def test_without_shuffle_the_order_is_that_of_the_images():
+    network = Network()
+    trainer = Trainer(network, [1.0, 1.0], steps_per_epoch=2)
+    train(network, trainer, batches_of(3, 2), Constant(1), History(Plateau(0, 9)), max_iter=2)
+    assert trainer.batches == [[0, 1], [2]] * 2
+
+
+def test_only_the_given_indices_are_visited():
+    batches = Batches(np.array([1, 4, 5]), np.ones(6), 2, True, 0)
+    assert len(batches) == 2
+    assert sorted(np.concatenate(list(batches.of_epoch(0)))) == [1, 4, 5]
+
+
+def test_the_loss_of_an_epoch_is_the_weighted_mean():
+    network = Network()
+    trainer = Trainer(network, [2.0, 5.0], steps_per_epoch=1)
+    batches = batches_of(4, 2, weights=np.array([1.0, 0.5, 0.0, 0.5]))
+    history = train(network, trainer, batches, Constant(1), History(Plateau(0, 9)), max_iter=1)
+    assert history.loss_curve == [(2.0 * 1.5 + 5.0 * 0.5) / 2]
+
+
+def test_max_iter_ends_a_training_that_improves():
+    _, network, history = run([3.0, 2.0, 1.0])
+    assert history.ending is Ending.MAX_ITER
+    assert history.loss_curve == [3.0, 2.0, 1.0]
+    assert (history.n_epochs, history.n_steps, history.n_images) == (3, 3, 12)
+    assert network.coefs[0] == 3
+    assert history.images_per_second > 0
+
+
+def test_a_plateau_of_more_than_patience_epochs_ends_it():
+    # The best is 1.0 in the second epoch; three epochs in a row do not beat it by 0.1: one more than patience.
+    _, network, history = run([2.0, 1.0, 0.95, 1.5, 0.91, 0.1, 0.1], patience=2, tol=0.1)
+    assert history.ending is Ending.PLATEAU
+    assert history.n_epochs == 5
+    assert history.plateau.best == 0.91
+    assert network.coefs[0] == 5  # without early stopping the last weights stay
+
+
+def test_an_improvement_starts_the_count_anew():
+    _, _, history = run([2.0, 2.0, 2.0, 1.0, 1.0, 1.0], patience=2)
+    # Equal to the best is no improvement on it, unless tol is 0, as in MLPClassifier.
+    assert history.ending is Ending.MAX_ITER
+    _, _, history = run([2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0], patience=2, tol=1e-9)
+    assert (history.ending, history.n_epochs) == (Ending.PLATEAU, 7)
+
+
+def test_adaptive_lowers_the_rate_at_a_plateau_and_goes_on():
+    trainer, _, history = run([1.0] * 8, patience=2, tol=0.1, schedule=Adaptive(1.0))
+    assert history.ending is Ending.MAX_ITER
+    np.testing.assert_allclose(trainer.rates, [1.0] * 4 + [0.2] * 3 + [0.04])
+
+
+def test_early_stopping_restores_the_weights_of_the_best_score():
+    _, network, history = run(
+        [5.0, 4.0, 3.0, 2.0, 1.0], scores=[0.5, 0.8, 0.7, 0.6, 0.6], early_stopping=True, patience=1, tol=0.01
+    )
+    assert history.ending is Ending.PLATEAU
+    assert history.validation_scores == [0.5, 0.8, 0.7, 0.6]
+    assert history.plateau.best == -0.8
+    assert network.coefs[0] == 2
+
+
+def test_scores_without_early_stopping_are_only_written_down():
+    _, network, history = run([3.0, 2.0, 1.0], scores=[0.9, 0.5, 0.1], patience=1)
+    assert history.ending is Ending.MAX_ITER
+    assert history.validation_scores == [0.9, 0.5, 0.1]
+    assert network.coefs[0] == 3
+
+
+def test_an_interrupt_keeps_what_was_reached():
+    _, network, history = run([3.0, 2.0, KeyboardInterrupt()])
+    assert history.ending is Ending.INTERRUPTED
+    assert history.loss_curve == [3.0, 2.0]
+    assert network.coefs[0] == 2
+
+
+def test_an_interrupt_under_early_stopping_restores_the_best():
+    _, network, history = run(
+        [3.0, 2.0, 1.0, KeyboardInterrupt()], scores=[0.9, 0.5, 0.6], early_stopping=True, patience=9
+    )
+    assert history.ending is Ending.INTERRUPTED
+    assert network.coefs[0] == 1
+
+
+@pytest.mark.parametrize("loss", [np.nan, np.inf])
+def test_divergence_names_the_place_and_goes_back_to_the_best_weights(loss):
+    _, network, history = run([3.0, 1.0, 2.0, loss])
+    assert history.ending is Ending.DIVERGED
+    assert network.coefs[0] == 2  # those after the epoch of loss 1.0
+    message = str(history.error)
+    assert message.startswith(f"The loss is {loss} in epoch 4, step 1 of 1, at a learning rate of 0.1.")
+    assert "smaller learning_rate_init" in message
+
+
+def test_divergence_in_the_first_epoch_goes_back_to_the_initial_weights():
+    _, network, history = run([np.nan])
+    assert history.ending is Ending.DIVERGED
+    assert history.loss_curve == []
+    assert network.coefs[0] == 0
+
+
+def test_a_last_step_that_makes_a_weight_infinite_is_divergence():
+    class Overflow(Trainer):
+        def step(self, batch, rate):
+            loss = super().step(batch, rate)
+            if len(self.batches) == 4:
+                self.network.intercepts[0][0] = np.inf
+            return loss
+
+    network = Network()
+    trainer = Overflow(network, [2.0, 1.0], steps_per_epoch=2)
+    history = train(network, trainer, batches_of(4, 2), Constant(0.5), History(Plateau(0, 9)), max_iter=2)
+    assert history.ending is Ending.DIVERGED
+    assert "A weight is no longer finite in epoch 2, step 2 of 2, at a learning rate of 0.5" in str(history.error)
+    assert np.isfinite(network.intercepts[0]).all()
+    assert history.loss_curve == [2.0]
+
+
+def test_a_longer_history_goes_on():
+    network, plateau = Network(), Plateau(0.1, 2, best=1.0, count=2)
+    history = History(plateau, loss_curve=[1.0], n_images=4)
+    train(network, Trainer(network, [1.0, 1.0]), batches_of(4, 4), Constant(1), history, max_iter=2)
+    assert history.ending is Ending.PLATEAU
+    assert history.loss_curve == [1.0, 1.0]
+    assert (history.n_epochs, history.n_images) == (1, 8)
+
+
+def test_every_epoch_is_reported():
+    reported = []
+    run([3.0, 2.0], report=lambda history: reported.append(history.loss_curve[-1]))
+    assert reported == [3.0, 2.0]
