@@ -1,0 +1,372 @@
+"""What the user passes becomes what the engine takes: rows or images -> `Images`, labels -> class indices.
+
+Everything here happens before any work. An error says what came and what is needed.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from math import isqrt, prod
+from numbers import Integral
+
+import numpy as np
+from sklearn import get_config
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from skconvnet.engine import Images
+
+BLOCK_BYTES = 2**24  # images are looked through in blocks of this size, so that a memory map stays on the disk
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images with their labels and weights, as the engine takes them.
+
+    Parameters
+    ----------
+    images : Images
+        The n images.
+    targets : ndarray of int64, shape (n,)
+        The index of each one's class.
+    weights : ndarray of float32, shape (n,)
+        Each one's weight, >= 0. The largest is 1.
+    """
+
+    images: Images
+    targets: np.ndarray
+    weights: np.ndarray
+
+    def __len__(self):
+        return len(self.targets)
+
+
+class Numbers(Interval):
+    """An interval of numbers for a table of parameter constraints. True is no number."""
+
+    def is_satisfied_by(self, value):
+        """Return whether the value is a number of the interval."""
+        return not isinstance(value, bool) and super().is_satisfied_by(value)
+
+
+def check_images(estimator, X, image_shape, *, reset=False):
+    """Check images against an image shape, and against what the estimator was fitted on.
+
+    Parameters
+    ----------
+    estimator : ConvNetClassifier
+        Its `n_features_in_` and `feature_names_in_` are what X has to agree with; if `reset`, it gets those of X.
+    X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+        Real numbers. An ndarray is neither copied nor changed, whatever its dtype and layout.
+    image_shape : tuple of int or None
+        (height, width, channels), or (height, width) of grey images; None takes it from X.
+    reset : bool, default=False
+        Whether X is the training data.
+
+    Returns
+    -------
+    Images
+        A view of X, if X is an ndarray.
+
+    Raises
+    ------
+    ValueError
+        If X is not finite, or not made of images of this shape.
+    """
+    X = validate_data(estimator, X, reset=reset, **_options(X))
+    return _as_images(estimator, X, image_shape, reset)
+
+
+def check_images_and_labels(estimator, X, y, image_shape, *, reset=False):
+    """Check images as `check_images` does, and the labels that belong to them.
+
+    Parameters
+    ----------
+    estimator, X, image_shape, reset
+        As in `check_images`.
+    y : array-like of shape (n,)
+        Labels of any one kind.
+
+    Returns
+    -------
+    images : Images
+        The images.
+    y : ndarray of shape (n,)
+        The labels.
+
+    Raises
+    ------
+    ValueError
+        Besides, if y has another length, is no vector, is continuous, or is not finite.
+    """
+    X, y = validate_data(estimator, X, y, reset=reset, **_options(X))
+    check_classification_targets(y)
+    return _as_images(estimator, X, image_shape, reset), y
+
+
+def _options(X):
+    """Return the options with which scikit-learn checks X: as a table, unless it has the dimensions of images."""
+    n_dimensions = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+    return {"dtype": "numeric", "allow_nd": True, "ensure_2d": n_dimensions < 3, "ensure_all_finite": False}
+
+
+def _as_images(estimator, X, image_shape, reset):
+    """Make Images of an array that scikit-learn has checked."""
+    shape = _shape_of_images(X, _checked_image_shape(image_shape))
+    if reset:
+        estimator.n_features_in_ = prod(shape)
+    _check_values(X, shape)
+    return Images(X, shape)
+
+
+def _checked_image_shape(image_shape):
+    """Return the `image_shape` parameter as None or three ints."""
+    if image_shape is None:
+        return None
+    shape = tuple(image_shape) if np.iterable(image_shape) else (image_shape,)
+    whole = all(isinstance(extent, Integral) and not isinstance(extent, bool) and extent >= 1 for extent in shape)
+    if not whole or len(shape) not in (2, 3):
+        raise ValueError(
+            f"image_shape={image_shape!r} is no image shape. It is (height, width, channels), or (height, width) of "
+            "grey images, in positive whole numbers."
+        )
+    return (*(int(extent) for extent in shape), 1)[:3]
+
+
+def _shape_of_images(X, expected):
+    """Return (height, width, channels) of the images in X, which has to be as `expected` unless that is None."""
+    if X.ndim > 4 or 0 in X.shape[1:]:
+        raise ValueError(
+            f"X has shape {X.shape}. It has to be rows (n, height*width*channels), grey images (n, height, width), or "
+            "images (n, height, width, channels), with at least 1 pixel."
+        )
+    if X.ndim > 2:
+        shape = (*X.shape[1:], 1)[:3]
+    elif expected is None:
+        shape = guess_image_shape(X.shape[1])
+    elif prod(expected) == X.shape[1]:
+        shape = expected
+    else:
+        raise ValueError(
+            f"X has rows of {X.shape[1]} features, but images of shape {expected} have "
+            f"{' * '.join(map(str, expected))} = {prod(expected)}. Give the image_shape of these rows, or other rows."
+        )
+    if expected is not None and shape != expected:
+        raise ValueError(f"X has images of shape {shape}, but images of shape {expected} are expected.")
+    return shape
+
+
+def guess_image_shape(n_features):
+    """Guess the image shape of rows: a square grey image, a square RGB image, or else a strip one pixel high.
+
+    Parameters
+    ----------
+    n_features : int
+        The length of a row, >= 1.
+
+    Returns
+    -------
+    tuple of int
+        (height, width, channels).
+
+    Examples
+    --------
+    >>> guess_image_shape(64), guess_image_shape(3072), guess_image_shape(20)
+    ((8, 8, 1), (32, 32, 3), (1, 20, 1))
+    """
+    for channels in (1, 3):
+        side = isqrt(n_features // channels)
+        if side * side * channels == n_features:
+            return side, side, channels
+    return 1, n_features, 1
+
+
+def _check_values(X, shape):
+    """Raise a ValueError if a pixel is not a real number that float32 can hold. Looks at a block at a time."""
+    if X.dtype.kind not in "biuf":
+        raise ValueError(f"X has dtype {X.dtype}, and pixels are real numbers.")
+    if X.dtype.kind != "f" or get_config()["assume_finite"]:
+        return
+    size = max(1, BLOCK_BYTES // (X.itemsize * prod(shape)))
+    for first in range(0, len(X), size):
+        block = X[first : first + size]
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(block.astype(np.float32))
+        if not finite.all():
+            place = tuple(int(i) for i in np.argwhere(~finite)[0])
+            raise ValueError(_not_finite(block[place], (first + place[0], *place[1:])))
+
+
+def _not_finite(value, place):
+    """Say which value stands where in X, in the words that scikit-learn has for it."""
+    if np.isnan(value):
+        what = "NaN"
+    elif np.isinf(value):
+        what = "infinity"
+    else:
+        what = f"{value}, infinity in float32,"
+    return (
+        f"Input X contains {what} at X[{', '.join(map(str, place))}]. Every pixel has to be a finite number in float32; "
+        "replace or rescale those that are not."
+    )
+
+
+def check_examples(images, y, classes, sample_weight):
+    """Put labels and weights to images.
+
+    Parameters
+    ----------
+    images : Images
+        The n images.
+    y : ndarray of shape (n,)
+        Their labels, each of them in `classes`.
+    classes : ndarray of shape (n_classes,)
+        The sorted labels that there are.
+    sample_weight : array-like of shape (n,), float or None
+        How much each image counts; None is all the same.
+
+    Returns
+    -------
+    LabelledImages
+
+    Raises
+    ------
+    ValueError
+        If a label is none of the classes, or the weights are negative, not finite, or all zero.
+    """
+    targets = LabelEncoder().fit(classes).transform(y).astype(np.int64)
+    weights = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
+    return LabelledImages(images, targets, _scaled(weights))
+
+
+def weigh_classes(examples, class_weight, classes):
+    """Multiply the weights of examples by those of their classes.
+
+    Parameters
+    ----------
+    examples : LabelledImages
+        The examples.
+    class_weight : dict, "balanced" or None
+        How much each class counts, as scikit-learn has it. None is all the same.
+    classes : ndarray of shape (n_classes,)
+        The labels.
+
+    Returns
+    -------
+    LabelledImages
+
+    Raises
+    ------
+    ValueError
+        If the weights become negative, not finite, or all zero.
+    """
+    if class_weight is not None:
+        of_class = compute_class_weight(class_weight, classes=classes, y=classes[examples.targets])
+        examples = replace(examples, weights=_scaled(examples.weights * of_class[examples.targets]))
+    return examples
+
+
+def _scaled(weights):
+    """Return weights as float32 with a maximum of 1: a loss is a weighted mean, to which their scale means nothing."""
+    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any():
+        raise ValueError(f"A weight is {weights[wrong][0]}. Weights have to be finite, and not negative.")
+    if not weights.any():
+        raise ValueError("The weights are all zero. Sample weights must contain at least one non-zero number.")
+    return (weights / weights.max()).astype(np.float32)
+
+
+def check_two_classes(examples, classes):
+    """Raise a ValueError unless there are two classes to tell apart among the examples that count."""
+    present = np.unique(examples.targets[examples.weights > 0])
+    if len(present) < 2:
+        among = "" if examples.weights.all() else " among the examples with a weight above zero"
+        raise ValueError(f"y has 1 class{among} ({classes[present[0]]!r}), and a classifier needs 2 classes or more.")
+
+
+def hold_out(examples, fraction, seed):
+    """Set a part of the examples aside for validation, stratified by class.
+
+    Parameters
+    ----------
+    examples : LabelledImages
+        All n examples.
+    fraction : float
+        The part to set aside, between 0 and 1.
+    seed : int
+        Decides which.
+
+    Returns
+    -------
+    indices : ndarray of int64
+        The examples left to train on.
+    validation : LabelledImages
+        The others, copied.
+
+    Raises
+    ------
+    ValueError
+        If too few are set aside to have two of them, or one of each class, or none of one part counts.
+    """
+    training, aside = train_test_split(
+        np.arange(len(examples)), test_size=fraction, random_state=seed, stratify=examples.targets
+    )
+    if len(aside) < 2:
+        raise ValueError(
+            f"The validation set is too small: {len(aside)} of {len(examples)} images with "
+            f"validation_fraction={fraction}. Increase validation_fraction, or the number of images."
+        )
+    if not (examples.weights[training].any() and examples.weights[aside].any()):
+        raise ValueError(
+            "The weights are all zero in the validation set or in what is left to train on. Pass X_val and y_val, or "
+            "another random_state."
+        )
+    images = Images(examples.images.pixels[aside], examples.images.shape)
+    return training, LabelledImages(images, examples.targets[aside], examples.weights[aside])
+
+
+def check_memory(needed, bound):
+    """Raise a ValueError if a network needs more memory than the machine has.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes.
+    bound : BoundArchitecture
+        The network, for its volume table in the message.
+    """
+    memory = machine_memory()
+    if needed <= memory:
+        return
+    table = bound.summary()
+    costliest = max(table.records, key=lambda layer: layer["n_params"] + layer["n_activations"])
+    raise ValueError(
+        f"The network needs {needed / 1e9:,.1f} GB of memory to train, and this machine has {memory / 1e9:,.1f} GB. "
+        f"Most of it is for {costliest['layer']}, {costliest['notation']}. Fewer filters K, narrower FC layers, a "
+        f"larger stride S, one more POOL, or a smaller batch_size take less.\n{table}"
+    )
+
+
+def machine_memory():
+    """Return the bytes of memory that this process may have, infinity where the system does not tell."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        memory = float("inf")
+    return min(memory, *(_control_group_limit(path) for path in CONTROL_GROUP_LIMITS))
+
+
+# What a container may have is less than what its machine has; the two versions of Linux control groups tell.
+CONTROL_GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def _control_group_limit(path):
+    """Return the limit in this file, infinity if there is none."""
+    try:
+        with open(path) as file:
+            return int(file.read())
+    except (OSError, ValueError):  # no such file, or its text is "max"
+        return float("inf")
