@@ -40,9 +40,9 @@ def parser():
         "architecture", help=f"auto, {', '.join(ARCHITECTURES)}, or a text such as 'INPUT -> CONV -> FC'"
     )
     command.add_argument(
-        "--input", type=image_shape, default="32x32x3", metavar="WxHxD", help="width, height and depth of the images"
+        "--input", type=image_shape, default="32x32x3", metavar="WxHxD", help="the images (default: 32x32x3)"
     )
-    command.add_argument("--classes", type=int, default=10, metavar="N", help="number of classes")
+    command.add_argument("--classes", type=int, default=10, metavar="N", help="the classes (default: 10)")
     command.set_defaults(command=summary)
     return parser
 

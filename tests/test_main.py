@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from skconvnet import ARCHITECTURES
 from skconvnet import __main__ as command_line
 
 
@@ -25,7 +26,7 @@ def test_summary_reads_width_then_height(capsys):
         assert volume in out
 
 
-@pytest.mark.parametrize("name", ["auto", "lenet"])
+@pytest.mark.parametrize("name", ["auto", *ARCHITECTURES])
 def test_summary_knows_the_names(capsys, name):
     command_line.main(["summary", name, "--input", "32x32x1", "--classes", "7"])
     assert "[1x1x7]" in capsys.readouterr().out
