@@ -209,7 +209,7 @@ def _not_finite(value, place):
     else:
         what = f"{value}, infinity in float32,"
     return (
-        f"Input X contains {what} at X[{', '.join(map(str, place))}]. Every pixel has to be a finite number in float32; "
+        f"Input X contains {what} at X[{', '.join(map(str, place))}]. Every pixel has to be finite in float32; "
         "replace or rescale those that are not."
     )
 

@@ -143,7 +143,7 @@ class History:
     error: FloatingPointError | None = None
 
 
-def train(network, trainer, batches, schedule, history, *, max_iter, validate=None, early_stopping=False, report=None):
+def train(trainer, batches, schedule, history, *, max_iter, validate=None, early_stopping=False, report=None):
     """Train a network, in place, until ``max_iter`` epochs are over or a plateau is reached.
 
     An interrupt (Ctrl-C) ends the training as well, and is kept in the history, not raised. So is the error of a loss
@@ -151,10 +151,8 @@ def train(network, trainer, batches, schedule, history, *, max_iter, validate=No
 
     Parameters
     ----------
-    network : Network
-        The network, whose parameters change.
     trainer : Trainer
-        The engine's trainer of this network.
+        The engine's, of the network to train.
     batches : Batches
         The minibatches.
     schedule : Constant, Adaptive or OneCycle
@@ -175,13 +173,14 @@ def train(network, trainer, batches, schedule, history, *, max_iter, validate=No
     History
         The same history, for the convenience of the caller.
     """
-    best = _copy_of_parameters(network)
+    network = trainer.network
+    best = network.coefs, network.intercepts
     try:
         while history.n_epochs < max_iter:
-            loss = _one_epoch(network, trainer, batches, schedule, history)
+            loss = _one_epoch(trainer, batches, schedule, history)
             _write_down(history, loss, len(batches.indices), validate)
             if history.plateau.update(-history.validation_scores[-1] if early_stopping else loss):
-                best = _copy_of_parameters(network)
+                best = network.coefs, network.intercepts
             if report is not None:
                 report(history)
             if history.plateau.reached:
@@ -199,7 +198,7 @@ def train(network, trainer, batches, schedule, history, *, max_iter, validate=No
     return history
 
 
-def _one_epoch(network, trainer, batches, schedule, history):
+def _one_epoch(trainer, batches, schedule, history):
     """Train for one epoch; return the weighted mean of its minibatches' losses."""
     started, compiled = perf_counter(), compile_time()
     total = weight = 0.0
@@ -212,7 +211,7 @@ def _one_epoch(network, trainer, batches, schedule, history):
         total += loss * batches.weight_of(batch)
         weight += batches.weight_of(batch)
     # The loss is that of before the step, so a last step that goes astray shows in the weights only.
-    if not all(np.isfinite(parameters).all() for parameters in (*network.coefs, *network.intercepts)):
+    if not all(np.isfinite(parameters).all() for parameters in (*trainer.network.coefs, *trainer.network.intercepts)):
         raise _divergence("A weight is no longer finite", history, batches, rate)
     seconds = perf_counter() - started - (compile_time() - compiled)
     history.images_per_second = len(batches.indices) / max(seconds, 1e-9)
@@ -235,8 +234,3 @@ def _divergence(what, history, batches, rate):
         f"{what} in epoch {history.n_epochs + 1}, step {step} of {len(batches)}, at a learning rate of {rate:.3g}. Try "
         "a smaller learning_rate_init, and look for outliers in X. The estimator keeps the best weights of before."
     )
-
-
-def _copy_of_parameters(network):
-    """Copy the coefficients and intercepts, as ``network.load`` takes them."""
-    return [coef.copy() for coef in network.coefs], [intercept.copy() for intercept in network.intercepts]

@@ -7,13 +7,16 @@ from skconvnet.training import Adaptive, Batches, Constant, Ending, History, Pla
 
 
 class Network:
-    """One weight, which counts the steps."""
+    """One weight, which counts the steps. Like the engine's it gives copies."""
 
     def __init__(self):
-        self.load([np.zeros(1)], [np.zeros(1)])
+        self.weight, self.bias = np.zeros(1), np.zeros(1)
+
+    coefs = property(lambda self: [self.weight.copy()])
+    intercepts = property(lambda self: [self.bias.copy()])
 
     def load(self, coefs, intercepts):
-        self.coefs, self.intercepts = coefs, intercepts
+        (self.weight,), (self.bias,) = coefs, intercepts
 
 
 class Trainer:
@@ -29,7 +32,7 @@ class Trainer:
             raise loss
         self.batches.append(batch.tolist())
         self.rates.append(rate)
-        self.network.coefs[0] += 1
+        self.network.weight += 1
         return loss
 
 
@@ -44,7 +47,6 @@ def run(losses, *, max_iter=None, patience=2, tol=0.0, schedule=None, scores=Non
     scores = None if scores is None else iter(scores)
     history = History(Plateau(tol, patience))
     train(
-        network,
         trainer,
         batches_of(4, 4),
         schedule or Constant(0.1),
@@ -74,7 +76,7 @@ def test_epochs_have_orders_of_their_own_that_depend_on_seed_and_number_alone():
 def test_without_shuffle_the_order_is_that_of_the_images():
     network = Network()
     trainer = Trainer(network, [1.0, 1.0], steps_per_epoch=2)
-    train(network, trainer, batches_of(3, 2), Constant(1), History(Plateau(0, 9)), max_iter=2)
+    train(trainer, batches_of(3, 2), Constant(1), History(Plateau(0, 9)), max_iter=2)
     assert trainer.batches == [[0, 1], [2]] * 2
 
 
@@ -88,7 +90,7 @@ def test_the_loss_of_an_epoch_is_the_weighted_mean():
     network = Network()
     trainer = Trainer(network, [2.0, 5.0], steps_per_epoch=1)
     batches = batches_of(4, 2, weights=np.array([1.0, 0.5, 0.0, 0.5]))
-    history = train(network, trainer, batches, Constant(1), History(Plateau(0, 9)), max_iter=1)
+    history = train(trainer, batches, Constant(1), History(Plateau(0, 9)), max_iter=1)
     assert history.loss_curve == [(2.0 * 1.5 + 5.0 * 0.5) / 2]
 
 
@@ -178,12 +180,12 @@ def test_a_last_step_that_makes_a_weight_infinite_is_divergence():
         def step(self, batch, rate):
             loss = super().step(batch, rate)
             if len(self.batches) == 4:
-                self.network.intercepts[0][0] = np.inf
+                self.network.bias[0] = np.inf
             return loss
 
     network = Network()
     trainer = Overflow(network, [2.0, 1.0], steps_per_epoch=2)
-    history = train(network, trainer, batches_of(4, 2), Constant(0.5), History(Plateau(0, 9)), max_iter=2)
+    history = train(trainer, batches_of(4, 2), Constant(0.5), History(Plateau(0, 9)), max_iter=2)
     assert history.ending is Ending.DIVERGED
     assert "A weight is no longer finite in epoch 2, step 2 of 2, at a learning rate of 0.5" in str(history.error)
     assert np.isfinite(network.intercepts[0]).all()
@@ -193,7 +195,7 @@ def test_a_last_step_that_makes_a_weight_infinite_is_divergence():
 def test_a_longer_history_goes_on():
     network, plateau = Network(), Plateau(0.1, 2, best=1.0, count=2)
     history = History(plateau, loss_curve=[1.0], n_images=4)
-    train(network, Trainer(network, [1.0, 1.0]), batches_of(4, 4), Constant(1), history, max_iter=2)
+    train(Trainer(network, [1.0, 1.0]), batches_of(4, 4), Constant(1), history, max_iter=2)
     assert history.ending is Ending.PLATEAU
     assert history.loss_curve == [1.0, 1.0]
     assert (history.n_epochs, history.n_images) == (1, 8)

@@ -1,0 +1,12 @@
+"""Convolutional networks as a scikit-learn citizen.
+
+>>> from skconvnet import ConvNetClassifier
+>>> ConvNetClassifier(F=5, K=[16, 32])
+ConvNetClassifier(F=5, K=[16, 32])
+"""
+
+from skconvnet._classifier import ConvNetClassifier
+from skconvnet.architecture import ARCHITECTURES, Architecture, ArchitectureError, VolumeTable
+
+__all__ = ["ARCHITECTURES", "Architecture", "ArchitectureError", "ConvNetClassifier", "VolumeTable"]
+__version__ = "0.1.0"

@@ -1,0 +1,611 @@
+"""The estimator: its parameters, and the sentence that fit is. What the words of the sentence do is told elsewhere."""
+
+import warnings
+from dataclasses import replace
+from functools import partial
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Options, StrOptions
+from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
+from sklearn.utils.validation import check_is_fitted
+
+from skconvnet._validation import (
+    Numbers,
+    check_examples,
+    check_images,
+    check_images_and_labels,
+    check_memory,
+    check_two_classes,
+    hold_out,
+    weigh_classes,
+)
+from skconvnet.architecture import ARCHITECTURES, Architecture, Hyperparameters, auto_architecture
+from skconvnet.engine import SGD, Adam, Network, Trainer, compile_time, thread_count
+from skconvnet.training import Batches, Ending, History, Plateau, make_schedule, train
+
+HYPERPARAMETERS = ("K", "F", "S", "P", "N", "M", "hidden_layer_sizes", "pool", "pool_F", "pool_S")
+
+
+class ConvNetClassifier(ClassifierMixin, BaseEstimator):
+    """Convolutional network for images.
+
+    The network is given as a text in the notation of CS231n, or is chosen for the size of the images. It is trained
+    on the softmax cross-entropy by minibatch gradient descent. Parameters that `sklearn.neural_network.MLPClassifier`
+    has too mean what they mean there.
+
+    Parameters
+    ----------
+    architecture : str, default="auto"
+        The network: a text such as ``"INPUT -> [CONV -> RELU -> POOL]*2 -> FC -> RELU -> FC"``, a name in
+        `skconvnet.ARCHITECTURES`, or "auto", which suits it to the image shape.
+    K : int, sequence of int or "auto", default="auto"
+        Number of filters of the CONV layers that do not spell their own. One value for all of them, or a sequence with
+        one for each CONV layer or one for each block, as for `F`, `S` and `P`.
+    F : int or sequence of int, default=3
+        Extent of the filters.
+    S : int or sequence of int, default=1
+        Stride of the filters.
+    P : "same", "valid", int or sequence of those, default="same"
+        Zero-padding: "same" is (F - 1)/2 and "valid" is 0.
+    N : int, default=2
+        What N stands for in the architecture: the CONV layers in a block.
+    M : int or "auto", default="auto"
+        What M stands for in the architecture: the blocks.
+    hidden_layer_sizes : int or sequence of int, default=(128,)
+        The widths of the fully connected layers before the last.
+    pool : bool or sequence of bool, default=True
+        Whether the ``POOL?`` of a block stands: one value for all blocks, or one for each.
+    pool_F : int or sequence of int, default=2
+        Extent of the pooling windows.
+    pool_S : int or sequence of int, default=2
+        Stride of the pooling windows.
+    image_shape : tuple of int, default=None
+        (height, width, channels) of the images, or (height, width) if they are grey. None takes it from X; where X has
+        rows, a square grey image if there is one of that size, or else a square RGB image, or else a strip one pixel
+        high.
+    solver : {"adam", "sgd"}, default="adam"
+        The optimizer.
+    alpha : float, default=0.01
+        Strength of the weight decay. With "adam" it is decoupled from the gradient: each step takes
+        ``learning_rate * alpha`` of every weight away. With "sgd" it is the L2 term of MLPClassifier.
+    batch_size : int or "auto", default="auto"
+        Images in a minibatch. "auto" is 32 to 128, growing with the number of images.
+    learning_rate : {"one-cycle", "constant", "adaptive"}, default="one-cycle"
+        Over the course of ``max_iter`` epochs, "one-cycle" rises to ``learning_rate_init`` and falls to zero.
+        "adaptive" divides by five where MLPClassifier does, and with either solver.
+    learning_rate_init : float, default=0.003
+        The learning rate; the highest one of "one-cycle".
+    momentum : float, default=0.9
+        Momentum of "sgd".
+    nesterovs_momentum : bool, default=True
+        Whether "sgd" has Nesterov's momentum.
+    max_iter : int, default=20
+        The most epochs to train.
+    shuffle : bool, default=True
+        Whether each epoch has the images in an order of its own.
+    tol : float, default=1e-4
+        What counts as an improvement of the training loss, or of the validation score if `early_stopping`.
+    n_iter_no_change : int or inf, default=10
+        Training ends when more than this many epochs in a row were not better than the best by `tol`.
+    early_stopping : bool, default=False
+        Whether a validation set decides when to stop, and which epoch's weights to keep: ``X_val`` of `fit`, or a part
+        of the training data.
+    validation_fraction : float, default=0.1
+        The part of the training data that is set aside for `early_stopping`.
+    warm_start : bool, default=False
+        Whether `fit` goes on with the network, and the state of the optimizer, of the `fit` before.
+    class_weight : dict, "balanced" or None, default=None
+        How much the images of each class count. "balanced" makes up for the classes' frequencies.
+    label_smoothing : float, default=0.0
+        The part of the target probability that is spread over all the classes, in [0, 1).
+    augment : None, default=None
+        Not implemented yet.
+    device : {"auto", "cpu", "cuda"}, default="auto"
+        Where to compute. "auto" is the CPU; "cuda" is not implemented yet.
+    n_jobs : int, default=None
+        Threads. None and -1 are all that this process may use. The results are the same to the bit for any number.
+    random_state : int, RandomState instance or None, default=None
+        Decides the initial weights, the order of the images, and which are set aside for validation.
+    verbose : int, default=0
+        1 prints a line an epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    n_features_in_ : int
+        Numbers in an image: height * width * channels.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X had any.
+    image_shape_ : tuple of int
+        (height, width, channels).
+    architecture_ : BoundArchitecture
+        The network with all its numbers; ``print(architecture_.summary())`` shows its volumes.
+    coefs_ : list of ndarray of float32
+        In network order, a (F, F, C, K) array for each CONV layer and an (inputs, outputs) array for each FC layer.
+    intercepts_ : list of ndarray of float32
+        Their biases.
+    pixel_mean_, pixel_scale_ : ndarray of float32, shape (channels,)
+        Pixels are standardised with these, which come from the training data.
+    loss_ : float
+        The loss of the last epoch.
+    loss_curve_ : list of float
+        The loss of every epoch.
+    best_loss_ : float or None
+        The lowest of them; None if `early_stopping`.
+    validation_scores_ : list of float or None
+        The accuracy on the validation set after every epoch, if there was one.
+    best_validation_score_ : float or None
+        The highest of them.
+    n_iter_ : int
+        The epochs of the last fit.
+    t_ : int
+        The images seen in training, each as often as it was seen.
+    compile_time_ : float
+        The seconds of the last fit that went into compiling kernels, or loading compiled ones.
+
+    Warns
+    -----
+    sklearn.exceptions.ConvergenceWarning
+        If `max_iter` ended the training. That is the regular end under "one-cycle", which warns of nothing.
+
+    Notes
+    -----
+    A learning rate that is too high can make the loss infinite. Then `fit` raises a FloatingPointError, and the
+    estimator keeps the best weights of before. Ctrl-C ends `fit` with a warning; the estimator is fitted as far as it
+    got.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skconvnet import ConvNetClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> classifier = ConvNetClassifier(K=8, max_iter=5, random_state=0).fit(X_train, y_train)
+    >>> bool(classifier.score(X_test, y_test) > 0.9)
+    True
+    """
+
+    # The parameters of the architecture are checked by `Hyperparameters`, and image_shape together with X.
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name for it, and it is no one's to change
+        "architecture": [str],
+        **dict.fromkeys(HYPERPARAMETERS, "no_validation"),
+        "image_shape": "no_validation",
+        "solver": [StrOptions({"adam", "sgd"})],
+        "alpha": [Numbers(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Numbers(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "adaptive", "one-cycle"})],
+        "learning_rate_init": [Numbers(Real, 0, None, closed="neither")],
+        "momentum": [Numbers(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "max_iter": [Numbers(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "tol": [Numbers(Real, 0, None, closed="left")],
+        "n_iter_no_change": [Numbers(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Numbers(Real, 0, 1, closed="left")],
+        "warm_start": ["boolean"],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "label_smoothing": [Numbers(Real, 0, 1, closed="left")],
+        "augment": "no_validation",
+        "device": [StrOptions({"auto", "cpu", "cuda"})],
+        "n_jobs": [Numbers(Integral, 1, None, closed="left"), Numbers(Integral, None, -1, closed="right"), None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        architecture="auto",
+        *,
+        K="auto",
+        F=3,
+        S=1,
+        P="same",
+        N=2,
+        M="auto",
+        hidden_layer_sizes=(128,),
+        pool=True,
+        pool_F=2,
+        pool_S=2,
+        image_shape=None,
+        solver="adam",
+        alpha=0.01,
+        batch_size="auto",
+        learning_rate="one-cycle",
+        learning_rate_init=0.003,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        max_iter=20,
+        shuffle=True,
+        tol=1e-4,
+        n_iter_no_change=10,
+        early_stopping=False,
+        validation_fraction=0.1,
+        warm_start=False,
+        class_weight=None,
+        label_smoothing=0.0,
+        augment=None,
+        device="auto",
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.architecture = architecture
+        self.K = K
+        self.F = F
+        self.S = S
+        self.P = P
+        self.N = N
+        self.M = M
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.pool = pool
+        self.pool_F = pool_F
+        self.pool_S = pool_S
+        self.image_shape = image_shape
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.augment = augment
+        self.device = device
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "coefs_")
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
+        """Train the network on images and their labels.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            Images of real numbers, of any dtype. An ndarray is not copied, a memory map included.
+        y : array-like of shape (n,)
+            Their labels.
+        sample_weight : array-like of shape (n,), default=None
+            How much each image counts.
+        X_val : array-like, as X, default=None
+            Images to validate on after every epoch. With `early_stopping` they decide when to stop, and no training
+            data are set aside.
+        y_val : array-like, default=None
+            Their labels, none of which may be missing in y.
+        sample_weight_val : array-like, default=None
+            How much each of them counts.
+
+        Returns
+        -------
+        ConvNetClassifier
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are not what they have to be, or the architecture does not fit the images
+            (`ArchitectureError`); before any work.
+        FloatingPointError
+            If the loss, or a weight, became infinite or NaN.
+        """
+        fresh = not (self.warm_start and self.__sklearn_is_fitted__())
+        examples = self._validate(X, y, sample_weight, fresh, classes=None)
+        indices, validation = self._set_aside(examples, X_val, y_val, sample_weight_val)
+        return self._fit(examples, indices, validation, fresh)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train the network for one epoch on these images, at a constant learning rate.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            Images. Those of the first call decide how pixels are standardised.
+        y : array-like of shape (n,)
+            Their labels.
+        classes : array-like of shape (n_classes,), default=None
+            All the labels that will ever come. The first call needs them.
+        sample_weight : array-like of shape (n,), default=None
+            How much each image counts.
+
+        Returns
+        -------
+        ConvNetClassifier
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError, FloatingPointError
+            As `fit`; and with ``early_stopping=True`` or ``class_weight="balanced"``, which mean nothing here.
+        """
+        if self.early_stopping or self.class_weight == "balanced":
+            raise ValueError(
+                "partial_fit does not support early_stopping=True and class_weight='balanced': it sees the data in "
+                "parts. Validate between the calls, and give class_weight as a dict."
+            )
+        _check_partial_fit_first_call(self, classes)
+        fresh = not self.__sklearn_is_fitted__()
+        examples = self._validate(X, y, sample_weight, fresh, classes=self.classes_)
+        return self._fit(examples, np.arange(len(examples)), None, fresh, incremental=True)
+
+    def decision_function(self, X):
+        """Return the scores of the classes, the numbers that softmax turns into probabilities.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            Images of the size of those in `fit`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes), or (n,) if there are two classes
+            The scores. Of two classes it is the difference, above 0 where the second is more likely.
+        """
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def predict(self, X):
+        """Return the most likely labels.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            Images of the size of those in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels of `classes_`.
+        """
+        most_likely = self._scores(X).argmax(axis=1)
+        return self.classes_[most_likely]
+
+    def predict_proba(self, X):
+        """Return the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            Images of the size of those in `fit`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes)
+            Probabilities in the order of `classes_`; each row sums to 1.
+        """
+        return softmax(self._scores(X), axis=1)
+
+    def predict_log_proba(self, X):
+        """Return the logarithms of the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            Images of the size of those in `fit`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes)
+            Finite even where a probability is too small for a float.
+        """
+        return log_softmax(self._scores(X), axis=1)
+
+    def _fit(self, examples, indices, validation, fresh, incremental=False):
+        """Bind, plan, train and keep: what fit and partial_fit do with data that are validated."""
+        compiled = compile_time()
+        examples = weigh_classes(examples, self.class_weight, self.classes_)
+        batches = Batches(indices, examples.weights, self._batch_size(len(indices)), self.shuffle, self._seed)
+        bound = self._bind(examples.images.shape, fresh)
+        trainer = self._plan(bound, examples, batches.batch_size, fresh)
+        self.compile_time_ = compile_time() - compiled
+        history = self._train(trainer, batches, validation, fresh, incremental)
+        self._keep(trainer, history, incremental)
+        self._tell(history, incremental)
+        return self
+
+    def _validate(self, X, y, sample_weight, fresh, classes):
+        """Return the training examples; `classes` are given in partial_fit only. Sets `classes_` if they are new."""
+        if self.augment is not None:
+            raise ValueError(f"augment={self.augment!r} is not implemented yet. Use augment=None.")
+        if self.device == "cuda":
+            raise ValueError("device='cuda' is not implemented yet. Use device='cpu'.")
+        images, y = check_images_and_labels(self, X, y, self.image_shape if fresh else self.image_shape_, reset=fresh)
+        present = unique_labels(y)
+        if classes is None and not fresh and not np.array_equal(present, self.classes_):
+            raise ValueError(
+                f"y has the classes {present}, but warm_start=True goes on with a network for the classes "
+                f"{self.classes_}. Use warm_start=False, or the same classes."
+            )
+        classes = present if classes is None else classes
+        examples = check_examples(images, y, classes, sample_weight)
+        if classes is present:
+            check_two_classes(examples, classes)
+        if fresh:
+            self.classes_ = classes
+            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        return examples
+
+    def _set_aside(self, examples, X_val, y_val, sample_weight_val):
+        """Return the indices of the examples to train on, and the validation set or None."""
+        everything = np.arange(len(examples))
+        if X_val is not None and y_val is not None:
+            images, y = check_images_and_labels(self, X_val, y_val, examples.images.shape)
+            return everything, check_examples(images, y, self.classes_, sample_weight_val)
+        if X_val is not None or y_val is not None or sample_weight_val is not None:
+            raise ValueError("X_val and y_val belong together, and sample_weight_val to both.")
+        return hold_out(examples, self.validation_fraction, self._seed) if self.early_stopping else (everything, None)
+
+    def _bind(self, image_shape, fresh):
+        """Put the hyperparameters, the image shape and the classes into the architecture."""
+        hyperparameters = Hyperparameters(**{name: getattr(self, name) for name in HYPERPARAMETERS})
+        if self.architecture == "auto":
+            architecture = auto_architecture(image_shape, hyperparameters)
+        elif self.architecture in ARCHITECTURES:
+            architecture = ARCHITECTURES[self.architecture]
+        else:
+            architecture = Architecture.parse(self.architecture)
+        bound = architecture.bind(image_shape, len(self.classes_), hyperparameters)
+        if not fresh and bound != self.architecture_:
+            raise ValueError(
+                f"The parameters make the network {bound}, but the one to go on with is {self.architecture_}. Only "
+                "parameters that leave the network as it is may change in between."
+            )
+        return bound
+
+    def _batch_size(self, n_images):
+        """Return the number of images in a minibatch."""
+        if self.batch_size == "auto":
+            return auto_batch_size(n_images)
+        if self.batch_size > n_images:
+            warnings.warn(
+                f"batch_size={self.batch_size} is more than there are images, and is taken as {n_images}.", stacklevel=4
+            )
+        return min(int(self.batch_size), n_images)
+
+    def _plan(self, bound, examples, batch_size, fresh):
+        """Return the trainer of a new network, or of the network of the fit before, with the kernels ready."""
+        mean, scale = examples.images.statistics() if fresh else (self.pixel_mean_, self.pixel_scale_)
+        n_threads = thread_count(self.n_jobs)
+        network = Network(bound, mean, scale)
+        check_memory(network.memory_needed(batch_size, n_threads, training=True), bound)
+        if fresh:
+            network.initialise(np.random.default_rng(self._seed))
+        else:
+            network.load(self.coefs_, self.intercepts_)
+        return Trainer(
+            network,
+            examples.images,
+            examples.targets,
+            examples.weights,
+            optimizer=Adam() if self.solver == "adam" else SGD(self.momentum, self.nesterovs_momentum),
+            alpha=self.alpha,
+            label_smoothing=self.label_smoothing,
+            batch_size=batch_size,
+            n_threads=n_threads,
+            state=None if fresh else self._optimizer_states.get(self.solver),
+        )
+
+    def _train(self, trainer, batches, validation, fresh, incremental):
+        """Train the trainer's network, and return the history of it."""
+        learning_rate, max_iter = ("constant", 1) if incremental else (self.learning_rate, self.max_iter)
+        if self.verbose:
+            print(f"kernels ready in {self.compile_time_:.1f} s")
+        return train(
+            trainer,
+            batches,
+            make_schedule(learning_rate, self.learning_rate_init, max_iter * len(batches)),
+            self._history(fresh),
+            max_iter=max_iter,
+            validate=validation and partial(_accuracy, trainer.network, validation, trainer.n_threads),
+            early_stopping=self.early_stopping,
+            report=partial(_print_epoch, max_iter) if self.verbose else None,
+        )
+
+    def _history(self, fresh):
+        """Return the history to write on: an empty one, or that of the fits before."""
+        plateau = Plateau(self.tol, self.n_iter_no_change)
+        if fresh:
+            return History(plateau)
+        best = self.best_validation_score_ if self.early_stopping else self.best_loss_
+        if best is not None:
+            plateau = replace(plateau, best=-best if self.early_stopping else best, count=self._no_improvement_count)
+        return History(plateau, list(self.loss_curve_), list(self.validation_scores_ or []), self.t_)
+
+    def _keep(self, trainer, history, incremental):
+        """Set the fitted attributes. The state of the optimizer is kept where more training is to be expected."""
+        network, losses, scores = trainer.network, history.loss_curve, history.validation_scores
+        self.architecture_ = network.architecture
+        self.image_shape_ = network.architecture.image_shape
+        self.coefs_, self.intercepts_ = network.coefs, network.intercepts
+        self.pixel_mean_, self.pixel_scale_ = network.mean, network.scale
+        self.loss_curve_ = losses
+        self.loss_ = losses[-1] if losses else np.inf
+        self.best_loss_ = None if self.early_stopping else history.plateau.best
+        self.validation_scores_ = scores or None
+        self.best_validation_score_ = max(scores, default=None)
+        self.n_iter_ = history.n_epochs
+        self.t_ = history.n_images
+        self._no_improvement_count = history.plateau.count
+        goes_on = (self.warm_start or incremental) and history.ending is not Ending.DIVERGED
+        self._optimizer_states = {self.solver: trainer.state} if goes_on else {}
+
+    def _tell(self, history, incremental):
+        """Raise or warn if the training came to another end than it should."""
+        if history.ending is Ending.DIVERGED:
+            raise history.error
+        if history.ending is Ending.INTERRUPTED:
+            warnings.warn(f"Training interrupted by user, after {history.n_epochs} epochs.", stacklevel=4)
+        elif history.ending is Ending.MAX_ITER and self.learning_rate != "one-cycle" and not incremental:
+            warnings.warn(
+                f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _scores(self, X):
+        """Return the network's scores of images, float64 of shape (n, n_classes)."""
+        check_is_fitted(self)
+        images = check_images(self, X, self.image_shape_)
+        network = Network(self.architecture_, self.pixel_mean_, self.pixel_scale_)
+        network.load(self.coefs_, self.intercepts_)
+        return network.scores(images, thread_count(self.n_jobs)).astype(np.float64)
+
+
+def auto_batch_size(n_images):
+    """Return the size of a minibatch that ``batch_size="auto"`` stands for.
+
+    Parameters
+    ----------
+    n_images : int
+        The images to train on.
+
+    Returns
+    -------
+    int
+        One image in 512, but no less than 32 and no more than 128, as far as there are as many.
+
+    Examples
+    --------
+    >>> [auto_batch_size(n) for n in (10, 1_000, 50_000, 1_000_000)]
+    [10, 32, 97, 128]
+    """
+    return min(n_images, max(32, min(128, n_images // 512)))
+
+
+def _accuracy(network, validation, n_threads):
+    """Return the weighted accuracy of a network on validation examples."""
+    right = network.scores(validation.images, n_threads).argmax(axis=1) == validation.targets
+    return float(np.average(right, weights=validation.weights))
+
+
+def _print_epoch(max_iter, history):
+    """Print the line of an epoch."""
+    score = f"   validation {history.validation_scores[-1]:.4f}" if history.validation_scores else ""
+    print(
+        f"epoch {history.n_epochs:{len(str(max_iter))}}/{max_iter}   loss {history.loss_curve[-1]:.4f}{score}   "
+        f"{history.images_per_second:,.0f} images/s"
+    )
