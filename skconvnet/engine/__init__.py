@@ -1,0 +1,11 @@
+"""The engine: plans as data, one machine that runs any of them, and the network and trainer built on both.
+
+Importing it does not import Numba; the first run of a machine does.
+"""
+
+from skconvnet.engine.images import Images
+from skconvnet.engine.network import Network, compile_time, thread_count
+from skconvnet.engine.optimizers import SGD, Adam, OptimizerState
+from skconvnet.engine.trainer import Trainer
+
+__all__ = ["SGD", "Adam", "Images", "Network", "OptimizerState", "Trainer", "compile_time", "thread_count"]

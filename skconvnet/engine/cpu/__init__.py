@@ -1,0 +1,1 @@
+"""The CPU machine and its kernels, compiled by Numba."""

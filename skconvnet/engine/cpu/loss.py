@@ -1,0 +1,63 @@
+"""Softmax cross-entropy and its gradient, one sample at a time."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from skconvnet.engine.cpu.simd import peek, poke
+
+__all__ = ["cross_entropy", "store_scores"]
+
+
+@njit(nogil=True, error_model="numpy")
+def cross_entropy(scores, gradient, classes, depth, target, weight, smoothing):
+    """Weighted loss of one sample against its smoothed target, and the gradient by its scores.
+
+    The target distribution is ``1 - smoothing`` on the class and ``smoothing / classes`` spread over all of them
+    (C. Szegedy et al., "Rethinking the Inception Architecture", section 7).
+
+    Parameters
+    ----------
+    scores : int64
+        Address of the class scores, (depth,), of which the first `classes` count.
+    gradient : int64
+        Address of their gradient, (depth,), overwritten: weight * (softmax - target), zero past `classes`.
+    classes, depth : int64
+        Their counts.
+    target : int64
+        The class.
+    weight : float64
+        The sample's weight, already divided by the batch's sum of weights.
+    smoothing : float64
+        Label smoothing, in [0, 1).
+
+    Returns
+    -------
+    float64
+        The sample's share of the batch's mean loss.
+    """
+    highest = peek(scores)
+    for k in range(1, classes):
+        highest = max(highest, peek(scores + 4 * k))
+    total, spread = 0.0, 0.0
+    for k in range(classes):
+        away = np.float64(peek(scores + 4 * k)) - highest
+        total += math.exp(away)
+        spread += away
+    log_total = math.log(total)
+    for k in range(classes):
+        away = np.float64(peek(scores + 4 * k)) - highest
+        wanted = smoothing / classes + (1.0 - smoothing if k == target else 0.0)
+        poke(gradient + 4 * k, np.float32(weight * (math.exp(away) / total - wanted)))
+    for k in range(classes, depth):
+        poke(gradient + 4 * k, np.float32(0))
+    on_target = np.float64(peek(scores + 4 * target)) - highest
+    return weight * (log_total - (1.0 - smoothing) * on_target - smoothing * spread / classes)
+
+
+@njit(nogil=True, error_model="numpy")
+def store_scores(scores, row, classes):
+    """Copy the class scores at address `scores` to `row`, (classes,), written."""
+    for k in range(classes):
+        row[k] = peek(scores + 4 * k)

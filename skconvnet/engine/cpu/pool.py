@@ -1,0 +1,94 @@
+"""Max pooling and its gradient, one sample at a time (the seeds' section "Pooling Layer").
+
+A window that hangs over the edge of its input, by padding or by rounding up, is clipped to it: padding never wins.
+The gradient finds the winner again by comparing, instead of keeping its place: the first of equals in row-major
+order, as in the forward pass.
+"""
+
+import numpy as np
+from numba import njit
+
+from skconvnet.engine.cpu.simd import BYTES, load, splat, store, where_equal, where_greater
+
+__all__ = ["max_pool", "max_pool_backward"]
+
+
+@njit(nogil=True, error_model="numpy")
+def _window(index, S, P, F, extent):
+    """First and last (exclusive) input row or column of window `index`."""
+    first = index * S - P
+    return max(first, 0), min(first + F, extent)
+
+
+@njit(nogil=True, error_model="numpy")
+def max_pool(x, y, rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_out, columns_out, y_row):
+    """y[i, j] = maximum of x over the window of F_rows x F_columns that starts at (i*S - P, j*S - P).
+
+    Parameters
+    ----------
+    x, y : int64
+        Addresses of the input volume and of the output volume, which is overwritten.
+    rows, columns, depth, x_row : int64
+        The input volume, and the distance between two of its rows.
+    F_rows, F_columns, S, P : int64
+        Extent of the window, stride, padding.
+    rows_out, columns_out, y_row : int64
+        The output volume, and the distance between two of its rows.
+    """
+    for i in range(rows_out):
+        top, bottom = _window(i, S, P, F_rows, rows)
+        for j in range(columns_out):
+            left, right = _window(j, S, P, F_columns, columns)
+            corner = x + 4 * (top * x_row + left * depth)
+            out = y + 4 * (i * y_row + j * depth)
+            for q in range(0, 4 * depth, BYTES):
+                best = load(corner + q)
+                for u in range(bottom - top):
+                    at = corner + q + 4 * u * x_row
+                    for _ in range(right - left):
+                        value = load(at)
+                        best = where_greater(value, best, value, best)
+                        at += 4 * depth
+                store(out + q, best)
+
+
+@njit(nogil=True, error_model="numpy")
+def max_pool_backward(
+    x, y, dx, dy, rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_out, columns_out, y_row, dx_row, dy_row, add
+):
+    """Send each output's gradient to the input that won its window.
+
+    Parameters
+    ----------
+    x, y : int64
+        Addresses of the input and the output of `max_pool`.
+    dx, dy : int64
+        Addresses of the gradients by them. With `add`, `dx` is added to; without, every place of every window is
+        overwritten, so windows must not overlap.
+    rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_out, columns_out, y_row : int64
+        As in `max_pool`.
+    dx_row, dy_row : int64
+        Distances between two rows of `dx` and of `dy`.
+    add : bool
+        Whether windows overlap.
+    """
+    zero = splat(np.float32(0))
+    for i in range(rows_out):
+        top, bottom = _window(i, S, P, F_rows, rows)
+        for j in range(columns_out):
+            left, right = _window(j, S, P, F_columns, columns)
+            x_corner = x + 4 * (top * x_row + left * depth)
+            dx_corner = dx + 4 * (top * dx_row + left * depth)
+            for q in range(0, 4 * depth, BYTES):
+                best = load(y + 4 * (i * y_row + j * depth) + q)
+                # What has not found its winner yet: the gradient in the lanes still open, zero in the others.
+                open_gradient = load(dy + 4 * (i * dy_row + j * depth) + q)
+                for u in range(bottom - top):
+                    x_at, dx_at = x_corner + q + 4 * u * x_row, dx_corner + q + 4 * u * dx_row
+                    for _ in range(right - left):
+                        value = load(x_at)
+                        won = where_equal(value, best, open_gradient, zero)
+                        open_gradient = where_equal(value, best, zero, open_gradient)
+                        store(dx_at, load(dx_at) + won if add else won)
+                        x_at += 4 * depth
+                        dx_at += 4 * depth

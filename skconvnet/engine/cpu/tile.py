@@ -1,0 +1,271 @@
+"""The register tile: one sum of products, held in SIMD registers, that every layer with weights runs on.
+
+A *contraction* is the sum
+
+    C[i, j, p, q] = start[i, j, p, q] + sum over t < T, r < R, k < K of
+                    A[i*a_i + j*a_j + p*a_p + t*a_t + r*a_r + k*a_k] * B[t*b_t + r*b_r + k*b_k + q]
+
+for i < I, j < J, p < M and q < N, with every stride an integer known at run time. A is read one number at a time
+and broadcast, B and C are read and written as vectors along q, so all that is asked of a layout is that B and C
+are contiguous along q: the depth of an NHWC activation, the filters of an HWIO weight. That one sum is
+
+    ================  =======================  ===================  =====================  =================
+    layer             i, j                     p                    t, r                   k
+    ================  =======================  ===================  =====================  =================
+    CONV forward      sample, output row       output column        -, filter row          filter column, c
+    CONV weights      -, filter row            filter column, c     sample, output row     output column
+    CONV input        sample, input row        input column         -, filter row          filter column, K
+    FC forward        -, -                     sample               -, -                   input
+    ================  =======================  ===================  =====================  =================
+
+so one set of compiled tiles serves every F, S, P and K. The order of the sum is t, r, k whatever the tile, the
+vector width or the thread count; that is why the same plan gives the same bits.
+
+Sources: the sums are the seeds' (sections "Convolutional Layer" and "Fully-connected layer"); the scheme of
+registers is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+from skconvnet.engine.program import DESCRIPTOR
+
+__all__ = ["PANEL", "PANELS", "WIDTHS"]
+
+_F32, _I32, _I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+
+
+def panels_of(features):
+    """Choose how many columns, in how many vectors, and at most how many rows each kind of tile holds.
+
+    Parameters
+    ----------
+    features : str
+        The comma-separated LLVM features of the target machine, as ``+avx512f,+fma``.
+
+    Returns
+    -------
+    tuple of (vectors, lanes, rows)
+        The widest first. rows * vectors accumulators, the vectors of B and one broadcast fit in the machine's
+        registers: 32 of 16 lanes with AVX-512, 16 of 8 with AVX2, 16 or 32 of 4 elsewhere. The last is 8 columns
+        wide, the multiple to which every depth is padded.
+    """
+    present = set(features.split(","))
+    if "+avx512f" in present:
+        return (4, 16, 6), (2, 16, 12), (1, 16, 14), (1, 8, 14)
+    if "+avx" in present:
+        return (2, 8, 6), (1, 8, 12)
+    if "+neon" in present:
+        return (4, 4, 6), (2, 4, 12)
+    return (2, 4, 6),
+
+
+def has_fma(triple, features):
+    """Whether the target multiplies and adds in one rounding: all 64-bit Arm machines do, x86 from AVX2 on."""
+    return "+fma" in features.split(",") or not triple.startswith(("x86_64", "i686"))
+
+
+_GROUP = 7  # rows of A reached from one pointer
+
+_TRIPLE, _, _FEATURES = cpu_target.target_context.codegen().magic_tuple()
+PANELS = panels_of(_FEATURES)
+_FMA = has_fma(_TRIPLE, _FEATURES)
+
+
+class _Emitter:
+    """Writes the LLVM function of one panel: `vectors` x `lanes` columns of C, all of its rows."""
+
+    def __init__(self, module, vectors, lanes, rows):
+        self.vectors, self.lanes, self.rows = vectors, lanes, rows
+        self.vector = ir.VectorType(_F32, lanes)
+        self.module = module
+
+    def function(self):
+        """Return the panel's LLVM function, ``void (i64* descriptor, i64 column)``, written on first use."""
+        kind = ir.FunctionType(ir.VoidType(), [_I64.as_pointer(), _I64])
+        function = cgutils.get_or_insert_function(self.module, kind, f"skconvnet_panel_{self.vectors}x{self.lanes}")
+        if not function.blocks:
+            function.linkage = "internal"
+            function.attributes.add("noinline")
+            self.b = ir.IRBuilder(function.append_basic_block("entry"))
+            self._panel(*function.args)
+            self.b.ret_void()
+        return function
+
+    def _panel(self, descriptor, column):
+        b = self.b
+        d = {name: b.load(b.gep(descriptor, [_I64(at)])) for at, name in enumerate(DESCRIPTOR)}
+
+        def pointer(name, offset):
+            return b.gep(b.inttoptr(d[name], _F32.as_pointer()), [offset])
+
+        zero = ir.Constant(_I64, 0)
+        relu = b.icmp_signed("!=", d["RELU"], zero)
+        floor = b.select(relu, ir.Constant(_F32, 0.0), ir.Constant(_F32, float("-inf")))
+        self.d, self.floor = d, self._splat(floor)
+        self.multiples = {m: b.mul(d["a_p"], _I64(m)) for m in (1, 2, 3, 5)}
+        a, weights = pointer("A", zero), pointer("B", column)
+        start, c = pointer("START", b.mul(column, d["start_q"])), pointer("C", column)
+        self.weights = weights
+
+        def image(_, pointers):
+            self._loop(d["J"], pointers, line)
+            return self._advance(pointers, "i")
+
+        def line(_, pointers):
+            self._deal_rows(pointers)
+            return self._advance(pointers, "j")
+
+        self._loop(d["I"], [a, start, c], image)
+
+    def _deal_rows(self, pointers):
+        """Deal M rows out to as few tiles as hold them, as evenly as can be: 16 are 8 and 8, not 14 and 2."""
+        b, one, most = self.b, _I64(1), _I64(self.rows)
+        before, function = b.block, b.function
+        head, done, after = (function.append_basic_block(n) for n in ("rows", "next", "end"))
+        tiles = b.sdiv(b.add(self.d["M"], _I64(self.rows - 1)), most)
+        b.branch(head)
+
+        b.position_at_end(head)
+        left, rows_left = b.phi(_I64), b.phi(_I64)
+        here = [b.phi(p.type) for p in pointers]
+        for phi, value in zip([left, rows_left, *here], [tiles, self.d["M"], *pointers], strict=True):
+            phi.add_incoming(value, before)
+        deal = function.append_basic_block("deal")
+        b.cbranch(b.icmp_signed(">", left, _I64(0)), deal, after)
+        b.position_at_end(deal)
+        # 32-bit division is several times faster than 64-bit on the machines that AVX2 came with.
+        short = b.udiv(b.trunc(b.sub(b.add(rows_left, left), one), _I32), b.trunc(left, _I32))
+        rows = b.zext(short, _I64)
+        switch = b.switch(rows, done)
+        for count in range(1, self.rows + 1):
+            block = function.append_basic_block(f"tile{count}")
+            switch.add_case(_I64(count), block)
+            b.position_at_end(block)
+            self._tile(count, *here)
+            b.branch(done)
+
+        b.position_at_end(done)
+        moved = self._advance(here, "p", rows)
+        for phi, value in zip([left, rows_left, *here], [b.sub(left, one), b.sub(rows_left, rows), *moved], strict=True):
+            phi.add_incoming(value, b.block)
+        b.branch(head)
+        b.position_at_end(after)
+
+    def _tile(self, rows, a, start, c):
+        """Sum `rows` x `vectors` accumulators over t, r and k, from `start`, and store them in `c`."""
+        b, d = self.b, self.d
+        groups = -(-rows // _GROUP)
+        places = [(p, q) for p in range(rows) for q in range(self.vectors)]
+
+        def at(pointer, stride, p, q):
+            row = b.gep(pointer, [b.mul(d[stride], _I64(p))])
+            step = b.mul(d["start_q"], _I64(q * self.lanes)) if stride == "start_p" else _I64(q * self.lanes)
+            return b.bitcast(b.gep(row, [step]), ir.PointerType(self.vector))
+
+        def step(_, state):
+            xs, w, acc = [self._opaque(x) for x in state[:groups]], state[groups], state[groups + 1:]
+            weights = [b.load(b.bitcast(b.gep(w, [_I64(q * self.lanes)]), ir.PointerType(self.vector)), align=4)
+                       for q in range(self.vectors)]
+            for p in range(rows):
+                value = self._splat(b.load(self._row_of_a(xs, p), align=4))
+                for q in range(self.vectors):
+                    acc[p * self.vectors + q] = self._multiply_add(value, weights[q], acc[p * self.vectors + q])
+            return [*(b.gep(x, [d["a_k"]]) for x in xs), b.gep(w, [d["b_k"]]), *acc]
+
+        def nested(inner, count, letter):
+            def body(_, state):
+                x, w, *acc = state
+                acc = inner(x, w, acc)
+                return [b.gep(x, [d[f"a_{letter}"]]), b.gep(w, [d[f"b_{letter}"]]), *acc]
+
+            return lambda x, w, acc: self._loop(d[count], [x, w, *acc], body)[2:]
+
+        def products(x, w, acc):
+            xs = [b.gep(x, [b.mul(d["a_p"], _I64(g * _GROUP))]) for g in range(groups)]
+            return self._loop(d["K"], [*xs, w, *acc], step)[groups + 1:]
+
+        acc = [b.load(at(start, "start_p", p, q), align=4) for p, q in places]
+        acc = nested(nested(products, "R", "r"), "T", "t")(a, self.weights, acc)
+        for (p, q), value in zip(places, acc, strict=True):
+            # Ordered below the floor, or kept: a NaN is kept, so that a diverging fit is seen.
+            value = b.select(b.fcmp_ordered("<", value, self.floor), self.floor, value)
+            b.store(value, at(c, "c_p", p, q), align=4)  # align=4: LLVM would assume 64, and fault
+
+    def _row_of_a(self, xs, p):
+        """Address row p from the pointer of its group of 7: 0, a, 2a, 3a, 4a, 5a and 6a away, 2, 4 and 6 by scaling."""
+        b, x, away = self.b, xs[p // _GROUP], p % _GROUP
+        if away == 0:
+            return x
+        if away % 2:
+            return b.gep(x, [self.multiples[away]])
+        pairs = b.gep(b.bitcast(x, _I64.as_pointer()), [self.multiples[away // 2]])
+        return b.bitcast(pairs, _F32.as_pointer())
+
+    def _opaque(self, pointer):
+        """Hide from LLVM how `pointer` was computed. Seeing equal strides it would walk the rows of A by a chain of
+        additions, each waiting for the one before: half the speed of a tile one vector wide."""
+        same = ir.InlineAsm(ir.FunctionType(pointer.type, [pointer.type]), "", "=r,0")
+        return self.b.call(same, [pointer])
+
+    def _advance(self, pointers, letter, count=None):
+        moved = []
+        for pointer, name in zip(pointers, ("a", "start", "c"), strict=True):
+            stride = self.d[f"{name}_{letter}"]
+            moved.append(self.b.gep(pointer, [stride if count is None else self.b.mul(stride, count)]))
+        return moved
+
+    def _loop(self, count, carried, body):
+        """Repeat `body` `count` times; what it carries stays in registers. Returns the carried values after it."""
+        b, before = self.b, self.b.block
+        head, inside, after = (b.function.append_basic_block(n) for n in ("head", "body", "after"))
+        b.branch(head)
+        b.position_at_end(head)
+        index = b.phi(_I64)
+        phis = [b.phi(value.type) for value in carried]
+        for phi, value in zip([index, *phis], [_I64(0), *carried], strict=True):
+            phi.add_incoming(value, before)
+        b.cbranch(b.icmp_signed("<", index, count), inside, after)
+        b.position_at_end(inside)
+        results = body(index, phis)
+        for phi, value in zip([index, *phis], [b.add(index, _I64(1)), *results], strict=True):
+            phi.add_incoming(value, b.block)
+        b.branch(head)
+        b.position_at_end(after)
+        return phis
+
+    def _splat(self, number):
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        first = self.b.insert_element(undefined, number, _I32(0))
+        lanes = ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes)
+        return self.b.shuffle_vector(first, undefined, lanes)
+
+    def _multiply_add(self, x, y, z):
+        if not _FMA:
+            return self.b.fadd(self.b.fmul(x, y), z)
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
+        fma = cgutils.get_or_insert_function(self.module, kind, f"llvm.fma.v{self.lanes}f32")
+        return self.b.call(fma, [x, y, z])
+
+
+def _panel_intrinsic(vectors, lanes, rows):
+    @intrinsic
+    def panel(typingctx, descriptor, column):
+        def codegen(context, builder, signature, args):
+            function = _Emitter(builder.module, vectors, lanes, rows).function()
+            builder.call(function, [builder.inttoptr(args[0], _I64.as_pointer()), args[1]])
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), codegen
+
+    return panel
+
+
+# Four of each on every machine: where there are fewer kinds the narrowest stands in, and is not reached.
+PANEL = [_panel_intrinsic(*panel) for panel in PANELS]
+PANEL += [PANEL[-1]] * (4 - len(PANEL))
+WIDTHS = [vectors * lanes for vectors, lanes, _ in PANELS]
+WIDTHS += [WIDTHS[-1]] * (4 - len(WIDTHS))

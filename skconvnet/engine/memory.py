@@ -1,0 +1,115 @@
+"""Memory laid out before any is taken: volumes in their borders, and arenas that volumes share.
+
+An activation is (rows, columns, depth), depth padded to a multiple of `DEPTH`, inside a border of zeros as wide as
+the CONV that reads it wants: zero-padding is written once, not tested for at every read.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from skconvnet.engine.program import Space
+
+__all__ = ["DEPTH", "Buffer", "Operand", "aligned_zeros", "at", "lined", "pack", "padded", "place"]
+
+DEPTH = 8  # every depth is a multiple of it: the narrowest panel of `cpu.tile`, the vector of `cpu.simd`
+_LINE = 16  # float32 in a cache line, to which sizes and offsets are rounded
+
+
+def padded(depth):
+    """Round a depth up to a multiple of `DEPTH`."""
+    return -(-depth // DEPTH) * DEPTH
+
+
+def lined(size):
+    """Round a number of float32 up to whole cache lines."""
+    return int(-(-size // _LINE) * _LINE)
+
+
+def aligned_zeros(size):
+    """Return `size` float32 zeros that begin at a cache line."""
+    raw = np.zeros(size + _LINE, np.float32)
+    first = (-raw.ctypes.data // raw.itemsize) % _LINE
+    return raw[first : first + size]
+
+
+@dataclass(eq=False)
+class Buffer:
+    """The place of one volume, for every sample of a micro-batch or of the batch.
+
+    Parameters
+    ----------
+    rows, columns, depth : int
+        The volume as stored.
+    border : tuple of int
+        Zeros around it: (top, left, bottom, right).
+    space : Space
+        LOCAL, in the worker's arena, or BATCH, where it outlives the micro-batch.
+    """
+
+    rows: int
+    columns: int
+    depth: int
+    border: tuple[int, int, int, int] = (0, 0, 0, 0)
+    space: Space = Space.LOCAL
+    offset: int = 0  # of the first sample's storage; the layout fills it in
+    uses: list[int] = field(default_factory=list)  # numbers of the instructions that read or write it
+
+    @property
+    def row(self):
+        """Distance between two rows."""
+        return (self.border[1] + self.columns + self.border[3]) * self.depth
+
+    @property
+    def size(self):
+        """Storage of one sample: the distance between two samples."""
+        return lined((self.border[0] + self.rows + self.border[2]) * self.row)
+
+    def pixel(self, row, column, channel=0):
+        """Distance from the beginning of a sample's storage to an element; rows and columns may lie in the border."""
+        return (self.border[0] + row) * self.row + (self.border[1] + column) * self.depth + channel
+
+    @property
+    def is_dense(self):
+        """Whether the volume is one run of memory."""
+        return not any(self.border)
+
+
+def pack(buffers, micro_batch):
+    """Place buffers in an arena so that those in use at once never meet, largest first; returns the arena's size."""
+    placed, size = [], 0
+    for buffer in sorted(buffers, key=lambda b: (-b.size, b.uses[0])):
+        first, last, need = buffer.uses[0], buffer.uses[-1], buffer.size * micro_batch
+        offset = 0
+        for other in sorted((o for o in placed if o.uses[0] <= last and first <= o.uses[-1]), key=lambda o: o.offset):
+            if other.offset - offset >= need:
+                break
+            offset = max(offset, other.offset + other.size * micro_batch)
+        buffer.offset = offset
+        placed.append(buffer)
+        size = max(size, offset + need)
+    return size
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A place in memory: an element of a buffer, or an offset in a space."""
+
+    space: Space
+    offset: int
+    buffer: Buffer | None = None
+
+    def resolve(self):
+        if self.buffer is None:
+            return self.space, self.offset, 0
+        return self.space, self.buffer.offset + self.offset, self.buffer.size
+
+
+def at(buffer, row=0, column=0, channel=0):
+    """Operand: an element of each sample's volume."""
+    return Operand(buffer.space, buffer.pixel(row, column, channel), buffer)
+
+
+def place(space, offset):
+    """Operand: an offset in a space, the same for every sample."""
+    return Operand(space, offset)

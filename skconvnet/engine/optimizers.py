@@ -1,0 +1,91 @@
+"""Optimizers as settings and state; `cpu.optimizer` has the arithmetic."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skconvnet.engine.program import Rule
+
+__all__ = ["SGD", "Adam", "OptimizerState"]
+
+
+@dataclass
+class OptimizerState:
+    """What an optimizer remembers between steps.
+
+    Parameters
+    ----------
+    moments : ndarray of float32, (2, n)
+        Running means of the gradient and of its square, or the velocity and nothing, in the plan's parameter order.
+    n_steps : int
+        Steps taken.
+    """
+
+    moments: np.ndarray
+    n_steps: int = 0
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam with decoupled weight decay (D. Kingma and J. Ba, 2015; I. Loshchilov and F. Hutter, 2019).
+
+    Parameters
+    ----------
+    beta_1, beta_2 : float
+        Decay rates of the two moments.
+    epsilon : float
+        Added to the root of the second moment.
+
+    Examples
+    --------
+    >>> Adam().beta_2
+    0.999
+    """
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    def rule(self, learning_rate, alpha, step, n_samples):
+        """Write the numbers of step `step` (from 1): float64 by the columns of `Rule`.
+
+        `alpha` decays weights by the fraction learning_rate * alpha; `n_samples` does not matter to Adam.
+        """
+        rule = np.zeros(len(Rule))
+        rule[Rule.ADAM] = 1
+        rule[Rule.RATE] = learning_rate / (1 - self.beta_1**step)
+        rule[Rule.DECAY] = learning_rate * alpha
+        rule[Rule.BETA_1], rule[Rule.BETA_2], rule[Rule.EPSILON] = self.beta_1, self.beta_2, self.epsilon
+        rule[Rule.DEBIAS] = 1 / np.sqrt(1 - self.beta_2**step)
+        return rule
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Gradient descent with momentum, as `sklearn.neural_network.MLPClassifier` defines it.
+
+    Parameters
+    ----------
+    momentum : float
+        What is kept of the velocity.
+    nesterov : bool
+        Whether the gradient counts as taken after the velocity's next move.
+
+    Examples
+    --------
+    >>> SGD(nesterov=False).momentum
+    0.9
+    """
+
+    momentum: float = 0.9
+    nesterov: bool = True
+
+    def rule(self, learning_rate, alpha, step, n_samples):
+        """Write the numbers of a step: float64 by the columns of `Rule`.
+
+        `alpha` / `n_samples` times the weights is added to the gradient; `step` does not matter.
+        """
+        rule = np.zeros(len(Rule))
+        rule[Rule.RATE], rule[Rule.DECAY] = learning_rate, alpha / n_samples
+        rule[Rule.BETA_1], rule[Rule.NESTEROV] = self.momentum, self.nesterov
+        return rule

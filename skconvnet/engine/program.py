@@ -1,0 +1,176 @@
+"""The instruction set: what a plan is written in and a machine executes.
+
+A program is an int64 array, one instruction a row. A row is the opcode, four operands, then the numbers of that
+opcode, in the order that its entry in `NUMBERS` names them:
+
+    [ opcode | X: space, offset, stride | W: ... | START: ... | Y: ... | numbers ... ]
+
+An operand is a place in float32 memory: ``offset`` counts from the beginning of its space, and sample ``s`` of the
+micro-batch stands ``s * stride`` further on. Offsets of images point at pixel (0, 0), inside their border of zeros.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+__all__ = [
+    "DESCRIPTOR",
+    "FIRST_NUMBER",
+    "NUMBERS",
+    "OPERANDS",
+    "WIDTH",
+    "Block",
+    "Layout",
+    "Op",
+    "Rule",
+    "Samples",
+    "Segment",
+    "Space",
+    "Work",
+    "encode",
+]
+
+
+class Space(IntEnum):
+    """Where an operand lives, and from where its offset counts."""
+
+    PARAMETERS = 0  # weights and biases, read only while samples are worked on
+    SHARED = 1  # the machine's memory: one copy for all workers
+    BATCH = 2  # the machine's memory, one place for each sample of the batch
+    LOCAL = 3  # the arena of the worker, one place for each sample of its micro-batch
+    SHARD = 4  # the gradient slot of the shard that is worked on
+
+
+class Op(IntEnum):
+    """What an instruction does. The kernels of the same names say how."""
+
+    LOAD_IMAGES = 0
+    CONTRACT = 1
+    CLEAR = 2
+    CLEAR_BORDER = 3
+    RELU = 4
+    BIAS_RELU_BACKWARD = 5
+    MAX_POOL = 6
+    MAX_POOL_BACKWARD = 7
+    CROSS_ENTROPY = 8
+    STORE_SCORES = 9
+
+
+class Samples(IntEnum):
+    """Which loop of a contraction runs over the samples of a micro-batch."""
+
+    NONE = 0
+    I = 1  # noqa: E741 - the name that the sum has in `cpu.tile`
+    T = 2
+
+
+# A contraction's counts and strides as `cpu.tile` defines them, its addresses, and whether negatives become zero.
+DESCRIPTOR = (
+    "I J M N T R K a_i a_j a_p a_t a_r a_k b_t b_r b_k "
+    "start_i start_j start_p start_q c_i c_j c_p RELU A B START C"
+).split()
+
+NUMBERS = {
+    Op.LOAD_IMAGES: "rows columns depth y_row y_depth".split(),
+    Op.CONTRACT: [*DESCRIPTOR[:-4], "samples", "accumulate"],
+    Op.CLEAR: "size".split(),
+    Op.CLEAR_BORDER: "rows columns depth top left bottom right".split(),
+    Op.RELU: "rows columns depth x_row y_row".split(),
+    Op.BIAS_RELU_BACKWARD: "rows columns depth x_row y_row w_row relu bias".split(),
+    Op.MAX_POOL: "rows columns depth x_row F_rows F_columns S P rows_out columns_out y_row".split(),
+    Op.MAX_POOL_BACKWARD: (
+        "rows columns depth x_row F_rows F_columns S P rows_out columns_out y_row dx_row dy_row overlap"
+    ).split(),
+    Op.CROSS_ENTROPY: "classes depth".split(),
+    Op.STORE_SCORES: "classes".split(),
+}
+
+OPERANDS = {"X": 1, "W": 4, "START": 7, "Y": 10}
+FIRST_NUMBER = 13
+WIDTH = FIRST_NUMBER + max(len(names) for names in NUMBERS.values())
+
+
+class Segment(IntEnum):
+    """The columns of a segment: a run of instructions between two barriers, and how its work is divided."""
+
+    KIND = 0
+    FIRST = 1
+    LAST = 2
+
+
+class Work(IntEnum):
+    """The kinds of segment."""
+
+    SAMPLES = 0  # shards of the batch, each taken through the instructions a micro-batch at a time
+    UPDATE = 1  # blocks of the parameters: add up the gradient, step, write the transposed copy
+    TURN = 2  # blocks of the parameters: write the transposed copy only
+
+
+class Layout(IntEnum):
+    """The numbers that divide memory (in float32 elements) and work; what a plan hands to a machine beside programs."""
+
+    SHARED = 0  # where each space begins in the machine's memory
+    BATCH = 1
+    SLOTS = 2
+    ARENAS = 3
+    SLOT_SIZE = 4  # of one shard's gradient slot
+    ARENA_SIZE = 5  # of one worker
+    SHARD_SIZE = 6  # samples in a shard, all but the last
+    MICRO_BATCH = 7  # samples taken through the network together
+    SAMPLES = 8  # in this batch
+    WORKERS = 9  # threads that share the work; nothing that is computed depends on it
+
+
+class Rule(IntEnum):
+    """The numbers of an optimizer step and of the loss."""
+
+    ADAM = 0  # 1: Adam; 0: gradient descent with momentum
+    RATE = 1
+    DECAY = 2
+    BETA_1 = 3  # momentum, in gradient descent
+    BETA_2 = 4
+    EPSILON = 5
+    DEBIAS = 6
+    NESTEROV = 7
+    SMOOTHING = 8
+
+
+class Block(IntEnum):
+    """The columns of a block of parameters: some rows of one layer's weights, or its biases, updated by one worker."""
+
+    OFFSET = 0  # in the parameter vector
+    ROWS = 1
+    COLUMNS = 2
+    CONTRACTION = 3  # the instruction that computes its gradient from the whole batch, or -1: shards have summed it
+    FIRST_ROW = 4  # the block's first row, counted in that contraction
+    DECAY = 5  # whether `alpha` applies
+    TURNED = 6  # where the transposed copy lies in shared memory, or -1
+    TURNED_STRIDE = 7  # distance there between two columns
+
+
+def encode(op, operands, **numbers):
+    """Write one instruction.
+
+    Parameters
+    ----------
+    op : Op
+        The opcode.
+    operands : dict of str to (Space, offset, stride)
+        By the names in `OPERANDS`; those left out are not used by `op`.
+    **numbers : int
+        By the names in ``NUMBERS[op]``, every one of them.
+
+    Returns
+    -------
+    ndarray of int64 of shape (WIDTH,)
+        The row.
+    """
+    row = np.zeros(WIDTH, np.int64)
+    row[0] = op
+    for name, operand in operands.items():
+        row[OPERANDS[name] : OPERANDS[name] + 3] = operand
+    names = NUMBERS[op]
+    if set(names) != set(numbers):
+        raise KeyError(f"{op.name} takes {names}, not {sorted(numbers)}")
+    row[FIRST_NUMBER : FIRST_NUMBER + len(names)] = [numbers[name] for name in names]
+    return row

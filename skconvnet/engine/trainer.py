@@ -1,0 +1,115 @@
+"""The trainer: minibatch steps on a network's parameters."""
+
+import numpy as np
+
+from skconvnet.engine.memory import aligned_zeros
+from skconvnet.engine.network import execute
+from skconvnet.engine.optimizers import OptimizerState
+from skconvnet.engine.plan import plan_training
+from skconvnet.engine.program import Segment, Work
+
+__all__ = ["Trainer"]
+
+_TURN = np.array([[Work.TURN, 0, 0]], np.int64)
+assert len(Segment) == _TURN.shape[1]
+
+
+class Trainer:
+    """Takes training steps on a network.
+
+    Parameters
+    ----------
+    network : Network
+        Its parameters are updated in place by every step.
+    images : Images
+        All training images.
+    targets : ndarray of int64, (n,)
+        Their class indices.
+    weights : ndarray of shape (n,)
+        Their weights in the loss.
+    optimizer : Adam or SGD
+        The rule of a step.
+    alpha : float
+        Weight decay: with Adam, weights shrink by the fraction learning_rate * alpha a step; with SGD,
+        alpha / (samples in the minibatch) times the weights joins the gradient. Biases are left alone.
+    label_smoothing : float
+        Share of a target that is spread over all classes.
+    batch_size : int
+        Samples in the largest minibatch.
+    n_threads : int
+        Threads to use; the steps' results do not depend on it.
+    state : OptimizerState, optional
+        To go on from; it is updated in place.
+    """
+
+    def __init__(
+        self,
+        network,
+        images,
+        targets,
+        weights,
+        *,
+        optimizer,
+        alpha,
+        label_smoothing,
+        batch_size,
+        n_threads,
+        state=None,
+    ):
+        self.network = network
+        self.images = images
+        self.targets = np.ascontiguousarray(targets, np.int64)
+        self.weights = np.ascontiguousarray(weights, np.float64)
+        self.optimizer = optimizer
+        self.alpha = alpha
+        self.label_smoothing = label_smoothing
+        self.n_threads = n_threads
+        self.state = state or OptimizerState(np.zeros((2, network.layout.size), np.float32))
+        self._plan = plan_training(network.architecture, network.layout, batch_size)
+        self._memory = aligned_zeros(self._plan.memory(n_threads))
+        self.refresh()
+
+    def refresh(self):
+        """Write the transposed weights anew: to be called when the network's parameters were set from outside."""
+        none = self.images.source(np.zeros(0, np.int64))
+        execute(self._plan, self.network, self._memory, none, self.n_threads, segments=_TURN)
+
+    def step(self, indices, learning_rate):
+        """Take one step: forward, backward, update.
+
+        Parameters
+        ----------
+        indices : ndarray of int64, (m,)
+            The minibatch's images; m is at most the trainer's batch_size.
+        learning_rate : float
+            Of this step.
+
+        Returns
+        -------
+        float
+            The weighted mean loss of the minibatch, before the update. With no weight in it nothing is done: 0.
+        """
+        weights = self.weights[indices]
+        total = weights.sum()
+        if total == 0:
+            return 0.0
+        self.state.n_steps += 1
+        losses = np.empty(len(indices))
+        execute(
+            self._plan,
+            self.network,
+            self._memory,
+            self.images.source(indices),
+            self.n_threads,
+            moments=self.state.moments,
+            targets=self.targets[indices],
+            weights=weights / total,
+            losses=losses,
+            rule=self._rule(learning_rate, len(indices)),
+        )
+        return float(losses.sum())
+
+    def _rule(self, learning_rate, n_samples):
+        rule = self.optimizer.rule(learning_rate, self.alpha, self.state.n_steps, n_samples)
+        rule[-1] = self.label_smoothing
+        return rule
