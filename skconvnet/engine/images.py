@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Images"]
+__all__ = ["NO_IMAGES", "Images"]
 
 _CHUNK = 1 << 20  # pixels that are converted at a time
 
@@ -99,3 +99,4 @@ class Images:
 
 _NO_PIXELS = np.zeros((0, 0), np.uint8)
 _NO_FLOATS = np.zeros((0, 0), np.float32)
+NO_IMAGES = (_NO_PIXELS, _NO_FLOATS, np.zeros(0, np.int64))  # the source of an empty minibatch

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skconvnet.engine.images import NO_IMAGES
 from skconvnet.engine.memory import aligned_zeros
 from skconvnet.engine.network import execute
 from skconvnet.engine.optimizers import OptimizerState
@@ -71,8 +72,7 @@ class Trainer:
 
     def refresh(self):
         """Write the transposed weights anew: to be called when the network's parameters were set from outside."""
-        none = self.images.source(np.zeros(0, np.int64))
-        execute(self._plan, self.network, self._memory, none, self.n_threads, segments=_TURN)
+        execute(self._plan, self.network, self._memory, NO_IMAGES, self.n_threads, segments=_TURN)
 
     def step(self, indices, learning_rate):
         """Take one step: forward, backward, update.
