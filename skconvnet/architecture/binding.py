@@ -5,6 +5,7 @@ that its text left to the hyperparameters, `_Binder` puts the layers on their vo
 """
 
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from skconvnet.architecture.errors import ArchitectureError, error_at, shown
@@ -140,8 +141,7 @@ class _Unrolled:
             )
 
         def stands(place):
-            # Without any block there is an empty sequence, and no POOL stands.
-            return not place.layer.optional or (any(pool[place.block :][:1]) if isinstance(pool, tuple) else pool)
+            return not place.layer.optional or (pool[place.block] if isinstance(pool, tuple) else pool)
 
         self.chain = _kept(self.chain, stands)
 
@@ -190,14 +190,13 @@ def _fill_conv(unrolled, hyperparameters):
 
 def _automatic_filters(places):
     """K="auto": the depth doubles in every block that follows a POOL, as height and width halve."""
-    filters, block, pooled = [], None, False
+    filters, K, block, pooled = [], _FIRST_K, None, False
     for place in places:
         if place.layer.kind == "POOL":
             pooled = True
         elif place.layer.kind == "CONV":
             if place.block != block:
-                doubles = pooled and filters
-                K = min(2 * filters[-1], _LARGEST_K) if doubles else filters[-1] if filters else _FIRST_K
+                K = min(2 * K, _LARGEST_K) if pooled and filters else K
                 block, pooled = place.block, False
             filters.append(K)
     return filters
@@ -252,14 +251,8 @@ class _Binder:
     def chain(self, chain, volume):
         layers = []
         for item in chain:
-            position = item.position if isinstance(item, Branches) else item.layer.position
-            try:
-                layer = self.branches(item, volume) if isinstance(item, Branches) else self.layer(item, volume)
-                volume = layer.output
-            except _Located:
-                raise
-            except ArchitectureError as error:
-                raise _Located(str(error_at(str(error), self.source, position))) from None
+            layer = self.branches(item, volume) if isinstance(item, Branches) else self.layer(item, volume)
+            volume = layer.output
             layers.append(layer)
         return tuple(layers)
 
@@ -270,22 +263,28 @@ class _Binder:
     def layer(self, place, volume):
         kind, options = place.layer.kind, place.options
         name = self.name(kind)
-        if kind == "CONV":
-            options = options | {"P": padding(options["P"], options["F"], name)}
-        if kind == "POOL":
-            options = options | _pool_window(options, volume, name)
-        return _BOUND[kind](name, volume, **options)
+        with self.pointing_at(place.layer):
+            if kind == "CONV":
+                options = options | {"P": padding(options["P"], options["F"], name)}
+            if kind == "POOL":
+                options = options | _pool_window(options, volume, name)
+            return _BOUND[kind](name, volume, **options)
 
     def branches(self, item, volume):
         bound = _BOUND_BRANCHES[item.operator]
         name = self.name(bound.kind)
         # A branch that unrolls to nothing hands its input on.
         branches = [self.chain(branch, volume) or (BoundSkip(self.name("SKIP"), volume),) for branch in item.branches]
-        return bound(name, volume, tuple(branches))
+        with self.pointing_at(item):
+            return bound(name, volume, tuple(branches))
 
-
-class _Located(ArchitectureError):
-    """An error that already shows its place, on its way out through the branches around it."""
+    @contextmanager
+    def pointing_at(self, node):
+        """Put a caret under a node of the tree in the errors of what is made of it."""
+        try:
+            yield
+        except ArchitectureError as error:
+            raise error_at(str(error), self.source, node.position) from None
 
 
 def _pool_window(options, volume, name):

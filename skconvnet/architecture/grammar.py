@@ -392,9 +392,10 @@ class _Parser:
         while not self.at(")"):
             if spelled:
                 self.expect(",", ")")
+            position = self.token.position
             name = self.option_name(kind)
             if name in spelled:
-                raise error_at(f"{kind} says {name} twice", self.text, self.tokens[self.index - 1].position)
+                raise error_at(f"{kind} says {name} twice", self.text, position)
             token = self.take()
             spelled[name] = allowed[name].read(token.text) if token.kind != "end" else None
             if spelled[name] is None:

@@ -67,24 +67,8 @@ class Hyperparameters:
     pool_S: int | tuple[int, ...] = 2
 
     def __post_init__(self):
-        checked = {
-            "K": "auto" if _is_text(self.K, "auto") else _one_or_more("K", self.K, _count("K", 1, "'auto'")),
-            "F": _one_or_more("F", self.F, _count("F", 1)),
-            "S": _one_or_more("S", self.S, _count("S", 1)),
-            "P": _one_or_more("P", self.P, _padding),
-            "N": _count("N", 0)(self.N),
-            "M": "auto" if _is_text(self.M, "auto") else _count("M", 0, "'auto'")(self.M),
-            "hidden_layer_sizes": _one_or_more(
-                "hidden_layer_sizes", self.hidden_layer_sizes, _count("hidden_layer_sizes", 1)
-            ),
-            "pool": _one_or_more("pool", self.pool, _flag),
-            "pool_F": _one_or_more("pool_F", self.pool_F, _count("pool_F", 1)),
-            "pool_S": _one_or_more("pool_S", self.pool_S, _count("pool_S", 1)),
-        }
-        if not isinstance(checked["hidden_layer_sizes"], tuple):
-            checked["hidden_layer_sizes"] = (checked["hidden_layer_sizes"],)
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
 
     def repetitions(self, image):
         """Return what the letters of a repeat stand for.
@@ -190,27 +174,60 @@ def as_sequence(value):
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray) else None
 
 
-def _one_or_more(name, value, check):
-    values = as_sequence(value)
-    return check(value) if values is None else tuple(check(one) for one in values)
+def _one_or_more(check):
+    """Let a check take a sequence too; it is kept as a tuple."""
+
+    def check_each(name, value):
+        values = as_sequence(value)
+        if values == []:
+            raise ArchitectureError(f"{name} must be one value, or a sequence with at least one, but none came")
+        return check(name, value) if values is None else tuple(check(name, one) for one in values)
+
+    return check_each
 
 
-def _count(name, lowest, alternative=""):
-    return lambda value: whole_number(name, value, lowest, alternative)
+def _count(lowest):
+    return lambda name, value: whole_number(name, value, lowest)
 
 
-def _padding(value):
-    if _is_text(value, "same", "valid"):
-        return str(value)
-    return whole_number("P", value, 0, "'same' or 'valid'")
+def _or_words(lowest, *words):
+    """Make a check for a whole number or one of some words."""
+
+    def check(name, value):
+        if isinstance(value, str) and value in words:
+            return str(value)
+        return whole_number(name, value, lowest, " or ".join(map(repr, words)))
+
+    return check
 
 
-def _flag(value):
+def _filters(name, value):
+    """Check K: "auto" stands for all the layers or for none."""
+    check = _or_words(1, "auto") if as_sequence(value) is None else _one_or_more(_count(1))
+    return check(name, value)
+
+
+def _flag(name, value):
     value = value.tolist() if hasattr(value, "tolist") else value
     if not isinstance(value, bool):
-        raise ArchitectureError(f"pool must be True or False, or a sequence of these, but {shown(value)} came")
+        raise ArchitectureError(f"{name} must be True or False, or a sequence of these, but {shown(value)} came")
     return value
 
 
-def _is_text(value, *texts):
-    return isinstance(value, str) and value in texts
+def _sizes(name, value):
+    values = as_sequence(value)
+    return tuple(whole_number(name, size, 1) for size in ([value] if values is None else values))
+
+
+_CHECKS = {
+    "K": _filters,
+    "F": _one_or_more(_count(1)),
+    "S": _one_or_more(_count(1)),
+    "P": _one_or_more(_or_words(0, "same", "valid")),
+    "N": _count(0),
+    "M": _or_words(0, "auto"),
+    "hidden_layer_sizes": _sizes,
+    "pool": _one_or_more(_flag),
+    "pool_F": _one_or_more(_count(1)),
+    "pool_S": _one_or_more(_count(1)),
+}

@@ -1,9 +1,10 @@
 """Volumes, the one formula of their arithmetic, and the layers: what each makes of its input and what it costs.
 
-A layer here is bound: every number in it is known. Its ``keyword`` is itself in the notation, and its costs are those
-of one image: ``n_weights`` and ``n_biases`` learned numbers, ``n_flops`` multiply-adds forward. Multiply-adds are
-counted as papers count them: those of CONV and FC with their weights, without biases, and nothing for other layers.
-``n_activations`` is how many numbers the layer keeps; 0 for a layer that works in place on its input's.
+A layer here is bound: every number in it is known, and one that does not fit its input is not made. Its ``keyword`` is
+itself in the notation, and its costs are those of one image: ``n_weights`` and ``n_biases`` learned numbers,
+``n_flops`` multiply-adds forward, counted as papers count them: those of CONV and FC with their weights, without
+biases, and nothing for other layers. ``n_activations`` is how many numbers the layer keeps; 0 for a layer that works in
+place on its input's.
 """
 
 from dataclasses import dataclass
@@ -75,15 +76,13 @@ def output_extent(W, F, S, P, round, name):
     span = W - F + 2 * P
     if span < 0:
         raise ArchitectureError(_too_large(W, F, S, P, name))
+    whole_windows = span // S + 1
     if span % S == 0 or round == "floor":
-        return span // S + 1
+        return whole_windows
     if round == "ceil":
-        return min(_ceil_divide(span, S) + 1, _ceil_divide(W + P, S))
+        begins_inside = whole_windows * S < W + P  # the next window, counted from the padding's first zero
+        return whole_windows + begins_inside
     raise ArchitectureError(_not_whole(W, F, S, P, name))
-
-
-def _ceil_divide(a, b):
-    return -(-a // b)
 
 
 def _arithmetic(W, F, S, P):
@@ -96,7 +95,7 @@ def _arithmetic(W, F, S, P):
 def _too_large(W, F, S, P, name):
     return (
         f"{name}: the window F={F} is larger than the padded input, W + 2P = {W} + {2 * P} = {W + 2 * P}, so that "
-        f"{_arithmetic(W, F, S, P)}. What fits: F={W + 2 * P} or smaller, P={_ceil_divide(F - W, 2)} or larger, "
+        f"{_arithmetic(W, F, S, P)}. What fits: F={W + 2 * P} or smaller, P={(F - W + 1) // 2} or larger, "
         f"or W={F - 2 * P} or larger"
     )
 
@@ -217,6 +216,7 @@ class BoundConv(BoundLayer):
             raise ArchitectureError(
                 f"{self.name}: groups={self.groups} must divide the input's depth {self.input.depth} and K={self.K}"
             )
+        _extents(self, (self.F, self.F))
 
     @property
     def output(self):
@@ -274,6 +274,7 @@ class BoundPool(BoundLayer):
             raise ArchitectureError(
                 f"{self.name}: P={self.P} lets a window of F={min(self.F)} see nothing but padding; P must be below F"
             )
+        _extents(self, self.F)
 
     @property
     def output(self):
@@ -288,7 +289,7 @@ class BoundPool(BoundLayer):
 
 
 def _extents(layer, F):
-    """Height and width of what a layer's windows give; F is (rows, columns)."""
+    """Return height and width of what a layer's windows of F = (rows, columns) give; raise where they do not fit."""
     axes = (("height", layer.input.height, F[0]), ("width", layer.input.width, F[1]))
     return [
         output_extent(extent, f, layer.S, layer.P, layer.round, f"{layer.name} over the {axis} of {layer.input}")
