@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skconvnet.architecture import ARCHITECTURES, Architecture, ArchitectureError, Hyperparameters, auto_architecture
+
+
+@given(st.tuples(st.integers(1, 70), st.integers(1, 70), st.integers(1, 5)))
+@settings(max_examples=300)
+def test_auto_binds_for_every_image_shape(image_shape):
+    bound = auto_architecture(image_shape, Hyperparameters()).bind(image_shape, 7)
+    pools = [layer for layer in bound.layers if layer.kind == "POOL"]
+    assert len(pools) == (0 if min(image_shape[:2]) < 2 else Hyperparameters().repetitions(bound.layers[0].input)["M"])
+
+
+@given(
+    image_shape=st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(1)),
+    M=st.integers(0, 7),
+    N=st.integers(0, 2),
+    pool_F=st.integers(1, 5),
+    pool_S=st.integers(1, 4),
+    pool=st.booleans(),
+)
+@settings(max_examples=200)
+def test_auto_leaves_out_a_pool_where_the_volume_is_smaller(image_shape, pool_F, pool_S, pool, **repeats):
+    hyperparameters = Hyperparameters(pool_F=pool_F, pool_S=pool_S, pool=pool, **repeats)
+    bound = auto_architecture(image_shape, hyperparameters).bind(image_shape, 2, hyperparameters)
+    assert sum(layer.kind == "CONV" for layer in bound.layers) == repeats["M"] * repeats["N"]
+    pools = [layer for layer in bound.layers if layer.kind == "POOL"]
+    if pool and len(pools) < repeats["M"]:
+        fc_input = next(layer.input for layer in bound.layers if layer.kind == "FC")
+        assert min(fc_input.height, fc_input.width) < pool_F
+    assert len(pools) <= (repeats["M"] if pool else 0)
+
+
+def test_auto_reads_like_the_seeds_pattern():
+    assert str(auto_architecture((8, 8, 1), Hyperparameters())) == (
+        "INPUT -> [[CONV(round=floor) -> RELU]*N -> POOL(round=floor)?]*M -> [FC -> RELU]*K -> FC"
+    )
+    assert str(auto_architecture((8, 8, 1), Hyperparameters(M=4))) == (
+        "INPUT -> [[CONV(round=floor) -> RELU]*N -> POOL(round=floor)?]*3 -> [[CONV(round=floor) -> RELU]*N]*1"
+        " -> [FC -> RELU]*K -> FC"
+    )
+
+
+def test_auto_takes_sequences_and_strides():
+    hyperparameters = Hyperparameters(K=[8, 16], S=[2, 1], F=[5, 3], pool=[False, True], N=1)
+    bound = auto_architecture((11, 13, 1), hyperparameters).bind((11, 13, 1), 2, hyperparameters)
+    outputs = [str(layer.output) for layer in bound.layers[:5]]
+    assert outputs == ["[7x6x8]", "[7x6x8]", "[7x6x16]", "[7x6x16]", "[3x3x16]"]
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "message"),
+    [
+        ({"N": 2**31 - 1, "M": 2**31 - 1}, "at most 10000 are allowed"),
+        ({"K": [1, 2], "F": [3, 3, 3]}, "F has length 3, but the network has 4 CONV layers in 2 blocks"),
+        ({"F": 9, "P": 0}, "CONV of block 1: the window F=9 is larger than the padded input"),
+        ({"pool": [True], "M": 2}, "pool has length 1, but the network has 2 blocks"),
+        ({"pool_F": [2], "M": 2}, "pool_F has length 1, but the network has"),
+    ],
+)
+def test_auto_refuses_what_binding_would(hyperparameters, message):
+    hyperparameters = Hyperparameters(**hyperparameters)
+    with pytest.raises(ArchitectureError, match=message):
+        auto_architecture((8, 8, 1), hyperparameters).bind((8, 8, 1), 2, hyperparameters)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_named_architectures_bind_to_a_small_image(name):
+    architecture = ARCHITECTURES[name]
+    assert architecture == Architecture.parse(str(architecture))
+    assert architecture.bind((32, 32, 3), 10, Hyperparameters(hidden_layer_sizes=(64, 64))).n_classes == 10
+
+
+def test_auto_is_no_fixed_architecture():
+    assert "auto" not in ARCHITECTURES
+    assert str(ARCHITECTURES["linear"]) == "INPUT -> FC"
