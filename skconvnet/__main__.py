@@ -43,6 +43,14 @@ def parser():
         "--input", type=image_shape, default="32x32x3", metavar="WxHxD", help="the images (default: 32x32x3)"
     )
     command.add_argument("--classes", type=int, default=10, metavar="N", help="the classes (default: 10)")
+    command.add_argument(
+        "--hidden-layer-sizes",
+        type=int,
+        nargs="+",
+        default=[128],
+        metavar="UNITS",
+        help="those of the FC layers before the last (default: 128)",
+    )
     command.set_defaults(command=summary)
     return parser
 
@@ -77,14 +85,12 @@ def demo(options):
 
 def summary(options):
     """Print the volume table of the architecture that the user named or wrote."""
-    print(named_or_parsed(options.architecture, options.input).summary(options.input, options.classes))
-
-
-def named_or_parsed(text, shape):
-    """Return the Architecture that a name or a text stands for."""
-    if text == "auto":
-        return auto_architecture(shape, Hyperparameters())
-    return ARCHITECTURES.get(text) or Architecture.parse(text)
+    hyperparameters = Hyperparameters(hidden_layer_sizes=options.hidden_layer_sizes)
+    if options.architecture == "auto":
+        architecture = auto_architecture(options.input, hyperparameters)
+    else:
+        architecture = ARCHITECTURES.get(options.architecture) or Architecture.parse(options.architecture)
+    print(architecture.summary(options.input, options.classes, hyperparameters))
 
 
 if __name__ == "__main__":

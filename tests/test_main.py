@@ -28,7 +28,8 @@ def test_summary_reads_width_then_height(capsys):
 
 @pytest.mark.parametrize("name", ["auto", *ARCHITECTURES])
 def test_summary_knows_the_names(capsys, name):
-    command_line.main(["summary", name, "--input", "32x32x1", "--classes", "7"])
+    options = ["--input", "32x32x1", "--classes", "7", "--hidden-layer-sizes", "64", "48"]
+    command_line.main(["summary", name, *options])
     assert "[1x1x7]" in capsys.readouterr().out
 
 
