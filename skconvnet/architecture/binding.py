@@ -103,7 +103,7 @@ class _Place:
     layer: Layer
     block: int
     repetition: int | None  # of the *K group that it stands in
-    options: dict | None = None  # the bound layer's numbers, once they are filled in
+    options: dict  # what the layer spells, and in time all its numbers
 
 
 class _Unrolled:
@@ -126,7 +126,7 @@ class _Unrolled:
                 yield Branches(item.operator, branches, item.position)
             else:
                 self.n_blocks += outermost and item.kind == "CONV"
-                yield _Place(item, max(self.n_blocks - 1, 0), repetition)
+                yield _Place(item, max(self.n_blocks - 1, 0), repetition, item.options)
 
     def places(self, kind=None):
         """Return the places in network order, all or those of one kind of layer."""
@@ -166,9 +166,7 @@ def _kept(chain, stands):
 
 
 def _fill(unrolled, n_classes, hyperparameters, source):
-    """Give every place its numbers: what its layer spells, and the hyperparameters for the rest."""
-    for place in unrolled.places():
-        place.options = dict(place.layer.options)
+    """Give every place the numbers that its layer does not spell."""
     _fill_conv(unrolled, hyperparameters)
     _fill_pool(unrolled.places("POOL"), hyperparameters)
     _fill_fc(unrolled.places("FC"), n_classes, hyperparameters.hidden_layer_sizes, source)

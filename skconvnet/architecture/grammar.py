@@ -2,7 +2,8 @@
 
 The notation is the one of the Stanford CS231n notes, https://cs231n.github.io/convolutional-networks/#layerpat::
 
-    network  =  INPUT { "->" item }  |  "[" network "]"
+    network  =  trunk  |  "[" trunk "]"
+    trunk    =  INPUT "->" chain
     chain    =  item { "->" item }
     item     =  layer  |  "[" chain "]" [ "*" times ]  |  sum  |  stack
     sum      =  "(" branch "+" branch { "+" branch } ")"

@@ -80,6 +80,7 @@ def test_automatic_K_doubles_in_a_block_that_follows_a_pool():
     assert numbers(bind(PATTERN, image_shape=(128, 128, 3), N=1), "CONV", "K") == [32, 64, 128, 256, 256]
     assert numbers(bind(PATTERN, pool=False), "CONV", "K") == [32] * 6
     assert numbers(bind(PATTERN, pool=[False, True, False], N=1), "CONV", "K") == [32, 32, 64]
+    assert numbers(bind(PATTERN, pool=[True, False, False], N=1), "CONV", "K") == [32, 64, 64]
     assert numbers(bind("INPUT -> POOL -> CONV -> POOL -> RELU -> CONV -> FC"), "CONV", "K") == [32, 64]
     assert numbers(bind("INPUT -> [CONV -> POOL -> CONV]*2 -> FC"), "CONV", "K") == [32, 32, 64, 64]
 

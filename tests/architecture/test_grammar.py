@@ -82,6 +82,7 @@ def test_repeats_are_kept_as_written():
         ("INPUT -> [FC]*L", "L", "a whole number from 0 to 2147483647, N, M or K"),
         ("INPUT -> [FC]*2147483648", "2147483648", "a whole number from 0 to 2147483647, N, M or K"),
         ("INPUT -> [CONV]*K -> FC", "K -> FC", "*K is the length of hidden_layer_sizes"),
+        ("INPUT -> [FC -> (CONV | SKIP)]*K", "K", "*K is the length of hidden_layer_sizes"),
         ("INPUT -> [RELU]*K -> FC", "K -> FC", "*K is the length of hidden_layer_sizes"),
         ("INPUT -> (FC)", ")", "'+' or '|' and another branch"),
         ("INPUT -> (FC + FC | FC)", "| FC)", "'->' or '+' or ')'"),
