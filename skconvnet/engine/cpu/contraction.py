@@ -1,7 +1,9 @@
 """Contractions: one instruction's operands and loops made ready for the register tile."""
 
+import numpy as np
 from numba import njit
 
+from skconvnet.engine.cpu.pointers import array_at
 from skconvnet.engine.cpu.tile import PANEL, WIDTHS
 from skconvnet.engine.program import DESCRIPTOR, FIRST_NUMBER, NUMBERS, Op, Samples
 
@@ -14,6 +16,7 @@ _B_T, _B_R, _B_K = (_AT[f"b_{letter}"] for letter in "trk")
 _S_I, _S_J, _S_P, _S_Q = (_AT[f"start_{letter}"] for letter in "ijpq")
 _C_I, _C_J, _C_P = (_AT[f"c_{letter}"] for letter in "ijp")
 _A, _B, _START, _C = (_AT[name] for name in ("A", "B", "START", "C"))
+_FIELDS = len(DESCRIPTOR)
 _LOOPS = _A  # the descriptor's fields before its addresses stand in the instruction as they are
 _SAMPLES, _ACCUMULATE = (FIRST_NUMBER + NUMBERS[Op.CONTRACT].index(name) for name in ("samples", "accumulate"))
 _OVER_I, _OVER_T = int(Samples.I), int(Samples.T)
@@ -97,21 +100,20 @@ def rows_of(descriptor, first, count):
 
 @njit(nogil=True, error_model="numpy")
 def contract(descriptor):
-    """Run a described contraction: C (+)= A x B, `DESCRIPTOR`'s sum, columns in the widest panels that fit.
+    """Run the described contraction at address `descriptor`: its columns in the widest panels that fit.
 
     Panels are the outer loop, so that the columns of B one panel reads stay in cache while all rows pass.
     """
-    at = descriptor.ctypes.data
-    columns, q = descriptor[_N], 0
+    columns, q = array_at(descriptor, (_FIELDS,), np.int64)[_N], 0
     while columns - q >= _W0:
-        _panel0(at, q)
+        _panel0(descriptor, q)
         q += _W0
     while columns - q >= _W1:
-        _panel1(at, q)
+        _panel1(descriptor, q)
         q += _W1
     while columns - q >= _W2:
-        _panel2(at, q)
+        _panel2(descriptor, q)
         q += _W2
     while columns - q >= _W3:
-        _panel3(at, q)
+        _panel3(descriptor, q)
         q += _W3

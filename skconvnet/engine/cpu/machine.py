@@ -7,20 +7,23 @@ on the plan alone: workers only take turns at the shards, so their number cannot
 
 import hashlib
 from contextlib import contextmanager
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
-from numba import get_num_threads, njit, prange, set_num_threads, types
+from numba import cfunc, get_num_threads, njit, prange, set_num_threads, types
 
 from skconvnet.engine.cpu.contraction import contract, describe, rows_of
 from skconvnet.engine.cpu.elementwise import bias_relu_backward, clear, clear_border, load_image, relu
 from skconvnet.engine.cpu.loss import cross_entropy, store_scores
 from skconvnet.engine.cpu.optimizer import adam, sgd, sum_slots, turn
+from skconvnet.engine.cpu.pointers import array_at, call, call_with
 from skconvnet.engine.cpu.pool import max_pool, max_pool_backward
 from skconvnet.engine.program import (
     DESCRIPTOR,
     FIRST_NUMBER,
     OPERANDS,
+    WIDTH,
     Block,
     Layout,
     Op,
@@ -31,6 +34,33 @@ from skconvnet.engine.program import (
 )
 
 __all__ = ["most_threads", "run", "threads"]
+
+
+class _Task(IntEnum):
+    """What the entry hands to the workers: addresses of its arrays, and the counts that they need."""
+
+    CONTRACT = 0
+    LAYOUT = 1
+    RULE = 2
+    SEGMENT = 3
+    PROGRAM = 4
+    INSTRUCTIONS = 5
+    BLOCKS = 6
+    N_BLOCKS = 7
+    PARAMETERS = 8
+    MEMORY = 9
+    MOMENT_1 = 10
+    MOMENT_2 = 11
+    PIXELS = 12
+    BYTES = 13
+    ROWS = 14
+    MEAN = 15
+    SCALE = 16
+    TARGETS = 17
+    WEIGHTS = 18
+    LOSSES = 19
+    SCORES = 20
+
 
 # Numba types an enumeration's members as objects of their own: plain integers compile in half the time.
 _LOAD, _CONTRACT, _CLEAR, _BORDER, _RELU, _BIAS_RELU, _POOL, _POOL_BACK, _LOSS, _SCORES = (int(op) for op in Op)
@@ -54,6 +84,30 @@ _FIELDS = len(DESCRIPTOR)
 _ADAM, _RATE, _DECAY, _BETA_1, _BETA_2, _EPSILON, _DEBIAS, _NESTEROV, _SMOOTHING = (int(field) for field in Rule)
 _OFFSET, _ROWS, _COLUMNS, _CONTRACTION, _FIRST_ROW, _DECAYS, _TURNED, _STRIDE = (int(f) for f in Block)
 _KIND, _FIRST, _LAST = (int(field) for field in Segment)
+(
+    _CONTRACT_AT,
+    _LAYOUT,
+    _RULE,
+    _SEGMENT,
+    _PROGRAM,
+    _INSTRUCTIONS,
+    _BLOCKS,
+    _N_BLOCKS,
+    _PARAMETERS_AT,
+    _MEMORY,
+    _MOMENT_1,
+    _MOMENT_2,
+    _PIXELS,
+    _BYTES,
+    _ROWS_AT,
+    _MEAN,
+    _SCALE,
+    _TARGETS,
+    _WEIGHTS,
+    _LOSSES,
+    _SCORES_AT,
+) = (int(field) for field in _Task)
+_N_TASK, _N_LAYOUT, _N_RULE, _N_BLOCK, _WIDTH = len(_Task), len(Layout), len(Rule), len(Block), WIDTH
 _OVER_SAMPLES, _TURN_ONLY = int(Work.SAMPLES), int(Work.TURN)
 
 
@@ -94,25 +148,48 @@ def _over_images(code, x, w, y, x_step, w_step, y_step, start, start_step, sampl
 
 
 @njit(nogil=True, error_model="numpy")
-def _load_images(code, y, pixels, floats, rows, mean, scale, first, samples):
+def _load_images(code, y, task, first, samples):
     """Execute LOAD_IMAGES: standardise the micro-batch's images, from bytes where there are bytes."""
     height, width, depth = code[_N0], code[_N0 + 1], code[_N0 + 2]
     y_row, y_depth = code[_N0 + 3], code[_N0 + 4]
+    mean, scale = array_at(task[_MEAN], (depth,), np.float32), array_at(task[_SCALE], (depth,), np.float32)
+    size = height * width * depth
+    rows = array_at(task[_ROWS_AT], (first + samples,), np.int64)
     for sample in range(samples):
-        row = rows[first + sample]
-        if pixels.shape[0] > 0:
-            load_image(pixels[row], y, mean, scale, height, width, depth, y_row, y_depth)
+        at = rows[first + sample] * size
+        if task[_BYTES] != 0:
+            image = array_at(task[_PIXELS] + at, (size,), np.uint8)
+            load_image(image, y, mean, scale, height, width, depth, y_row, y_depth)
         else:
-            load_image(floats[row], y, mean, scale, height, width, depth, y_row, y_depth)
+            image = array_at(task[_PIXELS] + 4 * at, (size,), np.float32)
+            load_image(image, y, mean, scale, height, width, depth, y_row, y_depth)
         y += 4 * code[_Y + 2]
 
 
 @njit(nogil=True, error_model="numpy")
-def _micro_batch(program, begin, end, frame, descriptor, samples, first, source, wanted, results, rule):
+def _losses(code, x, y, task, first, samples, smoothing):
+    """Execute CROSS_ENTROPY: each sample's loss, and the gradient by its scores."""
+    end = first + samples
+    targets, weights = array_at(task[_TARGETS], (end,), np.int64), array_at(task[_WEIGHTS], (end,), np.float64)
+    losses = array_at(task[_LOSSES], (end,), np.float64)
+    for s in range(first, end):
+        losses[s] = cross_entropy(x, y, code[_N0], code[_N0 + 1], targets[s], weights[s], smoothing)
+        x += 4 * code[_X + 2]
+        y += 4 * code[_Y + 2]
+
+
+@njit(nogil=True, error_model="numpy")
+def _store_scores(code, x, task, first, samples):
+    """Execute STORE_SCORES: copy each sample's scores out."""
+    scores = array_at(task[_SCORES_AT], (first + samples, code[_N0]), np.float32)
+    for s in range(first, first + samples):
+        store_scores(x, scores[s], code[_N0])
+        x += 4 * code[_X + 2]
+
+
+@njit(nogil=True, error_model="numpy")
+def _micro_batch(program, begin, end, frame, descriptor, samples, first, task, rule):
     """Execute the instructions from `begin` to `end` on one micro-batch."""
-    pixels, floats, rows, mean, scale = source
-    targets, weights = wanted
-    losses, scores = results
     place = frame[-1]
     for at in range(begin, end):
         code = program[at]
@@ -121,21 +198,16 @@ def _micro_batch(program, begin, end, frame, descriptor, samples, first, source,
         start, y = _address(code, _START, frame), _address(code, _Y, frame)
         if op == _CONTRACT:
             describe(code, descriptor, x, w, start, y, samples, first)
-            contract(descriptor)
+            call(task[_CONTRACT_AT], descriptor.ctypes.data)
         elif op == _LOAD:
-            _load_images(code, y, pixels, floats, rows, mean, scale, place, samples)
+            _load_images(code, y, task, place, samples)
         elif op == _LOSS:
-            for s in range(place, place + samples):
-                losses[s] = cross_entropy(x, y, code[_N0], code[_N0 + 1], targets[s], weights[s], rule[_SMOOTHING])
-                x += 4 * code[_X + 2]
-                y += 4 * code[_Y + 2]
+            _losses(code, x, y, task, place, samples, rule[_SMOOTHING])
         elif op == _SCORES:
-            for s in range(place, place + samples):
-                store_scores(x, scores[s], code[_N0])
-                x += 4 * code[_X + 2]
+            _store_scores(code, x, task, place, samples)
         else:
-            steps = 4 * code[_X + 2], 4 * code[_W + 2], 4 * code[_Y + 2]
-            _over_images(code, x, w, y, steps[0], steps[1], steps[2], start, 4 * code[_START + 2], samples, first)
+            x_step, w_step, y_step = 4 * code[_X + 2], 4 * code[_W + 2], 4 * code[_Y + 2]
+            _over_images(code, x, w, y, x_step, w_step, y_step, start, 4 * code[_START + 2], samples, first)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -150,7 +222,7 @@ def _spaces(frame, layout, parameters, memory, worker):
 
 
 @njit(nogil=True, error_model="numpy")
-def _work_on_samples(worker, segment, program, layout, frame, descriptor, source, wanted, results, rule):
+def _work_on_samples(worker, segment, program, layout, frame, descriptor, task, rule):
     """Take this worker's turns at the shards: shard `worker`, then every further one by the number of workers."""
     slots, samples, size = frame[_SHARD], layout[_SAMPLES], layout[_SHARD_SIZE]
     shards = (samples + size - 1) // size
@@ -160,23 +232,12 @@ def _work_on_samples(worker, segment, program, layout, frame, descriptor, source
         for place in range(begin, end, layout[_MICRO_BATCH]):
             frame[-1] = place
             count = min(layout[_MICRO_BATCH], end - place)
-            _micro_batch(
-                program,
-                segment[_FIRST],
-                segment[_LAST],
-                frame,
-                descriptor,
-                count,
-                place == begin,
-                source,
-                wanted,
-                results,
-                rule,
-            )
+            first = place == begin
+            _micro_batch(program, segment[_FIRST], segment[_LAST], frame, descriptor, count, first, task, rule)
 
 
 @njit(nogil=True, error_model="numpy")
-def _gradient(block, program, layout, frame, descriptor):
+def _gradient(block, program, layout, frame, descriptor, task):
     """Bring a block's gradient over the whole batch together and return its address."""
     size, samples = layout[_SHARD_SIZE], layout[_SAMPLES]
     if block[_CONTRACTION] < 0:
@@ -188,48 +249,52 @@ def _gradient(block, program, layout, frame, descriptor):
     start, gradient = _address(code, _START, frame), _address(code, _Y, frame)
     describe(code, descriptor, x, w, start, gradient, samples, True)
     rows_of(descriptor, block[_FIRST_ROW], block[_ROWS])
-    contract(descriptor)
+    call(task[_CONTRACT_AT], descriptor.ctypes.data)
     return gradient
 
 
 @njit(nogil=True, error_model="numpy")
-def _update(block, gradient, parameters, moments, rule):
+def _update(block, gradient, parameters, task, rule):
     """Step one block of the parameters down its gradient."""
     at, count = 4 * block[_OFFSET], block[_ROWS] * block[_COLUMNS]
-    p, m = parameters + at, moments[0].ctypes.data + at
+    p, m = parameters + at, task[_MOMENT_1] + at
     rate = np.float32(rule[_RATE])
     decay = np.float32(rule[_DECAY]) if block[_DECAYS] else np.float32(0)
     beta_1 = np.float32(rule[_BETA_1])
     if rule[_ADAM] != 0:
         beta_2, epsilon = np.float32(rule[_BETA_2]), np.float32(rule[_EPSILON])
-        v = moments[1].ctypes.data + at
+        v = task[_MOMENT_2] + at
         adam(p, gradient, m, v, count, rate, decay, beta_1, beta_2, epsilon, np.float32(rule[_DEBIAS]))
     else:
         sgd(p, gradient, m, count, rate, decay, beta_1, rule[_NESTEROV] != 0)
 
 
 @njit(nogil=True, error_model="numpy")
-def _work_on_blocks(worker, kind, blocks, program, layout, frame, descriptor, moments, rule):
+def _work_on_blocks(worker, kind, blocks, program, layout, frame, descriptor, task, rule):
     """Take this worker's turns at the blocks of parameters."""
     for at in range(worker, blocks.shape[0], layout[_WORKERS]):
         block = blocks[at]
         if kind != _TURN_ONLY:
-            gradient = _gradient(block, program, layout, frame, descriptor)
-            _update(block, gradient, frame[_PARAMETERS], moments, rule)
+            gradient = _gradient(block, program, layout, frame, descriptor, task)
+            _update(block, gradient, frame[_PARAMETERS], task, rule)
         if block[_TURNED] >= 0:
             p, turned = frame[_PARAMETERS] + 4 * block[_OFFSET], frame[_SHARED] + 4 * block[_TURNED]
             turn(p, turned, block[_ROWS], block[_COLUMNS], block[_STRIDE])
 
 
 @njit(nogil=True, error_model="numpy")
-def _work(worker, segment, program, blocks, layout, parameters, memory, moments, source, wanted, results, rule):
+def _work(worker, task):
     """Do one worker's share of one segment."""
+    layout, segment = array_at(task[_LAYOUT], (_N_LAYOUT,), np.int64), array_at(task[_SEGMENT], (3,), np.int64)
+    program = array_at(task[_PROGRAM], (task[_INSTRUCTIONS], _WIDTH), np.int64)
+    rule = array_at(task[_RULE], (_N_RULE,), np.float64)
     frame, descriptor = np.empty(_FRAME, np.int64), np.empty(_FIELDS, np.int64)
-    _spaces(frame, layout, parameters.ctypes.data, memory.ctypes.data, worker)
+    _spaces(frame, layout, task[_PARAMETERS_AT], task[_MEMORY], worker)
     if segment[_KIND] == _OVER_SAMPLES:
-        _work_on_samples(worker, segment, program, layout, frame, descriptor, source, wanted, results, rule)
+        _work_on_samples(worker, segment, program, layout, frame, descriptor, task, rule)
     else:
-        _work_on_blocks(worker, segment[_KIND], blocks, program, layout, frame, descriptor, moments, rule)
+        blocks = array_at(task[_BLOCKS], (task[_N_BLOCKS], _N_BLOCK), np.int64)
+        _work_on_blocks(worker, segment[_KIND], blocks, program, layout, frame, descriptor, task, rule)
 
 
 def _stamp():
@@ -239,39 +304,63 @@ def _stamp():
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
-def _entry(stamp):
-    """Compile the entry for the sources of `stamp`, or load it from Numba's cache.
+def _compile(stamp):
+    """Compile the entries for the sources of `stamp`, or load them from Numba's cache.
 
-    `stamp` is a variable of the closure for one reason: Numba keys its cache by the closure's values, and so an edit
+    `stamp` is a variable of their closures for one reason: Numba keys its cache by a closure's values, and so an edit
     of any kernel, intrinsics included, is compiled afresh.
+
+    Returns
+    -------
+    contract : CFunc, ``void (int64 descriptor)``
+        A contraction.
+    work : CFunc, ``void (int64 worker, int64 task)``
+        One worker's share of one segment.
+    run : Dispatcher
+        All workers' shares of all segments.
     """
     i64, f32, f64 = types.int64, types.float32, types.float64
+    options = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+    @cfunc(types.void(i64), **options)
+    def contract_entry(descriptor):
+        stamp  # noqa: B018 - see the docstring
+        contract(descriptor)
+
+    @cfunc(types.void(i64, i64), **options)
+    def work_entry(worker, task):
+        stamp  # noqa: B018
+        _work(worker, array_at(task, (_N_TASK,), np.int64))
 
     def array(kind, dimensions, writable=False):
         return types.Array(kind, dimensions, "C", readonly=not writable)
 
     signature = types.void(
-        array(i64, 2),  # segments
-        array(i64, 2),  # program
-        array(i64, 2),  # blocks
-        array(i64, 1),  # layout
-        array(f32, 1, writable=True),  # parameters
+        i64,  # contract: address
+        i64,  # work: address
+        array(i64, 2),  # segments, (segments, columns of Segment)
+        array(i64, 2),  # program, (instructions, WIDTH)
+        array(i64, 2),  # blocks, (blocks, columns of Block)
+        array(i64, 1),  # layout, (columns of Layout,)
+        array(f32, 1, writable=True),  # parameters; written by an update
         array(f32, 1, writable=True),  # memory
-        array(f32, 2, writable=True),  # moments
-        array(types.uint8, 2),  # pixels
-        array(f32, 2),  # floats
-        array(i64, 1),  # rows
-        array(f32, 1),  # mean
-        array(f32, 1),  # scale
-        array(i64, 1),  # targets
-        array(f64, 1),  # weights
-        array(f64, 1, writable=True),  # losses
-        array(f32, 2, writable=True),  # scores
-        array(f64, 1),  # rule
+        array(f32, 2, writable=True),  # moments, (2, parameters)
+        array(types.uint8, 2),  # pixels, (n, image), or empty where there are floats
+        array(f32, 2),  # floats, (n, image)
+        array(i64, 1),  # rows of either, (samples,)
+        array(f32, 1),  # mean, (channels,)
+        array(f32, 1),  # scale, (channels,)
+        array(i64, 1),  # targets, (samples,)
+        array(f64, 1),  # weights, (samples,)
+        array(f64, 1, writable=True),  # losses, (samples,)
+        array(f32, 2, writable=True),  # scores, (samples, classes)
+        array(f64, 1),  # rule, (columns of Rule,)
     )
 
-    @njit(signature, parallel=True, cache=True, nogil=True, error_model="numpy")
-    def run(
+    @njit(signature, parallel=True, **options)
+    def run_entry(
+        contract_at,
+        work_at,
         segments,
         program,
         blocks,
@@ -290,19 +379,33 @@ def _entry(stamp):
         scores,
         rule,
     ):
-        stamp  # noqa: B018 - see the docstring
-        source, wanted, results = (pixels, floats, rows, mean, scale), (targets, weights), (losses, scores)
-        for at in range(segments.shape[0]):
-            segment = segments[at]
+        stamp  # noqa: B018
+        task = np.empty(_N_TASK, np.int64)
+        task[_CONTRACT_AT], task[_LAYOUT], task[_RULE] = contract_at, layout.ctypes.data, rule.ctypes.data
+        task[_PROGRAM], task[_INSTRUCTIONS] = program.ctypes.data, program.shape[0]
+        task[_BLOCKS], task[_N_BLOCKS] = blocks.ctypes.data, blocks.shape[0]
+        task[_PARAMETERS_AT], task[_MEMORY] = parameters.ctypes.data, memory.ctypes.data
+        task[_MOMENT_1], task[_MOMENT_2] = moments[0].ctypes.data, moments[1].ctypes.data
+        task[_BYTES] = pixels.shape[0]
+        task[_PIXELS] = pixels.ctypes.data if pixels.shape[0] > 0 else floats.ctypes.data
+        task[_ROWS_AT], task[_MEAN], task[_SCALE] = rows.ctypes.data, mean.ctypes.data, scale.ctypes.data
+        task[_TARGETS], task[_WEIGHTS] = targets.ctypes.data, weights.ctypes.data
+        task[_LOSSES], task[_SCORES_AT] = losses.ctypes.data, scores.ctypes.data
+        here = task.ctypes.data
+        for segment in range(segments.shape[0]):
+            task[_SEGMENT] = segments.ctypes.data + 8 * segment * segments.shape[1]
             for worker in prange(layout[_WORKERS]):
-                _work(
-                    worker, segment, program, blocks, layout, parameters, memory, moments, source, wanted, results, rule
-                )
+                call_with(work_at, worker, here)
 
-    return run
+    return contract_entry, work_entry, run_entry
 
 
-run = _entry(_stamp())
+_contract, _work_entry, _run = _compile(_stamp())
+
+
+def run(*arguments):
+    """Run a plan's segments one after the other; `arguments` are those of the entry, after the addresses."""
+    _run(_contract.address, _work_entry.address, *arguments)
 
 
 @contextmanager
