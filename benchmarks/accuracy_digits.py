@@ -25,7 +25,7 @@ def main():
     print(f"{__doc__}\n{description(threads)}\n")
 
     X, y = digits()
-    few = slice(200)
+    few = slice(200)  # for a first fit, which compiles kernels and imports PyTorch
     compiling = {
         name: side.run(fit_and_score, classifier, X[few], X[few], y[few], y[few])[2]
         for name, (side, classifier) in contestants.items()
