@@ -1,0 +1,69 @@
+"""scikit-learn's own checks, all of them, and how many they were."""
+
+from collections import Counter
+
+import pytest
+import sklearn
+from sklearn.neural_network import MLPClassifier
+from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
+from sklearn.utils.fixes import parse_version
+
+from skconvnet import ConvNetClassifier
+
+# The excuse of SGDClassifier: minibatches of repeated images are not the minibatches of weighted ones.
+EXPECTED_FAILURES = {
+    "check_sample_weight_equivalence_on_dense_data": "sample_weight is not equivalent to removing/repeating samples."
+}
+# MLPClassifier's tags say that it takes sparse matrices and several labels an image. ConvNetClassifier takes neither.
+OF_SPARSE_OR_MULTILABEL = {
+    "check_sample_weight_equivalence_on_sparse_data",
+    "check_classifiers_multilabel_representation_invariance",
+    "check_classifiers_multilabel_output_format_predict",
+    "check_classifiers_multilabel_output_format_predict_proba",
+    "check_classifiers_multilabel_output_format_decision_function",
+}
+# It has class_weight, which MLPClassifier has not.
+OF_CLASS_WEIGHT = {"check_class_weight_classifiers"}
+
+
+@pytest.fixture(scope="module")
+def results():
+    """The outcome of every check."""
+    estimator = ConvNetClassifier(n_jobs=1)
+    return check_estimator(estimator, expected_failed_checks=EXPECTED_FAILURES, on_skip=None, on_fail=None)
+
+
+def names_of(estimator):
+    """How often each check is made of an estimator."""
+    return Counter(
+        getattr(check, "func", check).__name__ for _, check in estimator_checks_generator(estimator, mark=None)
+    )
+
+
+def test_check_estimator_passes(results):
+    failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
+    assert failed == {}
+
+
+def test_the_only_excuse_is_that_of_sgdclassifier(results):
+    excused = {result["check_name"] for result in results if result["status"] == "xfail"}
+    assert excused <= set(EXPECTED_FAILURES)
+
+
+def test_no_check_is_skipped_that_mlpclassifier_passes(results):
+    skipped = {result["check_name"] for result in results if result["status"] == "skipped"}
+    assert skipped <= {"check_array_api_input"}  # it wants SCIPY_ARRAY_API in the environment
+
+
+def test_no_check_is_lost_through_tags(results):
+    ours, of_mlp = names_of(ConvNetClassifier()), names_of(MLPClassifier())
+    assert set(of_mlp - ours) <= OF_SPARSE_OR_MULTILABEL
+    assert set(ours - of_mlp) == OF_CLASS_WEIGHT
+    assert len(results) == ours.total()
+
+
+@pytest.mark.skipif(parse_version(sklearn.__version__).base_version != "1.9.1", reason="counted in scikit-learn 1.9.1")
+def test_the_number_of_checks(results):
+    # Of the 67 of MLPClassifier all but the 5 of sparse matrices and multilabel, and the one of class_weight.
+    assert len(results) == 67 - 5 + 1
+    assert Counter(result["status"] for result in results) == {"passed": 61, "xfail": 1, "skipped": 1}

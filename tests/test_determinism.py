@@ -1,0 +1,153 @@
+"""The same bits, whatever the threads, the processes, the form of the data, and the company."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from joblib import Parallel, delayed
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+
+from skconvnet import ConvNetClassifier
+
+
+def digits():
+    """300 digits with whole-numbered pixels, as uint8 rows."""
+    X, y = load_digits(return_X_y=True)
+    return X[:300].astype(np.uint8), y[:300]
+
+
+def estimator(**parameters):
+    """Two CONV layers, two minibatch sizes an epoch."""
+    return ConvNetClassifier(**{"K": 12, "max_iter": 3, "batch_size": 64, "random_state": 0} | parameters)
+
+
+def fingerprint(fitted):
+    """A digest of every bit that was learnt, and of predictions."""
+    X, _ = digits()
+    arrays = [*fitted.coefs_, *fitted.intercepts_, fitted.pixel_mean_, fitted.pixel_scale_, fitted.decision_function(X)]
+    digest = hashlib.sha256(repr(fitted.loss_curve_).encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return fingerprint(estimator(n_jobs=1).fit(*digits()))
+
+
+@pytest.mark.parametrize("n_jobs", [2, -1, None])
+def test_any_number_of_threads(expected, n_jobs):
+    assert fingerprint(estimator(n_jobs=n_jobs).fit(*digits())) == expected
+
+
+def test_another_seed_has_other_bits(expected):
+    assert fingerprint(estimator(random_state=1).fit(*digits())) != expected
+
+
+def as_memory_map(X, path):
+    """X in a file, read only."""
+    np.save(path / "X.npy", X)
+    return np.load(path / "X.npy", mmap_mode="r")
+
+
+def as_read_only(X):
+    X = X.copy()
+    X.flags.writeable = False
+    return X
+
+
+FORMS = {
+    "float64": lambda X, path: X.astype(np.float64),
+    "float32": lambda X, path: X.astype(np.float32),
+    "float16": lambda X, path: X.astype(np.float16),
+    "int64": lambda X, path: X.astype(np.int64),
+    "big-endian": lambda X, path: X.astype(">i4"),
+    "images": lambda X, path: X.reshape(-1, 8, 8),
+    "images with a channel": lambda X, path: X.reshape(-1, 8, 8, 1),
+    "float images": lambda X, path: X.reshape(-1, 8, 8).astype(np.float32),
+    "Fortran order": lambda X, path: np.asfortranarray(X),
+    "Fortran order, images": lambda X, path: np.asfortranarray(X.reshape(-1, 8, 8)),
+    "Fortran order, float32": lambda X, path: np.asfortranarray(X.astype(np.float32)),
+    "every other column": lambda X, path: np.repeat(X, 2, axis=1)[:, ::2],
+    "backwards": lambda X, path: X[::-1].copy()[::-1],
+    "memory map": as_memory_map,
+    "memory map of float64": lambda X, path: as_memory_map(X.astype(np.float64), path),
+    "read only": lambda X, path: as_read_only(X),
+    "list": lambda X, path: X.tolist(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_any_form_of_the_same_values(expected, form, tmp_path):
+    X, y = digits()
+    assert fingerprint(estimator().fit(FORMS[form](X, tmp_path), y)) == expected
+
+
+def test_the_data_are_left_as_they_are():
+    X, y = digits()
+    before = X.copy(), y.copy()
+    estimator(max_iter=1).fit(X, y).predict(X)
+    assert np.array_equal(X, before[0])
+    assert np.array_equal(y, before[1])
+
+
+def test_the_order_of_minibatches_does_not_hang_on_what_ran_before(expected):
+    np.random.default_rng().random(5)
+    np.random.seed(7)  # noqa: NPY002 - the global state must not matter
+    other = estimator(random_state=5).fit(*digits())
+    assert fingerprint(other.set_params(random_state=0).fit(*digits())) == expected
+
+
+def test_a_random_state_that_is_used_twice_gives_two_networks(expected):
+    random_state = np.random.RandomState(0)
+    first, second = (fingerprint(estimator(random_state=random_state).fit(*digits())) for _ in range(2))
+    assert first == expected
+    assert second != expected
+
+
+def test_another_process(expected):
+    program = f"""
+import sys
+sys.path[:0] = {sys.path!r}
+from importlib.util import module_from_spec, spec_from_file_location
+spec = spec_from_file_location("determinism", {__file__!r})
+here = module_from_spec(spec)
+spec.loader.exec_module(here)
+print(here.fingerprint(here.estimator().fit(*here.digits())))
+"""
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == expected
+
+
+def test_joblib_threads(expected):
+    fitted = Parallel(n_jobs=2, backend="threading")(delayed(estimator().fit)(*digits()) for _ in range(4))
+    assert {fingerprint(one) for one in fitted} == {expected}
+
+
+def test_prediction_from_many_threads_at_once():
+    X, y = digits()
+    fitted = estimator().fit(X, y)
+    scores = Parallel(n_jobs=4, backend="threading")(delayed(fitted.decision_function)(X) for _ in range(12))
+    assert all(np.array_equal(one, scores[0]) for one in scores)
+
+
+def test_grid_search_in_processes():
+    X, y = digits()
+    grid = {"F": [1, 3], "K": [8, 12]}
+    alone, together = (GridSearchCV(estimator(), grid, cv=2, n_jobs=n_jobs).fit(X, y) for n_jobs in (1, 2))
+    for name in ("mean_test_score", "split0_test_score", "split1_test_score"):
+        assert np.array_equal(alone.cv_results_[name], together.cv_results_[name])
+    assert alone.best_params_ == together.best_params_
+    assert fingerprint(alone.best_estimator_) == fingerprint(together.best_estimator_)
+
+
+def test_scores_do_not_hang_on_the_company():
+    X, y = digits()
+    fitted = estimator().fit(X, y)
+    scores = fitted.decision_function(X)
+    assert np.array_equal(fitted.decision_function(X[::-1]), scores[::-1])
+    assert np.array_equal(np.vstack([fitted.decision_function(X[i : i + 7]) for i in range(0, 300, 7)]), scores)
