@@ -98,7 +98,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     validation_fraction : float, default=0.1
         The part of the training data that is set aside for `early_stopping`.
     warm_start : bool, default=False
-        Whether `fit` goes on with the network, and the state of the optimizer, of the `fit` before.
+        Whether `fit` goes on with the network, and the state of the optimizer, of the `fit` before. A "one-cycle" or
+        "adaptive" learning rate begins anew.
     class_weight : dict, "balanced" or None, default=None
         How much the images of each class count. "balanced" makes up for the classes' frequencies.
     label_smoothing : float, default=0.0
@@ -421,8 +422,10 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         batches = Batches(indices, examples.weights, self._batch_size(len(indices)), self.shuffle, self._seed)
         bound = self._bind(examples.images.shape, fresh)
         trainer = self._plan(bound, examples, batches.batch_size, fresh)
-        self.compile_time_ = compile_time() - compiled
+        if self.verbose:
+            print(f"kernels ready in {compile_time() - compiled:.1f} s")
         history = self._train(trainer, batches, validation, fresh, incremental)
+        self.compile_time_ = compile_time() - compiled
         self._keep(trainer, history, incremental)
         self._tell(history, incremental)
         return self
@@ -512,15 +515,13 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     def _train(self, trainer, batches, validation, fresh, incremental):
         """Train the trainer's network, and return the history of it."""
         learning_rate, max_iter = ("constant", 1) if incremental else (self.learning_rate, self.max_iter)
-        if self.verbose:
-            print(f"kernels ready in {self.compile_time_:.1f} s")
         return train(
             trainer,
             batches,
             make_schedule(learning_rate, self.learning_rate_init, max_iter * len(batches)),
             self._history(fresh),
             max_iter=max_iter,
-            validate=validation and partial(_accuracy, trainer.network, validation, trainer.n_threads),
+            validate=None if validation is None else partial(_accuracy, trainer.network, validation, trainer.n_threads),
             early_stopping=self.early_stopping,
             report=partial(_print_epoch, max_iter) if self.verbose else None,
         )

@@ -29,8 +29,7 @@ OF_CLASS_WEIGHT = {"check_class_weight_classifiers"}
 @pytest.fixture(scope="module")
 def results():
     """The outcome of every check."""
-    estimator = ConvNetClassifier(n_jobs=1)
-    return check_estimator(estimator, expected_failed_checks=EXPECTED_FAILURES, on_skip=None, on_fail=None)
+    return check_estimator(ConvNetClassifier(), expected_failed_checks=EXPECTED_FAILURES, on_skip=None, on_fail=None)
 
 
 def names_of(estimator):
