@@ -100,6 +100,7 @@ class Operand:
     buffer: Buffer | None = None
 
     def resolve(self):
+        """Return (space, offset, stride), once the buffer has its place."""
         if self.buffer is None:
             return self.space, self.offset, 0
         return self.space, self.buffer.offset + self.offset, self.buffer.size

@@ -1,6 +1,5 @@
 """A network: a bound architecture, its parameters, and the machine that computes its scores."""
 
-import os
 import time
 
 import joblib

@@ -102,17 +102,21 @@ def lay_out_parameters(architecture):
 
     Returns
     -------
+
     Parameters
+    ----------
         The places.
 
     Raises
     ------
     ArchitectureError
-        If a layer has no kernels yet; the message names it.
+        If a layer has no kernels yet, which the message names, or if no layer has weights.
     """
     for layer in architecture.layers:
         _check_implemented(layer)
     weighted = [(index, layer) for index, layer in enumerate(architecture.layers) if layer.kind in ("CONV", "FC")]
+    if not weighted:
+        raise ArchitectureError(f"{architecture} has no CONV and no FC, so there is nothing to learn. Add an FC.")
     shapes = [(*_filter(index, layer), padded(layer.output.depth)) for index, layer in weighted]
     kinds = [layer.kind for _, layer in weighted]
     convs = [np.prod(shape) if kind == "CONV" else 0 for kind, shape in zip(kinds, shapes, strict=True)]
@@ -139,8 +143,8 @@ def _check_implemented(layer):
     known = layer.kind in ("CONV", "RELU", "FC") or (layer.kind == "POOL" and layer.mode == "max")
     if not known or getattr(layer, "groups", 1) != 1:
         raise ArchitectureError(
-            f"{layer.name}: {layer.keyword} is not implemented yet. The notation and the volume arithmetic know it, the "
-            "machine runs CONV without groups, RELU, POOL(max) and FC"
+            f"{layer.name}: {layer.keyword} is not implemented yet. The notation and the volume arithmetic know it, "
+            "but what can be fitted so far is CONV without groups, RELU, POOL(max) and FC."
         )
 
 

@@ -66,8 +66,7 @@ class Samples(IntEnum):
 
 # A contraction's counts and strides as `cpu.tile` defines them, its addresses, and whether negatives become zero.
 DESCRIPTOR = (
-    "I J M N T R K a_i a_j a_p a_t a_r a_k b_t b_r b_k "
-    "start_i start_j start_p start_q c_i c_j c_p RELU A B START C"
+    "I J M N T R K a_i a_j a_p a_t a_r a_k b_t b_r b_k start_i start_j start_p start_q c_i c_j c_p RELU A B START C"
 ).split()
 
 NUMBERS = {

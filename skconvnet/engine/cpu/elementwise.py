@@ -63,7 +63,7 @@ def clear_border(y, rows, columns, depth, top, left, bottom, right):
 
 @njit(nogil=True, error_model="numpy")
 def relu(x, y, rows, columns, depth, x_row, y_row):
-    """y = max(x, 0); `x` and `y` may be the same place."""
+    """Y = max(x, 0); `x` and `y` may be the same place."""
     zero = splat(np.float32(0))
     for row in range(rows):
         from_x, to_y = x + 4 * row * x_row, y + 4 * row * y_row

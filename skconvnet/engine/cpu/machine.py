@@ -298,7 +298,7 @@ def _work(worker, task):
 
 
 def _stamp():
-    """A digest of every source that is compiled into the entry: what Numba's cache does not look at by itself."""
+    """Return a digest of every source that is compiled into the entries: Numba's cache looks at this file alone."""
     here = Path(__file__).parent
     sources = [*sorted(here.glob("*.py")), here.parent / "program.py"]
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()

@@ -54,7 +54,24 @@ def max_pool(x, y, rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_ou
 
 @njit(nogil=True, error_model="numpy")
 def max_pool_backward(
-    x, y, dx, dy, rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_out, columns_out, y_row, dx_row, dy_row, add
+    x,
+    y,
+    dx,
+    dy,
+    rows,
+    columns,
+    depth,
+    x_row,
+    F_rows,
+    F_columns,
+    S,
+    P,
+    rows_out,
+    columns_out,
+    y_row,
+    dx_row,
+    dy_row,
+    add,
 ):
     """Send each output's gradient to the input that won its window.
 

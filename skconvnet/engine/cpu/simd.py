@@ -36,7 +36,7 @@ class _Float32x8Model(models.PrimitiveModel):
 
 
 def _emitting(emit, returns, *takes):
-    """The signature and the code generator of an intrinsic that is ``emit(builder, *values)``."""
+    """Return the signature and the code generator of an intrinsic that is ``emit(builder, *values)``."""
 
     def codegen(context, builder, signature, values):
         result = emit(builder, *values)

@@ -60,7 +60,7 @@ def panels_of(features):
         return (2, 8, 6), (1, 8, 12)
     if "+neon" in present:
         return (4, 4, 6), (2, 4, 12)
-    return (2, 4, 6),
+    return ((2, 4, 6),)
 
 
 def has_fma(triple, features):
@@ -150,7 +150,9 @@ class _Emitter:
 
         b.position_at_end(done)
         moved = self._advance(here, "p", rows)
-        for phi, value in zip([left, rows_left, *here], [b.sub(left, one), b.sub(rows_left, rows), *moved], strict=True):
+        for phi, value in zip(
+            [left, rows_left, *here], [b.sub(left, one), b.sub(rows_left, rows), *moved], strict=True
+        ):
             phi.add_incoming(value, b.block)
         b.branch(head)
         b.position_at_end(after)
@@ -167,9 +169,11 @@ class _Emitter:
             return b.bitcast(b.gep(row, [step]), ir.PointerType(self.vector))
 
         def step(_, state):
-            xs, w, acc = [self._opaque(x) for x in state[:groups]], state[groups], state[groups + 1:]
-            weights = [b.load(b.bitcast(b.gep(w, [_I64(q * self.lanes)]), ir.PointerType(self.vector)), align=4)
-                       for q in range(self.vectors)]
+            xs, w, acc = [self._opaque(x) for x in state[:groups]], state[groups], state[groups + 1 :]
+            weights = [
+                b.load(b.bitcast(b.gep(w, [_I64(q * self.lanes)]), ir.PointerType(self.vector)), align=4)
+                for q in range(self.vectors)
+            ]
             for p in range(rows):
                 value = self._splat(b.load(self._row_of_a(xs, p), align=4))
                 for q in range(self.vectors):
@@ -186,7 +190,7 @@ class _Emitter:
 
         def products(x, w, acc):
             xs = [b.gep(x, [b.mul(d["a_p"], _I64(g * _GROUP))]) for g in range(groups)]
-            return self._loop(d["K"], [*xs, w, *acc], step)[groups + 1:]
+            return self._loop(d["K"], [*xs, w, *acc], step)[groups + 1 :]
 
         acc = [b.load(at(start, "start_p", p, q), align=4) for p, q in places]
         acc = nested(nested(products, "R", "r"), "T", "t")(a, self.weights, acc)
@@ -206,8 +210,11 @@ class _Emitter:
         return b.bitcast(pairs, _F32.as_pointer())
 
     def _opaque(self, pointer):
-        """Hide from LLVM how `pointer` was computed. Seeing equal strides it would walk the rows of A by a chain of
-        additions, each waiting for the one before: half the speed of a tile one vector wide."""
+        """Hide from LLVM how `pointer` was computed.
+
+        Seeing equal strides it would walk the rows of A by a chain of additions, each waiting for the one before: half
+        the speed of a tile one vector wide.
+        """
         same = ir.InlineAsm(ir.FunctionType(pointer.type, [pointer.type]), "", "=r,0")
         return self.b.call(same, [pointer])
 
