@@ -506,6 +506,14 @@ def test_warm_start_goes_on_as_one_longer_fit(digits):
     assert estimator.t_ == longer.t_
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_warm_start_goes_on_counting_epochs_without_improvement(digits):
+    estimator = quick(learning_rate="constant", max_iter=2, tol=1e3, n_iter_no_change=2, warm_start=True).fit(*digits)
+    curve = estimator.loss_curve_
+    assert estimator.set_params(max_iter=10).fit(*digits).n_iter_ == 2  # 4 epochs in all, as in one fit
+    assert len(curve) == 2  # what was handed out stays as it was
+
+
 def test_without_warm_start_fit_begins_anew(digits):
     estimator = quick().fit(*digits)
     again = clone(estimator).fit(*digits)
@@ -555,6 +563,15 @@ def test_partial_fit_takes_batches_with_some_of_the_classes(digits):
     assert estimator.predict_proba(X).shape == (400, 10)
     with pytest.raises(ValueError, match="11"):
         estimator.partial_fit(X[:2], [0, 11])
+
+
+def test_the_first_images_decide_how_pixels_are_standardised(digits):
+    X, y = digits
+    estimator = quick().partial_fit(X, y, classes=range(10))
+    mean, scale = estimator.pixel_mean_.copy(), estimator.pixel_scale_.copy()
+    estimator.partial_fit(2.0 * X + 100, y)
+    assert np.array_equal(estimator.pixel_mean_, mean)
+    assert np.array_equal(estimator.pixel_scale_, scale)
 
 
 def test_partial_fit_goes_on_after_fit(digits):
