@@ -82,7 +82,7 @@ class Parameters:
     def unpack(self, vector, shapes):
         """Read weights of the users' `shapes`, and biases, from `vector`: two lists of new arrays."""
         coefs = [
-            np.ascontiguousarray(self._view(vector, layer)[:, :, : layer.depth, : layer.K]).reshape(shape)
+            np.array(self._view(vector, layer)[:, :, : layer.depth, : layer.K]).reshape(shape)
             for layer, shape in zip(self.layers, shapes, strict=True)
         ]
         return coefs, [vector[layer.bias : layer.bias + layer.K].copy() for layer in self.layers]
@@ -102,9 +102,7 @@ def lay_out_parameters(architecture):
 
     Returns
     -------
-
-    Parameters
-    ----------
+    layout : Parameters
         The places.
 
     Raises
