@@ -1,0 +1,82 @@
+"""Programs of a few instructions, run on the machine: every kernel can be asked alone, and nothing is compiled for it."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from skconvnet.engine.images import NO_IMAGES
+from skconvnet.engine.memory import aligned_zeros
+from skconvnet.engine.network import execute
+from skconvnet.engine.plan import Plan
+from skconvnet.engine.program import Block, Space, Work, encode
+
+__all__ = ["Memory", "run", "shared"]
+
+
+class Memory:
+    """Float32 memory with room around each array that is put in it; offsets count from its beginning."""
+
+    def __init__(self, fill=0.0):
+        self.fill = fill
+        self.parts = []
+        self.size = 64
+
+    def put(self, values, before=0, after=0):
+        """Add an array; returns its offset."""
+        values = np.asarray(values, np.float32).ravel()
+        offset = self.size + before
+        self.parts.append((offset, values))
+        self.size = -(-(offset + values.size + after + 64) // 16) * 16
+        return offset
+
+    def array(self):
+        memory = aligned_zeros(self.size)
+        memory[:] = self.fill
+        for offset, values in self.parts:
+            memory[offset : offset + values.size] = values
+        return memory
+
+
+def run(
+    instructions,
+    memory,
+    *,
+    samples=1,
+    micro_batch=16,
+    shard_size=None,
+    slot=0,
+    blocks=(),
+    kind=Work.SAMPLES,
+    parameters=None,
+    mean=(0,),
+    scale=(1,),
+    source=None,
+    **arrays,
+):
+    """Run one segment of (op, operands, numbers) on `memory`, in place; every space begins at its beginning."""
+    rows = [encode(op, operands, **numbers) for op, operands, numbers in instructions]
+    plan = Plan(
+        program=np.array(rows, np.int64),
+        segments=np.array([[kind, 0, len(rows)]], np.int64),
+        blocks=np.array(blocks, np.int64).reshape(-1, len(Block)),
+        shared=0,
+        batch=0,
+        slot=slot,
+        arena=0,
+        micro_batch=micro_batch,
+        shard_size=shard_size or samples,
+        batch_size=samples,
+    )
+    network = SimpleNamespace(
+        parameters=memory if parameters is None else parameters,
+        mean=np.array(mean, np.float32),
+        scale=np.array(scale, np.float32),
+    )
+    if source is None:
+        source = (*NO_IMAGES[:2], np.zeros(samples, np.int64))
+    execute(plan, network, memory, source, 1, **arrays)
+
+
+def shared(offset, stride=0):
+    """An operand in shared memory."""
+    return Space.SHARED, offset, stride

@@ -1,0 +1,312 @@
+"""Networks: scores, losses and gradients against the oracles, finite differences and PyTorch; the same bits."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from joblib import Parallel, delayed, parallel_config
+from numpy.testing import assert_array_equal
+
+from skconvnet.architecture import Architecture, ArchitectureError
+from skconvnet.engine import Adam, Images, Network, network, plan, thread_count, trainer
+from skconvnet.engine.memory import aligned_zeros
+from tests import oracles
+from tests.engine import torch_networks
+from tests.engine.networks import VARIED, VARIED_SHAPE, Problem, differences, mismatches, named, problems
+
+# What drawing may miss: each is a trap of its own.
+TRAPS = {
+    "nothing but FC": ("INPUT -> FC", (4, 5, 3)),
+    "several FC, RELU or not": ("INPUT -> FC(20) -> RELU -> FC(9) -> FC", (4, 5, 3)),
+    "RELU first, twice, behind POOL": ("INPUT -> RELU -> CONV(K=5) -> RELU -> RELU -> POOL -> RELU -> FC", (6, 8, 2)),
+    "POOL first": ("INPUT -> POOL(F=3, S=1) -> CONV(K=9) -> POOL -> FC", (6, 6, 3)),
+    "RELU last": ("INPUT -> CONV(K=4) -> RELU -> FC -> RELU", (5, 5, 1)),
+    "FC, then CONV": ("INPUT -> CONV(K=3) -> FC(6) -> RELU -> RELU -> CONV(K=5, F=3, P=1) -> RELU -> FC", (4, 3, 2)),
+    "CONV in place of FC": ("INPUT -> CONV(K=11, F=3, P=0) -> RELU -> CONV(K=3, F=4, P=0)", (6, 6, 2)),
+    "POOL of everything": ("INPUT -> CONV(K=10) -> POOL(F=all) -> FC", (5, 7, 3)),
+    "POOL with gaps": ("INPUT -> CONV(K=4) -> POOL(F=2, S=3, round=floor) -> FC", (9, 10, 1)),
+    "POOL that overlaps and overhangs": ("INPUT -> CONV(K=4) -> POOL(F=3, S=2, P=1, round=ceil) -> FC", (8, 7, 2)),
+    "POOL behind POOL": ("INPUT -> CONV(K=4) -> POOL(F=3, S=1) -> POOL(F=2, S=1) -> FC", (6, 7, 2)),
+    "F larger than the image": ("INPUT -> CONV(K=5, F=3) -> CONV(K=6, F=9, P=4) -> RELU -> FC", (3, 4, 2)),
+    "P larger than F": ("INPUT -> CONV(K=5, F=2, P=5) -> RELU -> CONV(K=6, F=1, P=2) -> RELU -> FC", (3, 4, 2)),
+    "S larger than F": (
+        "INPUT -> CONV(K=5) -> RELU -> CONV(K=6, F=2, S=5, P=0, round=floor) -> RELU -> FC",
+        (13, 12, 2),
+    ),
+    "S that no border divides": (
+        "INPUT -> CONV(K=5) -> RELU -> CONV(K=6, F=5, S=3, P=4, round=ceil) -> RELU -> FC",
+        (11, 9, 2),
+    ),
+    "a strip": ("INPUT -> CONV(K=5, F=3) -> RELU -> CONV(K=4, F=5, S=3, P=2, round=floor) -> RELU -> FC", (1, 17, 1)),
+    "a column": ("INPUT -> CONV(K=5, F=3) -> RELU -> CONV(K=4, F=5, S=3, P=2, round=floor) -> RELU -> FC", (17, 1, 1)),
+    "one pixel": ("INPUT -> CONV(K=5) -> RELU -> CONV(K=9) -> RELU -> FC", (1, 1, 1)),
+    "panels of every width": ("INPUT -> CONV(K=9, F=1) -> CONV(K=127, F=3) -> RELU -> CONV(K=56, F=1) -> FC", (4, 3, 1)),
+    "FC in several blocks": ("INPUT -> CONV(K=16, F=1) -> RELU -> FC(150) -> RELU -> FC", (5, 5, 3)),
+}
+
+
+@pytest.mark.parametrize("n", [1, 21])
+@pytest.mark.parametrize("trap", TRAPS)
+def test_scores_loss_and_gradients_of_traps(trap, n):
+    problem = Problem(*TRAPS[trap], n=n)
+    assert mismatches(problem.answers(), problem.expected()) == {}
+
+
+@settings(max_examples=150)
+@given(problems())
+def test_scores_loss_and_gradients_of_drawn_networks(problem):
+    assert mismatches(problem.answers(), problem.expected()) == {}
+
+
+@given(problems(torch=True))
+def test_scores_loss_and_gradients_as_in_pytorch(in_torch, problem):
+    layers, parameters = torch_networks.plain(problem.bound.layers), [own for pair in problem.parameters for own in pair]
+    rest = (problem.x, problem.targets, problem.weights, problem.label_smoothing)
+    scores, loss, *gradients = in_torch(torch_networks.answers, layers, parameters, *rest)
+    expected = {"scores": scores, "loss": loss} | named(zip(gradients[::2], gradients[1::2], strict=True))
+    assert mismatches(problem.answers(), expected) == {}
+
+
+def test_gradients_are_finite_differences_of_the_loss():
+    problem = Problem(
+        "INPUT -> CONV(K=3, F=3, S=2, P=2) -> RELU -> POOL(F=2, S=1) -> CONV(K=2, F=2, S=1, P=1) -> RELU -> FC(4) -> FC",
+        (5, 7, 2),
+        n=3,
+    )
+    layers = oracles.layers_of(problem.bound.layers)
+    parameters = [own.astype(float) for pair in problem.parameters for own in pair]
+
+    def differences_by(number):
+        def loss(own):
+            tried = [*parameters[:number], own, *parameters[number + 1 :]]
+            pairs = list(zip(tried[::2], tried[1::2], strict=True))
+            return oracles.loss(layers, pairs, problem.x, problem.targets, problem.weights, problem.label_smoothing)
+
+        return oracles.finite_differences(loss, parameters[number])
+
+    gradients = [differences_by(number) for number in range(len(parameters))]
+    found = problem.answers()
+    expected = {"scores": found["scores"], "loss": found["loss"]} | named(
+        zip(gradients[::2], gradients[1::2], strict=True)
+    )
+    assert mismatches(found, expected) == {}
+
+
+# -- Settings and parameters -------------------------------------------------------------------------------------------
+
+
+def test_parameters_come_back_as_they_were_loaded():
+    problem = Problem(VARIED, VARIED_SHAPE)
+    network = problem.network()
+    for (weights, biases), coef, intercept in zip(
+        problem.parameters, network.coefs, network.intercepts, strict=True
+    ):
+        assert_array_equal(coef, weights)
+        assert_array_equal(intercept, biases)
+        assert coef.dtype == intercept.dtype == np.float32
+    assert [coef.shape for coef in network.coefs] == [(3, 3, 3, 5), (5, 5, 5, 9), (2, 2, 9, 70), (630, 33), (33, 3)]
+
+
+def test_parameters_come_back_as_new_arrays():
+    net = Problem("INPUT -> CONV(K=8) -> FC", (4, 4, 8), n_classes=8).network()  # nothing is padded
+    before = net.parameters.copy()
+    for array in net.coefs + net.intercepts:
+        array[:] = 9
+    assert_array_equal(net.parameters, before)
+
+
+def test_he_initialisation():
+    network = Problem("INPUT -> CONV(K=64, F=5) -> RELU -> FC(300) -> RELU -> FC", (8, 8, 8)).network()
+    network.initialise(np.random.default_rng(0))
+    first = network.coefs
+    for weights in first:
+        inputs = np.prod(weights.shape[:-1])
+        assert weights.std() == pytest.approx(np.sqrt(2 / inputs), rel=0.06)
+        assert abs(weights.mean()) < 4 * np.sqrt(2 / inputs / weights.size)
+    assert not any(biases.any() for biases in network.intercepts)
+    network.initialise(np.random.default_rng(0))
+    assert all((one == other).all() for one, other in zip(network.coefs, first, strict=True))
+    network.initialise(np.random.default_rng(1))
+    assert all((one != other).any() for one, other in zip(network.coefs, first, strict=True))
+
+
+def test_no_images_have_no_scores():
+    problem = Problem("INPUT -> FC", (2, 2, 1))
+    assert problem.network().scores(Images(np.zeros((0, 4)), (2, 2, 1)), 1).shape == (0, 3)
+
+
+def test_many_images_are_scored_chunk_by_chunk(monkeypatch):
+    problem = Problem("INPUT -> CONV(K=4) -> RELU -> POOL -> FC", (4, 4, 1), n=50)
+    at_once = problem.network().scores(problem.images, 1)
+    monkeypatch.setattr(network, "_CHUNK", 19)
+    assert_array_equal(problem.network().scores(problem.images, 1), at_once)
+
+
+def test_pixels_are_standardised():
+    problem = Problem("INPUT -> CONV(K=4) -> FC", (5, 4, 2))
+    mean, scale = np.array([0.5, -2], np.float32), np.array([2, 0.25], np.float32)
+    standardising = Network(problem.bound, mean, scale)
+    standardising.load(*zip(*problem.parameters, strict=True))
+    by_hand = Images((problem.x - mean) * scale, problem.shape)
+    assert_array_equal(standardising.scores(problem.images, 1), problem.network().scores(by_hand, 1))
+    assert (standardising.scores(by_hand, 1) != problem.network().scores(by_hand, 1)).any()
+
+
+@pytest.mark.parametrize(
+    ("text", "named_layer"),
+    [
+        ("INPUT -> CONV(K=4, groups=2) -> FC", "CONV 1"),
+        ("INPUT -> NORM -> FC", "NORM 1"),
+        ("INPUT -> POOL -> POOL(average) -> FC", "POOL 2"),
+        ("INPUT -> CONV -> TANH -> FC", "TANH 1"),
+        ("INPUT -> DROPOUT -> FC", "DROPOUT 1"),
+        ("INPUT -> (CONV(K=2) + SKIP) -> FC", "is not implemented yet"),
+    ],
+)
+def test_a_layer_without_kernels_is_refused(text, named_layer):
+    bound = Architecture.parse(text).bind((8, 8, 2), 3)
+    with pytest.raises(ArchitectureError, match="is not implemented yet") as caught:
+        Network(bound, np.zeros(2), np.ones(2))
+    assert named_layer in str(caught.value)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+@pytest.mark.parametrize("batch_size", [1, 32, 100])
+def test_no_more_memory_is_taken_than_was_said(batch_size, n_threads, monkeypatch):
+    problem = Problem(VARIED, VARIED_SHAPE, n=100)
+    taken = []
+    for module in (network, trainer):
+        monkeypatch.setattr(module, "aligned_zeros", lambda size: taken.append(size) or aligned_zeros(size))
+        monkeypatch.setattr(module, "execute", lambda *_, **__: None)
+    net = problem.network()
+    started = problem.trainer(net, batch_size=batch_size, n_threads=n_threads)
+    said = net.memory_needed(batch_size, n_threads, training=True)
+    assert 4 * sum(taken) + started.state.moments.nbytes <= said < 2 * 4 * sum(taken) + 2 * started.state.moments.nbytes
+    taken.clear()
+    net.scores(problem.images, n_threads)
+    assert 4 * sum(taken) + net.parameters.nbytes <= net.memory_needed(problem.n, n_threads, training=False)
+
+
+# -- The same bits -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def any_number_of_workers(monkeypatch):
+    """Work is divided among as many workers as asked for, in turns on the threads that there are."""
+    from skconvnet.engine.cpu import machine
+
+    monkeypatch.setattr(machine, "threads", lambda count: nullcontext())
+
+
+def trained(problem, images=None, n_threads=1, steps=3):
+    """Scores and parameters after some steps on minibatches of different sizes."""
+    net = problem.network()
+    images = images or problem.images
+    going = problem.trainer(net, batch_size=problem.n, n_threads=n_threads, optimizer=Adam(), images=images, alpha=0.1)
+    losses = [going.step(np.arange(step, problem.n)[::-1].copy(), 1e-3) for step in range(steps)]
+    found = {"losses": np.array(losses), "scores": net.scores(images, n_threads), "parameters": net.parameters}
+    return found | {"moments": going.state.moments}
+
+
+@pytest.mark.usefixtures("any_number_of_workers")
+@pytest.mark.parametrize("n_threads", [2, 3, 7, 16, 40])
+def test_any_number_of_workers_gives_the_same_bits(n_threads):
+    problem = Problem(VARIED, VARIED_SHAPE, n=45)
+    assert differences(trained(problem, n_threads=n_threads), trained(problem)) == []
+
+
+def test_two_threads_give_the_same_bits():
+    if thread_count() < 2:
+        pytest.skip("this machine has one thread")
+    problem = Problem(VARIED, VARIED_SHAPE, n=45)
+    assert differences(trained(problem, n_threads=2), trained(problem)) == []
+
+
+@pytest.mark.parametrize("most", [1, 2, 7])
+def test_micro_batches_of_any_size_give_the_same_bits(monkeypatch, most):
+    problem = Problem(VARIED, VARIED_SHAPE, n=45)
+    expected = trained(problem)
+    monkeypatch.setattr(plan, "_MOST_SHARDS", 2)  # so that shards have several micro-batches
+    of_16 = trained(problem)
+    assert differences(of_16, expected)  # shards are sums of their own: another number of them rounds otherwise
+    monkeypatch.setattr(plan, "_MOST_SAMPLES", most)
+    assert differences(trained(problem), of_16) == []
+
+
+def as_memory_map(x, path):
+    np.save(path / "x.npy", x)
+    return np.load(path / "x.npy", mmap_mode="r")
+
+
+def as_read_only(x):
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+FORMS = {
+    "uint8 rows": lambda x, _: x.reshape(len(x), -1),
+    "float32": lambda x, _: x.astype(np.float32),
+    "float32 rows": lambda x, _: x.reshape(len(x), -1).astype(np.float32),
+    "float64": lambda x, _: x.astype(np.float64),
+    "float16": lambda x, _: x.astype(np.float16),
+    "int64": lambda x, _: x.astype(np.int64),
+    "big-endian float32": lambda x, _: x.astype(">f4"),
+    "Fortran uint8": lambda x, _: np.asfortranarray(x),
+    "Fortran float32": lambda x, _: np.asfortranarray(x.astype(np.float32)),
+    "every other of twice as many": lambda x, _: np.repeat(x, 2, axis=0)[::2],
+    "a memory map": as_memory_map,
+    "a memory map of float64": lambda x, path: as_memory_map(x.astype(float), path),
+    "read-only uint8": lambda x, _: as_read_only(x),
+    "read-only float32": lambda x, _: as_read_only(x.astype(np.float32)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_form_of_the_pixels_changes_no_bit(form, tmp_path):
+    problem = Problem(VARIED, VARIED_SHAPE, n=20)
+    x = np.random.default_rng(0).integers(0, 256, problem.x.shape).astype(np.uint8)
+    other = FORMS[form](x, tmp_path)
+    before = np.array(other)
+    found = trained(problem, images=Images(other, problem.shape))
+    assert differences(found, trained(problem, images=Images(x, problem.shape))) == []
+    assert_array_equal(other, before)
+
+
+# -- Threads -----------------------------------------------------------------------------------------------------------
+
+
+def test_threads_at_the_top():
+    everything = thread_count()
+    assert 1 <= everything == thread_count(-1)
+    assert thread_count(1) == 1
+    assert thread_count(10_000) == everything
+    assert thread_count(-10_000) == 1
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing", "sequential"])
+def test_workers_of_one_job_are_not_workers(backend):
+    assert Parallel(n_jobs=1, backend=backend)([delayed(thread_count)()]) == [thread_count()]
+
+
+def test_a_worker_thread_has_one_thread_unless_told_otherwise():
+    tasks = [delayed(thread_count)(), delayed(thread_count)(1), delayed(thread_count)(2)]
+    assert Parallel(n_jobs=2, backend="threading")(tasks) == [1, 1, min(2, thread_count())]
+    with parallel_config(backend="threading", n_jobs=2):
+        assert Parallel()(tasks) == [1, 1, min(2, thread_count())]
+        assert thread_count() == thread_count(-1)  # nothing runs beside this
+
+
+def test_worker_processes_do_not_take_more_threads_than_there_are():
+    assert sum(Parallel(n_jobs=2, backend="loky")([delayed(thread_count)()] * 2)) <= max(2, thread_count())
+
+
+def test_scoring_from_many_python_threads():
+    problem = Problem(VARIED, VARIED_SHAPE, n=20)
+    net = problem.network()
+    expected = net.scores(problem.images, 1)
+    with ThreadPoolExecutor(4) as pool:
+        for scores in pool.map(lambda n: net.scores(problem.images, n), [1, thread_count()] * 20):
+            assert_array_equal(scores, expected)
