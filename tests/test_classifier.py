@@ -4,6 +4,7 @@ import inspect
 import pickle
 import pickletools
 import re
+import tracemalloc
 import warnings
 
 import joblib
@@ -311,6 +312,18 @@ def test_each_setting_of_the_training_matters(digits):
     ]
     for i, one in enumerate(networks):
         assert not any(same_network(one, other) for other in networks[:i])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_fit_does_not_copy_the_data(dtype):
+    X = np.zeros((2**28 // np.dtype(dtype).itemsize // 3072, 32, 32, 3), dtype)  # 256 MB that are never written
+    y = np.arange(len(X)) % 2
+    estimator = quick(architecture="INPUT -> FC", max_iter=1, batch_size=500).fit(X[:1000], y[:1000])
+    tracemalloc.start()
+    estimator.fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < X.nbytes / 4
 
 
 def test_one_class_is_refused(digits):
