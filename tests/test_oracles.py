@@ -127,8 +127,10 @@ def test_max_pool_padding_never_wins_and_overhanging_windows_are_clipped():
     assert_array_equal(oracles.max_pool(x, F=2, S=2, P=0, extent=(2, 2)), plane([-1, -3], [-7, -9]))
 
 
-def test_max_pool_of_everything():
-    assert_array_equal(oracles.max_pool(np.zeros((1, 2, 5, 1)) + 3, F=(2, 5), S=1, P=0, extent=(1, 1)), plane([3]))
+def test_max_pool_of_windows_that_are_not_square():
+    x = plane([1, 2], [3, 4])
+    assert_array_equal(oracles.max_pool(x, F=(1, 2), S=1, P=0, extent=(2, 1)), plane([2], [4]))
+    assert_array_equal(oracles.max_pool(x, F=(2, 1), S=1, P=0, extent=(1, 2)), plane([3, 4]))
 
 
 @given(geometry=geometries(max_P=lambda F: F // 2), seed=st.integers(0, 99))
