@@ -1,7 +1,7 @@
 """Small networks, what the engine makes of them, and what the oracles say it should have made.
 
-Run as a script, ``python -m tests.engine.networks FILE``, it writes the engine's answers to FILE, so that a test can ask
-for them on another machine.
+Run as a script, ``python -m tests.engine.networks FILE``, it writes the engine's answers to FILE, so that a test can
+ask for them on another machine.
 """
 
 import sys

@@ -42,7 +42,7 @@ TRAPS = {
     "a strip": ("INPUT -> CONV(K=5, F=3) -> RELU -> CONV(K=4, F=5, S=3, P=2, round=floor) -> RELU -> FC", (1, 17, 1)),
     "a column": ("INPUT -> CONV(K=5, F=3) -> RELU -> CONV(K=4, F=5, S=3, P=2, round=floor) -> RELU -> FC", (17, 1, 1)),
     "one pixel": ("INPUT -> CONV(K=5) -> RELU -> CONV(K=9) -> RELU -> FC", (1, 1, 1)),
-    "panels of every width": ("INPUT -> CONV(K=9, F=1) -> CONV(K=127, F=3) -> RELU -> CONV(K=56, F=1) -> FC", (4, 3, 1)),
+    "panels of every width": ("INPUT -> CONV(K=9, F=1) -> CONV(K=127) -> RELU -> CONV(K=56, F=1) -> FC", (4, 3, 1)),
     "FC in several blocks": ("INPUT -> CONV(K=16, F=1) -> RELU -> FC(150) -> RELU -> FC", (5, 5, 3)),
 }
 
@@ -62,7 +62,8 @@ def test_scores_loss_and_gradients_of_drawn_networks(problem):
 
 @given(problems(torch=True))
 def test_scores_loss_and_gradients_as_in_pytorch(in_torch, problem):
-    layers, parameters = torch_networks.plain(problem.bound.layers), [own for pair in problem.parameters for own in pair]
+    layers = torch_networks.plain(problem.bound.layers)
+    parameters = [own for pair in problem.parameters for own in pair]
     rest = (problem.x, problem.targets, problem.weights, problem.label_smoothing)
     scores, loss, *gradients = in_torch(torch_networks.answers, layers, parameters, *rest)
     expected = {"scores": scores, "loss": loss} | named(zip(gradients[::2], gradients[1::2], strict=True))
@@ -71,7 +72,7 @@ def test_scores_loss_and_gradients_as_in_pytorch(in_torch, problem):
 
 def test_gradients_are_finite_differences_of_the_loss():
     problem = Problem(
-        "INPUT -> CONV(K=3, F=3, S=2, P=2) -> RELU -> POOL(F=2, S=1) -> CONV(K=2, F=2, S=1, P=1) -> RELU -> FC(4) -> FC",
+        "INPUT -> CONV(K=3, F=3, S=2, P=2) -> RELU -> POOL(F=2, S=1) -> CONV(K=2, F=2, P=1) -> RELU -> FC(4) -> FC",
         (5, 7, 2),
         n=3,
     )

@@ -1,4 +1,4 @@
-"""Programs of a few instructions, run on the machine: every kernel can be asked alone, and nothing is compiled for it."""
+"""Programs of a few instructions, run on the machine: each kernel can be asked alone, without compiling anything."""
 
 from types import SimpleNamespace
 
