@@ -8,13 +8,13 @@ from skconvnet.engine.images import NO_IMAGES
 from skconvnet.engine.memory import aligned_zeros
 from skconvnet.engine.network import execute
 from skconvnet.engine.plan import Plan
-from skconvnet.engine.program import Block, Space, Work, encode
+from skconvnet.engine.program import WIDTH, Block, Space, Work, encode
 
 __all__ = ["Memory", "run", "shared"]
 
 
 class Memory:
-    """Float32 memory with room around each array that is put in it; offsets count from its beginning."""
+    """Float32 memory with room around each array that is put in it, and 64 zeros at its beginning, where sums start."""
 
     def __init__(self, fill=0.0):
         self.fill = fill
@@ -31,7 +31,7 @@ class Memory:
 
     def array(self):
         memory = aligned_zeros(self.size)
-        memory[:] = self.fill
+        memory[64:] = self.fill
         for offset, values in self.parts:
             memory[offset : offset + values.size] = values
         return memory
@@ -56,7 +56,7 @@ def run(
     """Run one segment of (op, operands, numbers) on `memory`, in place; every space begins at its beginning."""
     rows = [encode(op, operands, **numbers) for op, operands, numbers in instructions]
     plan = Plan(
-        program=np.array(rows, np.int64),
+        program=np.array(rows, np.int64).reshape(-1, WIDTH),
         segments=np.array([[kind, 0, len(rows)]], np.int64),
         blocks=np.array(blocks, np.int64).reshape(-1, len(Block)),
         shared=0,

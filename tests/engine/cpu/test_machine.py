@@ -1,0 +1,161 @@
+"""The machine: compiled once for all networks, anew for other sources, and on other machines with the same answers."""
+
+import ast
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import CellType, FunctionType
+
+import numpy as np
+import pytest
+from numba import get_num_threads, njit, types
+from numba.core import event
+from numba.core.caching import FunctionCache
+from numba.core.registry import cpu_target
+
+import skconvnet.engine
+from skconvnet.engine import Adam, compile_time
+from skconvnet.engine.cpu import machine, tile
+from tests.engine.networks import VARIED, VARIED_SHAPE, Problem, mismatches
+
+ENGINE = Path(skconvnet.engine.__file__).parent
+
+# -- Compiled once -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def compilations():
+    """What Numba compiles from here on."""
+    listener = event.RecordingListener()
+    with event.install_listener("numba:compile", listener):
+        yield listener.buffer
+
+
+def test_another_network_compiles_nothing(compilations):
+    for problem in (Problem("INPUT -> FC", (3, 4, 1)), Problem(VARIED, VARIED_SHAPE, n=20)):
+        problem.answers(n_threads=get_num_threads())
+        problem.answers(optimizer=Adam(), alpha=0.1)
+    assert compilations == []
+    njit(types.int64(types.int64))(lambda x: x + 1)  # that the list would not be empty
+    assert compilations
+
+
+def test_compile_time_is_that_of_the_first_import():
+    Problem("INPUT -> FC", (2, 2, 1)).answers()
+    first = compile_time()
+    Problem("INPUT -> CONV -> FC", (2, 2, 1)).answers()
+    assert 0 <= compile_time() - first < 0.1
+
+
+def test_threads_are_restored():
+    before = get_num_threads()
+    with machine.threads(1):
+        assert get_num_threads() == machine.most_threads() == 1
+    assert get_num_threads() == before
+    with pytest.raises(ZeroDivisionError), machine.threads(1):
+        raise ZeroDivisionError
+    assert get_num_threads() == before
+
+
+# -- The cache ---------------------------------------------------------------------------------------------------------
+
+
+def kernel_sources():
+    """All sources of the package that the machine is compiled from: its own, and what those import."""
+    found, waiting = set(), [ENGINE / "cpu" / "machine.py"]
+    while waiting:
+        source = waiting.pop()
+        found.add(source)
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("skconvnet."):
+                imported = ENGINE.parents[1].joinpath(*node.module.split(".")).with_suffix(".py")
+                if imported not in found:
+                    waiting.append(imported)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("source", kernel_sources(), ids=lambda source: source.name)
+def test_the_stamp_changes_with_every_source(source, tmp_path, monkeypatch):
+    copy = tmp_path / "engine"
+    shutil.copytree(ENGINE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(machine, "__file__", str(copy / "cpu" / "machine.py"))
+    before = machine._stamp()
+    assert before == machine._stamp()
+    with (copy / source.relative_to(ENGINE)).open("a") as changed:
+        changed.write("\n")
+    assert machine._stamp() != before
+
+
+def test_the_stamp_is_part_of_the_key_of_every_cached_entry():
+    entries = [value for value in vars(machine).values() if isinstance(getattr(value, "_cache", None), FunctionCache)]
+    assert len(entries) == 3
+    for entry in entries:
+        function = entry._cache._py_func
+        assert function.__code__.co_freevars.count("stamp") == 1
+        assert cache_key(function) == cache_key(function)
+        assert cache_key(function) != cache_key(with_another_stamp(function))
+
+
+def cache_key(function):
+    return FunctionCache(function)._index_key(types.void(types.int64), cpu_target.target_context.codegen())
+
+
+def with_another_stamp(function):
+    cells = [
+        CellType(hashlib.sha256(b"other").hexdigest()) if name == "stamp" else cell
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__, strict=True)
+    ]
+    return FunctionType(function.__code__, function.__globals__, function.__name__, None, tuple(cells))
+
+
+# -- Other machines ----------------------------------------------------------------------------------------------------
+
+OTHERS = {
+    "AVX2": ("haswell", "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+bmi,+bmi2,+f16c,+movbe"),
+    "SSE2": ("x86-64", "+sse,+sse2"),
+}
+
+
+@pytest.fixture(scope="module")
+def answers_of_others(tmp_path_factory):
+    """The answers of processes that compile for other machines, all at work at once."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        pytest.skip("these machines are kinds of x86-64, and this one is not")
+    features = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+    path = tmp_path_factory.mktemp("machines")
+    processes = {}
+    for name, (cpu, wanted) in OTHERS.items():
+        if not set(wanted.split(",")) <= set(features):
+            continue
+        environment = os.environ | {
+            "NUMBA_CPU_NAME": cpu,
+            "NUMBA_CPU_FEATURES": wanted,
+            "NUMBA_CACHE_DIR": str(path / f"cache {name}"),
+            "NUMBA_NUM_THREADS": "1",
+            "PYTHONPATH": str(ENGINE.parents[1]),
+        }
+        command = [sys.executable, "-m", "tests.engine.networks", str(path / f"{name}.npz")]
+        processes[name] = subprocess.Popen(
+            command, env=environment, cwd=ENGINE.parents[1], stderr=subprocess.PIPE, text=True
+        )
+    errors = {name: process.communicate()[1] for name, process in processes.items()}
+    return {
+        name: dict(np.load(path / f"{name}.npz")) if process.returncode == 0 else errors[name]
+        for name, process in processes.items()
+    }
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_another_machine_gives_the_same_answers(answers_of_others, other):
+    if other not in answers_of_others:
+        pytest.skip(f"this machine cannot do what {other} does")
+    found = answers_of_others[other]
+    assert not isinstance(found, str), found
+    panels = tuple(tuple(panel) for panel in found.pop("panels").tolist())
+    assert panels == tile.panels_of(OTHERS[other][1])
+    expected = Problem(VARIED, VARIED_SHAPE, n=21).answers()
+    assert mismatches(found, expected) == {}

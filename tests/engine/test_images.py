@@ -1,0 +1,102 @@
+"""Images: what is read as it stands and what is converted, and statistics that do not depend on it."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skconvnet.engine import Images, images
+
+SHAPE = (3, 4, 2)
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (11, *SHAPE)).astype(np.uint8)
+
+
+def chosen(source):
+    """The images that a source says the machine should read."""
+    bytes_, floats, rows = source
+    assert (len(bytes_) == 0) != (len(floats) == 0)
+    return (bytes_ if len(bytes_) else floats)[rows]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int16", "bool", ">f4", "float16"])
+@pytest.mark.parametrize("order", ["C", "F", "strided", "rows"])
+def test_the_machine_reads_the_images_asked_for(pixels, dtype, order):
+    x = pixels.astype(dtype)
+    x = {"C": x, "F": np.asfortranarray(x), "strided": np.repeat(x, 2, 2)[:, :, ::2], "rows": x.reshape(11, -1)}[order]
+    indices = np.array([10, 0, 3, 3])
+    bytes_, floats, rows = source = Images(x, SHAPE).source(indices)
+    assert_array_equal(chosen(source), pixels.astype(dtype).reshape(11, -1)[indices])
+    assert (bytes_.dtype, floats.dtype, rows.dtype) == (np.uint8, np.float32, np.int64)
+    assert bytes_.flags.c_contiguous
+    assert floats.flags.c_contiguous
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_arrays_that_can_be_read_as_they_stand_are_not_copied(pixels, dtype, tmp_path):
+    x = pixels.astype(dtype)
+    np.save(tmp_path / "x.npy", x)
+    for direct in (x, x.reshape(11, -1), np.load(tmp_path / "x.npy", mmap_mode="r")):
+        assert Images(direct, SHAPE).is_direct
+        source = Images(direct, SHAPE).source(np.arange(2))
+        assert any(np.shares_memory(part, direct) for part in source[:2])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64", ">f4"])
+def test_of_other_arrays_the_minibatch_alone_is_converted(pixels, dtype):
+    made = Images(pixels.astype(dtype), SHAPE)
+    assert not made.is_direct
+    assert not Images(pixels[::2], SHAPE).is_direct
+    assert len(made.source(np.array([7, 8]))[1]) == 2
+
+
+def test_chunks_are_consecutive(pixels):
+    made = Images(pixels, SHAPE)
+    assert len(made) == 11
+    assert [chunk.tolist() for chunk in made.chunks(4)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
+    assert [chunk.tolist() for chunk in made.chunks(100)] == [list(range(11))]
+
+
+# -- Statistics --------------------------------------------------------------------------------------------------------
+
+
+def test_statistics_are_those_of_each_channel(pixels):
+    mean, scale = Images(pixels, SHAPE).statistics()
+    assert_allclose(mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-6)
+    assert_allclose(1 / scale, pixels.std(axis=(0, 1, 2)), rtol=1e-6)
+    assert mean.dtype == scale.dtype == np.float32
+    assert mean.shape == scale.shape == (2,)
+
+
+@pytest.mark.parametrize("chunk", [1, 24, 100, 1 << 20])
+def test_statistics_of_large_sets_are_taken_chunk_by_chunk(pixels, chunk, monkeypatch):
+    monkeypatch.setattr(images, "_CHUNK", chunk)
+    mean, scale = Images(pixels, SHAPE).statistics()
+    assert_allclose(mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-6)
+    assert_allclose(1 / scale, pixels.std(axis=(0, 1, 2)), rtol=1e-6)
+
+
+def test_statistics_have_the_same_bits_in_every_form(pixels):
+    expected = [statistic.tobytes() for statistic in Images(pixels, SHAPE).statistics()]
+    forms = [pixels.astype(dtype) for dtype in ("float32", "float64", "int64", ">f4", "float16")]
+    forms += [np.asfortranarray(pixels), pixels.reshape(11, -1), np.asfortranarray(pixels.reshape(11, -1), float)]
+    for form in forms:
+        assert [statistic.tobytes() for statistic in Images(form, SHAPE).statistics()] == expected
+
+
+def test_a_constant_channel_has_scale_one(pixels):
+    for value in (0, 200):
+        pixels[..., 1] = value
+        mean, scale = Images(pixels, SHAPE).statistics()
+        assert mean[1] == value
+        assert scale[1] == 1
+
+
+def test_a_small_deviation_around_a_large_mean():
+    x = 1e6 + np.random.default_rng(0).standard_normal((500, 4, 4, 1))
+    mean, scale = Images(x, (4, 4, 1)).statistics()
+    stored = x.astype(np.float32).astype(float)
+    assert_allclose(mean, stored.mean(), rtol=1e-7)
+    assert_allclose(1 / scale, stored.std(), rtol=1e-5)

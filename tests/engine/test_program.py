@@ -1,0 +1,33 @@
+"""The instruction set: every number has its place, and none is forgotten."""
+
+import numpy as np
+import pytest
+
+from skconvnet.engine.program import DESCRIPTOR, FIRST_NUMBER, NUMBERS, OPERANDS, WIDTH, Op, Space, encode
+
+
+@pytest.mark.parametrize("op", Op)
+def test_operands_and_numbers_have_places_of_their_own(op):
+    operands = {name: (Space(n), 100 + n, 200 + n) for n, name in enumerate(OPERANDS)}
+    numbers = {name: 300 + n for n, name in enumerate(NUMBERS[op])}
+    expected = [op, 0, 100, 200, 1, 101, 201, 2, 102, 202, 3, 103, 203, *numbers.values()]
+    row = encode(op, operands, **numbers)
+    assert row.tolist() == expected + [0] * (WIDTH - len(expected))
+    assert row.dtype == np.int64
+
+
+def test_operands_that_are_not_used_may_be_left_out():
+    assert encode(Op.CLEAR, {}, size=5).tolist() == [Op.CLEAR, *[0] * 12, 5] + [0] * (WIDTH - 14)
+
+
+@pytest.mark.parametrize("numbers", [{}, {"size": 1, "rows": 2}, {"rows": 2}])
+def test_numbers_that_are_missing_or_not_known_are_refused(numbers):
+    with pytest.raises(KeyError, match=r"CLEAR takes \['size'\]"):
+        encode(Op.CLEAR, {}, **numbers)
+
+
+def test_a_contraction_is_written_as_the_tile_reads_it():
+    names = NUMBERS[Op.CONTRACT]
+    assert names[: len(DESCRIPTOR) - 4] == DESCRIPTOR[:-4]
+    assert DESCRIPTOR[-4:] == ["A", "B", "START", "C"]
+    assert FIRST_NUMBER + max(map(len, NUMBERS.values())) == WIDTH
