@@ -78,7 +78,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     learning_rate : {"one-cycle", "constant", "adaptive"}, default="one-cycle"
         Over the course of ``max_iter`` epochs, "one-cycle" rises to ``learning_rate_init`` and falls to zero.
         "adaptive" divides by five where MLPClassifier does, and with either solver.
-    learning_rate_init : float, default=0.003
+    learning_rate_init : float, default=0.005
         The learning rate; the highest one of "one-cycle".
     momentum : float, default=0.9
         Momentum of "sgd".
@@ -102,7 +102,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         "adaptive" learning rate begins anew.
     class_weight : dict, "balanced" or None, default=None
         How much the images of each class count. "balanced" makes up for the classes' frequencies.
-    label_smoothing : float, default=0.0
+    label_smoothing : float, default=0.1
         The part of the target probability that is spread over all the classes, in [0, 1).
     augment : None, default=None
         Not implemented yet.
@@ -220,7 +220,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         alpha=0.01,
         batch_size="auto",
         learning_rate="one-cycle",
-        learning_rate_init=0.003,
+        learning_rate_init=0.005,
         momentum=0.9,
         nesterovs_momentum=True,
         max_iter=20,
@@ -231,7 +231,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         validation_fraction=0.1,
         warm_start=False,
         class_weight=None,
-        label_smoothing=0.0,
+        label_smoothing=0.1,
         augment=None,
         device="auto",
         n_jobs=None,

@@ -1,5 +1,6 @@
 """A network: a bound architecture, its parameters, and the machine that computes its scores."""
 
+import math
 import time
 
 import joblib
@@ -12,7 +13,7 @@ from skconvnet.engine.program import Rule
 
 __all__ = ["Network", "compile_time", "execute", "thread_count"]
 
-_CHUNK = 4096  # images whose scores one run of the machine computes
+_CHUNK = 1 << 22  # pixels, at most, of the images whose scores one run of the machine computes
 _NO_MOMENTS = np.zeros((2, 0), np.float32)
 _NO_TARGETS = np.zeros(0, np.int64)
 _NO_WEIGHTS = np.zeros(0)
@@ -43,7 +44,7 @@ class Network:
         self.mean = np.ascontiguousarray(mean, np.float32)
         self.scale = np.ascontiguousarray(scale, np.float32)
         self.layout = lay_out_parameters(architecture)
-        self.parameters = aligned_zeros(self.layout.size)
+        self.parameters = None  # not taken before it is known that there is memory for them: see `load`
 
     def initialise(self, rng):
         """Draw new weights: normal with variance 2 / inputs of a filter, biases zero.
@@ -63,7 +64,7 @@ class Network:
 
     def load(self, coefs, intercepts):
         """Set weights and biases, given as `coefs` and `intercepts` return them."""
-        self.parameters[:] = self.layout.pack(coefs, intercepts)
+        self.parameters = self.layout.pack(coefs, intercepts)
 
     @property
     def coefs(self):
@@ -100,18 +101,13 @@ class Network:
             What the last layer gives, before any softmax.
         """
         scores = np.empty((len(images), self.architecture.n_classes), np.float32)
-        plan = plan_inference(self.architecture, self.layout, min(len(images), _CHUNK))
-        n_threads = min(n_threads, max(1, -(-plan.batch_size // plan.shard_size)))
+        chunk = max(1, min(len(images), _CHUNK // math.prod(images.shape)))
+        plan = plan_inference(self.architecture, self.layout, chunk)
+        n_threads = min(n_threads, -(-plan.batch_size // plan.shard_size))
         memory = aligned_zeros(plan.memory(n_threads))
-        for indices in images.chunks(_CHUNK):
-            execute(
-                plan,
-                self,
-                memory,
-                images.source(indices),
-                n_threads,
-                scores=scores[indices[0] : indices[-1] + 1],
-            )
+        for indices in images.chunks(chunk):
+            part = scores[indices[0] : indices[-1] + 1]
+            execute(plan, self, memory, images.source(indices), n_threads, scores=part)
         return scores
 
     def memory_needed(self, batch_size, n_threads, training):
@@ -153,10 +149,10 @@ def execute(
     segments, moments, targets, weights, losses, scores, rule : ndarray
         As the machine's entry names them; those a plan does not use may be left out.
     """
-    machine = _machine()
+    run = _machine().run
     pixels, floats, rows = source
-    with machine.threads(n_threads):
-        machine.run(
+    with _threads().threads(n_threads):
+        run(
             plan.segments if segments is None else segments,
             plan.program,
             plan.blocks,
@@ -196,11 +192,18 @@ def thread_count(n_jobs=None):
     int
         At least 1, at most the threads that Numba was started with.
     """
-    limit = _machine().most_threads()
+    limit = _threads().most_threads()
     if n_jobs is not None:
         return max(1, min(limit, joblib.effective_n_jobs(n_jobs)))
     inside_joblib_thread = joblib.parallel.get_active_backend()[0].nesting_level not in (0, None)
     return 1 if inside_joblib_thread else limit
+
+
+def _threads():
+    """Import Numba and start its threads when they are first wanted; nothing is compiled for them."""
+    from skconvnet.engine.cpu import threads
+
+    return threads
 
 
 def _machine():

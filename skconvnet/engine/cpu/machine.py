@@ -6,12 +6,11 @@ on the plan alone: workers only take turns at the shards, so their number cannot
 """
 
 import hashlib
-from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
-from numba import cfunc, get_num_threads, njit, prange, set_num_threads, types
+from numba import cfunc, njit, prange, types
 
 from skconvnet.engine.cpu.contraction import contract, describe, rows_of
 from skconvnet.engine.cpu.elementwise import bias_relu_backward, clear, clear_border, load_image, relu
@@ -33,7 +32,7 @@ from skconvnet.engine.program import (
     Work,
 )
 
-__all__ = ["most_threads", "run", "threads"]
+__all__ = ["run"]
 
 
 class _Task(IntEnum):
@@ -406,19 +405,3 @@ _contract, _work_entry, _run = _compile(_stamp())
 def run(*arguments):
     """Run a plan's segments one after the other; `arguments` are those of the entry, after the addresses."""
     _run(_contract.address, _work_entry.address, *arguments)
-
-
-@contextmanager
-def threads(count):
-    """Let parallel regions of this Python thread use `count` threads, and restore what was set before."""
-    before = get_num_threads()
-    set_num_threads(count)
-    try:
-        yield
-    finally:
-        set_num_threads(before)
-
-
-def most_threads():
-    """Return how many threads parallel regions of this Python thread may use."""
-    return get_num_threads()
