@@ -184,8 +184,8 @@ def thread_count(n_jobs=None):
     Parameters
     ----------
     n_jobs : int or None
-        As scikit-learn understands it: None is every thread this process may use, but one inside a joblib worker
-        thread; a negative number counts back from all processors.
+        As scikit-learn understands it: None is every processor this process may use (a container may have fewer
+        than its machine), but one inside a joblib worker; a negative number counts back from all processors.
 
     Returns
     -------
@@ -195,8 +195,8 @@ def thread_count(n_jobs=None):
     limit = _threads().most_threads()
     if n_jobs is not None:
         return max(1, min(limit, joblib.effective_n_jobs(n_jobs)))
-    inside_joblib_thread = joblib.parallel.get_active_backend()[0].nesting_level not in (0, None)
-    return 1 if inside_joblib_thread else limit
+    inside_joblib_worker = joblib.parallel.get_active_backend()[0].nesting_level not in (0, None)
+    return 1 if inside_joblib_worker else min(limit, joblib.cpu_count())
 
 
 def _threads():
