@@ -54,12 +54,13 @@ def test_scores_loss_and_gradients_of_traps(trap, n):
     assert mismatches(problem.answers(), problem.expected()) == {}
 
 
-@settings(max_examples=150)
+@settings(max_examples=250)
 @given(problems())
 def test_scores_loss_and_gradients_of_drawn_networks(problem):
     assert mismatches(problem.answers(), problem.expected()) == {}
 
 
+@settings(max_examples=60)
 @given(problems(torch=True))
 def test_scores_loss_and_gradients_as_in_pytorch(in_torch, problem):
     layers = torch_networks.plain(problem.bound.layers)
@@ -141,7 +142,7 @@ def test_no_images_have_no_scores():
 def test_many_images_are_scored_chunk_by_chunk(monkeypatch):
     problem = Problem("INPUT -> CONV(K=4) -> RELU -> POOL -> FC", (4, 4, 1), n=50)
     at_once = problem.network().scores(problem.images, 1)
-    monkeypatch.setattr(network, "_CHUNK", 19)
+    monkeypatch.setattr(network, "_CHUNK", 19 * 16)  # pixels
     assert_array_equal(problem.network().scores(problem.images, 1), at_once)
 
 
@@ -196,9 +197,9 @@ def test_no_more_memory_is_taken_than_was_said(batch_size, n_threads, monkeypatc
 @pytest.fixture
 def any_number_of_workers(monkeypatch):
     """Work is divided among as many workers as asked for, in turns on the threads that there are."""
-    from skconvnet.engine.cpu import machine
+    from skconvnet.engine.cpu import threads
 
-    monkeypatch.setattr(machine, "threads", lambda count: nullcontext())
+    monkeypatch.setattr(threads, "threads", lambda count: nullcontext())
 
 
 def trained(problem, images=None, n_threads=1, steps=3):
@@ -285,6 +286,11 @@ def test_threads_at_the_top():
     assert thread_count(1) == 1
     assert thread_count(10_000) == everything
     assert thread_count(-10_000) == 1
+
+
+def test_no_more_threads_than_the_processors_that_a_container_has(monkeypatch):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert thread_count() == thread_count(-1) == 1
 
 
 @pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing", "sequential"])

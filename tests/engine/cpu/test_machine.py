@@ -51,16 +51,6 @@ def test_compile_time_is_that_of_the_first_import():
     assert 0 <= compile_time() - first < 0.1
 
 
-def test_threads_are_restored():
-    before = get_num_threads()
-    with machine.threads(1):
-        assert get_num_threads() == machine.most_threads() == 1
-    assert get_num_threads() == before
-    with pytest.raises(ZeroDivisionError), machine.threads(1):
-        raise ZeroDivisionError
-    assert get_num_threads() == before
-
-
 # -- The cache ---------------------------------------------------------------------------------------------------------
 
 
