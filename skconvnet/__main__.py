@@ -8,8 +8,8 @@ from time import perf_counter
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from skconvnet import ARCHITECTURES, Architecture, ArchitectureError, ConvNetClassifier
-from skconvnet.architecture import Hyperparameters, auto_architecture
+from skconvnet import ARCHITECTURES, ArchitectureError, ConvNetClassifier
+from skconvnet.architecture import Hyperparameters, find_architecture
 
 
 def main(arguments=None):
@@ -86,10 +86,7 @@ def demo(options):
 def summary(options):
     """Print the volume table of the architecture that the user named or wrote."""
     hyperparameters = Hyperparameters(hidden_layer_sizes=options.hidden_layer_sizes)
-    if options.architecture == "auto":
-        architecture = auto_architecture(options.input, hyperparameters)
-    else:
-        architecture = ARCHITECTURES.get(options.architecture) or Architecture.parse(options.architecture)
+    architecture = find_architecture(options.architecture, options.input, hyperparameters)
     print(architecture.summary(options.input, options.classes, hyperparameters))
 
 

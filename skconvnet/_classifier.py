@@ -24,7 +24,7 @@ from skconvnet._validation import (
     hold_out,
     weigh_classes,
 )
-from skconvnet.architecture import ARCHITECTURES, Architecture, Hyperparameters, auto_architecture
+from skconvnet.architecture import Hyperparameters, find_architecture
 from skconvnet.engine import SGD, Adam, Network, Trainer, compile_time, thread_count
 from skconvnet.training import Batches, Ending, History, Plateau, make_schedule, train
 
@@ -57,7 +57,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     M : int or "auto", default="auto"
         What M stands for in the architecture: the blocks.
     hidden_layer_sizes : int or sequence of int, default=(128,)
-        The widths of the fully connected layers before the last.
+        The widths of the fully connected layers before the last; a single one is the width of each of them.
     pool : bool or sequence of bool, default=True
         Whether the ``POOL?`` of a block stands: one value for all blocks, or one for each.
     pool_F : int or sequence of int, default=2
@@ -465,12 +465,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     def _bind(self, image_shape, fresh):
         """Put the hyperparameters, the image shape and the classes into the architecture."""
         hyperparameters = Hyperparameters(**{name: getattr(self, name) for name in HYPERPARAMETERS})
-        if self.architecture == "auto":
-            architecture = auto_architecture(image_shape, hyperparameters)
-        elif self.architecture in ARCHITECTURES:
-            architecture = ARCHITECTURES[self.architecture]
-        else:
-            architecture = Architecture.parse(self.architecture)
+        architecture = find_architecture(self.architecture, image_shape, hyperparameters)
         bound = architecture.bind(image_shape, len(self.classes_), hyperparameters)
         if not fresh and bound != self.architecture_:
             raise ValueError(

@@ -299,7 +299,7 @@ def test_each_setting_of_the_training_matters(digits):
             {},
             {"random_state": 1},
             {"alpha": 0.1},
-            {"label_smoothing": 0.1},
+            {"label_smoothing": 0.2},
             {"learning_rate_init": 0.011},
             {"shuffle": False},
             {"batch_size": 33},
@@ -412,7 +412,8 @@ def test_adaptive_goes_on_with_a_lower_rate(digits):
 
 def test_early_stopping_keeps_the_best_weights(digits, more_digits):
     validation = dict(zip(("X_val", "y_val"), more_digits, strict=True))
-    parameters = {"learning_rate": "constant", "learning_rate_init": 0.03}  # high, so that scores go up and down
+    # A high rate, so that scores go up and down.
+    parameters = {"learning_rate": "constant", "learning_rate_init": 0.03, "label_smoothing": 0.0}
     estimator = quick(early_stopping=True, max_iter=50, tol=0.01, n_iter_no_change=2, **parameters)
     estimator.fit(*digits, **validation)
     scores = estimator.validation_scores_

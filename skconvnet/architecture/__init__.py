@@ -20,7 +20,7 @@ from skconvnet.architecture.layers import (
     output_extent,
 )
 from skconvnet.architecture.summary import VolumeTable
-from skconvnet.architecture.zoo import ARCHITECTURES, auto_architecture
+from skconvnet.architecture.zoo import ARCHITECTURES, auto_architecture, find_architecture
 
 __all__ = [
     "ARCHITECTURES",
@@ -43,5 +43,6 @@ __all__ = [
     "Volume",
     "VolumeTable",
     "auto_architecture",
+    "find_architecture",
     "output_extent",
 ]

@@ -220,6 +220,8 @@ def _fill_fc(places, n_classes, sizes, source):
         return
     *hidden, last = places
     from_sizes = [place for place in hidden if place.repetition is None and "units" not in place.layer.options]
+    if len(sizes) == 1:
+        sizes = sizes * max(1, len(from_sizes))  # one value stands for every layer, as one K does
     if len(from_sizes) > len(sizes):
         raise ArchitectureError(
             f"hidden_layer_sizes has length {len(sizes)}, but {len(from_sizes)} FC layers before the last take their "

@@ -1,5 +1,6 @@
 """Architectures by name, and the one that "auto" stands for."""
 
+import re
 from itertools import islice, repeat
 
 from skconvnet.architecture.architecture import Architecture
@@ -21,6 +22,45 @@ _TEXTS = {
     "pattern": "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC",
 }
 ARCHITECTURES = {name: Architecture.parse(text) for name, text in _TEXTS.items()}
+
+
+def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
+    """Return the architecture that a user names or writes.
+
+    Parameters
+    ----------
+    wanted : str
+        "auto", a name in `ARCHITECTURES`, or a text in the notation.
+    image_shape : sequence of three ints
+        (height, width, channels), which "auto" needs.
+    hyperparameters : Hyperparameters, optional
+        What "auto" also needs.
+
+    Returns
+    -------
+    Architecture
+
+    Raises
+    ------
+    ArchitectureError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> print(find_architecture("linear", (28, 28, 1)))
+    INPUT -> FC
+    """
+    if wanted == "auto":
+        return auto_architecture(image_shape, hyperparameters)
+    if wanted in ARCHITECTURES:
+        return ARCHITECTURES[wanted]
+    if re.fullmatch(r"[a-z][\w-]*", wanted):
+        names = ", ".join(ARCHITECTURES)
+        raise ArchitectureError(
+            f"no architecture is named {wanted!r}: there are auto, {names}; or write one, as "
+            "'INPUT -> CONV -> RELU -> FC'"
+        )
+    return Architecture.parse(wanted)
 
 
 def auto_architecture(image_shape, hyperparameters=_DEFAULTS):

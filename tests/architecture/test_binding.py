@@ -114,8 +114,9 @@ def test_global_pool_covers_the_whole_input():
 def test_hidden_layer_sizes_in_order_of_appearance():
     text = "INPUT -> FC -> RELU -> FC(50) -> FC -> [FC -> RELU]*K -> FC"
     assert numbers(bind(text, hidden_layer_sizes=(20, 30)), "FC", "units") == [20, 50, 30, 20, 30, 10]
-    message = refusal("INPUT -> [FC -> RELU]*2 -> FC", hidden_layer_sizes=(20,))
-    assert message.startswith("hidden_layer_sizes has length 1, but 2 FC layers before the last take")
+    assert numbers(bind("INPUT -> [FC -> RELU]*3 -> FC", hidden_layer_sizes=(20,)), "FC", "units") == [20, 20, 20, 10]
+    message = refusal("INPUT -> [FC -> RELU]*3 -> FC", hidden_layer_sizes=(20, 30))
+    assert message.startswith("hidden_layer_sizes has length 2, but 3 FC layers before the last take")
     assert numbers(bind("INPUT -> FC", hidden_layer_sizes=(20, 30)), "FC", "units") == [10]
     assert numbers(bind("INPUT -> [FC(7) -> NORM]*K -> FC", hidden_layer_sizes=(1, 2)), "FC", "units") == [7, 7, 10]
 

@@ -2,7 +2,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skconvnet.architecture import ARCHITECTURES, Architecture, ArchitectureError, Hyperparameters, auto_architecture
+from skconvnet.architecture import (
+    ARCHITECTURES,
+    Architecture,
+    ArchitectureError,
+    Hyperparameters,
+    auto_architecture,
+    find_architecture,
+)
 
 
 @given(st.tuples(st.integers(1, 70), st.integers(1, 70), st.integers(1, 5)))
@@ -76,3 +83,15 @@ def test_named_architectures_bind_to_a_small_image(name):
 def test_auto_is_no_fixed_architecture():
     assert "auto" not in ARCHITECTURES
     assert str(ARCHITECTURES["linear"]) == "INPUT -> FC"
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_every_named_architecture_binds_with_the_defaults(name):
+    assert find_architecture(name, (32, 32, 3)).bind((32, 32, 3), 10).n_classes == 10
+
+
+def test_an_architecture_is_found_by_name_or_text():
+    assert find_architecture("auto", (28, 28, 1)) == auto_architecture((28, 28, 1))
+    assert find_architecture("INPUT->FC", (28, 28, 1)) == ARCHITECTURES["linear"]
+    with pytest.raises(ArchitectureError, match=r"no architecture is named 'lineal': there are auto, linear, .* or"):
+        find_architecture("lineal", (28, 28, 1))
