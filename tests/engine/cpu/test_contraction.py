@@ -28,11 +28,17 @@ def contractions(draw):
     for letter in draw(st.permutations("ijp")):
         n[f"c_{letter}"] = distance
         distance = distance * counts[{"i": "I", "j": "J", "p": "M"}[letter]] + draw(st.integers(0, 5))
-    if draw(st.booleans()):  # strides that let loops become one
-        n |= {"a_j": counts["M"] * n["a_p"], "start_j": counts["M"] * n["start_p"], "c_j": counts["M"] * n["c_p"]}
-        n |= {"a_r": counts["K"] * n["a_k"], "b_r": counts["K"] * n["b_k"]}
-        n["c_p"], n["c_i"] = counts["N"], counts["N"] * counts["M"] * counts["J"]
+    # Loops become one where all of their operands' strides allow it: often all, often all but one.
+    lets = st.sampled_from([True, True, True, False])
+    for operand, outer, inner, count in [("a", "j", "p", "M"), ("start", "j", "p", "M"), ("a", "r", "k", "K")]:
+        if draw(lets):
+            n[f"{operand}_{outer}"] = counts[count] * n[f"{operand}_{inner}"]
+    if draw(lets):
+        n["b_r"] = counts["K"] * n["b_k"]
+    if draw(lets):
+        n["c_p"] = counts["N"]
         n["c_j"] = counts["M"] * n["c_p"]
+        n["c_i"] = counts["J"] * n["c_j"]
     return n | {"RELU": draw(st.booleans()), "samples": 0, "accumulate": 0}
 
 
