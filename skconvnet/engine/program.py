@@ -14,12 +14,12 @@ from enum import IntEnum
 import numpy as np
 
 __all__ = [
-    "DESCRIPTOR",
     "FIRST_NUMBER",
     "NUMBERS",
     "OPERANDS",
     "WIDTH",
     "Block",
+    "Descriptor",
     "Layout",
     "Op",
     "Rule",
@@ -64,14 +64,16 @@ class Samples(IntEnum):
     T = 2
 
 
-# A contraction's counts and strides as `cpu.tile` defines them, its addresses, and whether negatives become zero.
-DESCRIPTOR = (
-    "I J M N T R K a_i a_j a_p a_t a_r a_k b_t b_r b_k start_i start_j start_p start_q c_i c_j c_p RELU A B START C"
-).split()
+# A contraction's counts and strides as `cpu.tile` defines them, whether negatives become zero, and its addresses.
+Descriptor = IntEnum(
+    "Descriptor",
+    "I J M N T R K a_i a_j a_p a_t a_r a_k b_t b_r b_k start_i start_j start_p start_q c_i c_j c_p RELU A B START C",
+    start=0,
+)
 
 NUMBERS = {
     Op.LOAD_IMAGES: "rows columns depth y_row y_depth".split(),
-    Op.CONTRACT: [*DESCRIPTOR[:-4], "samples", "accumulate"],
+    Op.CONTRACT: [*[*Descriptor.__members__][: Descriptor.A], "samples", "accumulate"],
     Op.CLEAR: "size".split(),
     Op.CLEAR_BORDER: "rows columns depth top left bottom right".split(),
     Op.RELU: "rows columns depth x_row y_row".split(),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skconvnet.engine.program import DESCRIPTOR, FIRST_NUMBER, NUMBERS, OPERANDS, WIDTH, Op, Space, encode
+from skconvnet.engine.program import FIRST_NUMBER, NUMBERS, OPERANDS, WIDTH, Descriptor, Op, Space, encode
 
 
 @pytest.mark.parametrize("op", Op)
@@ -28,6 +28,7 @@ def test_numbers_that_are_missing_or_not_known_are_refused(numbers):
 
 def test_a_contraction_is_written_as_the_tile_reads_it():
     names = NUMBERS[Op.CONTRACT]
-    assert names[: len(DESCRIPTOR) - 4] == DESCRIPTOR[:-4]
-    assert DESCRIPTOR[-4:] == ["A", "B", "START", "C"]
+    fields = [field.name for field in Descriptor]
+    assert names[: len(fields) - 4] == fields[:-4]
+    assert fields[-4:] == ["A", "B", "START", "C"]
     assert FIRST_NUMBER + max(map(len, NUMBERS.values())) == WIDTH

@@ -5,21 +5,14 @@ from numba import njit
 
 from skconvnet.engine.cpu.pointers import array_at
 from skconvnet.engine.cpu.tile import PANEL, WIDTHS
-from skconvnet.engine.program import DESCRIPTOR, FIRST_NUMBER, NUMBERS, Op, Samples
+from skconvnet.engine.program import FIRST_NUMBER, NUMBERS, Op, Samples
+from skconvnet.engine.program import Descriptor as At
 
 __all__ = ["contract", "describe", "rows_of"]
 
-_AT = {name: at for at, name in enumerate(DESCRIPTOR)}
-_I, _J, _M, _N, _T, _R, _K = (_AT[name] for name in "IJMNTRK")
-_A_I, _A_J, _A_P, _A_T, _A_R, _A_K = (_AT[f"a_{letter}"] for letter in "ijptrk")
-_B_T, _B_R, _B_K = (_AT[f"b_{letter}"] for letter in "trk")
-_S_I, _S_J, _S_P, _S_Q = (_AT[f"start_{letter}"] for letter in "ijpq")
-_C_I, _C_J, _C_P = (_AT[f"c_{letter}"] for letter in "ijp")
-_A, _B, _START, _C = (_AT[name] for name in ("A", "B", "START", "C"))
-_FIELDS = len(DESCRIPTOR)
-_LOOPS = _A  # the descriptor's fields before its addresses stand in the instruction as they are
+_FIELDS = len(At)
+_LOOPS = int(At.A)  # the fields before the addresses stand in the instruction as they are
 _SAMPLES, _ACCUMULATE = (FIRST_NUMBER + NUMBERS[Op.CONTRACT].index(name) for name in ("samples", "accumulate"))
-_OVER_I, _OVER_T = int(Samples.I), int(Samples.T)
 _W0, _W1, _W2, _W3 = WIDTHS
 _panel0, _panel1, _panel2, _panel3 = PANEL
 
@@ -33,7 +26,7 @@ def describe(code, descriptor, a, b, start, c, samples, first):
     code : ndarray of int64
         The instruction.
     descriptor : ndarray of int64, written
-        The fields of `DESCRIPTOR`.
+        The fields of `Descriptor`.
     a, b, start, c : int64
         Addresses of the operands, for the first sample.
     samples : int64
@@ -42,16 +35,16 @@ def describe(code, descriptor, a, b, start, c, samples, first):
         Whether this is the first micro-batch of its shard: an accumulating contraction then starts from `start`,
         later from what `c` holds.
     """
-    for at in range(_LOOPS):
-        descriptor[at] = code[FIRST_NUMBER + at]
-    if code[_SAMPLES] == _OVER_I:
-        descriptor[_I] = samples
-    elif code[_SAMPLES] == _OVER_T:
-        descriptor[_T] = samples
-    descriptor[_A], descriptor[_B], descriptor[_START], descriptor[_C] = a, b, start, c
+    d = descriptor
+    d[:_LOOPS] = code[FIRST_NUMBER : FIRST_NUMBER + _LOOPS]
+    d[At.A], d[At.B], d[At.START], d[At.C] = a, b, start, c
+    if code[_SAMPLES] == Samples.I:
+        d[At.I] = samples
+    elif code[_SAMPLES] == Samples.T:
+        d[At.T] = samples
     if code[_ACCUMULATE] != 0 and not first:
-        descriptor[_START], descriptor[_S_Q] = c, 1
-        descriptor[_S_I], descriptor[_S_J], descriptor[_S_P] = descriptor[_C_I], descriptor[_C_J], descriptor[_C_P]
+        d[At.START], d[At.start_q] = c, 1
+        d[At.start_i], d[At.start_j], d[At.start_p] = d[At.c_i], d[At.c_j], d[At.c_p]
     _merge_rows(descriptor)
     _merge_rows(descriptor)
     _merge_products(descriptor)
@@ -64,28 +57,28 @@ def _merge_rows(d):
 
     With one pixel a sample, the samples become the rows of the tile; with no border, an image's rows become one.
     """
-    count = d[_M]
+    count = d[At.M]
     single = count == 1
-    flat = d[_A_J] == count * d[_A_P] and d[_S_J] == count * d[_S_P] and d[_C_J] == count * d[_C_P]
+    flat = d[At.a_j] == count * d[At.a_p] and d[At.start_j] == count * d[At.start_p] and d[At.c_j] == count * d[At.c_p]
     if single or flat:
-        d[_M] = count * d[_J]
+        d[At.M] = count * d[At.J]
         if single:
-            d[_A_P], d[_S_P], d[_C_P] = d[_A_J], d[_S_J], d[_C_J]
-        d[_J], d[_A_J], d[_S_J], d[_C_J] = d[_I], d[_A_I], d[_S_I], d[_C_I]
-        d[_I] = 1
+            d[At.a_p], d[At.start_p], d[At.c_p] = d[At.a_j], d[At.start_j], d[At.c_j]
+        d[At.J], d[At.a_j], d[At.start_j], d[At.c_j] = d[At.I], d[At.a_i], d[At.start_i], d[At.c_i]
+        d[At.I] = 1
 
 
 @njit(nogil=True, error_model="numpy")
 def _merge_products(d):
     """Make loops r and k one where both operands' strides allow it, and let t move up to r."""
-    count = d[_K]
+    count = d[At.K]
     single = count == 1
-    if single or (d[_A_R] == count * d[_A_K] and d[_B_R] == count * d[_B_K]):
-        d[_K] = count * d[_R]
+    if single or (d[At.a_r] == count * d[At.a_k] and d[At.b_r] == count * d[At.b_k]):
+        d[At.K] = count * d[At.R]
         if single:
-            d[_A_K], d[_B_K] = d[_A_R], d[_B_R]
-        d[_R], d[_A_R], d[_B_R] = d[_T], d[_A_T], d[_B_T]
-        d[_T] = 1
+            d[At.a_k], d[At.b_k] = d[At.a_r], d[At.b_r]
+        d[At.R], d[At.a_r], d[At.b_r] = d[At.T], d[At.a_t], d[At.b_t]
+        d[At.T] = 1
 
 
 @njit(nogil=True, error_model="numpy")
@@ -94,8 +87,8 @@ def rows_of(descriptor, first, count):
 
     C is not moved: it holds those rows alone.
     """
-    descriptor[_A] += 4 * first * descriptor[_A_P]
-    descriptor[_M] = count
+    descriptor[At.A] += 4 * first * descriptor[At.a_p]
+    descriptor[At.M] = count
 
 
 @njit(nogil=True, error_model="numpy")
@@ -104,7 +97,7 @@ def contract(descriptor):
 
     Panels are the outer loop, so that the columns of B one panel reads stay in cache while all rows pass.
     """
-    columns, q = array_at(descriptor, (_FIELDS,), np.int64)[_N], 0
+    columns, q = array_at(descriptor, (_FIELDS,), np.int64)[At.N], 0
     while columns - q >= _W0:
         _panel0(descriptor, q)
         q += _W0

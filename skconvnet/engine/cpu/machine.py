@@ -19,11 +19,11 @@ from skconvnet.engine.cpu.optimizer import adam, sgd, sum_slots, turn
 from skconvnet.engine.cpu.pointers import array_at, call, call_with
 from skconvnet.engine.cpu.pool import max_pool, max_pool_backward
 from skconvnet.engine.program import (
-    DESCRIPTOR,
     FIRST_NUMBER,
     OPERANDS,
     WIDTH,
     Block,
+    Descriptor,
     Layout,
     Op,
     Rule,
@@ -61,60 +61,19 @@ class _Task(IntEnum):
     SCORES = 20
 
 
-# Numba types an enumeration's members as objects of their own: plain integers compile in half the time.
-_LOAD, _CONTRACT, _CLEAR, _BORDER, _RELU, _BIAS_RELU, _POOL, _POOL_BACK, _LOSS, _SCORES = (int(op) for op in Op)
 _X, _W, _START, _Y = OPERANDS.values()
 _N0 = FIRST_NUMBER
-_PARAMETERS, _SHARED, _BATCH, _LOCAL, _SHARD = (int(space) for space in Space)
 _FRAME = len(Space) + 1  # an address for each space, then the first sample of the micro-batch
-_FIELDS = len(DESCRIPTOR)
-(
-    _SHARED_AT,
-    _BATCH_AT,
-    _SLOTS_AT,
-    _ARENAS_AT,
-    _SLOT_SIZE,
-    _ARENA_SIZE,
-    _SHARD_SIZE,
-    _MICRO_BATCH,
-    _SAMPLES,
-    _WORKERS,
-) = (int(field) for field in Layout)
-_ADAM, _RATE, _DECAY, _BETA_1, _BETA_2, _EPSILON, _DEBIAS, _NESTEROV, _SMOOTHING = (int(field) for field in Rule)
-_OFFSET, _ROWS, _COLUMNS, _CONTRACTION, _FIRST_ROW, _DECAYS, _TURNED, _STRIDE = (int(f) for f in Block)
-_KIND, _FIRST, _LAST = (int(field) for field in Segment)
-(
-    _CONTRACT_AT,
-    _LAYOUT,
-    _RULE,
-    _SEGMENT,
-    _PROGRAM,
-    _INSTRUCTIONS,
-    _BLOCKS,
-    _N_BLOCKS,
-    _PARAMETERS_AT,
-    _MEMORY,
-    _MOMENT_1,
-    _MOMENT_2,
-    _PIXELS,
-    _BYTES,
-    _ROWS_AT,
-    _MEAN,
-    _SCALE,
-    _TARGETS,
-    _WEIGHTS,
-    _LOSSES,
-    _SCORES_AT,
-) = (int(field) for field in _Task)
-_N_TASK, _N_LAYOUT, _N_RULE, _N_BLOCK, _WIDTH = len(_Task), len(Layout), len(Rule), len(Block), WIDTH
-_OVER_SAMPLES, _TURN_ONLY = int(Work.SAMPLES), int(Work.TURN)
+_N_DESCRIPTOR, _N_TASK, _N_LAYOUT, _N_RULE, _N_BLOCK, _N_SEGMENT = map(
+    len, (Descriptor, _Task, Layout, Rule, Block, Segment)
+)
 
 
 @njit(nogil=True, error_model="numpy")
 def _address(code, operand, frame):
     """Address of an instruction's operand, for the first sample of the micro-batch."""
     space, offset, stride = code[operand], code[operand + 1], code[operand + 2]
-    if space == _BATCH:
+    if space == Space.BATCH:
         offset += frame[-1] * stride
     return frame[space] + 4 * offset
 
@@ -128,17 +87,17 @@ def _over_images(code, x, w, y, x_step, w_step, y_step, start, start_step, sampl
     n8, n9, n10, n11 = code[_N0 + 8], code[_N0 + 9], code[_N0 + 10], code[_N0 + 11]
     n12, n13 = code[_N0 + 12], code[_N0 + 13]
     for sample in range(samples):
-        if op == _CLEAR:
+        if op == Op.CLEAR:
             clear(y, n0)
-        elif op == _BORDER:
+        elif op == Op.CLEAR_BORDER:
             clear_border(y, n0, n1, n2, n3, n4, n5, n6)
-        elif op == _RELU:
+        elif op == Op.RELU:
             relu(x, y, n0, n1, n2, n3, n4)
-        elif op == _BIAS_RELU:
+        elif op == Op.BIAS_RELU_BACKWARD:
             bias_relu_backward(x, y, w, start, n0, n1, n2, n3, n4, n5, n6 != 0, n7 != 0, first and sample == 0)
-        elif op == _POOL:
+        elif op == Op.MAX_POOL:
             max_pool(x, y, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10)
-        elif op == _POOL_BACK:
+        elif op == Op.MAX_POOL_BACKWARD:
             max_pool_backward(x, y, w, start, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10, n11, n12, n13 != 0)
         x += x_step
         w += w_step
@@ -151,16 +110,16 @@ def _load_images(code, y, task, first, samples):
     """Execute LOAD_IMAGES: standardise the micro-batch's images, from bytes where there are bytes."""
     height, width, depth = code[_N0], code[_N0 + 1], code[_N0 + 2]
     y_row, y_depth = code[_N0 + 3], code[_N0 + 4]
-    mean, scale = array_at(task[_MEAN], (depth,), np.float32), array_at(task[_SCALE], (depth,), np.float32)
+    mean, scale = array_at(task[_Task.MEAN], (depth,), np.float32), array_at(task[_Task.SCALE], (depth,), np.float32)
     size = height * width * depth
-    rows = array_at(task[_ROWS_AT], (first + samples,), np.int64)
+    rows = array_at(task[_Task.ROWS], (first + samples,), np.int64)
     for sample in range(samples):
         at = rows[first + sample] * size
-        if task[_BYTES] != 0:
-            image = array_at(task[_PIXELS] + at, (size,), np.uint8)
+        if task[_Task.BYTES] != 0:
+            image = array_at(task[_Task.PIXELS] + at, (size,), np.uint8)
             load_image(image, y, mean, scale, height, width, depth, y_row, y_depth)
         else:
-            image = array_at(task[_PIXELS] + 4 * at, (size,), np.float32)
+            image = array_at(task[_Task.PIXELS] + 4 * at, (size,), np.float32)
             load_image(image, y, mean, scale, height, width, depth, y_row, y_depth)
         y += 4 * code[_Y + 2]
 
@@ -169,8 +128,9 @@ def _load_images(code, y, task, first, samples):
 def _losses(code, x, y, task, first, samples, smoothing):
     """Execute CROSS_ENTROPY: each sample's loss, and the gradient by its scores."""
     end = first + samples
-    targets, weights = array_at(task[_TARGETS], (end,), np.int64), array_at(task[_WEIGHTS], (end,), np.float64)
-    losses = array_at(task[_LOSSES], (end,), np.float64)
+    targets = array_at(task[_Task.TARGETS], (end,), np.int64)
+    weights = array_at(task[_Task.WEIGHTS], (end,), np.float64)
+    losses = array_at(task[_Task.LOSSES], (end,), np.float64)
     for s in range(first, end):
         losses[s] = cross_entropy(x, y, code[_N0], code[_N0 + 1], targets[s], weights[s], smoothing)
         x += 4 * code[_X + 2]
@@ -180,7 +140,7 @@ def _losses(code, x, y, task, first, samples, smoothing):
 @njit(nogil=True, error_model="numpy")
 def _store_scores(code, x, task, first, samples):
     """Execute STORE_SCORES: copy each sample's scores out."""
-    scores = array_at(task[_SCORES_AT], (first + samples, code[_N0]), np.float32)
+    scores = array_at(task[_Task.SCORES], (first + samples, code[_N0]), np.float32)
     for s in range(first, first + samples):
         store_scores(x, scores[s], code[_N0])
         x += 4 * code[_X + 2]
@@ -195,14 +155,14 @@ def _micro_batch(program, begin, end, frame, descriptor, samples, first, task, r
         op = code[0]
         x, w = _address(code, _X, frame), _address(code, _W, frame)
         start, y = _address(code, _START, frame), _address(code, _Y, frame)
-        if op == _CONTRACT:
+        if op == Op.CONTRACT:
             describe(code, descriptor, x, w, start, y, samples, first)
-            call(task[_CONTRACT_AT], descriptor.ctypes.data)
-        elif op == _LOAD:
+            call(task[_Task.CONTRACT], descriptor.ctypes.data)
+        elif op == Op.LOAD_IMAGES:
             _load_images(code, y, task, place, samples)
-        elif op == _LOSS:
-            _losses(code, x, y, task, place, samples, rule[_SMOOTHING])
-        elif op == _SCORES:
+        elif op == Op.CROSS_ENTROPY:
+            _losses(code, x, y, task, place, samples, rule[Rule.SMOOTHING])
+        elif op == Op.STORE_SCORES:
             _store_scores(code, x, task, place, samples)
         else:
             x_step, w_step, y_step = 4 * code[_X + 2], 4 * code[_W + 2], 4 * code[_Y + 2]
@@ -212,88 +172,91 @@ def _micro_batch(program, begin, end, frame, descriptor, samples, first, task, r
 @njit(nogil=True, error_model="numpy")
 def _spaces(frame, layout, parameters, memory, worker):
     """Fill in the addresses of the spaces as `worker` sees them before it has a shard."""
-    frame[_PARAMETERS] = parameters
-    frame[_SHARED] = memory + 4 * layout[_SHARED_AT]
-    frame[_BATCH] = memory + 4 * layout[_BATCH_AT]
-    frame[_LOCAL] = memory + 4 * (layout[_ARENAS_AT] + worker * layout[_ARENA_SIZE])
-    frame[_SHARD] = memory + 4 * layout[_SLOTS_AT]
+    frame[Space.PARAMETERS] = parameters
+    frame[Space.SHARED] = memory + 4 * layout[Layout.SHARED]
+    frame[Space.BATCH] = memory + 4 * layout[Layout.BATCH]
+    frame[Space.LOCAL] = memory + 4 * (layout[Layout.ARENAS] + worker * layout[Layout.ARENA_SIZE])
+    frame[Space.SHARD] = memory + 4 * layout[Layout.SLOTS]
     frame[-1] = 0
 
 
 @njit(nogil=True, error_model="numpy")
 def _work_on_samples(worker, segment, program, layout, frame, descriptor, task, rule):
     """Take this worker's turns at the shards: shard `worker`, then every further one by the number of workers."""
-    slots, samples, size = frame[_SHARD], layout[_SAMPLES], layout[_SHARD_SIZE]
+    slots, samples, size = frame[Space.SHARD], layout[Layout.SAMPLES], layout[Layout.SHARD_SIZE]
     shards = (samples + size - 1) // size
-    for shard in range(worker, shards, layout[_WORKERS]):
-        frame[_SHARD] = slots + 4 * shard * layout[_SLOT_SIZE]
+    for shard in range(worker, shards, layout[Layout.WORKERS]):
+        frame[Space.SHARD] = slots + 4 * shard * layout[Layout.SLOT_SIZE]
         begin, end = shard * size, min(samples, (shard + 1) * size)
-        for place in range(begin, end, layout[_MICRO_BATCH]):
+        for place in range(begin, end, layout[Layout.MICRO_BATCH]):
             frame[-1] = place
-            count = min(layout[_MICRO_BATCH], end - place)
+            count = min(layout[Layout.MICRO_BATCH], end - place)
             first = place == begin
-            _micro_batch(program, segment[_FIRST], segment[_LAST], frame, descriptor, count, first, task, rule)
+            _micro_batch(
+                program, segment[Segment.FIRST], segment[Segment.LAST], frame, descriptor, count, first, task, rule
+            )
 
 
 @njit(nogil=True, error_model="numpy")
 def _gradient(block, program, layout, frame, descriptor, task):
     """Bring a block's gradient over the whole batch together and return its address."""
-    size, samples = layout[_SHARD_SIZE], layout[_SAMPLES]
-    if block[_CONTRACTION] < 0:
-        gradient = frame[_SHARD] + 4 * block[_OFFSET]
-        sum_slots(gradient, layout[_SLOT_SIZE], (samples + size - 1) // size, block[_ROWS] * block[_COLUMNS])
+    size, samples = layout[Layout.SHARD_SIZE], layout[Layout.SAMPLES]
+    if block[Block.CONTRACTION] < 0:
+        gradient, count = frame[Space.SHARD] + 4 * block[Block.OFFSET], block[Block.ROWS] * block[Block.COLUMNS]
+        sum_slots(gradient, layout[Layout.SLOT_SIZE], (samples + size - 1) // size, count)
         return gradient
-    code = program[block[_CONTRACTION]]
+    code = program[block[Block.CONTRACTION]]
     x, w = _address(code, _X, frame), _address(code, _W, frame)
     start, gradient = _address(code, _START, frame), _address(code, _Y, frame)
     describe(code, descriptor, x, w, start, gradient, samples, True)
-    rows_of(descriptor, block[_FIRST_ROW], block[_ROWS])
-    call(task[_CONTRACT_AT], descriptor.ctypes.data)
+    rows_of(descriptor, block[Block.FIRST_ROW], block[Block.ROWS])
+    call(task[_Task.CONTRACT], descriptor.ctypes.data)
     return gradient
 
 
 @njit(nogil=True, error_model="numpy")
 def _update(block, gradient, parameters, task, rule):
     """Step one block of the parameters down its gradient."""
-    at, count = 4 * block[_OFFSET], block[_ROWS] * block[_COLUMNS]
-    p, m = parameters + at, task[_MOMENT_1] + at
-    rate = np.float32(rule[_RATE])
-    decay = np.float32(rule[_DECAY]) if block[_DECAYS] else np.float32(0)
-    beta_1 = np.float32(rule[_BETA_1])
-    if rule[_ADAM] != 0:
-        beta_2, epsilon = np.float32(rule[_BETA_2]), np.float32(rule[_EPSILON])
-        v = task[_MOMENT_2] + at
-        adam(p, gradient, m, v, count, rate, decay, beta_1, beta_2, epsilon, np.float32(rule[_DEBIAS]))
+    at, count = 4 * block[Block.OFFSET], block[Block.ROWS] * block[Block.COLUMNS]
+    p, m = parameters + at, task[_Task.MOMENT_1] + at
+    rate = np.float32(rule[Rule.RATE])
+    decay = np.float32(rule[Rule.DECAY]) if block[Block.DECAY] else np.float32(0)
+    beta_1 = np.float32(rule[Rule.BETA_1])
+    if rule[Rule.ADAM] != 0:
+        beta_2, epsilon = np.float32(rule[Rule.BETA_2]), np.float32(rule[Rule.EPSILON])
+        v = task[_Task.MOMENT_2] + at
+        adam(p, gradient, m, v, count, rate, decay, beta_1, beta_2, epsilon, np.float32(rule[Rule.DEBIAS]))
     else:
-        sgd(p, gradient, m, count, rate, decay, beta_1, rule[_NESTEROV] != 0)
+        sgd(p, gradient, m, count, rate, decay, beta_1, rule[Rule.NESTEROV] != 0)
 
 
 @njit(nogil=True, error_model="numpy")
 def _work_on_blocks(worker, kind, blocks, program, layout, frame, descriptor, task, rule):
     """Take this worker's turns at the blocks of parameters."""
-    for at in range(worker, blocks.shape[0], layout[_WORKERS]):
+    for at in range(worker, blocks.shape[0], layout[Layout.WORKERS]):
         block = blocks[at]
-        if kind != _TURN_ONLY:
+        if kind != Work.TURN:
             gradient = _gradient(block, program, layout, frame, descriptor, task)
-            _update(block, gradient, frame[_PARAMETERS], task, rule)
-        if block[_TURNED] >= 0:
-            p, turned = frame[_PARAMETERS] + 4 * block[_OFFSET], frame[_SHARED] + 4 * block[_TURNED]
-            turn(p, turned, block[_ROWS], block[_COLUMNS], block[_STRIDE])
+            _update(block, gradient, frame[Space.PARAMETERS], task, rule)
+        if block[Block.TURNED] >= 0:
+            p, turned = frame[Space.PARAMETERS] + 4 * block[Block.OFFSET], frame[Space.SHARED] + 4 * block[Block.TURNED]
+            turn(p, turned, block[Block.ROWS], block[Block.COLUMNS], block[Block.TURNED_STRIDE])
 
 
 @njit(nogil=True, error_model="numpy")
 def _work(worker, task):
     """Do one worker's share of one segment."""
-    layout, segment = array_at(task[_LAYOUT], (_N_LAYOUT,), np.int64), array_at(task[_SEGMENT], (3,), np.int64)
-    program = array_at(task[_PROGRAM], (task[_INSTRUCTIONS], _WIDTH), np.int64)
-    rule = array_at(task[_RULE], (_N_RULE,), np.float64)
-    frame, descriptor = np.empty(_FRAME, np.int64), np.empty(_FIELDS, np.int64)
-    _spaces(frame, layout, task[_PARAMETERS_AT], task[_MEMORY], worker)
-    if segment[_KIND] == _OVER_SAMPLES:
+    layout = array_at(task[_Task.LAYOUT], (_N_LAYOUT,), np.int64)
+    segment = array_at(task[_Task.SEGMENT], (_N_SEGMENT,), np.int64)
+    program = array_at(task[_Task.PROGRAM], (task[_Task.INSTRUCTIONS], WIDTH), np.int64)
+    rule = array_at(task[_Task.RULE], (_N_RULE,), np.float64)
+    frame, descriptor = np.empty(_FRAME, np.int64), np.empty(_N_DESCRIPTOR, np.int64)
+    _spaces(frame, layout, task[_Task.PARAMETERS], task[_Task.MEMORY], worker)
+    if segment[Segment.KIND] == Work.SAMPLES:
         _work_on_samples(worker, segment, program, layout, frame, descriptor, task, rule)
     else:
-        blocks = array_at(task[_BLOCKS], (task[_N_BLOCKS], _N_BLOCK), np.int64)
-        _work_on_blocks(worker, segment[_KIND], blocks, program, layout, frame, descriptor, task, rule)
+        blocks = array_at(task[_Task.BLOCKS], (task[_Task.N_BLOCKS], _N_BLOCK), np.int64)
+        _work_on_blocks(worker, segment[Segment.KIND], blocks, program, layout, frame, descriptor, task, rule)
 
 
 def _stamp():
@@ -380,20 +343,20 @@ def _compile(stamp):
     ):
         stamp  # noqa: B018
         task = np.empty(_N_TASK, np.int64)
-        task[_CONTRACT_AT], task[_LAYOUT], task[_RULE] = contract_at, layout.ctypes.data, rule.ctypes.data
-        task[_PROGRAM], task[_INSTRUCTIONS] = program.ctypes.data, program.shape[0]
-        task[_BLOCKS], task[_N_BLOCKS] = blocks.ctypes.data, blocks.shape[0]
-        task[_PARAMETERS_AT], task[_MEMORY] = parameters.ctypes.data, memory.ctypes.data
-        task[_MOMENT_1], task[_MOMENT_2] = moments[0].ctypes.data, moments[1].ctypes.data
-        task[_BYTES] = pixels.shape[0]
-        task[_PIXELS] = pixels.ctypes.data if pixels.shape[0] > 0 else floats.ctypes.data
-        task[_ROWS_AT], task[_MEAN], task[_SCALE] = rows.ctypes.data, mean.ctypes.data, scale.ctypes.data
-        task[_TARGETS], task[_WEIGHTS] = targets.ctypes.data, weights.ctypes.data
-        task[_LOSSES], task[_SCORES_AT] = losses.ctypes.data, scores.ctypes.data
+        task[_Task.CONTRACT], task[_Task.LAYOUT], task[_Task.RULE] = contract_at, layout.ctypes.data, rule.ctypes.data
+        task[_Task.PROGRAM], task[_Task.INSTRUCTIONS] = program.ctypes.data, program.shape[0]
+        task[_Task.BLOCKS], task[_Task.N_BLOCKS] = blocks.ctypes.data, blocks.shape[0]
+        task[_Task.PARAMETERS], task[_Task.MEMORY] = parameters.ctypes.data, memory.ctypes.data
+        task[_Task.MOMENT_1], task[_Task.MOMENT_2] = moments[0].ctypes.data, moments[1].ctypes.data
+        task[_Task.BYTES] = pixels.shape[0]
+        task[_Task.PIXELS] = pixels.ctypes.data if pixels.shape[0] > 0 else floats.ctypes.data
+        task[_Task.ROWS], task[_Task.MEAN], task[_Task.SCALE] = rows.ctypes.data, mean.ctypes.data, scale.ctypes.data
+        task[_Task.TARGETS], task[_Task.WEIGHTS] = targets.ctypes.data, weights.ctypes.data
+        task[_Task.LOSSES], task[_Task.SCORES] = losses.ctypes.data, scores.ctypes.data
         here = task.ctypes.data
         for segment in range(segments.shape[0]):
-            task[_SEGMENT] = segments.ctypes.data + 8 * segment * segments.shape[1]
-            for worker in prange(layout[_WORKERS]):
+            task[_Task.SEGMENT] = segments.ctypes.data + 8 * segment * segments.shape[1]
+            for worker in prange(layout[Layout.WORKERS]):
                 call_with(work_at, worker, here)
 
     return contract_entry, work_entry, run_entry

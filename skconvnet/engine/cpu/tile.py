@@ -31,7 +31,7 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from skconvnet.engine.program import DESCRIPTOR
+from skconvnet.engine.program import Descriptor
 
 __all__ = ["PANEL", "PANELS", "WIDTHS"]
 
@@ -97,7 +97,7 @@ class _Emitter:
 
     def _panel(self, descriptor, column):
         b = self.b
-        d = {name: b.load(b.gep(descriptor, [_I64(at)])) for at, name in enumerate(DESCRIPTOR)}
+        d = {field.name: b.load(b.gep(descriptor, [_I64(field)])) for field in Descriptor}
 
         def pointer(name, offset):
             return b.gep(b.inttoptr(d[name], _F32.as_pointer()), [offset])
