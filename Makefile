@@ -26,6 +26,7 @@ bench: $(VENV)/.has-peers   ## accuracy and speed side by side with the peers
 	$(python) -m benchmarks.accuracy_digits
 	$(python) -m benchmarks.accuracy_fashion
 	$(python) -m benchmarks.train
+	$(python) -m benchmarks.defaults
 
 dist: $(VENV)/.has-dev   ## build the source archive and the wheel into dist/
 	$(python) -m build
