@@ -190,9 +190,12 @@ def thread_count(n_jobs=None):
     Returns
     -------
     int
-        At least 1, at most the threads that Numba was started with.
+        At least 1, at most the threads that Numba was started with; 1 in a forked child, which has no others.
     """
-    limit = _threads().most_threads()
+    threads = _threads()
+    if threads.are_lost():
+        return 1
+    limit = threads.most_threads()
     if n_jobs is not None:
         return max(1, min(limit, joblib.effective_n_jobs(n_jobs)))
     inside_joblib_worker = joblib.parallel.get_active_backend()[0].nesting_level not in (0, None)

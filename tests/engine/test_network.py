@@ -102,9 +102,7 @@ def test_gradients_are_finite_differences_of_the_loss():
 def test_parameters_come_back_as_they_were_loaded():
     problem = Problem(VARIED, VARIED_SHAPE)
     network = problem.network()
-    for (weights, biases), coef, intercept in zip(
-        problem.parameters, network.coefs, network.intercepts, strict=True
-    ):
+    for (weights, biases), coef, intercept in zip(problem.parameters, network.coefs, network.intercepts, strict=True):
         assert_array_equal(coef, weights)
         assert_array_equal(intercept, biases)
         assert coef.dtype == intercept.dtype == np.float32

@@ -18,6 +18,7 @@ from skconvnet.engine.cpu.loss import cross_entropy, store_scores
 from skconvnet.engine.cpu.optimizer import adam, sgd, sum_slots, turn
 from skconvnet.engine.cpu.pointers import array_at, call, call_with
 from skconvnet.engine.cpu.pool import max_pool, max_pool_backward
+from skconvnet.engine.cpu.threads import are_lost, one_at_a_time
 from skconvnet.engine.program import (
     FIRST_NUMBER,
     OPERANDS,
@@ -259,6 +260,40 @@ def _work(worker, task):
         _work_on_blocks(worker, segment[Segment.KIND], blocks, program, layout, frame, descriptor, task, rule)
 
 
+@njit(nogil=True, error_model="numpy")
+def _fill_in(
+    task,
+    contract_at,
+    program,
+    blocks,
+    layout,
+    parameters,
+    memory,
+    moments,
+    pixels,
+    floats,
+    rows,
+    mean,
+    scale,
+    targets,
+    weights,
+    losses,
+    scores,
+    rule,
+):
+    """Write down for the workers where the entry's arrays are; all but the segment."""
+    task[_Task.CONTRACT], task[_Task.LAYOUT], task[_Task.RULE] = contract_at, layout.ctypes.data, rule.ctypes.data
+    task[_Task.PROGRAM], task[_Task.INSTRUCTIONS] = program.ctypes.data, program.shape[0]
+    task[_Task.BLOCKS], task[_Task.N_BLOCKS] = blocks.ctypes.data, blocks.shape[0]
+    task[_Task.PARAMETERS], task[_Task.MEMORY] = parameters.ctypes.data, memory.ctypes.data
+    task[_Task.MOMENT_1], task[_Task.MOMENT_2] = moments[0].ctypes.data, moments[1].ctypes.data
+    task[_Task.BYTES] = pixels.shape[0]
+    task[_Task.PIXELS] = pixels.ctypes.data if pixels.shape[0] > 0 else floats.ctypes.data
+    task[_Task.ROWS], task[_Task.MEAN], task[_Task.SCALE] = rows.ctypes.data, mean.ctypes.data, scale.ctypes.data
+    task[_Task.TARGETS], task[_Task.WEIGHTS] = targets.ctypes.data, weights.ctypes.data
+    task[_Task.LOSSES], task[_Task.SCORES] = losses.ctypes.data, scores.ctypes.data
+
+
 def _stamp():
     """Return a digest of every source that is compiled into the entries: Numba's cache looks at this file alone."""
     here = Path(__file__).parent
@@ -343,16 +378,26 @@ def _compile(stamp):
     ):
         stamp  # noqa: B018
         task = np.empty(_N_TASK, np.int64)
-        task[_Task.CONTRACT], task[_Task.LAYOUT], task[_Task.RULE] = contract_at, layout.ctypes.data, rule.ctypes.data
-        task[_Task.PROGRAM], task[_Task.INSTRUCTIONS] = program.ctypes.data, program.shape[0]
-        task[_Task.BLOCKS], task[_Task.N_BLOCKS] = blocks.ctypes.data, blocks.shape[0]
-        task[_Task.PARAMETERS], task[_Task.MEMORY] = parameters.ctypes.data, memory.ctypes.data
-        task[_Task.MOMENT_1], task[_Task.MOMENT_2] = moments[0].ctypes.data, moments[1].ctypes.data
-        task[_Task.BYTES] = pixels.shape[0]
-        task[_Task.PIXELS] = pixels.ctypes.data if pixels.shape[0] > 0 else floats.ctypes.data
-        task[_Task.ROWS], task[_Task.MEAN], task[_Task.SCALE] = rows.ctypes.data, mean.ctypes.data, scale.ctypes.data
-        task[_Task.TARGETS], task[_Task.WEIGHTS] = targets.ctypes.data, weights.ctypes.data
-        task[_Task.LOSSES], task[_Task.SCORES] = losses.ctypes.data, scores.ctypes.data
+        _fill_in(
+            task,
+            contract_at,
+            program,
+            blocks,
+            layout,
+            parameters,
+            memory,
+            moments,
+            pixels,
+            floats,
+            rows,
+            mean,
+            scale,
+            targets,
+            weights,
+            losses,
+            scores,
+            rule,
+        )
         here = task.ctypes.data
         for segment in range(segments.shape[0]):
             task[_Task.SEGMENT] = segments.ctypes.data + 8 * segment * segments.shape[1]
@@ -365,6 +410,21 @@ def _compile(stamp):
 _contract, _work_entry, _run = _compile(_stamp())
 
 
-def run(*arguments):
-    """Run a plan's segments one after the other; `arguments` are those of the entry, after the addresses."""
-    _run(_contract.address, _work_entry.address, *arguments)
+def run(segments, *arguments):
+    """Run a plan's segments one after the other; `segments` and `arguments` are the entry's, behind the addresses."""
+    if are_lost():
+        _run_alone(segments, *arguments)
+        return
+    with one_at_a_time():
+        _run(_contract.address, _work_entry.address, segments, *arguments)
+
+
+def _run_alone(segments, *arguments):
+    """Do the work of all workers, one after the other, without a parallel region."""
+    task = np.empty(_N_TASK, np.int64)
+    _fill_in.py_func(task, _contract.address, *arguments)
+    _, _, layout, *_ = arguments
+    for segment in segments:
+        task[_Task.SEGMENT] = segment.ctypes.data
+        for worker in range(layout[Layout.WORKERS]):
+            _work_entry.ctypes(worker, task.ctypes.data)

@@ -1,11 +1,12 @@
 """Numba's threads: started once, lent to one call at a time, and given back."""
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from threading import Lock
 
-from numba import get_num_threads, set_num_threads
+from numba import get_num_threads, set_num_threads, threading_layer
 
-__all__ = ["most_threads", "threads"]
+__all__ = ["are_lost", "most_threads", "one_at_a_time", "threads"]
 
 _SPINS = "2000"  # about 20 microseconds
 
@@ -26,6 +27,19 @@ def most_threads():
     return get_num_threads()
 
 
+def are_lost():
+    """Return whether this process was forked from the one whose threads they are.
+
+    A child has only the thread that forked; GNU OpenMP ends a child that enters a parallel region all the same.
+    """
+    return os.getpid() != _owner
+
+
+def one_at_a_time():
+    """Return what a parallel region has to hold: a lock under Numba's own thread pool, which takes one at a time."""
+    return _lock
+
+
 def _start():
     """Start the threads, and have them wait for one another asleep after a short spin.
 
@@ -44,3 +58,5 @@ def _start():
 
 
 _start()
+_owner = os.getpid()
+_lock = Lock() if threading_layer() == "workqueue" else nullcontext()
