@@ -1,6 +1,7 @@
 """The estimator: its parameters, and the sentence that fit is. What the words of the sentence do is told elsewhere."""
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -24,7 +25,7 @@ from skconvnet._validation import (
     hold_out,
     weigh_classes,
 )
-from skconvnet.architecture import Hyperparameters, find_architecture
+from skconvnet.architecture import Architecture, Hyperparameters, find_architecture
 from skconvnet.engine import SGD, Adam, Network, Trainer, compile_time, thread_count
 from skconvnet.training import Batches, Ending, History, Plateau, make_schedule, train
 
@@ -40,7 +41,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    architecture : str, default="auto"
+    architecture : str or Architecture, default="auto"
         The network: a text such as ``"INPUT -> [CONV -> RELU -> POOL]*2 -> FC -> RELU -> FC"``, a name in
         `skconvnet.ARCHITECTURES`, or "auto", which suits it to the image shape.
     K : int, sequence of int or "auto", default="auto"
@@ -59,7 +60,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     hidden_layer_sizes : int or sequence of int, default=(128,)
         The widths of the fully connected layers before the last; a single one is the width of each of them.
     pool : bool or sequence of bool, default=True
-        Whether the ``POOL?`` of a block stands: one value for all blocks, or one for each.
+        Whether the ``POOL?`` of a block stands: one value for all blocks, or one for each. "auto" leaves out those that
+        the volume has become too small for.
     pool_F : int or sequence of int, default=2
         Extent of the pooling windows.
     pool_S : int or sequence of int, default=2
@@ -103,7 +105,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     class_weight : dict, "balanced" or None, default=None
         How much the images of each class count. "balanced" makes up for the classes' frequencies.
     label_smoothing : float, default=0.1
-        The part of the target probability that is spread over all the classes, in [0, 1).
+        The part of the target probability that is spread over all the classes, in [0, 1). It helps accuracy, keeps the
+        loss from falling to zero, and makes `predict_proba` less sure of itself; 0.0 does none of this.
     augment : None, default=None
         Not implemented yet.
     device : {"auto", "cpu", "cuda"}, default="auto"
@@ -154,6 +157,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     -----
     sklearn.exceptions.ConvergenceWarning
         If `max_iter` ended the training. That is the regular end under "one-cycle", which warns of nothing.
+    UserWarning
+        If `batch_size` is more than there are images, or Ctrl-C ended the training.
 
     Notes
     -----
@@ -175,7 +180,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
 
     # The parameters of the architecture are checked by `Hyperparameters`, and image_shape together with X.
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name for it, and it is no one's to change
-        "architecture": [str],
+        "architecture": [str, Architecture],
         **dict.fromkeys(HYPERPARAMETERS, "no_validation"),
         "image_shape": "no_validation",
         "solver": [StrOptions({"adam", "sgd"})],
@@ -314,9 +319,12 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             If the loss, or a weight, became infinite or NaN.
         """
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
-        examples = self._validate(X, y, sample_weight, fresh, classes=None)
-        indices, validation = self._set_aside(examples, X_val, y_val, sample_weight_val)
-        return self._fit(examples, indices, validation, fresh)
+        with _as_it_was_if_refused(self):
+            compiled = compile_time()
+            examples = self._validate(X, y, sample_weight, fresh, classes=None)
+            indices, validation = self._set_aside(examples, X_val, y_val, sample_weight_val)
+            trainer, batches = self._prepare(examples, indices, fresh)
+        return self._fit(trainer, batches, validation, compiled, fresh)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -348,10 +356,13 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
                 "partial_fit does not support early_stopping=True and class_weight='balanced': it sees the data in "
                 "parts. Validate between the calls, and give class_weight as a dict."
             )
-        _check_partial_fit_first_call(self, classes)
         fresh = not self.__sklearn_is_fitted__()
-        examples = self._validate(X, y, sample_weight, fresh, classes=self.classes_)
-        return self._fit(examples, np.arange(len(examples)), None, fresh, incremental=True)
+        with _as_it_was_if_refused(self):
+            compiled = compile_time()
+            _check_partial_fit_first_call(self, classes)
+            examples = self._validate(X, y, sample_weight, fresh, classes=self.classes_)
+            trainer, batches = self._prepare(examples, np.arange(len(examples)), fresh)
+        return self._fit(trainer, batches, None, compiled, fresh, incremental=True)
 
     def decision_function(self, X):
         """Return the scores of the classes, the numbers that softmax turns into probabilities.
@@ -415,17 +426,19 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         """
         return log_softmax(self._scores(X), axis=1)
 
-    def _fit(self, examples, indices, validation, fresh, incremental=False):
-        """Bind, plan, train and keep: what fit and partial_fit do with data that are validated."""
-        compiled = compile_time()
+    def _prepare(self, examples, indices, fresh):
+        """Bind and plan: what is left to do before the work begins, and may still be refused."""
         examples = weigh_classes(examples, self.class_weight, self.classes_)
         batches = Batches(indices, examples.weights, self._batch_size(len(indices)), self.shuffle, self._seed)
         bound = self._bind(examples.images.shape, fresh)
-        trainer = self._plan(bound, examples, batches.batch_size, fresh)
-        if self.verbose:
-            print(f"kernels ready in {compile_time() - compiled:.1f} s")
-        history = self._train(trainer, batches, validation, fresh, incremental)
+        return self._plan(bound, examples, batches.batch_size, fresh), batches
+
+    def _fit(self, trainer, batches, validation, compiled, fresh, incremental=False):
+        """Train and keep. `compiled` is the compile time before the kernels were made ready."""
         self.compile_time_ = compile_time() - compiled
+        if self.verbose:
+            print(f"kernels ready in {self.compile_time_:.1f} s")
+        history = self._train(trainer, batches, validation, fresh, incremental)
         self._keep(trainer, history, incremental)
         self._tell(history, incremental)
         return self
@@ -447,6 +460,10 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         examples = check_examples(images, y, classes, sample_weight)
         if classes is present:
             check_two_classes(examples, classes)
+        elif len(classes) < 2:
+            raise ValueError(
+                f"classes has 1 class ({classes.tolist()[0]!r}), and a classifier needs 2 classes or more."
+            )
         if fresh:
             self.classes_ = classes
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -486,10 +503,10 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
 
     def _plan(self, bound, examples, batch_size, fresh):
         """Return the trainer of a new network, or of the network of the fit before, with the kernels ready."""
-        mean, scale = examples.images.statistics() if fresh else (self.pixel_mean_, self.pixel_scale_)
         n_threads = thread_count(self.n_jobs)
+        check_memory(bound, batch_size, n_threads)
+        mean, scale = examples.images.statistics() if fresh else (self.pixel_mean_, self.pixel_scale_)
         network = Network(bound, mean, scale)
-        check_memory(network.memory_needed(batch_size, n_threads, training=True), bound)
         if fresh:
             network.initialise(np.random.default_rng(self._seed))
         else:
@@ -569,6 +586,18 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         network = Network(self.architecture_, self.pixel_mean_, self.pixel_scale_)
         network.load(self.coefs_, self.intercepts_)
         return network.scores(images, thread_count(self.n_jobs)).astype(np.float64)
+
+
+@contextmanager
+def _as_it_was_if_refused(estimator):
+    """Give an estimator its attributes back if what it is asked to do raises: a refused fit loses nothing."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except Exception:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 def auto_batch_size(n_images):

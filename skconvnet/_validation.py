@@ -17,7 +17,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from skconvnet.engine import Images
+from skconvnet.engine import Images, memory_needed
 
 BLOCK_BYTES = 2**24  # images are looked through in blocks of this size, so that a memory map stays on the disk
 
@@ -237,6 +237,10 @@ def check_examples(images, y, classes, sample_weight):
     ValueError
         If a label is none of the classes, or the weights are negative, not finite, or all zero.
     """
+    known = set(classes.tolist())
+    unknown = [label for label in np.unique(y).tolist() if label not in known]
+    if unknown:
+        raise ValueError(f"y contains {unknown[0]!r}, which is none of the classes {classes.tolist()}.")
     targets = LabelEncoder().fit(classes).transform(y).astype(np.int64)
     weights = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
     return LabelledImages(images, targets, _scaled(weights))
@@ -284,7 +288,9 @@ def check_two_classes(examples, classes):
     present = np.unique(examples.targets[examples.weights > 0])
     if len(present) < 2:
         among = "" if examples.weights.all() else " among the examples with a weight above zero"
-        raise ValueError(f"y has 1 class{among} ({classes[present[0]]!r}), and a classifier needs 2 classes or more.")
+        raise ValueError(
+            f"y has 1 class{among} ({classes.tolist()[present[0]]!r}), and a classifier needs 2 classes or more."
+        )
 
 
 def hold_out(examples, fraction, seed):
@@ -311,9 +317,16 @@ def hold_out(examples, fraction, seed):
     ValueError
         If too few are set aside to have two of them, or one of each class, or none of one part counts.
     """
-    training, aside = train_test_split(
-        np.arange(len(examples)), test_size=fraction, random_state=seed, stratify=examples.targets
-    )
+    try:
+        training, aside = train_test_split(
+            np.arange(len(examples)), test_size=fraction, random_state=seed, stratify=examples.targets
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"validation_fraction={fraction} of {len(examples)} images cannot be set aside with each of their "
+            f"{len(np.unique(examples.targets))} classes on both sides. Use another validation_fraction, more images, "
+            "or pass X_val and y_val."
+        ) from error
     if len(aside) < 2:
         raise ValueError(
             f"The validation set is too small: {len(aside)} of {len(examples)} images with "
@@ -328,20 +341,24 @@ def hold_out(examples, fraction, seed):
     return training, LabelledImages(images, examples.targets[aside], examples.weights[aside])
 
 
-def check_memory(needed, bound):
-    """Raise a ValueError if a network needs more memory than the machine has.
+def check_memory(bound, batch_size, n_threads):
+    """Raise a ValueError if training a network needs more memory than the machine has.
 
     Parameters
     ----------
-    needed : int
-        Bytes.
     bound : BoundArchitecture
-        The network, for its volume table in the message.
+        The network; its volume table is in the message.
+    batch_size, n_threads : int
+        What the memory depends on besides.
     """
-    memory = machine_memory()
+    table, memory = bound.summary(), machine_memory()
+    needed = (
+        16 * table.n_params
+    )  # parameters, two moments, the best so far; where even these are too many, no plan is made
+    if needed <= memory:
+        needed = memory_needed(bound, batch_size, n_threads)
     if needed <= memory:
         return
-    table = bound.summary()
     costliest = max(table.records, key=lambda layer: layer["n_params"] + layer["n_activations"])
     raise ValueError(
         f"The network needs {needed / 1e9:,.1f} GB of memory to train, and this machine has {memory / 1e9:,.1f} GB. "

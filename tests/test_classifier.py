@@ -10,6 +10,7 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+from numba import get_num_threads
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -22,6 +23,7 @@ from sklearn.utils import shuffle
 
 from skconvnet import Architecture, ArchitectureError, ConvNetClassifier, _classifier, _validation
 from skconvnet._classifier import auto_batch_size
+from skconvnet.engine import Images, network, trainer
 
 QUICK = {"K": 8, "N": 1, "hidden_layer_sizes": (32,), "learning_rate_init": 0.01, "batch_size": 16}
 QUICK |= {"max_iter": 3, "n_jobs": 1, "random_state": 0}
@@ -177,6 +179,71 @@ def test_too_much_memory_is_refused_before_any_work(digits, monkeypatch):
     assert not hasattr(estimator, "coefs_")
 
 
+def test_nothing_is_looked_at_before_the_network_fits(digits, monkeypatch):
+    monkeypatch.setattr(Images, "statistics", None)  # the first pass over the pixels after the checks
+    with refused("(8 - 9 + 0)/1 + 1 = 0"):
+        quick(F=9, P=0).fit(*digits)
+    monkeypatch.setattr(_validation, "machine_memory", lambda: 10_000)
+    with refused("GB of memory to train"):
+        quick().fit(*digits)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "columns"), [({"K": 0}, 64), ({"K": 0}, 49), ({"hidden_layer_sizes": 10**9}, 49), ({}, 0)], ids=str
+)
+def test_a_refused_fit_leaves_the_fitted_network_as_it_was(digits, parameters, columns):
+    X, y = digits
+    estimator = quick().fit(X, y)
+    before = estimator.predict_proba(X)
+    estimator.set_params(**parameters)
+    with pytest.raises(ValueError, match=r"K must be|GB of memory|minimum of 1"):
+        estimator.fit(X[:, :columns], np.array(list("abcdefghij"))[y])
+    estimator.set_params(**quick().get_params())
+    assert (estimator.predict_proba(X) == before).all()
+    assert (estimator.predict(X) == estimator.classes_[before.argmax(axis=1)]).all()
+
+
+def test_an_architecture_may_be_given_as_such(digits):
+    text = "INPUT -> CONV(K=4) -> RELU -> POOL -> FC"
+    estimator = clone(quick(architecture=Architecture.parse(text)))
+    assert same_network(estimator.fit(*digits), quick(architecture=text).fit(*digits))
+
+
+def test_the_defaults_are_those_that_were_measured():
+    """`benchmarks/defaults.py` has the figures, `docs/decisions/0004-defaults.md` the reasons."""
+    chosen = {"architecture": "auto", "K": "auto", "F": 3, "N": 2, "M": "auto", "hidden_layer_sizes": (128,)}
+    chosen |= {"solver": "adam", "alpha": 0.01, "batch_size": "auto", "learning_rate": "one-cycle"}
+    chosen |= {"learning_rate_init": 0.005, "max_iter": 20, "label_smoothing": 0.1}
+    assert chosen.items() <= ConvNetClassifier().get_params().items()
+
+
+@pytest.mark.parametrize(("n_jobs", "n_threads"), [(1, 1), (2, 2)])
+def test_fit_and_predict_use_as_many_threads_as_they_are_told(digits, monkeypatch, n_jobs, n_threads):
+    used = []
+    execute = network.execute
+
+    def spy(plan, net, memory, source, n_threads, **others):
+        used.append(n_threads)
+        return execute(plan, net, memory, source, n_threads, **others)
+
+    monkeypatch.setattr(network, "execute", spy)
+    monkeypatch.setattr(trainer, "execute", spy)
+    monkeypatch.setattr(_classifier, "thread_count", lambda n_jobs: n_jobs)
+    before = get_num_threads()
+    estimator = quick(n_jobs=n_jobs, max_iter=1).fit(*digits)
+    assert set(used) == {n_threads}
+    used.clear()
+    estimator.predict(digits[0])
+    assert set(used) == {n_threads}
+    assert get_num_threads() == before
+
+
+def test_compile_time_is_what_passed_while_the_kernels_were_made_ready(digits, monkeypatch):
+    clock = iter([3.0, 7.5])
+    monkeypatch.setattr(_classifier, "compile_time", lambda: next(clock))
+    assert quick(max_iter=1).fit(*digits).compile_time_ == 4.5
+
+
 def test_a_network_beyond_all_memory_is_refused(digits):
     with refused("Most of it is for FC 1"):
         quick(hidden_layer_sizes=10**9).fit(*digits)
@@ -326,8 +393,21 @@ def test_fit_does_not_copy_the_data(dtype):
     assert peak < X.nbytes / 4
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_predict_does_not_copy_the_data(dtype):
+    X = np.zeros((2**28 // np.dtype(dtype).itemsize // 3072, 32, 32, 3), dtype)
+    estimator = quick(architecture="INPUT -> FC", max_iter=1, batch_size=500).fit(X[:1000], np.arange(1000) % 2)
+    tracemalloc.start()
+    estimator.predict(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < X.nbytes / 4
+
+
 def test_one_class_is_refused(digits):
     X, _ = digits
+    with refused("classes has 1 class (0)"):
+        quick().partial_fit(X, np.zeros(400, int), classes=[0])
     with refused("y has 1 class"):
         quick().fit(X, np.zeros(400))
     with refused("y has 1 class among the examples with a weight above zero"):

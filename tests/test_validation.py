@@ -216,7 +216,7 @@ def test_labels_that_are_none_are_refused(y, message):
 
 
 def test_a_label_that_is_no_class_is_refused():
-    with pytest.raises(ValueError, match=r"previously unseen labels.*9"):
+    with refused("y contains 9, which is none of the classes [0, 1]"):
         check_examples(Images(np.zeros((2, 4)), (2, 2, 1)), np.array([0, 9]), np.array([0, 1]), None)
 
 
@@ -290,8 +290,9 @@ def test_a_part_is_held_out_of_each_class():
 
 
 def test_too_small_a_part_is_refused():
-    with pytest.raises(ValueError, match="should be greater or equal to the number of classes"):
-        hold_out(labelled([0, 1] * 5), 0.1, seed=0)
+    for fraction in (0, 0.1, 0.99):
+        with refused(f"validation_fraction={fraction} of 10 images cannot be set aside with each of their 2 classes"):
+            hold_out(labelled([0, 1] * 5), fraction, seed=0)
     with refused("Increase validation_fraction"):
         hold_out(labelled([0] * 10), 0.1, seed=0)
     with refused("all zero in the validation set or in what is left"):
@@ -304,10 +305,18 @@ def test_too_small_a_part_is_refused():
 def test_too_much_memory_is_refused_with_the_table_and_the_costliest_layer(monkeypatch):
     bound = Architecture.parse("INPUT -> CONV(K=8) -> RELU -> FC(1000) -> RELU -> FC").bind((8, 8, 1), 10)
     monkeypatch.setattr(_validation, "machine_memory", lambda: 2e9)
-    check_memory(1.9e9, bound)
+    monkeypatch.setattr(_validation, "memory_needed", lambda bound, batch_size, n_threads: batch_size * n_threads * 1e9)
+    check_memory(bound, 1, 1)
     with refused("needs 4.0 GB of memory to train, and this machine has 2.0 GB. Most of it is for FC 1") as caught:
-        check_memory(4e9, bound)
+        check_memory(bound, 2, 2)
     assert str(bound.summary()) in str(caught.value)
+
+
+def test_a_network_whose_parameters_are_too_many_is_not_even_planned(monkeypatch):
+    monkeypatch.setattr(_validation, "memory_needed", None)
+    bound = Architecture.parse("INPUT -> CONV(K=100000000) -> CONV(K=100000000) -> FC").bind((8, 8, 1), 10)
+    with refused("Most of it is for CONV 2"):
+        check_memory(bound, 32, 2)
 
 
 def test_the_memory_of_this_machine_is_known():

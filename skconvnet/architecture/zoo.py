@@ -29,8 +29,8 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
 
     Parameters
     ----------
-    wanted : str
-        "auto", a name in `ARCHITECTURES`, or a text in the notation.
+    wanted : str or Architecture
+        "auto", a name in `ARCHITECTURES`, a text in the notation, or an architecture already.
     image_shape : sequence of three ints
         (height, width, channels), which "auto" needs.
     hyperparameters : Hyperparameters, optional
@@ -50,6 +50,8 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
     >>> print(find_architecture("linear", (28, 28, 1)))
     INPUT -> FC
     """
+    if isinstance(wanted, Architecture):
+        return wanted
     if wanted == "auto":
         return auto_architecture(image_shape, hyperparameters)
     if wanted in ARCHITECTURES:

@@ -11,7 +11,7 @@ from skconvnet.engine.parameters import lay_out_parameters
 from skconvnet.engine.plan import plan_inference, plan_training
 from skconvnet.engine.program import Rule
 
-__all__ = ["Network", "compile_time", "execute", "thread_count"]
+__all__ = ["Network", "compile_time", "execute", "memory_needed", "thread_count"]
 
 _CHUNK = 1 << 22  # pixels, at most, of the images whose scores one run of the machine computes
 _NO_MOMENTS = np.zeros((2, 0), np.float32)
@@ -110,11 +110,26 @@ class Network:
             execute(plan, self, memory, images.source(indices), n_threads, scores=part)
         return scores
 
-    def memory_needed(self, batch_size, n_threads, training):
-        """Bytes that fitting with, or scoring, `batch_size` images takes beside the images."""
-        plan = (plan_training if training else plan_inference)(self.architecture, self.layout, batch_size)
-        kept = 4 if training else 1  # parameters, two moments, and the best parameters so far
-        return 4 * (plan.memory(n_threads) + kept * self.layout.size)
+
+def memory_needed(architecture, batch_size, n_threads):
+    """Return the bytes that training takes beside the images.
+
+    Parameters
+    ----------
+    architecture : BoundArchitecture
+        The network.
+    batch_size : int
+        Samples in the largest minibatch.
+    n_threads : int
+        Threads to train with.
+
+    Returns
+    -------
+    int
+        Known before anything is taken: memory, parameters, two moments, and the best parameters so far.
+    """
+    parameters = lay_out_parameters(architecture)
+    return 4 * (plan_training(architecture, parameters, batch_size).memory(n_threads) + 4 * parameters.size)
 
 
 def execute(

@@ -14,7 +14,8 @@ _ZEROS = 64  # float32 of zeros that sums start from: the widest panel
 _ARENA = 128 * 1024  # float32 that the volumes of a micro-batch may fill: half of a 1 MiB cache
 _MOST_SHARDS = 16  # bounds both the gradient slots and the threads that a step can use
 _MOST_SAMPLES = 16  # in a micro-batch
-_BLOCK = 8192  # float32 in a block of parameters
+_BLOCK = 8192  # float32 in a block of parameters,
+_MOST_BLOCKS = 4096  # unless that makes more blocks of a layer than this
 
 
 @dataclass(frozen=True)
@@ -266,7 +267,7 @@ class _Training(_Work):
         """Cut a layer's weights into blocks of rows; rows of one filter tap are turned together."""
         weights = step.weights
         taps = step.taps if step.turned is not None else [(0, weights.n_rows, -1)]
-        most = max(1, _BLOCK // weights.columns)
+        most = max(1, _BLOCK // weights.columns, weights.n_rows // _MOST_BLOCKS)
         for first, rows, turned in taps:
             for row in range(0, rows, most):
                 self._block(

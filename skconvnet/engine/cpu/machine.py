@@ -6,6 +6,7 @@ on the plan alone: workers only take turns at the shards, so their number cannot
 """
 
 import hashlib
+import warnings
 from enum import IntEnum
 from pathlib import Path
 
@@ -301,7 +302,7 @@ def _stamp():
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
-def _compile(stamp):
+def _compile(stamp, cache):
     """Compile the entries for the sources of `stamp`, or load them from Numba's cache.
 
     `stamp` is a variable of their closures for one reason: Numba keys its cache by a closure's values, and so an edit
@@ -317,7 +318,7 @@ def _compile(stamp):
         All workers' shares of all segments.
     """
     i64, f32, f64 = types.int64, types.float32, types.float64
-    options = {"cache": True, "nogil": True, "error_model": "numpy"}
+    options = {"cache": cache, "nogil": True, "error_model": "numpy"}
 
     @cfunc(types.void(i64), **options)
     def contract_entry(descriptor):
@@ -407,7 +408,22 @@ def _compile(stamp):
     return contract_entry, work_entry, run_entry
 
 
-_contract, _work_entry, _run = _compile(_stamp())
+def _compile_or_load():
+    """Return the entries, from Numba's cache if there is a place for one."""
+    try:
+        return _compile(_stamp(), cache=True)
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):
+            raise
+        warnings.warn(
+            "No directory for compiled kernels is writable, so every process compiles them anew. Set NUMBA_CACHE_DIR "
+            "to a directory that is.",
+            stacklevel=2,
+        )
+        return _compile(_stamp(), cache=False)
+
+
+_contract, _work_entry, _run = _compile_or_load()
 
 
 def run(segments, *arguments):
