@@ -461,9 +461,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         if classes is present:
             check_two_classes(examples, classes)
         elif len(classes) < 2:
-            raise ValueError(
-                f"classes has 1 class ({classes.tolist()[0]!r}), and a classifier needs 2 classes or more."
-            )
+            raise ValueError(f"classes has 1 class ({classes.tolist()[0]!r}); a classifier needs 2 classes or more.")
         if fresh:
             self.classes_ = classes
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
