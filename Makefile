@@ -5,7 +5,7 @@ VENV ?= .venv
 python := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint peers bench dist clean
+.PHONY: help demo test lint peers bench dist wheel clean
 
 help:   ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1 \t\2/p' $(MAKEFILE_LIST)
@@ -30,6 +30,14 @@ bench: $(VENV)/.has-peers   ## accuracy and speed side by side with the peers
 
 dist: $(VENV)/.has-dev   ## build the source archive and the wheel into dist/
 	$(python) -m build
+
+# The wheel stands on the path alone with its dependencies: what it forgot to pack is missed here.
+wheel: $(VENV)/.has-package   ## build the wheel, and run it outside the checkout
+	rm -rf build/wheel && $(python) -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(python) -m pip install --quiet --no-deps --target build/wheel/outside build/wheel/*.whl
+	cd build/wheel/outside && PYTHONPATH=. $(abspath $(python)) -c "import skconvnet, os; \
+	    assert skconvnet.__file__.startswith(os.getcwd()), skconvnet.__file__"
+	cd build/wheel/outside && PYTHONPATH=. $(abspath $(python)) -m skconvnet demo
 
 clean:   ## remove what the other targets made
 	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis

@@ -56,7 +56,7 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
         return auto_architecture(image_shape, hyperparameters)
     if wanted in ARCHITECTURES:
         return ARCHITECTURES[wanted]
-    if re.fullmatch(r"[a-z][\w-]*", wanted):
+    if re.fullmatch(r"[A-Za-z][\w-]*", wanted) and wanted != "INPUT":
         names = ", ".join(ARCHITECTURES)
         raise ArchitectureError(
             f"no architecture is named {wanted!r}: there are auto, {names}; or write one, as "

@@ -143,7 +143,7 @@ class Convolution(Step):
         if self.layer.kind == "FC":
             self._covered_gradient(work, dx, dy)
         else:
-            for phase in self._phases():
+            for phase in self._phases().values():
                 self._phase_gradient(work, phase, dx, dy)
 
     def _covered_gradient(self, work, dx, dy):
@@ -199,14 +199,19 @@ class Convolution(Step):
         )
 
     def _phases(self):
-        """Yield the S x S phases of the input's gradient, each with the place of its turned taps."""
+        """Return the phases of the input's gradient, at most S x S, each with the place of its turned taps."""
         x, F = self.layer.input, self.weights.rows[0]
-        turned, tap = 0, self.weights.rows[2] * self.weights.columns
-        for down in range(self.S):
-            for along in range(self.S):
+        phases, turned, tap = {}, 0, self.weights.rows[2] * self.weights.columns
+        for down in self._phases_along(x.height, F):
+            for along in self._phases_along(x.width, F):
                 rows, columns = self._phase(down, x.height, F), self._phase(along, x.width, F)
-                yield _Phase(rows, columns, turned)
+                phases[down, along] = _Phase(rows, columns, turned)
                 turned += rows.taps * columns.taps * tap
+        return phases
+
+    def _phases_along(self, extent, F):
+        """Return the phases that have a tap or an input: of a stride beyond both, not all S of them."""
+        return sorted({(i + self.P) % self.S for i in range(extent)} | set(range(min(F, self.S))))
 
     def _phase(self, phase, extent, F):
         first = (phase - self.P) % self.S
@@ -222,7 +227,7 @@ class Convolution(Step):
         """Outputs that never were, which the turned taps reach beyond the first and the last."""
         if self.layer.kind == "FC":
             return 0, 0, 0, 0
-        y, phases = self.layer.output, list(self._phases())
+        y, phases = self.layer.output, self._phases().values()
         return (
             max(phase.rows.before for phase in phases),
             max(phase.columns.before for phase in phases),
@@ -236,7 +241,7 @@ class Convolution(Step):
         (F, width, depth), columns = self.weights.rows, self.weights.columns
         if self.layer.kind == "FC":
             return [(0, self.weights.n_rows, self.turned)]
-        phases = {(p // self.S, p % self.S): phase for p, phase in enumerate(self._phases())}
+        phases = self._phases()
         found = []
         for u in range(F):
             for v in range(width):

@@ -95,3 +95,5 @@ def test_an_architecture_is_found_by_name_or_text():
     assert find_architecture("INPUT->FC", (28, 28, 1)) == ARCHITECTURES["linear"]
     with pytest.raises(ArchitectureError, match=r"no architecture is named 'lineal': there are auto, linear, .* or"):
         find_architecture("lineal", (28, 28, 1))
+    with pytest.raises(ArchitectureError, match="no architecture is named 'Auto': there are auto"):
+        find_architecture("Auto", (28, 28, 1))

@@ -180,3 +180,10 @@ def test_operands_lie_in_the_spaces_that_their_layers_need():
     ]
     assert training.segments[0].tolist() == [0, 0, len(training.program) - 2]
     assert lined(training.slot) == training.slot
+
+
+def test_a_stride_far_beyond_the_image_is_planned_at_once():
+    """Of its S x S phases only those of the image's pixels are written: the others would be 10**18."""
+    text = "INPUT -> CONV(K=4) -> RELU -> CONV(K=4, S=1000000000, round=floor) -> FC"
+    bound = Architecture.parse(text).bind((8, 8, 1), 3)
+    assert len(plan_training(bound, lay_out_parameters(bound), 32).program) < 100
