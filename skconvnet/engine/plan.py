@@ -89,14 +89,15 @@ def plan_training(architecture, parameters, batch_size):
     """
     shard_size = -(-batch_size // _MOST_SHARDS)
     work = _Training(steps_of(architecture, parameters), batch_size)
+    micro_batch = work.micro_batch(shard_size)
     return Plan(
-        program=work.program(micro_batch := work.micro_batch(shard_size)),
+        program=work.program(micro_batch),
         segments=np.array([[Work.SAMPLES, 0, work.n_per_sample], [Work.UPDATE, 0, 0]], np.int64),
         blocks=np.array(work.blocks, np.int64),
         shared=work.shared,
-        batch=work.batch,
+        batch=work.place_batch(),
         slot=parameters.slot,
-        arena=max(work.arena(micro_batch), work.scratch),
+        arena=max(work.place_local(micro_batch), work.scratch),
         micro_batch=micro_batch,
         shard_size=shard_size,
         batch_size=batch_size,
@@ -116,7 +117,7 @@ def plan_inference(architecture, parameters, batch_size):
         shared=_ZEROS,
         batch=0,
         slot=0,
-        arena=work.arena(micro_batch),
+        arena=work.place_local(micro_batch),
         micro_batch=micro_batch,
         shard_size=micro_batch,
         batch_size=batch_size,
@@ -176,15 +177,14 @@ class _Work:
 
     def micro_batch(self, most):
         """Return how many samples' volumes fit the cache together, between 1 and `most`."""
-        return int(np.clip(_ARENA // max(1, self.arena(1)), 1, min(most, _MOST_SAMPLES)))
+        return int(np.clip(_ARENA // max(1, self.place_local(1)), 1, min(most, _MOST_SAMPLES)))
 
-    def arena(self, micro_batch):
-        """Place the local buffers, and return the size of one worker's arena."""
+    def place_local(self, micro_batch):
+        """Place the buffers of a micro-batch, and return the size of one worker's arena."""
         return pack([buffer for buffer in self.buffers if buffer.space == Space.LOCAL], micro_batch)
 
-    @property
-    def batch(self):
-        """Place the buffers of the whole batch; returns their size."""
+    def place_batch(self):
+        """Place the buffers of the whole batch, and return their size."""
         offset = 0
         for buffer in self.buffers:
             if buffer.space == Space.BATCH:
@@ -192,8 +192,9 @@ class _Work:
         return offset
 
     def program(self, micro_batch):
-        """Place all buffers and encode."""
-        self.arena(micro_batch), self.batch
+        """Place all buffers, and encode."""
+        self.place_local(micro_batch)
+        self.place_batch()
         return np.array(
             [
                 encode(op, {name: operand.resolve() for name, operand in operands.items()}, **numbers)
@@ -223,7 +224,7 @@ class _Training(_Work):
                 self._block(step.weights.bias, 1, step.weights.columns)
 
     def share(self, size):
-        """Take `size` elements of shared memory; returns their offset."""
+        """Take `size` elements of shared memory, and return their offset."""
         offset, self.shared = self.shared, self.shared + lined(size)
         return offset
 
@@ -235,14 +236,14 @@ class _Training(_Work):
         return self.buffer(y.rows, y.columns, y.depth, border, space)
 
     def _loss(self):
-        """Write the loss; returns the gradient by the class scores."""
+        """Write the loss, and return the gradient by the class scores."""
         scores, dy = self.volumes[-1], self.gradient(len(self.steps) - 1)
         classes = self.steps[-1].layer.output.depth
         self.emit(Op.CROSS_ENTROPY, {"X": at(scores), "Y": at(dy)}, classes=classes, depth=scores.depth)
         return dy
 
     def _backward(self, dy):
-        """Write the backward pass, down to the first layer with weights; returns what awaits the whole batch."""
+        """Write the backward pass, down to the first layer with weights, and return what awaits the whole batch."""
         waiting = []
         for number in reversed(range(self._first_weights, len(self.steps))):
             step, x, y = self.steps[number], self.volumes[number], self.volumes[number + 1]
