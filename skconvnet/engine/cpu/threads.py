@@ -8,7 +8,7 @@ from numba import get_num_threads, set_num_threads, threading_layer
 
 __all__ = ["are_lost", "most_threads", "one_at_a_time", "threads"]
 
-_SPINS = "2000"  # about 20 microseconds
+_SPINS = "2000"  # turns, measured in docs/decisions/0005
 
 
 @contextmanager
