@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import fetch_openml, load_digits
+from sklearn.model_selection import train_test_split
+
+from skconvnet._image_folder import load_image_folder
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # where Debian's dataset-fashion-mnist puts it
 
@@ -23,6 +26,22 @@ def fashion_mnist():
     X, y = fetch_openml("Fashion-MNIST", version=1, return_X_y=True, as_frame=False)
     X, y = X.astype(np.uint8), y.astype(np.uint8)
     return X[:60_000], X[60_000:], y[:60_000], y[60_000:]
+
+
+def cifar10(path, cache=None):
+    """X_train (45000, 32, 32, 3), X_test (5000, 32, 32, 3), both uint8; y_train, y_test of class names.
+
+    From an image folder of CIFAR-10's 50,000 training images, or a zip archive of one; 500 images a class are held
+    out. `cache` is a .npz file to keep the decoded images in, or to take them from if it is there.
+    """
+    if cache is not None and Path(cache).exists():
+        with np.load(cache) as decoded:
+            X, y = decoded["X"], decoded["y"]
+    else:
+        X, y = load_image_folder(path)
+        if cache is not None:
+            np.savez(cache, X=X, y=y)
+    return train_test_split(X, y, test_size=len(X) // 10, stratify=y, random_state=0)
 
 
 def idx(name):
