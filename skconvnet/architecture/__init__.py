@@ -18,6 +18,7 @@ from skconvnet.architecture.layers import (
     BoundTanh,
     Volume,
     output_extent,
+    walk,
 )
 from skconvnet.architecture.summary import VolumeTable
 from skconvnet.architecture.zoo import ARCHITECTURES, auto_architecture, find_architecture
@@ -45,4 +46,5 @@ __all__ = [
     "auto_architecture",
     "find_architecture",
     "output_extent",
+    "walk",
 ]

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 
 from skconvnet.architecture.binding import bind_chain, image_volume
+from skconvnet.architecture.errors import ArchitectureError, shown
 from skconvnet.architecture.grammar import parse, spell_chain
 from skconvnet.architecture.hyperparameters import Hyperparameters
-from skconvnet.architecture.layers import Volume
+from skconvnet.architecture.layers import Volume, chain_on
 from skconvnet.architecture.summary import VolumeTable
 
 _DEFAULTS = Hyperparameters()
@@ -113,8 +114,47 @@ class BoundArchitecture:
 
     @property
     def text(self):
-        """The network with every layer and number written out; it parses, and binds to the same layers."""
+        """The network with every layer and number written out.
+
+        It parses, and on images of `image_shape` binds to the same layers, unless the network came from `on`.
+        """
         return f"INPUT -> {spell_chain(self.layers)}"
+
+    def on(self, image_shape):
+        """Slide the network over larger images: the same layers with the same numbers, and so the same weights.
+
+        CONV, POOL and the rest work on their new volumes. FC, and POOL(F=all), keep the window that they were bound
+        with, and slide it with stride 1. What ends in 1x1xclasses becomes a map of class scores.
+
+        Parameters
+        ----------
+        image_shape : sequence of three ints
+            (height, width, channels); height and width at least this network's own.
+
+        Returns
+        -------
+        BoundArchitecture
+            Its last output has a row and a column for every place where the network stands.
+
+        Raises
+        ------
+        ArchitectureError
+            Where the images are smaller or of another depth, where a layer does not fit, and for NORM(layer), which
+            depends on the size of its volume.
+
+        Examples
+        --------
+        >>> bound = Architecture.parse("INPUT -> CONV(K=4) -> RELU -> POOL -> FC").bind((8, 8, 1), n_classes=10)
+        >>> print(bound.on((14, 10, 1)).layers[-1].output)
+        [2x4x10]
+        """
+        image, own = image_volume(image_shape), Volume(*self.image_shape)
+        if image.height < own.height or image.width < own.width or image.depth != own.depth:
+            raise ArchitectureError(
+                f"image_shape={shown(image_shape)} came, but a network for images of {self.image_shape} slides over "
+                f"images of at least that height and width, with {own.depth} channels"
+            )
+        return BoundArchitecture((image.height, image.width, image.depth), self.n_classes, chain_on(self.layers, image))
 
     def summary(self):
         """Count volumes, memory, parameters and multiply-adds.

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from skconvnet.architecture.errors import ArchitectureError, error_at, shown
-from skconvnet.architecture.grammar import MAX_LAYERS, Branches, Layer, Repeat, contains, count_layers
+from skconvnet.architecture.grammar import MAX_LAYERS, Branches, Layer, Repeat, contains, count_layers, options_of
 from skconvnet.architecture.hyperparameters import as_sequence, spread, whole_number
 from skconvnet.architecture.layers import (
     BoundConv,
@@ -171,7 +171,9 @@ def _fill(unrolled, n_classes, hyperparameters, source):
     _fill_pool(unrolled.places("POOL"), hyperparameters)
     _fill_fc(unrolled.places("FC"), n_classes, hyperparameters.hidden_layer_sizes, source)
     for place in unrolled.places("NORM"):
-        place.options = {"mode": "batch"} | place.options
+        mode = place.options.get("mode", "batch")
+        defaults = {name: option.default for name, option in options_of("NORM", mode).items()}
+        place.options = defaults | {"mode": mode} | place.options
     for place in unrolled.places("DROPOUT"):
         place.options = {"rate": 0.5} | place.options
 
@@ -210,8 +212,6 @@ def _fill_pool(places, hyperparameters):
             )
         columns[name] = value if isinstance(value, tuple) else [value] * len(places)
     for place, F, S in zip(places, columns["pool_F"], columns["pool_S"], strict=True):
-        # A window over the whole input has one place to stand, whatever the stride.
-        S = 1 if place.options.get("F") == "all" else S
         place.options = {"mode": "max", "F": F, "S": S, "P": 0} | place.options
 
 
@@ -265,7 +265,12 @@ class _Binder:
         name = self.name(kind)
         with self.pointing_at(place.layer):
             if kind == "CONV":
-                options = options | {"P": padding(options["P"], options["F"], name)}
+                options = options | {
+                    "P": padding(options["P"], options["F"], name),
+                    "bias": options.get("bias") != "no",
+                }
+            if kind == "FC":
+                options = options | {"window": (volume.height, volume.width)}
             if kind == "POOL":
                 options = options | _pool_window(options, volume, name)
             return _BOUND[kind](name, volume, **options)
@@ -293,7 +298,8 @@ def _pool_window(options, volume, name):
         return {"F": (F, F), "P": padding(options["P"], F, name)}
     if options["P"] not in (0, "valid"):
         raise ArchitectureError(f"{name}: F=all is the whole input, which leaves no place for P={options['P']}")
-    return {"F": (volume.height, volume.width), "P": 0}
+    # A window over the whole input has one place to stand, whatever the stride.
+    return {"F": (volume.height, volume.width), "S": 1, "P": 0}
 
 
 def _check_output(layers, source, n_classes):

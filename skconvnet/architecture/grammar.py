@@ -35,7 +35,10 @@ class Option:
     lowest: int | None = None  # a whole number from here on; None: no whole number
     words: tuple[str, ...] = ()
     fraction: bool = False  # a number in [0, 1)
+    real: tuple[float, float] | None = None  # a number from the first to the second
     bare: bool = False  # written without its name, as in FC(128)
+    default: object = None  # the value that goes without saying; None: the constructor has it
+    modes: tuple[str, ...] = ()  # of the layer's modes, those that know this value; (): all
 
     @property
     def expected(self):
@@ -45,6 +48,8 @@ class Option:
             choices.insert(0, f"a whole number from {self.lowest} to {MAX_NUMBER}")
         if self.fraction:
             choices.insert(0, "a number from 0 to below 1")
+        if self.real is not None:
+            choices.insert(0, "a number from {} to {}".format(*map(spell_number, self.real)))
         return " or ".join(choices)
 
     def read(self, text):
@@ -55,6 +60,8 @@ class Option:
             return _whole_number(text, self.lowest)
         if self.fraction and text[:1].isdigit() and float(text) < 1:
             return float(text)
+        if self.real is not None and text[:1].isdigit() and self.real[0] <= float(text) <= self.real[1]:
+            return float(text)
         return None
 
 
@@ -62,9 +69,17 @@ COUNT = Option(lowest=1)
 PADDING = Option(lowest=0, words=("same", "valid"))
 ROUNDING = Option(words=("floor", "ceil"))
 
-# What each layer can say between its parentheses, in canonical order.
+# What each layer can say between its parentheses, in canonical order. Where no mode is said it is the first.
 NOTATION = {
-    "CONV": {"K": COUNT, "F": COUNT, "S": COUNT, "P": PADDING, "groups": COUNT, "round": ROUNDING},
+    "CONV": {
+        "K": COUNT,
+        "F": COUNT,
+        "S": COUNT,
+        "P": PADDING,
+        "groups": Option(lowest=1, default=1),
+        "round": ROUNDING,
+        "bias": Option(words=("yes", "no"), default="yes"),
+    },
     "RELU": {},
     "TANH": {},
     "SIGMOID": {},
@@ -75,7 +90,15 @@ NOTATION = {
         "P": PADDING,
         "round": ROUNDING,
     },
-    "NORM": {"mode": Option(words=("batch", "lrn", "layer"), bare=True)},
+    "NORM": {
+        "mode": Option(words=("batch", "lrn", "layer"), bare=True),
+        "momentum": Option(real=(0, 1), default=0.1, modes=("batch",)),
+        "eps": Option(real=(1e-12, 1), default=1e-5, modes=("batch", "layer")),
+        "size": Option(lowest=1, default=5, modes=("lrn",)),
+        "alpha": Option(real=(0, 1e6), default=1e-4, modes=("lrn",)),
+        "beta": Option(real=(0, 10), default=0.75, modes=("lrn",)),
+        "k": Option(real=(1e-6, 1e6), default=2.0, modes=("lrn",)),
+    },
     "FC": {"units": Option(lowest=1, bare=True)},
     "DROPOUT": {"rate": Option(fraction=True, bare=True)},
 }
@@ -124,19 +147,37 @@ class Branches:
 
 
 def spell_layer(kind, options):
-    """Return a layer's canonical text.
+    """Return a layer's canonical text; a value that is the default goes without saying.
 
     Examples
     --------
     >>> spell_layer("POOL", {"S": 2, "mode": "max"})
     'POOL(max, S=2)'
+    >>> spell_layer("NORM", {"mode": "lrn", "size": 5, "k": 1.0})
+    'NORM(lrn, k=1)'
     """
     values = [
-        f"{options[name]}" if option.bare else f"{name}={options[name]}"
+        spell_number(options[name]) if option.bare else f"{name}={spell_number(options[name])}"
         for name, option in NOTATION.get(kind, {}).items()
-        if options.get(name) is not None
+        if options.get(name) not in (None, option.default)
     ]
     return f"{kind}({', '.join(values)})" if values else kind
+
+
+def spell_number(value):
+    """Return a number's shortest text, without the point where it is whole; a word stays itself.
+
+    Examples
+    --------
+    >>> spell_number(2.0), spell_number(0.75), spell_number("same")
+    ('2', '0.75', 'same')
+    """
+    return str(value).removesuffix(".0")
+
+
+def options_of(kind, mode):
+    """Return the options that a layer of this mode can have, by name."""
+    return {name: option for name, option in NOTATION[kind].items() if not option.modes or mode in option.modes}
 
 
 def spell_chain(chain):
@@ -388,7 +429,7 @@ class _Parser:
         allowed = NOTATION[kind]
         if not allowed:
             raise error_at(f"{kind} has nothing to say in parentheses", self.text, self.token.position)
-        spelled = {}
+        spelled, positions = {}, {}
         self.take()
         while not self.at(")"):
             if spelled:
@@ -397,12 +438,25 @@ class _Parser:
             name = self.option_name(kind)
             if name in spelled:
                 raise error_at(f"{kind} says {name} twice", self.text, position)
+            positions[name] = position
             token = self.take()
             spelled[name] = allowed[name].read(token.text) if token.kind != "end" else None
             if spelled[name] is None:
                 raise self.error(f"{name} of {kind} to be {allowed[name].expected}", token)
         self.take()
-        return {name: spelled[name] for name in allowed if name in spelled}
+        self.check_mode(kind, spelled, positions)
+        return {name: spelled[name] for name in allowed if spelled.get(name) not in (None, allowed[name].default)}
+
+    def check_mode(self, kind, spelled, positions):
+        """Refuse a value that belongs to another mode of the layer."""
+        if "mode" not in NOTATION[kind]:
+            return
+        mode = spelled.get("mode", NOTATION[kind]["mode"].words[0])
+        known = options_of(kind, mode)
+        for name, position in positions.items():
+            if name not in known:
+                modes = " or ".join(f"{kind}({mode})" for mode in NOTATION[kind][name].modes)
+                raise error_at(f"{name} is a value of {modes}, but this is {kind}({mode})", self.text, position)
 
     def option_name(self, kind):
         """Return the name of the value that comes next: the one that stands before a "=", or the bare one's."""

@@ -7,7 +7,7 @@ biases, and nothing for other layers. ``n_activations`` is how many numbers the 
 place on its input's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from skconvnet.architecture.errors import ArchitectureError
@@ -187,13 +187,67 @@ class BoundLayer:
         """The layer in the notation."""
         return spell_layer(self.kind, vars(self))
 
+    def on(self, volume):
+        """Return the layer with all its numbers on another input, of the same depth.
+
+        Parameters
+        ----------
+        volume : Volume
+
+        Returns
+        -------
+        BoundLayer
+
+        Raises
+        ------
+        ArchitectureError
+            Where it does not fit, or means something else there.
+        """
+        return replace(self, input=volume)
+
     def __str__(self):
         return self.keyword
 
 
+def walk(layers):
+    """Yield every layer depth first in network order, those of the branches too.
+
+    Branches come in their order, and a sum or stack itself after its branches. It is the order of the learned numbers.
+
+    Parameters
+    ----------
+    layers : sequence of BoundLayer
+
+    Yields
+    ------
+    BoundLayer
+
+    Examples
+    --------
+    >>> from skconvnet.architecture import Architecture
+    >>> bound = Architecture.parse("INPUT -> (CONV(K=3) -> RELU + SKIP) -> FC").bind((8, 8, 3), 10)
+    >>> [layer.name for layer in walk(bound.layers)]
+    ['CONV 1', 'RELU 1', 'SKIP 1', 'SUM 1', 'FC 1']
+    """
+    for layer in layers:
+        if isinstance(layer, BoundBranches):
+            for branch in layer.branches:
+                yield from walk(branch)
+        yield layer
+
+
+def chain_on(layers, volume):
+    """Return a chain of layers on another input; see `BoundLayer.on`."""
+    chain = []
+    for layer in layers:
+        chain.append(layer.on(volume))
+        volume = chain[-1].output
+    return tuple(chain)
+
+
 @dataclass(frozen=True)
 class BoundConv(BoundLayer):
-    """K filters of F x F x (input depth / groups), at stride S over P zeros.
+    """K filters of F x F x (input depth / groups), at stride S over P zeros; with or without biases.
 
     Examples
     --------
@@ -208,6 +262,7 @@ class BoundConv(BoundLayer):
     P: int
     groups: int = 1
     round: str | None = None
+    bias: bool = True
 
     kind: ClassVar[str] = "CONV"
 
@@ -230,8 +285,8 @@ class BoundConv(BoundLayer):
 
     @property
     def n_biases(self):
-        """One per filter."""
-        return self.K
+        """One per filter, or none."""
+        return self.K if self.bias else 0
 
     @property
     def n_flops(self):
@@ -241,12 +296,13 @@ class BoundConv(BoundLayer):
     @property
     def arithmetic(self):
         """The count of the parameters, as the notes write it."""
-        return f"{self.F}*{self.F}*{self._filter_depth}*{self.K} + {self.K}"
+        weights = f"{self.F}*{self.F}*{self._filter_depth}*{self.K}"
+        return f"{weights} + {self.K}" if self.bias else weights
 
     @property
     def keyword(self):
-        """The layer in the notation; one group goes without saying."""
-        return spell_layer(self.kind, vars(self) | {"groups": None if self.groups == 1 else self.groups})
+        """The layer in the notation; one group and biases go without saying."""
+        return spell_layer(self.kind, vars(self) | {"bias": "yes" if self.bias else "no"})
 
     @property
     def _filter_depth(self):
@@ -257,8 +313,8 @@ class BoundConv(BoundLayer):
 class BoundPool(BoundLayer):
     """The maximum or average over windows of F = (rows, columns), in each depth slice.
 
-    Zeros of the padding never take part in a maximum. A window that overhangs the padded input (round="ceil") is
-    clipped to it.
+    Only the pixels of the window that lie inside the input take part, in a maximum as in an average: zeros of the
+    padding and what a window overhangs (round="ceil") are not counted.
     """
 
     mode: str
@@ -299,21 +355,45 @@ def _extents(layer, F):
 
 @dataclass(frozen=True)
 class BoundFC(BoundLayer):
-    """Units that are each connected to every activation of the input."""
+    """Units that are each connected to every activation of a window.
+
+    Parameters
+    ----------
+    units : int
+    window : tuple of int
+        (rows, columns) of the input that the layer was first bound on, which is all of it. On a larger input the window
+        slides with stride 1: the layer is then a CONV of that extent.
+
+    Examples
+    --------
+    >>> fc = BoundFC("FC 1", Volume(7, 7, 512), 4096, window=(7, 7))
+    >>> print(fc.output, fc.on(Volume(12, 12, 512)).output)
+    [1x1x4096] [6x6x4096]
+    """
 
     units: int
+    window: tuple[int, int]
 
     kind: ClassVar[str] = "FC"
 
+    def __post_init__(self):
+        self.output  # raises where the window does not fit
+
     @property
     def output(self):
-        """One column, as deep as there are units."""
-        return Volume(1, 1, self.units)
+        """As deep as there are units; one column where the window is the whole input."""
+        axes = (("height", self.input.height, self.window[0]), ("width", self.input.width, self.window[1]))
+        extents = [
+            output_extent(extent, F, 1, 0, None, f"{self.name} over the {axis} of {self.input}")
+            for axis, extent, F in axes
+        ]
+        return Volume(*extents, self.units)
 
     @property
     def n_weights(self):
-        """One per activation and unit."""
-        return self.input.size * self.units
+        """One per activation of the window and unit."""
+        rows, columns = self.window
+        return rows * columns * self.input.depth * self.units
 
     @property
     def n_biases(self):
@@ -322,13 +402,14 @@ class BoundFC(BoundLayer):
 
     @property
     def n_flops(self):
-        """Each weight is used once."""
-        return self.n_weights
+        """Each weight is used once for each place of the window."""
+        return self.n_weights * self.output.height * self.output.width
 
     @property
     def arithmetic(self):
         """The count of the parameters, as the notes write it."""
-        return f"{self.input.width}*{self.input.height}*{self.input.depth}*{self.units} + {self.units}"
+        rows, columns = self.window
+        return f"{columns}*{rows}*{self.input.depth}*{self.units} + {self.units}"
 
 
 class _InPlace(BoundLayer):
@@ -374,11 +455,47 @@ class BoundSkip(_InPlace):
 
 @dataclass(frozen=True)
 class BoundNorm(BoundLayer):
-    """Normalisation: "batch" and "layer" learn a scale and a shift for each depth slice, "lrn" learns nothing."""
+    """Normalisation: "batch" and "layer" learn a scale and a shift for each depth slice, "lrn" learns nothing.
+
+    Parameters
+    ----------
+    mode : {"batch", "lrn", "layer"}
+        "batch": each depth slice to mean 0 and variance 1 over the minibatch; with the running mean and variance in
+        predict. "layer": each image's whole volume to mean 0 and variance 1. "lrn": local response normalisation,
+        b_c = a_c / (k + alpha * sum of a_j^2)^beta, j over the `size` slices around c, which are c - size//2 to
+        c + (size - 1)//2 where they exist.
+    momentum : float or None
+        "batch": the share of the minibatch in the running mean and variance.
+    eps : float or None
+        "batch" and "layer": what is added to the variance.
+    size, alpha, beta, k : int, float, float, float, or None
+        "lrn". Values of another mode are None.
+
+    Notes
+    -----
+    "batch" is Ioffe and Szegedy (2015), algorithms 1 and 2; "layer" is Ba, Kiros and Hinton (2016), equation 3; "lrn"
+    is Krizhevsky, Sutskever and Hinton (2012), section 3.3. In the latter alpha is not divided by `size`, as it is in
+    cuda-convnet, Caffe and PyTorch: what they call alpha is `size` times this one.
+    """
 
     mode: str
+    momentum: float | None = None
+    eps: float | None = None
+    size: int | None = None
+    alpha: float | None = None
+    beta: float | None = None
+    k: float | None = None
 
     kind: ClassVar[str] = "NORM"
+
+    def on(self, volume):
+        """Return the layer on another input; "layer" would there be over other numbers, and is refused."""
+        if self.mode == "layer" and volume != self.input:
+            raise ArchitectureError(
+                f"{self.name}: NORM(layer) is over the whole volume of an image, {self.input}; on the larger volume "
+                f"{volume} it is another function than the one that was fitted. NORM(batch) has no such limit"
+            )
+        return super().on(volume)
 
     @property
     def n_weights(self):
@@ -429,6 +546,10 @@ class BoundBranches(BoundLayer):
     def n_flops(self):
         """Of all branches."""
         return self._total("n_flops")
+
+    def on(self, volume):
+        """Return the branches on another input."""
+        return replace(self, input=volume, branches=tuple(chain_on(branch, volume) for branch in self.branches))
 
     @property
     def keyword(self):

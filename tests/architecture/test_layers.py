@@ -135,7 +135,7 @@ def test_pool_keeps_depth_and_learns_nothing():
 
 
 def test_fc_counts():
-    fc = BoundFC("FC 1", Volume(16, 8, 12), 10)
+    fc = BoundFC("FC 1", Volume(16, 8, 12), 10, window=(16, 8))
     assert fc.output == Volume(1, 1, 10)
     assert (fc.n_weights, fc.n_biases, fc.n_flops) == (15360, 10, 15360)
     assert fc.arithmetic == "8*16*12*10 + 10"
