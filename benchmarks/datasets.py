@@ -38,7 +38,7 @@ def cifar10(path, cache=None):
         with np.load(cache) as decoded:
             X, y = decoded["X"], decoded["y"]
     else:
-        X, y = load_image_folder(path)
+        X, y = load_image_folder(path, return_X_y=True)
         if cache is not None:
             np.savez(cache, X=X, y=y)
     return train_test_split(X, y, test_size=len(X) // 10, stratify=y, random_state=0)
