@@ -71,35 +71,61 @@ def test_conv2d_gradients_by_hand():
     assert_array_equal(d_x, plane([1, 2, 0], [3, 4 + 2 * 1, 2 * 2], [0, 2 * 3, 2 * 4]))
 
 
-@given(geometry=geometries(max_P=lambda F: F), K=st.integers(1, 3), seed=st.integers(0, 99))
-def test_conv2d_and_its_gradients_agree_with_pytorch(in_torch, geometry, K, seed):
-    shape, F, S, P, extent = geometry
+def test_each_group_of_filters_sees_its_own_slices():
+    x = np.array([1.0, 10.0, 100.0, 1000.0]).reshape(1, 1, 1, 4)
+    filters = np.array([[1.0, 3.0, 5.0, 7.0], [2.0, 4.0, 6.0, 8.0]]).reshape(1, 1, 2, 4)
+    out = oracles.conv2d(x, filters, np.zeros(4), S=1, P=0, extent=(1, 1), groups=2)
+    assert_array_equal(out.ravel(), [21, 43, 6500, 8700])
+    d_out = np.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 1, 4)
+    d_filters = oracles.conv2d_weight_gradient(d_out, x, F=1, S=1, P=0, groups=2)
+    assert_array_equal(d_filters[0, 0], [[1, 2, 300, 400], [10, 20, 3000, 4000]])
+    d_x = oracles.conv2d_input_gradient(d_out, filters, S=1, P=0, input_shape=x.shape, groups=2)
+    assert_array_equal(d_x.ravel(), [1 * 1 + 2 * 3, 1 * 2 + 2 * 4, 3 * 5 + 4 * 7, 3 * 6 + 4 * 8])
+
+
+def test_conv2d_without_biases():
+    out = oracles.conv2d(COUNTING, np.ones((2, 2, 1, 1)), np.zeros(0), S=1, P=0, extent=(2, 2))
+    assert_array_equal(out, plane([12, 16], [24, 28]))
+
+
+@given(
+    geometry=geometries(max_P=lambda F: F),
+    groups=st.integers(1, 3),
+    sizes=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    bias=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_conv2d_and_its_gradients_agree_with_pytorch(in_torch, geometry, groups, sizes, bias, seed):
+    (n, height, width, _), F, S, P, extent = geometry
+    C, K = sizes  # of each group
     rng = np.random.default_rng(seed)
-    x, filters, biases = rng.normal(size=shape), rng.normal(size=(F, F, shape[3], K)), rng.normal(size=K)
-    d_out = rng.normal(size=(shape[0], *extent, K))
-    ours = (
-        oracles.conv2d(x, filters, biases, S, P, extent),
-        oracles.conv2d_input_gradient(d_out, filters, S, P, shape),
-        oracles.conv2d_weight_gradient(d_out, x, F, S, P),
-        oracles.conv2d_bias_gradient(d_out),
-    )
-    theirs = in_torch(torch_answers.conv2d, x, filters, biases, d_out, S, P)
+    x, filters = rng.normal(size=(n, height, width, groups * C)), rng.normal(size=(F, F, C, groups * K))
+    biases = rng.normal(size=groups * K if bias else 0)
+    d_out = rng.normal(size=(n, *extent, groups * K))
+    ours = [
+        oracles.conv2d(x, filters, biases, S, P, extent, groups),
+        oracles.conv2d_input_gradient(d_out, filters, S, P, x.shape, groups),
+        oracles.conv2d_weight_gradient(d_out, x, F, S, P, groups),
+        *([oracles.conv2d_bias_gradient(d_out)] if bias else []),
+    ]
+    theirs = in_torch(torch_answers.conv2d, x, filters, biases, d_out, S, P, groups)
     for our, their in zip(ours, theirs, strict=True):
         assert_allclose(our, their, rtol=1e-12, atol=1e-12)
 
 
-@given(geometry=geometries(max_P=lambda F: F), seed=st.integers(0, 99))
-def test_conv2d_gradients_agree_with_finite_differences(geometry, seed):
-    shape, F, S, P, extent = geometry
+@given(geometry=geometries(max_P=lambda F: F), groups=st.integers(1, 2), seed=st.integers(0, 99))
+def test_conv2d_gradients_agree_with_finite_differences(geometry, groups, seed):
+    (n, height, width, C), F, S, P, extent = geometry
+    shape = (n, height, width, groups * C)
     rng = np.random.default_rng(seed)
-    x, filters, biases = rng.normal(size=shape), rng.normal(size=(F, F, shape[3], 2)), rng.normal(size=2)
-    d_out = rng.normal(size=(shape[0], *extent, 2))
+    x, filters, biases = rng.normal(size=shape), rng.normal(size=(F, F, C, 2)), rng.normal(size=2)
+    d_out = rng.normal(size=(n, *extent, 2))
 
     def objective(x=x, filters=filters, biases=biases):
-        return np.sum(d_out * oracles.conv2d(x, filters, biases, S, P, extent))
+        return np.sum(d_out * oracles.conv2d(x, filters, biases, S, P, extent, groups))
 
-    d_x = oracles.conv2d_input_gradient(d_out, filters, S, P, shape)
-    d_filters = oracles.conv2d_weight_gradient(d_out, x, F, S, P)
+    d_x = oracles.conv2d_input_gradient(d_out, filters, S, P, shape, groups)
+    d_filters = oracles.conv2d_weight_gradient(d_out, x, F, S, P, groups)
     d_biases = oracles.conv2d_bias_gradient(d_out)
     assert_allclose(d_x, oracles.finite_differences(lambda array: objective(x=array), x), atol=1e-6)
     assert_allclose(d_filters, oracles.finite_differences(lambda array: objective(filters=array), filters), atol=1e-6)
@@ -133,27 +159,235 @@ def test_max_pool_of_windows_that_are_not_square():
     assert_array_equal(oracles.max_pool(x, F=(2, 1), S=1, P=0, extent=(1, 2)), plane([3, 4]))
 
 
-@given(geometry=geometries(max_P=lambda F: F // 2), seed=st.integers(0, 99))
+def test_average_pool_by_hand():
+    x = plane([1, 1, 2, 4], [5, 6, 7, 8], [3, 2, 1, 0], [1, 2, 3, 4])
+    assert_array_equal(oracles.average_pool(x, F=2, S=2, P=0, extent=(2, 2)), plane([3.25, 5.25], [2, 2]))
+    d_x = oracles.average_pool_gradient(plane([4, 8], [12, 16]), x, F=2, S=2, P=0)
+    assert_array_equal(d_x, plane([1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]))
+
+
+def test_average_pool_counts_neither_padding_nor_overhang():
+    out = oracles.average_pool(COUNTING, F=3, S=2, P=1, extent=(2, 2))
+    assert_array_equal(out, plane([(1 + 2 + 4 + 5) / 4, (2 + 3 + 5 + 6) / 4], [(4 + 5 + 7 + 8) / 4, 28 / 4]))
+    assert_array_equal(oracles.average_pool(COUNTING, F=2, S=2, P=0, extent=(2, 2)), plane([3, 4.5], [7.5, 9]))
+    d_x = oracles.average_pool_gradient(plane([4, 2], [2, 1]), COUNTING, F=2, S=2, P=0)
+    assert_array_equal(d_x, plane([1, 1, 1], [1, 1, 1], [1, 1, 1]))
+
+
+def test_average_pool_over_everything():
+    x = np.arange(12.0).reshape(1, 2, 3, 2)
+    assert_array_equal(oracles.average_pool(x, F=(2, 3), S=1, P=0, extent=(1, 1)).ravel(), [5, 6])
+
+
+@st.composite
+def windows(draw, max_P):
+    """Geometries of POOL, which like PyTorch's has no window that begins behind the image."""
+    shape, _, S, P, extent = geometry = draw(geometries(max_P))
+    assume(all((last - 1) * S < side + P for last, side in zip(extent, shape[1:3], strict=True)))
+    return geometry
+
+
+def rounded_up(shape, F, S, P, extent):
+    """What PyTorch calls ceil_mode."""
+    exact = tuple((side - F + 2 * P) / S + 1 for side in shape[1:3])
+    return extent == tuple(map(ceil, exact)) != tuple(map(floor, exact))
+
+
+@given(geometry=windows(max_P=lambda F: F // 2), seed=st.integers(0, 99))
 def test_max_pool_and_its_gradient_agree_with_pytorch(in_torch, geometry, seed):
     shape, F, S, P, extent = geometry
-    exact = tuple((side - F + 2 * P) / S + 1 for side in shape[1:3])
-    rounded_up = extent == tuple(map(ceil, exact)) != tuple(map(floor, exact))
-    assume(all((last - 1) * S < side + P for last, side in zip(extent, shape[1:3], strict=True)))  # PyTorch's own rule
     rng = np.random.default_rng(seed)
     x = rng.integers(-3, 3, size=shape).astype(float)  # few values, many ties
     d_out = rng.normal(size=(*shape[:1], *extent, shape[3]))
-    out, d_x = in_torch(torch_answers.max_pool, x, d_out, F, S, P, rounded_up)
+    out, d_x = in_torch(torch_answers.max_pool, x, d_out, F, S, P, rounded_up(*geometry))
     assert_array_equal(oracles.max_pool(x, F, S, P, extent), out)
     assert_allclose(oracles.max_pool_gradient(d_out, x, F, S, P), d_x, atol=1e-14)
 
 
-# -- RELU, FC, the loss ------------------------------------------------------------------------------------------------
+@given(geometry=windows(max_P=lambda F: F // 2), seed=st.integers(0, 99))
+def test_average_pool_and_its_gradient_agree_with_pytorch(in_torch, geometry, seed):
+    shape, F, S, P, extent = geometry
+    rng = np.random.default_rng(seed)
+    x, d_out = rng.normal(size=shape), rng.normal(size=(*shape[:1], *extent, shape[3]))
+    theirs = in_torch(torch_answers.average_pool, x, d_out, F, S, P, rounded_up(*geometry))
+    assert_allclose(oracles.average_pool(x, F, S, P, extent), theirs[0], atol=1e-14)
+    assert_allclose(oracles.average_pool_gradient(d_out, x, F, S, P), theirs[1], atol=1e-14)
+
+
+@given(geometry=windows(max_P=lambda F: F - 1), seed=st.integers(0, 99))
+def test_average_pool_gradient_agrees_with_finite_differences(geometry, seed):
+    shape, F, S, P, extent = geometry
+    rng = np.random.default_rng(seed)
+    x, d_out = rng.normal(size=shape), rng.normal(size=(*shape[:1], *extent, shape[3]))
+    numeric = oracles.finite_differences(lambda x: np.sum(d_out * oracles.average_pool(x, F, S, P, extent)), x)
+    assert_allclose(oracles.average_pool_gradient(d_out, x, F, S, P), numeric, atol=1e-7)
+
+
+# -- Element by element ------------------------------------------------------------------------------------------------
 
 
 def test_relu_by_hand():
     x = plane([-1, 0, 2])
     assert_array_equal(oracles.relu(x), plane([0, 0, 2]))
     assert_array_equal(oracles.relu_gradient(plane([5, 6, 7]), x), plane([0, 0, 7]))
+
+
+def test_tanh_and_sigmoid_by_hand():
+    x = plane([-np.log(2), 0, np.log(3)])
+    assert_allclose(oracles.tanh(x), plane([-0.6, 0, 0.8]), atol=1e-15)  # (4 - 1)/(4 + 1), (9 - 1)/(9 + 1)
+    assert_allclose(oracles.tanh_gradient(plane([1, 1, 100]), x), plane([0.64, 1, 36]))
+    assert_allclose(oracles.sigmoid(x), plane([1 / 3, 0.5, 0.75]))
+    assert_allclose(oracles.sigmoid_gradient(plane([9, 4, 16]), x), plane([2, 1, 3]))
+
+
+@pytest.mark.parametrize("kind", ["tanh", "sigmoid"])
+def test_tanh_and_sigmoid_agree_with_pytorch_and_finite_differences(in_torch, kind):
+    rng = np.random.default_rng(0)
+    function, gradient = getattr(oracles, kind), getattr(oracles, f"{kind}_gradient")
+    x, d_out = 3 * rng.normal(size=(2, 3, 2, 4)), rng.normal(size=(2, 3, 2, 4))
+    out, d_x = in_torch(torch_answers.activation, kind, x, d_out)
+    assert_allclose(function(x), out, rtol=1e-12)
+    assert_allclose(gradient(d_out, x), d_x, rtol=1e-9, atol=1e-12)
+    numeric = oracles.finite_differences(lambda x: np.sum(d_out * function(x)), x)
+    assert_allclose(gradient(d_out, x), numeric, atol=1e-8)
+
+
+def test_dropout_by_hand():
+    x, mask = plane([1, 2, 3, -4]), plane([1, 0, 1, 1])
+    assert_array_equal(oracles.dropout(x, mask, rate=0.5), plane([2, 0, 6, -8]))
+    assert_array_equal(oracles.dropout(x, mask == 1, rate=0.75), plane([4, 0, 12, -16]))
+    assert_array_equal(oracles.dropout(x, np.ones(x.shape), rate=0.0), x)
+
+
+# -- NORM --------------------------------------------------------------------------------------------------------------
+
+
+def test_batch_norm_by_hand():
+    """Each slice over images and pixels: mean 3 and variance 4, mean 0 and variance 1."""
+    x = np.array([[1.0, -1.0], [1.0, 1.0], [5.0, 1.0], [5.0, -1.0]]).reshape(2, 1, 2, 2)
+    out = oracles.batch_norm(x, scale=np.array([1.0, 10.0]), shift=np.array([0.5, 0.0]), eps=0.0)
+    assert_array_equal(out.reshape(4, 2), [[-0.5, -10], [-0.5, 10], [1.5, 10], [1.5, -10]])
+    with_eps = oracles.batch_norm(x, scale=np.ones(2), shift=np.zeros(2), eps=5.0)  # sqrt(4 + 5) = 3
+    assert_allclose(with_eps[..., 0].ravel(), [-2 / 3, -2 / 3, 2 / 3, 2 / 3])
+
+
+def test_batch_norm_gradients_by_hand():
+    """What is common to all, and what goes along with the values, normalisation takes out: nothing reaches x."""
+    x = np.array([1.0, 1.0, 5.0, 5.0]).reshape(4, 1, 1, 1)
+    d_out = np.array([1.0, 1.0, 4.0, 4.0]).reshape(4, 1, 1, 1)
+    d_x, d_scale, d_shift = oracles.batch_norm_gradients(d_out, x, scale=np.array([7.0]), eps=0.0)
+    assert_allclose(d_x, np.zeros(d_x.shape), atol=1e-14)
+    assert_allclose((d_scale, d_shift), [[6], [10]])
+    d_out = np.array([1.0, -1.0, 0.0, 0.0]).reshape(4, 1, 1, 1)
+    d_x, d_scale, d_shift = oracles.batch_norm_gradients(d_out, x, scale=np.array([7.0]), eps=0.0)
+    assert_allclose(d_x.ravel(), [3.5, -3.5, 0, 0])  # scale / deviation = 7 / 2
+    assert_allclose((d_scale, d_shift), [[0], [0]], atol=1e-14)
+
+
+def test_running_statistics_by_hand():
+    x = np.array([1.0, 1.0, 5.0, 5.0]).reshape(2, 1, 2, 1)
+    mean, variance = oracles.running_statistics(x, np.array([1.0]), np.array([1.0]), momentum=0.25)
+    assert_allclose((mean, variance), [[0.75 + 3 / 4], [0.75 + (16 / 3) / 4]])  # unbiased: 16 / (4 - 1)
+    alone = oracles.running_statistics(x[:1, :, :1], np.array([2.0]), np.array([1.0]), momentum=0.5)
+    assert_array_equal(alone, [[1.5], [0.5]])
+
+
+def test_batch_norm_in_inference_by_hand():
+    x = np.array([1.0, 2.0]).reshape(1, 1, 1, 2)
+    arrays = [np.array(own) for own in ([2.0, 3.0], [0.0, 1.0], [0.0, 4.0], [3.0, 0.0])]
+    assert_array_equal(oracles.batch_norm_inference(x, *arrays, eps=1.0).ravel(), [1, -5])
+
+
+def norm_problem(seed):
+    """A volume, scales, shifts and a gradient; n * rows * columns >= 2, which PyTorch wants."""
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers((2, 1, 1, 1), (4, 4, 4, 5)))
+    scale, shift = 1 + 0.3 * rng.normal(size=shape[3]), rng.normal(size=shape[3])
+    return rng.normal(1, 2, size=shape), scale, shift, rng.normal(size=shape)
+
+
+@given(seed=st.integers(0, 999), eps=st.sampled_from([1e-5, 0.1]), momentum=st.sampled_from([0.1, 0.7]))
+def test_batch_norm_agrees_with_pytorch(in_torch, seed, eps, momentum):
+    x, scale, shift, d_out = norm_problem(seed)
+    mean, variance = np.random.default_rng(seed).uniform(0.5, 2, size=(2, x.shape[3]))
+    ours = [
+        oracles.batch_norm(x, scale, shift, eps),
+        *oracles.batch_norm_gradients(d_out, x, scale, eps),
+        *oracles.running_statistics(x, mean, variance, momentum),
+    ]
+    theirs = in_torch(torch_answers.batch_norm, x, scale, shift, d_out, mean, variance, momentum, eps)
+    for our, their in zip(ours, theirs, strict=True):
+        assert_allclose(our, their, rtol=1e-8, atol=1e-8)
+    (out,) = in_torch(torch_answers.batch_norm_inference, x, scale, shift, mean, variance, eps)
+    assert_allclose(oracles.batch_norm_inference(x, scale, shift, mean, variance, eps), out, rtol=1e-12)
+
+
+@given(seed=st.integers(0, 999), eps=st.sampled_from([1e-5, 0.1]))
+def test_layer_norm_agrees_with_pytorch(in_torch, seed, eps):
+    x, scale, shift, d_out = norm_problem(seed)
+    ours = oracles.layer_norm(x, scale, shift, eps), *oracles.layer_norm_gradients(d_out, x, scale, eps)
+    for our, their in zip(ours, in_torch(torch_answers.layer_norm, x, scale, shift, d_out, eps), strict=True):
+        assert_allclose(our, their, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["batch_norm", "layer_norm"])
+@given(seed=st.integers(0, 999))
+def test_norm_gradients_agree_with_finite_differences(kind, seed):
+    x, scale, shift, d_out = norm_problem(seed)
+    norm, gradients = getattr(oracles, kind), getattr(oracles, f"{kind}_gradients")
+    numeric = (
+        oracles.finite_differences(lambda x: np.sum(d_out * norm(x, scale, shift, 0.1)), x),
+        oracles.finite_differences(lambda scale: np.sum(d_out * norm(x, scale, shift, 0.1)), scale),
+        oracles.finite_differences(lambda shift: np.sum(d_out * norm(x, scale, shift, 0.1)), shift),
+    )
+    for our, their in zip(gradients(d_out, x, scale, 0.1), numeric, strict=True):
+        assert_allclose(our, their, atol=1e-6)
+
+
+def test_layer_norm_by_hand():
+    """Each image over its volume, whatever the others are: mean 3, variance 4; scale and shift by slices."""
+    x = np.array([1.0, 1.0, 5.0, 5.0, 10.0, 50.0, 10.0, 50.0]).reshape(2, 1, 2, 2)
+    out = oracles.layer_norm(x, scale=np.array([1.0, 10.0]), shift=np.array([0.5, 0.0]), eps=0.0)
+    assert_array_equal(out.reshape(2, 4), [[-0.5, -10, 1.5, 10], [-0.5, 10, -0.5, 10]])
+
+
+def test_local_response_norm_by_hand():
+    x = np.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 1, 4)
+    out = oracles.local_response_norm(x, size=3, alpha=10.0, beta=1.0, k=50.0)
+    assert_allclose(out.ravel(), [1 / (50 + 50), 2 / (50 + 140), 3 / (50 + 290), 4 / (50 + 250)])
+    even = oracles.local_response_norm(x, size=2, alpha=1.0, beta=2.0, k=0.0)
+    assert_allclose(even.ravel(), [1 / 1, 2 / (1 + 4) ** 2, 3 / (4 + 9) ** 2, 4 / (9 + 16) ** 2])
+    alone = oracles.local_response_norm(x, size=1, alpha=1.0, beta=0.5, k=0.0)
+    assert_array_equal(alone.ravel(), [1, 1, 1, 1])
+
+
+def test_local_response_norm_gradient_by_hand():
+    """With size 1, alpha = beta = k = 1: b = a/(1 + a^2), b' = (1 - a^2)/(1 + a^2)^2."""
+    x = np.array([0.0, 1.0, 2.0]).reshape(1, 1, 1, 3)
+    d_x = oracles.local_response_norm_gradient(np.ones(x.shape), x, size=1, alpha=1.0, beta=1.0, k=1.0)
+    assert_allclose(d_x.ravel(), [1, 0, -3 / 25])
+
+
+@given(
+    depth=st.integers(1, 7),
+    size=st.integers(1, 9),
+    beta=st.sampled_from([0.75, 0.5, 1.0]),
+    k=st.sampled_from([1.0, 2.0]),
+    seed=st.integers(0, 99),
+)
+def test_local_response_norm_agrees_with_pytorch_and_finite_differences(in_torch, depth, size, beta, k, seed):
+    rng = np.random.default_rng(seed)
+    x, d_out = rng.normal(size=(2, 1, 2, depth)), rng.normal(size=(2, 1, 2, depth))
+    numbers = (size, 0.3, beta, k)
+    out, d_x = in_torch(torch_answers.local_response_norm, x, d_out, *numbers)
+    assert_allclose(oracles.local_response_norm(x, *numbers), out, rtol=1e-12)
+    found = oracles.local_response_norm_gradient(d_out, x, *numbers)
+    assert_allclose(found, d_x, rtol=1e-9, atol=1e-12)
+    numeric = oracles.finite_differences(lambda x: np.sum(d_out * oracles.local_response_norm(x, *numbers)), x)
+    assert_allclose(found, numeric, atol=1e-8)
+
+
+# -- FC and the loss ---------------------------------------------------------------------------------------------------
 
 
 def test_fully_connected_takes_rows_then_columns_then_channels():
@@ -170,6 +404,13 @@ def test_fully_connected_gradients_by_hand():
     assert_array_equal(d_x, np.array([[5.0, 6.0], [50.0, 60.0]]).reshape(2, 1, 2, 1))
     assert_array_equal(d_weights, [[31], [42]])
     assert_array_equal(d_biases, [11])
+
+
+def test_fully_connected_slides_over_larger_images():
+    x, weights = np.arange(1.0, 7.0).reshape(1, 2, 3, 1), np.array([[1.0], [10.0], [100.0], [1000.0]])
+    out = oracles.sliding_fully_connected(x, weights, np.array([0.5]), extent=(1, 2))
+    assert_array_equal(out, plane([5421.5, 6532.5]))
+    assert_array_equal(oracles.sliding_fully_connected(x[:, :, :2], weights, np.array([0.5]), (1, 1)), plane([5421.5]))
 
 
 def test_softmax_cross_entropy_by_hand():
@@ -235,8 +476,7 @@ def test_forward_of_the_texts_first_network_has_the_texts_volumes():
     assert_array_equal(oracles.forward(layers, parameters, np.zeros((1, 32, 32, 3))), [np.arange(10)])
 
 
-def test_gradients_of_a_network_agree_with_finite_differences(network):
-    layers, parameters, x, targets = network
+def assert_gradients_are_finite_differences(layers, parameters, x, targets):
     weights = np.array([1.0, 0.5, 2.0])
     found = oracles.gradients(layers, parameters, x, targets, weights, label_smoothing=0.1)
     assert len(found) == len(parameters)
@@ -248,7 +488,95 @@ def test_gradients_of_a_network_agree_with_finite_differences(network):
                 changed[at][which] = array
                 return oracles.loss(layers, changed, x, targets, weights, label_smoothing=0.1)
 
+            assert found[at][which].shape == pair[which].shape
             assert_allclose(found[at][which], oracles.finite_differences(objective, pair[which]), atol=1e-7)
+
+
+def test_gradients_of_a_network_agree_with_finite_differences(network):
+    assert_gradients_are_finite_differences(*network)
+
+
+def test_a_sum_by_hand():
+    """Twice itself and its RELU: 3 where positive, 2 where not."""
+    layer = oracles.Sum(((oracles.Skip(),), (oracles.Relu(),), (oracles.Skip(), oracles.Skip())))
+    x = plane([-1, 2])
+    assert_array_equal(layer.forward(x, [()], [()], [(), ()]), plane([-2, 6]))
+    d_x, *d_own = layer.backward(plane([10, 100]), x, [()], [()], [(), ()])
+    assert_array_equal(d_x, plane([20, 300]))
+    assert d_own == [[()], [()], [(), ()]]
+
+
+def test_a_stack_by_hand():
+    """The branches' slices in the order of the branches; what each of them hands back is added up."""
+    doubling = oracles.Conv(S=1, P=0, extent=(1, 2)), (np.full((1, 1, 1, 2), 2.0), np.zeros(0))
+    layer = oracles.Stack(((oracles.Relu(),), doubling[:1], (oracles.Skip(),)))
+    own = [[()], [doubling[1]], [()]]
+    x = plane([-1, 3])
+    assert_array_equal(layer.forward(x, *own), [[[[0, -2, -2, -1], [3, 6, 6, 3]]]])
+    d_out = np.array([[[[1.0, 10.0, 100.0, 1000.0], [2.0, 20.0, 200.0, 2000.0]]]])
+    d_x, *d_own = layer.backward(d_out, x, *own)
+    assert_array_equal(d_x, plane([2 * 110 + 1000, 2 + 2 * 220 + 2000]))
+    assert_array_equal(d_own[1][0][0].ravel(), [-10 + 3 * 20, -100 + 3 * 200])
+
+
+@pytest.fixture(scope="module")
+def branched():
+    """A network with nested branches, NORM in all modes, groups, a CONV without biases, and DROPOUT."""
+    rng = np.random.default_rng(1)
+
+    def conv(groups=1):
+        return oracles.Conv(S=1, P=1, extent=(4, 5), groups=groups)
+
+    def mask(number, shape):
+        return np.random.default_rng(number).random(shape) > 0.3
+
+    inner = oracles.Stack(
+        ((conv(groups=2), oracles.Tanh()), (oracles.AveragePool(F=3, S=1, P=1, extent=(4, 5)),), (oracles.Skip(),))
+    )
+    residual = oracles.Sum(((inner, oracles.BatchNorm(), conv(groups=1)), (oracles.Dropout(0.3, 0, mask),)))
+    layers = [
+        conv(),
+        oracles.LayerNorm(),
+        residual,
+        oracles.LocalResponseNorm(size=3, alpha=0.5),
+        oracles.Sum(((oracles.Skip(),), (oracles.Skip(),))),
+        oracles.AveragePool(F=(4, 5), S=1, P=0, extent=(1, 1)),
+        oracles.Dropout(0.3, 1, mask),
+        oracles.BatchNorm(momentum=0.5),
+        oracles.Sigmoid(),
+        oracles.FullyConnected(),
+    ]
+    shapes = [(3, 3, 2, 4), (4,), (3, 3, 2, 2), (10,), (3, 3, 10, 4), (4,), (4, 3)]
+    parameters = [(rng.normal(size=shape), rng.normal(size=shape[-1])) for shape in shapes]
+    parameters[2] = (parameters[2][0], np.zeros(0))
+    return layers, parameters, rng.normal(size=(3, 4, 5, 2)), np.array([0, 2, 1])
+
+
+def test_gradients_through_branches_agree_with_finite_differences(branched):
+    assert_gradients_are_finite_differences(*branched)
+
+
+def test_running_statistics_are_those_of_what_stands_before_each_norm(branched):
+    layers, parameters, x, _ = branched
+    running = [(np.zeros(10), np.ones(10)), (np.zeros(4), np.ones(4))]
+    first, second = oracles.running_after(layers, parameters, x, running)
+    before_second = oracles.activations(layers, parameters, x)[7]
+    assert_array_equal(second, oracles.running_statistics(before_second, np.zeros(4), np.ones(4), 0.5))
+    _, *before = oracles.activations(layers[:2], parameters[:2], x)
+    stack = layers[2].branches[0][0].forward(before[-1], [parameters[2], ()], [()], [()])
+    assert_array_equal(first, oracles.running_statistics(stack, np.zeros(10), np.ones(10), 0.1))
+
+
+def test_inference_has_the_running_statistics_and_no_dropout(branched):
+    layers, parameters, x, _ = branched
+    running = [(np.full(10, 0.5), np.full(10, 2.0)), (np.full(4, 0.25), np.full(4, 3.0))]
+    fixed = oracles.in_inference(layers, running)
+    assert type(fixed[2].branches[0][1]) is type(fixed[7]) is oracles.FixedNorm
+    assert type(fixed[2].branches[1][0]) is type(fixed[6]) is oracles.Skip
+    assert_array_equal(fixed[2].branches[0][1].variance, np.full(10, 2))
+    scores = oracles.forward(layers, parameters, x, running)
+    one_by_one = [oracles.forward(layers, parameters, x[n : n + 1], running) for n in range(3)]
+    assert_allclose(scores, np.concatenate(one_by_one), rtol=1e-12)  # no image says anything about another
 
 
 # -- Optimizers --------------------------------------------------------------------------------------------------------

@@ -7,25 +7,82 @@ inside these functions. Arrays in, tuples of float64 arrays out.
 import numpy as np
 
 
-def conv2d(x, filters, biases, d_out, S, P):
-    """Returns out, d_x, d_filters and d_biases; the extent is that of d_out."""
+def conv2d(x, filters, biases, d_out, S, P, groups=1):
+    """Returns out, d_x, d_filters and d_biases; the extent is that of d_out. Biases of size 0: none."""
     from torch.nn import functional
 
     x, filters, biases, d_out = leaves(x, filters, biases, d_out)
     framed = functional.pad(nchw(x), frame(x.shape, filters.shape[0], S, P, d_out.shape[1:3]))
-    out = functional.conv2d(framed, filters.permute(3, 2, 0, 1).contiguous(), biases, stride=S)
+    bias = biases if len(biases) else None
+    out = functional.conv2d(framed, filters.permute(3, 2, 0, 1).contiguous(), bias, stride=S, groups=groups)
     out.backward(nchw(d_out))
-    return arrays(nhwc(out), x.grad, filters.grad, biases.grad)
+    return arrays(nhwc(out), x.grad, filters.grad, *([] if bias is None else [biases.grad]))
 
 
 def max_pool(x, d_out, F, S, P, ceil):
     """Returns out and d_x."""
     from torch.nn import functional
 
-    x, d_out = leaves(x, d_out)
-    out = functional.max_pool2d(nchw(x), F, stride=S, padding=P, ceil_mode=ceil)
+    return differentiated(lambda x: functional.max_pool2d(x, F, stride=S, padding=P, ceil_mode=ceil), d_out, x)
+
+
+def average_pool(x, d_out, F, S, P, ceil):
+    """Returns out and d_x; padding is not counted."""
+    from torch.nn import functional
+
+    def pool(x):
+        return functional.avg_pool2d(x, F, stride=S, padding=P, ceil_mode=ceil, count_include_pad=False)
+
+    return differentiated(pool, d_out, x)
+
+
+def activation(kind, x, d_out):
+    """Returns out and d_x of "tanh" or "sigmoid"."""
+    import torch
+
+    return differentiated(getattr(torch, kind), d_out, x)
+
+
+def batch_norm(x, scale, shift, d_out, mean, variance, momentum, eps):
+    """In training: returns out, d_x, d_scale, d_shift, and the running mean and variance afterwards."""
+    from torch.nn import functional
+
+    mean, variance = (own.detach() for own in leaves(mean, variance))
+
+    def norm(x, scale, shift):
+        return functional.batch_norm(x, mean, variance, scale, shift, training=True, momentum=momentum, eps=eps)
+
+    return differentiated(norm, d_out, x, scale, shift) + arrays(mean, variance)
+
+
+def batch_norm_inference(x, scale, shift, mean, variance, eps):
+    """Returns out."""
+    from torch.nn import functional
+
+    x, *own = (array.detach() for array in leaves(x, mean, variance, scale, shift))
+    return arrays(nhwc(functional.batch_norm(nchw(x), *own, eps=eps)))
+
+
+def layer_norm(x, scale, shift, d_out, eps):
+    """Returns out, d_x, d_scale and d_shift: a group norm whose one group is the whole volume."""
+    from torch.nn import functional
+
+    return differentiated(lambda x, *own: functional.group_norm(x, 1, *own, eps=eps), d_out, x, scale, shift)
+
+
+def local_response_norm(x, d_out, size, alpha, beta, k):
+    """Returns out and d_x. PyTorch divides alpha by size, the paper does not."""
+    from torch.nn import functional
+
+    return differentiated(lambda x: functional.local_response_norm(x, size, alpha * size, beta, k), d_out, x)
+
+
+def differentiated(function, d_out, x, *parameters):
+    """Returns function(x, *parameters), a volume in PyTorch's layout, and the gradients of x and the parameters."""
+    x, d_out, *parameters = leaves(x, d_out, *parameters)
+    out = function(nchw(x), *parameters)
     out.backward(nchw(d_out))
-    return arrays(nhwc(out), x.grad)
+    return arrays(nhwc(out), x.grad, *(parameter.grad for parameter in parameters))
 
 
 def cross_entropy(scores, targets, weights, label_smoothing):
