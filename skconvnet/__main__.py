@@ -9,7 +9,14 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from skconvnet import ARCHITECTURES, ArchitectureError, ConvNetClassifier
-from skconvnet.architecture import Hyperparameters, find_architecture
+from skconvnet.architecture import CASE_STUDIES, Hyperparameters, find_architecture
+
+_LETTERS = {
+    "K": "filters of the CONV layers: one number, or one per CONV or block",
+    "F": "extent of the filters",
+    "S": "stride",
+    "P": "zero-padding: a number, same or valid",
+}
 
 
 def main(arguments=None):
@@ -40,9 +47,19 @@ def parser():
         "architecture", help=f"auto, {', '.join(ARCHITECTURES)}, or a text such as 'INPUT -> CONV -> FC'"
     )
     command.add_argument(
-        "--input", type=image_shape, default="32x32x3", metavar="WxHxD", help="the images (default: 32x32x3)"
+        "--input",
+        type=image_shape,
+        metavar="WxHxD",
+        help="the images (default: those of a case study's paper; else 32x32x3)",
     )
-    command.add_argument("--classes", type=int, default=10, metavar="N", help="the classes (default: 10)")
+    command.add_argument(
+        "--classes", type=int, metavar="N", help="the classes (default: those of a case study's paper; else 10)"
+    )
+    for letter, meaning in _LETTERS.items():
+        default = getattr(Hyperparameters, letter)
+        command.add_argument(
+            f"-{letter}", type=number_or_word, nargs="+", default=[default], help=f"{meaning} (default: {default})"
+        )
     command.add_argument(
         "--hidden-layer-sizes",
         type=int,
@@ -62,6 +79,11 @@ def image_shape(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no volume: give width, height and depth, such as 32x32x3")
     width, height, depth = map(int, match.groups())
     return height, width, depth
+
+
+def number_or_word(text):
+    """Return a whole number as one; what it may be is for the hyperparameters to say."""
+    return int(text) if re.fullmatch(r"-?\d{1,9}", text) else text
 
 
 def demo(options):
@@ -85,9 +107,16 @@ def demo(options):
 
 def summary(options):
     """Print the volume table of the architecture that the user named or wrote."""
-    hyperparameters = Hyperparameters(hidden_layer_sizes=options.hidden_layer_sizes)
-    architecture = find_architecture(options.architecture, options.input, hyperparameters)
-    print(architecture.summary(options.input, options.classes, hyperparameters))
+    study = CASE_STUDIES.get(options.architecture)
+    image_shape = options.input or (study.image_shape if study else (32, 32, 3))
+    n_classes = options.classes if options.classes is not None else (study.n_classes if study else 10)
+    letters = {letter: getattr(options, letter) for letter in _LETTERS}
+    hyperparameters = Hyperparameters(
+        hidden_layer_sizes=options.hidden_layer_sizes,
+        **{letter: values[0] if len(values) == 1 else values for letter, values in letters.items()},
+    )
+    architecture = find_architecture(options.architecture, image_shape, hyperparameters)
+    print(architecture.summary(image_shape, n_classes, hyperparameters))
 
 
 if __name__ == "__main__":

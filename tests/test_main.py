@@ -8,6 +8,7 @@ import pytest
 
 from skconvnet import ARCHITECTURES
 from skconvnet import __main__ as command_line
+from skconvnet.architecture.case_studies import CASE_STUDIES
 
 
 def test_demo_reports_the_table_the_accuracy_and_the_times(capsys):
@@ -26,11 +27,48 @@ def test_summary_reads_width_then_height(capsys):
         assert volume in out
 
 
-@pytest.mark.parametrize("name", ["auto", *ARCHITECTURES])
+PATTERNS = [name for name in ARCHITECTURES if name not in CASE_STUDIES]
+
+
+@pytest.mark.parametrize("name", ["auto", *PATTERNS])
 def test_summary_knows_the_names(capsys, name):
     options = ["--input", "32x32x1", "--classes", "7", "--hidden-layer-sizes", "64", "48"]
     command_line.main(["summary", name, *options])
     assert "[1x1x7]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "study"), CASE_STUDIES.items())
+def test_summary_of_a_case_study_is_of_its_papers_images(capsys, name, study):
+    command_line.main(["summary", name])
+    out = capsys.readouterr().out
+    height, width, depth = study.image_shape
+    command_line.main(["summary", name, "--input", f"{width}x{height}x{depth}", "--classes", f"{study.n_classes}"])
+    assert out == capsys.readouterr().out
+    assert f"[{width}x{height}x{depth}]" in out
+    assert f"[1x1x{study.n_classes}]" in out
+
+
+def test_summary_of_a_case_study_on_other_images(capsys):
+    command_line.main(["summary", "resnet18", "--input", "64x32x1", "--classes", "7"])
+    out = capsys.readouterr().out
+    assert "[64x32x1]" in out
+    assert "[1x1x7]" in out
+
+
+def test_summary_takes_the_sliding_windows_hyperparameters(capsys):
+    text = "INPUT -> [CONV -> RELU -> POOL]*2 -> FC"
+    command_line.main(["summary", text, "-K", "6", "9", "-F", "5", "-S", "1", "-P", "2", "same"])
+    out = capsys.readouterr().out
+    for part in ("[32x32x6]", "5*5*3*6 + 6", "[16x16x9]", "5*5*6*9 + 9"):
+        assert part in out
+    command_line.main(["summary", "INPUT -> CONV -> FC", "-K", "auto", "-P", "valid"])
+    assert "[30x30x32]" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="K has length 3, but the network has 2 CONV layers"):
+        command_line.main(["summary", text, "-K", "6", "9", "12"])
+    with pytest.raises(SystemExit, match="F must be a whole number from 1"):
+        command_line.main(["summary", text, "-F", "same"])
+    with pytest.raises(SystemExit, match="P must be a whole number from 0"):
+        command_line.main(["summary", text, "-P", "none"])
 
 
 def test_summary_shows_an_architecture_error_and_no_traceback():

@@ -1,6 +1,7 @@
 """The notation, the volume arithmetic, and the architectures: what a network is before any number flows through it."""
 
 from skconvnet.architecture.architecture import Architecture, BoundArchitecture
+from skconvnet.architecture.case_studies import CASE_STUDIES, CaseStudy
 from skconvnet.architecture.errors import ArchitectureError
 from skconvnet.architecture.hyperparameters import Hyperparameters
 from skconvnet.architecture.layers import (
@@ -25,6 +26,7 @@ from skconvnet.architecture.zoo import ARCHITECTURES, auto_architecture, find_ar
 
 __all__ = [
     "ARCHITECTURES",
+    "CASE_STUDIES",
     "Architecture",
     "ArchitectureError",
     "BoundArchitecture",
@@ -40,6 +42,7 @@ __all__ = [
     "BoundStack",
     "BoundSum",
     "BoundTanh",
+    "CaseStudy",
     "Hyperparameters",
     "Volume",
     "VolumeTable",

@@ -375,19 +375,17 @@ class BoundFC(BoundLayer):
     window: tuple[int, int]
 
     kind: ClassVar[str] = "FC"
+    S: ClassVar[int] = 1
+    P: ClassVar[int] = 0
+    round: ClassVar[None] = None
 
     def __post_init__(self):
-        self.output  # raises where the window does not fit
+        _extents(self, self.window)
 
     @property
     def output(self):
         """As deep as there are units; one column where the window is the whole input."""
-        axes = (("height", self.input.height, self.window[0]), ("width", self.input.width, self.window[1]))
-        extents = [
-            output_extent(extent, F, 1, 0, None, f"{self.name} over the {axis} of {self.input}")
-            for axis, extent, F in axes
-        ]
-        return Volume(*extents, self.units)
+        return Volume(*_extents(self, self.window), self.units)
 
     @property
     def n_weights(self):

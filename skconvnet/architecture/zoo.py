@@ -5,6 +5,7 @@ from itertools import islice, repeat
 
 from skconvnet.architecture.architecture import Architecture
 from skconvnet.architecture.binding import image_volume
+from skconvnet.architecture.case_studies import CASE_STUDIES
 from skconvnet.architecture.errors import ArchitectureError
 from skconvnet.architecture.grammar import MAX_LAYERS
 from skconvnet.architecture.hyperparameters import Hyperparameters, spread
@@ -13,7 +14,7 @@ from skconvnet.architecture.layers import output_extent, padding
 _DEFAULTS = Hyperparameters()
 
 # The examples of the CS231n notes, section "Layer Patterns".
-_TEXTS = {
+_PATTERNS = {
     "linear": "INPUT -> FC",
     "simple": "INPUT -> CONV -> RELU -> POOL -> FC",
     "conv": "INPUT -> CONV -> RELU -> FC",
@@ -21,6 +22,7 @@ _TEXTS = {
     "double-conv": "INPUT -> [CONV -> RELU -> CONV -> RELU -> POOL]*3 -> [FC -> RELU]*2 -> FC",
     "pattern": "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC",
 }
+_TEXTS = _PATTERNS | {name: study.text for name, study in CASE_STUDIES.items()}
 ARCHITECTURES = {name: Architecture.parse(text) for name, text in _TEXTS.items()}
 
 

@@ -10,6 +10,7 @@ from skconvnet.architecture import (
     auto_architecture,
     find_architecture,
 )
+from skconvnet.architecture.case_studies import CASE_STUDIES
 
 
 @given(st.tuples(st.integers(1, 70), st.integers(1, 70), st.integers(1, 5)))
@@ -73,11 +74,18 @@ def test_auto_refuses_what_binding_would(hyperparameters, message):
         auto_architecture((8, 8, 1), hyperparameters).bind((8, 8, 1), 2, hyperparameters)
 
 
+PATTERNS = [name for name in ARCHITECTURES if name not in CASE_STUDIES]
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_named_architectures_bind_to_a_small_image(name):
-    architecture = ARCHITECTURES[name]
-    assert architecture == Architecture.parse(str(architecture))
-    assert architecture.bind((32, 32, 3), 10, Hyperparameters(hidden_layer_sizes=(64, 64))).n_classes == 10
+def test_named_architectures_print_and_parse(name):
+    assert ARCHITECTURES[name] == Architecture.parse(str(ARCHITECTURES[name]))
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_patterns_bind_to_a_small_image(name):
+    bound = ARCHITECTURES[name].bind((32, 32, 3), 10, Hyperparameters(hidden_layer_sizes=(64, 64)))
+    assert bound.n_classes == 10
 
 
 def test_auto_is_no_fixed_architecture():
@@ -85,9 +93,14 @@ def test_auto_is_no_fixed_architecture():
     assert str(ARCHITECTURES["linear"]) == "INPUT -> FC"
 
 
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
-def test_every_named_architecture_binds_with_the_defaults(name):
+@pytest.mark.parametrize("name", PATTERNS)
+def test_patterns_bind_with_the_defaults(name):
     assert find_architecture(name, (32, 32, 3)).bind((32, 32, 3), 10).n_classes == 10
+
+
+@pytest.mark.parametrize("name", CASE_STUDIES)
+def test_case_studies_are_found_by_name(name):
+    assert find_architecture(name, (1, 1, 1)) == Architecture.parse(CASE_STUDIES[name].text)
 
 
 def test_an_architecture_is_found_by_name_or_text():
