@@ -1,0 +1,149 @@
+"""What augmentation draws: the right numbers, equally often, and the same again for the same seed, step and place."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skconvnet.engine.program import Warp
+from skconvnet.training import Batches
+from skconvnet.training.augment import AUGMENTATIONS, make_augmentation
+
+MANY = 40_000
+ALL = ("flip", "crop", "cutout")
+CUT = [Warp.CUT_TOP, Warp.CUT_LEFT, Warp.CUT_BOTTOM, Warp.CUT_RIGHT]
+
+choices = st.lists(st.sampled_from(ALL), unique=True, min_size=1)
+shapes = st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 3))
+
+
+def draw(augment, image_shape=(32, 32, 3), n=MANY, seed=0, step=0):
+    return make_augmentation(augment, image_shape).draw(seed, step, n)
+
+
+def assert_uniform(values, expected):
+    """Each of the expected values about equally often, and no others."""
+    found, counts = np.unique(values, return_counts=True)
+    assert found.tolist() == list(expected)
+    share = 1 / len(expected)
+    assert_allclose(counts / len(values), share, atol=5 * np.sqrt(share * (1 - share) / len(values)) + 1e-12)
+
+
+def test_flip():
+    warps = draw("flip")
+    assert_uniform(warps[:, Warp.FLIP], [0, 1])
+    assert_array_equal(np.delete(warps, Warp.FLIP, axis=1), 0)
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "down", "right"),
+    [((32, 32, 3), 4, 4), ((28, 28, 1), 3, 3), ((8, 8, 1), 1, 1), ((16, 224, 3), 2, 28), ((7, 9, 1), 0, 1)],
+)
+def test_crop_shifts_by_up_to_an_eighth_of_the_side(image_shape, down, right):
+    warps = draw("crop", image_shape)
+    assert_uniform(warps[:, Warp.DOWN], range(-down, down + 1))
+    assert_uniform(warps[:, Warp.RIGHT], range(-right, right + 1))
+    assert_array_equal(np.delete(warps, [Warp.DOWN, Warp.RIGHT], axis=1), 0)
+
+
+def test_both_shifts_and_the_mirror_are_independent():
+    warps = draw(("crop", "flip"))
+    together = ((warps[:, Warp.DOWN] + 4) * 9 + warps[:, Warp.RIGHT] + 4) * 2 + warps[:, Warp.FLIP]
+    assert_uniform(together, range(162))
+
+
+@pytest.mark.parametrize("image_shape", [(8, 8, 1), (9, 9, 3), (6, 11, 1), (3, 2, 1), (1, 5, 1)])
+def test_cutout_covers_each_pixel_as_often_as_a_square_around_any_pixel_does(image_shape):
+    rows, columns, _ = image_shape
+    side = min(rows, columns) // 2
+    expected = np.zeros((rows, columns))
+    for row in range(rows):
+        for column in range(columns):
+            covered = np.zeros((rows + 2 * side, columns + 2 * side))
+            top, left = side + row - side // 2, side + column - side // 2
+            covered[top : top + side, left : left + side] = 1 / (rows * columns)
+            expected += covered[side : side + rows, side : side + columns]
+    warps = draw("cutout", image_shape, n=4000)
+    found = np.zeros((rows, columns))
+    for top, left, bottom, right in warps[:, CUT]:
+        assert 0 <= top <= bottom <= rows
+        assert 0 <= left <= right <= columns
+        found[top:bottom, left:right] += 1 / len(warps)
+    assert_allclose(found, expected, atol=0.04)
+    assert_array_equal(np.delete(warps, CUT, axis=1), 0)
+
+
+def test_cutout_of_32_pixels_is_a_square_of_16():
+    warps = draw("cutout")
+    high, wide = warps[:, Warp.CUT_BOTTOM] - warps[:, Warp.CUT_TOP], warps[:, Warp.CUT_RIGHT] - warps[:, Warp.CUT_LEFT]
+    assert (high.min(), high.max(), wide.min(), wide.max()) == (8, 16, 8, 16)
+    assert_allclose(np.mean(high == 16), 17 / 32, atol=0.02)  # centred on one of the rows 8 to 24
+
+
+@given(choices, shapes, st.integers(0, 2**31 - 2), st.integers(0, 10**6), st.integers(0, 20), st.integers(0, 20))
+def test_seed_step_and_place_decide(augment, image_shape, seed, step, n, more):
+    warps = draw(augment, image_shape, n, seed, step)
+    assert warps.shape == (n, len(Warp))
+    assert warps.dtype == np.int64
+    assert_array_equal(draw(augment, image_shape, n + more, seed, step)[:n], warps)
+    assert_array_equal(draw(augment[::-1], image_shape, n, seed, step), warps)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_other_seeds_and_steps_draw_other_numbers(kind):
+    draws = [draw(kind, n=64, seed=seed, step=step) for seed in range(3) for step in range(3)]
+    for at, one in enumerate(draws):
+        for other in draws[:at]:
+            assert np.mean((one == other).all(axis=1)) < 0.8
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_kind_draws_the_same_whatever_the_others(kind):
+    alone, together = draw(kind, n=100), draw(ALL, n=100)
+    used = alone.any(axis=0)
+    assert_array_equal(alone[:, used], together[:, used])
+
+
+def test_draws_are_not_those_of_the_order_of_the_images():
+    batches = Batches(np.arange(500), np.ones(500), batch_size=500, shuffle=True, seed=7)
+    (order,) = batches.of_epoch(3)
+    as_if = np.random.default_rng((7, 3)).permutation(500)
+    assert_array_equal(order, as_if)  # so the seed and the epoch's number alone begin that stream
+    mirrored = np.random.default_rng((7, 3)).random((500, 5))[:, 0] < 0.5
+    assert np.mean(draw("flip", n=500, seed=7, step=3)[:, Warp.FLIP] == mirrored) < 0.7
+
+
+def test_none():
+    warps = draw(None, n=5)
+    assert warps.shape == (0, len(Warp))
+    assert warps.dtype == np.int64
+
+
+@pytest.mark.parametrize("augment", ["flip", ["flip"], ("flip",)])
+def test_one_or_several(augment):
+    assert_array_equal(draw(augment, n=50), draw("flip", n=50))
+
+
+@pytest.mark.parametrize(
+    ("augment", "complaint"),
+    [
+        ("rotate", "has 'rotate', which is none of"),
+        ("", "has '', which is none of"),
+        (["flip", "Crop"], "has 'Crop', which is none of"),
+        (["flip", 3], "has 3, which is none of"),
+        ([["flip"]], r"has \['flip'\], which is none of"),
+        ([None], "has None, which is none of"),
+        ([], "is empty"),
+        ((), "is empty"),
+        (("crop", "flip", "crop"), "has 'crop' twice"),
+        (3, "is no augmentation"),
+        (True, "is no augmentation"),
+        ({"flip": 0.5}, "is no augmentation"),
+        (np.array(["flip"]), "is no augmentation"),
+    ],
+)
+def test_what_there_is_not(augment, complaint):
+    with pytest.raises(ValueError, match=rf"augment=.*{complaint}") as raised:
+        make_augmentation(augment, (32, 32, 3))
+    assert all(repr(kind) in str(raised.value) for kind in AUGMENTATIONS)
