@@ -1,67 +1,179 @@
 """What PyTorch makes of a network. Called through the fixture `in_torch`, see `tests.torch_answers`."""
 
-from tests.torch_answers import arrays, frame, leaves, nchw, nhwc
+from tests.torch_answers import arrays, frame, layer_normalised, leaves, nchw, nhwc
+
+NUMBERS = ("F", "S", "P", "groups", "round", "mode", "rate", "momentum", "eps", "size", "alpha", "beta", "k")
 
 
 def plain(bound_layers):
-    """Layers as tuples, which need nothing of the package to be understood: (kind, S, P, F, ceil, extent)."""
-    return [
+    """Layers as tuples, which need nothing of the package to be understood: (kind, numbers, branches).
+
+    The numbers are a dict of those that the layer has, and the (rows, columns) of its output as "extent"; branches are
+    tuples of such layers.
+    """
+    return tuple(
         (
             layer.kind,
-            getattr(layer, "S", None),
-            getattr(layer, "P", None),
-            getattr(layer, "F", None),
-            getattr(layer, "round", None) == "ceil",
-            (layer.output.height, layer.output.width),
+            {name: getattr(layer, name) for name in NUMBERS if hasattr(layer, name)}
+            | {"extent": (layer.output.height, layer.output.width)},
+            tuple(plain(branch) for branch in getattr(layer, "branches", ())),
         )
         for layer in bound_layers
-    ]
+    )
 
 
-def answers(layers, parameters, x, targets, weights, label_smoothing):
-    """Returns scores, loss, then the gradient of each parameter."""
-    own = leaves(*parameters)
-    scores, loss = run(layers, own, x, targets, weights, label_smoothing)
+def answers(layers, parameters, x, targets, weights, label_smoothing, running=(), masks=()):
+    """Returns scores in inference, the loss in training, its gradient for each parameter, and the running statistics.
+
+    `parameters` are weights, biases, weights, biases, ... in walk order; `running` are mean, variance, mean, variance,
+    ... before the step, and so they are returned after it. `masks` are what each DROPOUT keeps.
+    """
+    own, running = leaves(*parameters), [own.detach() for own in leaves(*running)]
+    scores = volume_of(layers, own, x, running).flatten(1)
+    after = [own.clone() for own in running]
+    loss = loss_of(layers, own, x, targets, weights, label_smoothing, after, masks)
     loss.backward()
-    return arrays(scores, loss, *(parameter.grad for parameter in own))
+    return arrays(scores, loss, *map(gradient_of, own), *after)
 
 
-def adamw_steps(layers, parameters, x, targets, weights, label_smoothing, learning_rates, alpha):
-    """Returns each parameter after steps of AdamW that decay weights and leave biases alone."""
+def output(layers, parameters, x, running=()):
+    """Returns what the last layer gives in inference, (n, rows, columns, depth)."""
+    return arrays(volume_of(layers, leaves(*parameters), x, [own.detach() for own in leaves(*running)]))
+
+
+def adamw_steps(layers, parameters, x, targets, weights, label_smoothing, learning_rates, alpha, running=()):
+    """Returns each parameter, then each running statistic, after steps of AdamW.
+
+    The weights of CONV and FC decay, biases, scales and shifts do not.
+    """
     import torch
 
-    own = leaves(*parameters)
-    groups = [{"params": own[::2], "weight_decay": alpha}, {"params": own[1::2], "weight_decay": 0.0}]
+    own, running = leaves(*parameters), [own.detach() for own in leaves(*running)]
+    groups = [
+        {"params": [parameter for parameter in own if parameter.ndim > 1], "weight_decay": alpha},
+        {"params": [parameter for parameter in own if parameter.ndim == 1], "weight_decay": 0.0},
+    ]
     optimizer = torch.optim.AdamW(groups)
     for learning_rate in learning_rates:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
         optimizer.zero_grad()
-        run(layers, own, x, targets, weights, label_smoothing)[1].backward()
+        loss_of(layers, own, x, targets, weights, label_smoothing, running).backward()
         optimizer.step()
-    return arrays(*own)
+    return arrays(*own, *running)
 
 
-def run(layers, parameters, x, targets, weights, label_smoothing):
+def loss_of(layers, parameters, x, targets, weights, label_smoothing, running, masks=()):
+    """The weighted mean loss in training; `running` is brought up to date."""
     import torch
     from torch.nn import functional
 
-    remaining = iter(parameters)
-    (volume,) = leaves(x)
-    for kind, S, P, F, ceil, extent in layers:
-        if kind == "CONV":
-            filters, biases = next(remaining), next(remaining)
-            framed = functional.pad(nchw(volume), frame(volume.shape, F, S, P, extent))
-            volume = nhwc(functional.conv2d(framed, filters.permute(3, 2, 0, 1).contiguous(), biases, stride=S))
-        elif kind == "POOL":
-            pooled = functional.max_pool2d(nchw(volume), F, stride=S, padding=P, ceil_mode=ceil)
-            volume = nhwc(pooled)
-        elif kind == "RELU":
-            volume = functional.relu(volume)
-        else:
-            units, biases = next(remaining), next(remaining)
-            volume = functional.linear(volume.flatten(1), units.T, biases)[:, None, None, :]
-    scores = volume.flatten(1)
+    scores = volume_of(layers, parameters, x, running, masks, training=True).flatten(1)
     targets, weights = torch.tensor(targets), torch.tensor(weights)
     losses = functional.cross_entropy(scores, targets, reduction="none", label_smoothing=label_smoothing)
-    return scores, (losses * weights).sum() / weights.sum()
+    return (losses * weights).sum() / weights.sum()
+
+
+def gradient_of(parameter):
+    """A CONV without biases has an empty array of them, which no gradient reaches."""
+    import torch
+
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def volume_of(layers, parameters, x, running, masks=(), training=False):
+    """What the last layer gives, in this project's layout."""
+    (volume,) = leaves(x)
+    pairs = zip(parameters[::2], parameters[1::2], strict=True)
+    statistics = zip(running[::2], running[1::2], strict=True)
+    return Pass(pairs, statistics, iter(masks), training).chain(layers, volume.detach())
+
+
+class Pass:
+    """A pass through a network, taking parameters, statistics and masks as it comes to the layers that need them."""
+
+    def __init__(self, pairs, statistics, masks, training):
+        self.pairs = pairs
+        self.statistics = statistics
+        self.masks = masks
+        self.training = training
+
+    def chain(self, layers, volume):
+        for kind, numbers, branches in layers:
+            volume = getattr(self, kind.lower())(volume, branches or numbers)
+        return volume
+
+    def conv(self, volume, numbers):
+        from torch.nn import functional
+
+        filters, biases = next(self.pairs)
+        framed = functional.pad(
+            nchw(volume), frame(volume.shape, numbers["F"], numbers["S"], numbers["P"], numbers["extent"])
+        )
+        return nhwc(
+            functional.conv2d(
+                framed,
+                filters.permute(3, 2, 0, 1).contiguous(),
+                biases if len(biases) else None,
+                stride=numbers["S"],
+                groups=numbers["groups"],
+            )
+        )
+
+    def fc(self, volume, numbers):
+        """On a larger image than it was made for, the FC is a CONV whose filters are as large as that was."""
+        from torch.nn import functional
+
+        units, biases = next(self.pairs)
+        rows, columns = (side - out + 1 for side, out in zip(volume.shape[1:3], numbers["extent"], strict=True))
+        filters = units.reshape(rows, columns, volume.shape[3], -1).permute(3, 2, 0, 1).contiguous()
+        return nhwc(functional.conv2d(nchw(volume), filters, biases))
+
+    def pool(self, volume, numbers):
+        from torch.nn import functional
+
+        place = {"stride": numbers["S"], "padding": numbers["P"], "ceil_mode": numbers["round"] == "ceil"}
+        if numbers["mode"] == "max":
+            return nhwc(functional.max_pool2d(nchw(volume), numbers["F"], **place))
+        return nhwc(functional.avg_pool2d(nchw(volume), numbers["F"], **place, count_include_pad=False))
+
+    def norm(self, volume, numbers):
+        """PyTorch divides the alpha of a local response norm by its size, the paper does not."""
+        from torch.nn import functional
+
+        x, mode, eps = nchw(volume), numbers["mode"], numbers["eps"]
+        if mode == "lrn":
+            size = numbers["size"]
+            return nhwc(functional.local_response_norm(x, size, numbers["alpha"] * size, numbers["beta"], numbers["k"]))
+        scale, shift = next(self.pairs)
+        if mode == "layer":
+            return layer_normalised(volume, scale, shift, eps)
+        mean, variance = next(self.statistics)
+        return nhwc(functional.batch_norm(x, mean, variance, scale, shift, self.training, numbers["momentum"], eps))
+
+    def relu(self, volume, numbers):
+        return volume.relu()
+
+    def tanh(self, volume, numbers):
+        return volume.tanh()
+
+    def sigmoid(self, volume, numbers):
+        return volume.sigmoid()
+
+    def skip(self, volume, numbers):
+        return volume
+
+    def dropout(self, volume, numbers):
+        import torch
+
+        if not self.training:
+            return volume
+        return volume * torch.tensor(next(self.masks), dtype=volume.dtype) / (1 - numbers["rate"])
+
+    def sum(self, volume, branches):
+        return sum(self.chain(branch, volume) for branch in branches)
+
+    def stack(self, volume, branches):
+        import torch
+
+        return torch.cat([self.chain(branch, volume) for branch in branches], dim=3)
