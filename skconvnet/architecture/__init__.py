@@ -1,5 +1,6 @@
 """The notation, the volume arithmetic, and the architectures: what a network is before any number flows through it."""
 
+from skconvnet.architecture.advice import Advice
 from skconvnet.architecture.architecture import Architecture, BoundArchitecture
 from skconvnet.architecture.case_studies import CASE_STUDIES, CaseStudy
 from skconvnet.architecture.errors import ArchitectureError
@@ -27,6 +28,7 @@ from skconvnet.architecture.zoo import ARCHITECTURES, auto_architecture, find_ar
 __all__ = [
     "ARCHITECTURES",
     "CASE_STUDIES",
+    "Advice",
     "Architecture",
     "ArchitectureError",
     "BoundArchitecture",

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from skconvnet.architecture.advice import advise
 from skconvnet.architecture.binding import bind_chain, image_volume
 from skconvnet.architecture.errors import ArchitectureError, shown
 from skconvnet.architecture.grammar import parse, spell_chain
-from skconvnet.architecture.hyperparameters import Hyperparameters
-from skconvnet.architecture.layers import Volume, chain_on
+from skconvnet.architecture.hyperparameters import Hyperparameters, whole_number
+from skconvnet.architecture.layers import Volume, chain_on, convolutional
 from skconvnet.architecture.summary import VolumeTable
 
 _DEFAULTS = Hyperparameters()
@@ -69,6 +70,9 @@ class Architecture:
             Where a layer does not fit its input, with the arithmetic and what would fit; where a sequence has the wrong
             length; where the network does not end in the classes, or has more than 10,000 layers.
         """
+        return self._bind(image_shape, whole_number("n_classes", n_classes, 1), hyperparameters)
+
+    def _bind(self, image_shape, n_classes, hyperparameters):
         image = image_volume(image_shape)
         layers = bind_chain(self.chain, self.source, image, n_classes, hyperparameters)
         return BoundArchitecture((image.height, image.width, image.depth), layers[-1].output.depth, layers)
@@ -87,6 +91,74 @@ class Architecture:
         VolumeTable
         """
         return self.bind(image_shape, n_classes, hyperparameters).summary()
+
+    def advice(self, image_shape, n_classes=None, hyperparameters=_DEFAULTS):
+        """Say what the rules of thumb of the CS231n notes would question; they advise, and forbid nothing.
+
+        The rules: the input's sides are divisible by 2 many times; filters after the first CONV are no larger than 5x5;
+        small filters have a stride of 1; CONV pads with zeros; at most 3 CONV follow each other without POOL; no FC has
+        more than half of the parameters.
+
+        Parameters
+        ----------
+        image_shape : sequence of three ints
+        n_classes : int or None, default=None
+            None: as many as the text's last FC says, or else 10.
+        hyperparameters : Hyperparameters, optional
+
+        Returns
+        -------
+        list of Advice
+            Each with `layer`, `reason` and `advice`, and printing as a sentence; empty where there is none.
+
+        Raises
+        ------
+        ArchitectureError
+            As `bind` does.
+
+        Examples
+        --------
+        >>> for advice in Architecture.parse("INPUT -> CONV(K=8, P=0) -> RELU -> FC").advice((32, 32, 3)):
+        ...     print(advice)
+        CONV 1: without zero-padding its filters of F=3 make [30x30x8] of [32x32x3], and see the border less often than
+        the rest; pad with zeros, as with P=1, so that the border is not washed away
+        FC 1: it has 72,010 of the 72,234 parameters, 100%, as each of its 10 units sees all of [30x30x8]; make the
+        volume in front of it smaller: another POOL, or POOL(average, F=all) as in GoogLeNet and ResNet
+        """
+        return self._bind(image_shape, n_classes, hyperparameters).advice()
+
+    def to_convolutional(self, image_shape, n_classes=None, hyperparameters=_DEFAULTS):
+        """Write each FC as the CONV that computes the same, as the notes do to slide a network over larger images.
+
+        The first FC becomes a CONV as large as its input, and one behind it a CONV of 1x1; their weights are the same
+        numbers in the same order. On images of `image_shape` the result is the same network.
+
+        Parameters
+        ----------
+        image_shape : sequence of three ints
+            (height, width, channels) that the network is for.
+        n_classes : int or None, default=None
+            The filters of the last CONV. None: as many as the text's last FC says, or else 10.
+        hyperparameters : Hyperparameters, optional
+
+        Returns
+        -------
+        Architecture
+            With every layer and number written out.
+
+        Raises
+        ------
+        ArchitectureError
+            As `bind` does; and where an FC or a POOL(F=all) is over a volume that is not square, since the notation
+            has no such CONV or POOL.
+
+        Examples
+        --------
+        >>> print(Architecture.parse("INPUT -> CONV(K=4) -> POOL -> FC(20) -> FC").to_convolutional((8, 8, 1)))
+        INPUT -> CONV(K=4, F=3, S=1, P=1) -> POOL(max, F=2, S=2, P=0) -> CONV(K=20, F=4, S=1, P=0)
+        -> CONV(K=10, F=1, S=1, P=0)
+        """
+        return self._bind(image_shape, n_classes, hyperparameters).to_convolutional()
 
     def __str__(self):
         return self.text
@@ -164,6 +236,24 @@ class BoundArchitecture:
         VolumeTable
         """
         return VolumeTable.of(Volume(*self.image_shape), self.layers)
+
+    def advice(self):
+        """Say what the rules of thumb would question; see `Architecture.advice`.
+
+        Returns
+        -------
+        list of Advice
+        """
+        return advise(Volume(*self.image_shape), self.layers)
+
+    def to_convolutional(self):
+        """Write each FC as the CONV that computes the same; see `Architecture.to_convolutional`.
+
+        Returns
+        -------
+        Architecture
+        """
+        return Architecture.parse(f"INPUT -> {spell_chain(convolutional(self.layers))}")
 
     def __str__(self):
         return self.text

@@ -28,6 +28,7 @@ from skconvnet.architecture.layers import (
 )
 
 _FIRST_K, _LARGEST_K = 32, 256  # of K="auto"
+_N_CLASSES = 10  # where neither the text nor the caller says
 _BOUND = {
     layer.kind: layer
     for layer in (BoundConv, BoundRelu, BoundTanh, BoundSigmoid, BoundPool, BoundNorm, BoundFC, BoundDropout, BoundSkip)
@@ -68,8 +69,8 @@ def bind_chain(chain, source, image, n_classes, hyperparameters):
     source : str
         The text that the chain was parsed from, for errors.
     image : Volume
-    n_classes : int
-        At least 1.
+    n_classes : int or None
+        At least 1. None: as many as the network ends in, and 10 where its last FC does not say.
     hyperparameters : Hyperparameters
 
     Returns
@@ -82,7 +83,8 @@ def bind_chain(chain, source, image, n_classes, hyperparameters):
     ArchitectureError
         Where the network does not fit its input, its classes or its hyperparameters, or is too large.
     """
-    n_classes = whole_number("n_classes", n_classes, 1)
+    if n_classes is not None:
+        n_classes = whole_number("n_classes", n_classes, 1)
     times = hyperparameters.repetitions(image)
     n_layers = count_layers(chain, times)
     if n_layers > MAX_LAYERS:
@@ -232,8 +234,8 @@ def _fill_fc(places, n_classes, sizes, source):
     for place in places:
         if place.repetition is not None:
             place.options = {"units": sizes[place.repetition]} | place.options
-    last.options = {"units": n_classes} | last.options
-    if last.options["units"] != n_classes:
+    last.options = {"units": n_classes or _N_CLASSES} | last.options
+    if last.options["units"] != (n_classes or last.options["units"]):
         message = (
             f"the last FC has {last.options['units']} units, but there are {n_classes} classes: "
             "end the network with FC, which takes its units from the classes"
@@ -305,7 +307,9 @@ def _pool_window(options, volume, name):
 def _check_output(layers, source, n_classes):
     if not any(layer.n_weights for layer in layers):
         raise error_at("the network has no CONV or FC, and so nothing to learn", source, 0)
-    volume, needed = layers[-1].output, Volume(1, 1, n_classes)
+    volume = layers[-1].output
+    n_classes = n_classes or volume.depth
+    needed = Volume(1, 1, n_classes)
     if volume != needed:
         message = f"the network ends in {volume}, but {n_classes} classes need {needed}: end it with FC"
         raise error_at(message, source, len(source.rstrip()))

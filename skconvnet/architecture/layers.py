@@ -205,6 +205,10 @@ class BoundLayer:
         """
         return replace(self, input=volume)
 
+    def convolutional(self):
+        """Return the layer in such a form that the notation can say it for a network that slides."""
+        return self
+
     def __str__(self):
         return self.keyword
 
@@ -234,6 +238,25 @@ def walk(layers):
             for branch in layer.branches:
                 yield from walk(branch)
         yield layer
+
+
+def convolutional(layers):
+    """Return a chain with each FC as the CONV that computes the same.
+
+    Parameters
+    ----------
+    layers : sequence of BoundLayer
+
+    Returns
+    -------
+    tuple of BoundLayer
+
+    Raises
+    ------
+    ArchitectureError
+        Where an FC, or a POOL over its whole input, has a window that is not square.
+    """
+    return tuple(layer.convolutional() for layer in layers)
 
 
 def chain_on(layers, volume):
@@ -337,6 +360,11 @@ class BoundPool(BoundLayer):
         """As deep as the input; height and width by the formula."""
         return Volume(*_extents(self, self.F), self.input.depth)
 
+    def convolutional(self):
+        """Return the layer itself, if its window is square."""
+        _check_square(self, self.F)
+        return self
+
     @property
     def keyword(self):
         """The layer in the notation; a window that is not square is one over the whole input."""
@@ -351,6 +379,15 @@ def _extents(layer, F):
         output_extent(extent, f, layer.S, layer.P, layer.round, f"{layer.name} over the {axis} of {layer.input}")
         for axis, extent, f in axes
     ]
+
+
+def _check_square(layer, window):
+    rows, columns = window
+    if rows != columns:
+        raise ArchitectureError(
+            f"{layer.name}: its window is {columns} wide and {rows} high, and the notation has square windows only: "
+            "on square images, or behind layers that make the volume square, it could slide"
+        )
 
 
 @dataclass(frozen=True)
@@ -402,6 +439,11 @@ class BoundFC(BoundLayer):
     def n_flops(self):
         """Each weight is used once for each place of the window."""
         return self.n_weights * self.output.height * self.output.width
+
+    def convolutional(self):
+        """Return the CONV whose filters are the units."""
+        _check_square(self, self.window)
+        return BoundConv(self.name, self.input, K=self.units, F=self.window[0], S=1, P=0)
 
     @property
     def arithmetic(self):
@@ -548,6 +590,10 @@ class BoundBranches(BoundLayer):
     def on(self, volume):
         """Return the branches on another input."""
         return replace(self, input=volume, branches=tuple(chain_on(branch, volume) for branch in self.branches))
+
+    def convolutional(self):
+        """Return the branches with each FC as a CONV."""
+        return replace(self, branches=tuple(map(convolutional, self.branches)))
 
     @property
     def keyword(self):

@@ -1,15 +1,23 @@
 """The table of a network's volumes, memory, parameters and multiply-adds."""
 
 from dataclasses import dataclass
+from html import escape
 
+from skconvnet.architecture.errors import ArchitectureError, shown
+from skconvnet.architecture.hyperparameters import whole_number
 from skconvnet.architecture.layers import BoundBranches, Volume
 
 _BYTES = 4  # of a float32
+_BATCH_SIZE = 32  # of the line about training
+OPTIMIZER_STATE = {"sgd": 0, "momentum": 1, "adam": 2}  # numbers kept for each parameter
 
 
 @dataclass(frozen=True)
 class VolumeTable:
     """What a network's layers make and cost, as the CS231n notes count it, for one image; prints as a table.
+
+    It is what the network as such needs; how an engine lays out its buffers is another matter. The running means and
+    variances of NORM(batch) are no parameters.
 
     Parameters
     ----------
@@ -38,7 +46,13 @@ class VolumeTable:
     FC 1    [1x1x10]             10     40 B  16*16*12*10 + 10 =     30,730         30,720
     --------------------------------------------------------------------------------------
     total                    18,442  73.8 kB                         31,642        952,320
-    memory of the parameters and of one image's activations: 200.3 kB, as float32
+    <BLANKLINE>
+    memory, as float32 of 4 bytes
+    activations of an image  73.8 kB forward, 147.5 kB forward and backward
+    parameters               126.6 kB, and as much for their gradients
+    state of the optimizer   none for plain SGD, 126.6 kB with momentum, 253.1 kB with Adam
+    predicting one image     126.6 kB + 73.8 kB = 200.3 kB
+    training on 32 images    4 * 126.6 kB with Adam + 32 * 147.5 kB = 5.2 MB
     """
 
     records: list
@@ -66,19 +80,97 @@ class VolumeTable:
         n_flops = sum(record["n_flops"] for record in records)
         return cls(records, n_params, n_flops, _BYTES * (n_params + n_activations))
 
+    @property
+    def n_activations(self):
+        """How many numbers one forward pass of one image keeps, the input's included."""
+        return sum(record["n_activations"] for record in self.records)
+
+    def training_bytes(self, batch_size=_BATCH_SIZE, optimizer="adam"):
+        """Count the memory of training on a minibatch, as the notes do: all activations are kept for backward.
+
+        Parameters
+        ----------
+        batch_size : int, default=32
+        optimizer : {"sgd", "momentum", "adam"}, default="adam"
+            "sgd" keeps nothing for a parameter, "momentum" its velocity, "adam" two moments.
+
+        Returns
+        -------
+        dict
+            Bytes of "activations", of "activation_gradients", as many, of "parameters", "gradients" and
+            "optimizer_state", and their "total".
+
+        Raises
+        ------
+        ArchitectureError
+            For another batch size or optimizer.
+
+        Examples
+        --------
+        >>> from skconvnet.architecture import ARCHITECTURES
+        >>> table = ARCHITECTURES["vgg16"].summary(image_shape=(224, 224, 3), n_classes=1000)
+        >>> table.training_bytes(batch_size=1, optimizer="momentum")["parameters"]
+        553430176
+        """
+        batch_size = whole_number("batch_size", batch_size, 1)
+        if not isinstance(optimizer, str) or optimizer not in OPTIMIZER_STATE:
+            choices = ", ".join(map(repr, OPTIMIZER_STATE))
+            raise ArchitectureError(f"optimizer must be one of {choices}, but {shown(optimizer)} came")
+        activations, parameters = _BYTES * batch_size * self.n_activations, _BYTES * self.n_params
+        parts = {
+            "activations": activations,
+            "activation_gradients": activations,
+            "parameters": parameters,
+            "gradients": parameters,
+            "optimizer_state": OPTIMIZER_STATE[optimizer] * parameters,
+        }
+        return parts | {"total": sum(parts.values())}
+
     def __str__(self):
-        rows = [_HEADER, *map(_row, self.records)]
-        n_activations = sum(record["n_activations"] for record in self.records)
-        total = ("total", "", f"{n_activations:,}", _bytes(_BYTES * n_activations), "", f"{self.n_params:,}")
-        rows.append((*total, f"{self.n_flops:,}"))
+        rows = [_HEADER, *map(_row, self.records), self._total()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [_line(row, widths) for row in rows]
         rule = "-" * max(map(len, lines))
-        note = f"memory of the parameters and of one image's activations: {_bytes(self.n_bytes)}, as float32"
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], note])
+        notes = self._notes()
+        width = max(len(what) for what, _ in notes)
+        table = [lines[0], rule, *lines[1:-1], rule, lines[-1]]
+        return "\n".join([*table, "", _NOTES_HEADER, *(f"{what.ljust(width)}  {text}" for what, text in notes)])
+
+    def _repr_html_(self):
+        """Show the table in a notebook."""
+        head = _html_row("th", _HEADER)
+        body = [_html_row("td", _row(record), record["level"], record["notation"]) for record in self.records]
+        notes = "".join(f"<li>{escape(what)}: {escape(text)}</li>" for what, text in self._notes())
+        return (
+            f"<table><thead>{head}</thead><tbody>{''.join(body)}</tbody>"
+            f"<tfoot>{_html_row('th', self._total())}</tfoot></table>"
+            f"<p>{escape(_NOTES_HEADER)}</p><ul>{notes}</ul>"
+        )
+
+    def _total(self):
+        n = self.n_activations
+        return "total", "", f"{n:,}", _bytes(_BYTES * n), "", f"{self.n_params:,}", f"{self.n_flops:,}"
+
+    def _notes(self):
+        """Return what the memory adds up to, each with its name."""
+        image, parameters = _bytes(_BYTES * self.n_activations), _bytes(_BYTES * self.n_params)
+        both_ways = _bytes(2 * _BYTES * self.n_activations)
+        moments = _bytes(OPTIMIZER_STATE["adam"] * _BYTES * self.n_params)
+        training = _bytes(self.training_bytes()["total"])
+        return [
+            ("activations of an image", f"{image} forward, {both_ways} forward and backward"),
+            ("parameters", f"{parameters}, and as much for their gradients"),
+            ("state of the optimizer", f"none for plain SGD, {parameters} with momentum, {moments} with Adam"),
+            ("predicting one image", f"{parameters} + {image} = {_bytes(self.n_bytes)}"),
+            (
+                f"training on {_BATCH_SIZE} images",
+                f"{2 + OPTIMIZER_STATE['adam']} * {parameters} with Adam + {_BATCH_SIZE} * {both_ways} = {training}",
+            ),
+        ]
 
 
 _HEADER = ("layer", "volume", "activations", "memory", "", "parameters", "multiply-adds")
+_NOTES_HEADER = f"memory, as float32 of {_BYTES} bytes"
 
 
 def _layer_records(layers, level):
@@ -122,6 +214,15 @@ def _row(record):
         f"{n_params:,}" if n_params else "",
         f"{n_flops:,}" if n_flops else "",
     )
+
+
+def _html_row(cell, row, level=0, notation=""):
+    """Return one line as HTML: a nested layer is set in, numbers are set to the right."""
+    name, volume, *numbers = map(escape, (row[0].strip(), *row[1:]))
+    left = f' style="text-align: left; padding-left: {0.5 + 1.5 * level}em" title="{escape(notation)}"'
+    cells = [f"<{cell}{left}>{name}</{cell}>", f'<{cell} style="text-align: left">{volume}</{cell}>']
+    cells += [f'<{cell} style="text-align: right">{number}</{cell}>' for number in numbers]
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _line(row, widths):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from skconvnet.architecture import Architecture, ArchitectureError, Hyperparameters, Volume
+from skconvnet.architecture import Architecture, ArchitectureError, Hyperparameters, Volume, walk
 
 PATTERN = "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC"
 
@@ -75,6 +75,30 @@ def test_a_block_is_a_repetition_of_the_outermost_repeat_around_a_conv():
     assert refusal("INPUT -> [RELU -> POOL]*3 -> FC", K=[1, 2]).startswith("K has length 2, but the network has 0 CONV")
 
 
+def test_a_conv_without_biases():
+    bound = bind("INPUT -> CONV(K=4, bias=no) -> NORM -> (CONV(K=4, bias=yes) + SKIP) -> FC")
+    assert bound.text.startswith("INPUT -> CONV(K=4, F=3, S=1, P=1, bias=no) -> NORM(batch) -> (CONV(K=4, F=3, S=1, ")
+    assert [layer.bias for layer in walk(bound.layers) if layer.kind == "CONV"] == [False, True]
+
+
+def test_norm_has_the_numbers_of_its_mode_alone():
+    bound = bind("INPUT -> NORM -> NORM(lrn) -> NORM(layer) -> FC", image_shape=(4, 4, 2))
+    names = ("mode", "momentum", "eps", "size", "alpha", "beta", "k")
+    assert [tuple(getattr(layer, name) for name in names) for layer in bound.layers[:3]] == [
+        ("batch", 0.1, 1e-5, None, None, None, None),
+        ("lrn", None, None, 5, 1e-4, 0.75, 2.0),
+        ("layer", None, 1e-5, None, None, None, None),
+    ]
+    assert bound.text == "INPUT -> NORM(batch) -> NORM(lrn) -> NORM(layer) -> FC(10)"
+    text = "INPUT -> NORM(batch, momentum=0.01, eps=0.001) -> NORM(lrn, size=3, alpha=1, beta=0.5, k=1) -> FC(10)"
+    assert bind(text, image_shape=(4, 4, 2)).text == text
+
+
+def test_the_window_of_an_fc_is_its_input():
+    bound = bind("INPUT -> CONV(K=5) -> POOL(S=1) -> FC(4) -> FC", image_shape=(6, 9, 1))
+    assert numbers(bound, "FC", "window") == [(5, 8), (1, 1)]
+
+
 def test_automatic_K_doubles_in_a_block_that_follows_a_pool():
     assert numbers(bind(PATTERN, image_shape=(64, 64, 3)), "CONV", "K") == [32, 32, 64, 64, 128, 128, 256, 256]
     assert numbers(bind(PATTERN, image_shape=(128, 128, 3), N=1), "CONV", "K") == [32, 64, 128, 256, 256]
@@ -108,6 +132,7 @@ def test_global_pool_covers_the_whole_input():
     bound = bind("INPUT -> CONV(K=5) -> POOL(average, F=all) -> FC", image_shape=(6, 9, 1))
     pool = bound.layers[1]
     assert (pool.F, pool.S, pool.P, pool.output) == ((6, 9), 1, 0, Volume(1, 1, 5))
+    assert bind("INPUT -> CONV -> POOL(F=all, S=3) -> FC").layers[1].S == 1
     assert "F=all is the whole input, which leaves no place for P=1" in refusal("INPUT -> POOL(F=all, P=1) -> FC")
 
 

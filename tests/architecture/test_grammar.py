@@ -51,6 +51,14 @@ def test_case_studies_can_be_written(text):
         ("INPUT -> DROPOUT(0.00001) -> FC", "INPUT -> DROPOUT(1e-05) -> FC"),
         ("INPUT->(FC+SKIP+[RELU]*0)", "INPUT -> (FC + SKIP + [RELU]*0)"),
         ("INPUT -> CONV(P=same) -> CONV(P=valid)", "INPUT -> CONV(P=same) -> CONV(P=valid)"),
+        ("INPUT -> CONV(bias=no, K=3) -> FC", "INPUT -> CONV(K=3, bias=no) -> FC"),
+        ("INPUT -> CONV(bias=yes, groups=1) -> FC", "INPUT -> CONV -> FC"),
+        ("INPUT -> NORM(eps=0.001, momentum=1) -> FC", "INPUT -> NORM(momentum=1, eps=0.001) -> FC"),
+        ("INPUT -> NORM(k=1, lrn, size=3) -> FC", "INPUT -> NORM(lrn, size=3, k=1) -> FC"),
+        ("INPUT -> NORM(lrn, size=5, alpha=1e-4, beta=0.750, k=2.0) -> FC", "INPUT -> NORM(lrn) -> FC"),
+        ("INPUT -> NORM(layer, eps=1e-5) -> FC", "INPUT -> NORM(layer) -> FC"),
+        ("INPUT -> NORM(mode=lrn, beta=0) -> FC", "INPUT -> NORM(lrn, beta=0) -> FC"),
+        ("INPUT -> DROPOUT(0) -> FC", "INPUT -> DROPOUT(0) -> FC"),
     ],
 )
 def test_canonical_text_has_one_spacing_and_one_order(text, canonical):
@@ -102,6 +110,23 @@ def test_repeats_are_kept_as_written():
         ("INPUT -> POOL(median)", "median)", "mode of POOL to be 'max' or 'average'"),
         ("INPUT -> DROPOUT(1)", "1)", "rate of DROPOUT to be a number from 0 to below 1"),
         ("INPUT -> DROPOUT(1e999)", "1e999)", "rate of DROPOUT to be a number from 0 to below 1"),
+        ("INPUT -> CONV(bias=1)", "1)", "bias of CONV to be 'yes' or 'no'"),
+        ("INPUT -> CONV(bias=False)", "False)", "bias of CONV to be 'yes' or 'no'"),
+        ("INPUT -> NORM(median)", "median)", "mode of NORM to be 'batch' or 'lrn' or 'layer'"),
+        ("INPUT -> NORM(size=5)", "size=5)", "size is a value of NORM(lrn), but this is NORM(batch)"),
+        ("INPUT -> NORM(momentum=0.1, lrn)", "momentum=0.1, lrn)", "momentum is a value of NORM(batch), but this is"),
+        ("INPUT -> NORM(lrn, k=1, eps=1)", "eps=1)", "eps is a value of NORM(batch) or NORM(layer), but this is NORM("),
+        ("INPUT -> NORM(layer, momentum=0.1)", "momentum=0.1)", "but this is NORM(layer)"),
+        ("INPUT -> NORM(momentum=2)", "2)", "momentum of NORM to be a number from 0 to 1"),
+        ("INPUT -> NORM(eps=0)", "0)", "eps of NORM to be a number from 1e-12 to 1"),
+        ("INPUT -> NORM(eps=1e-400)", "1e-400)", "eps of NORM to be a number from 1e-12 to 1"),
+        ("INPUT -> NORM(lrn, size=0)", "0)", "size of NORM to be a whole number from 1 to 2147483647"),
+        ("INPUT -> NORM(lrn, size=2.5)", "2.5)", "size of NORM to be a whole number"),
+        ("INPUT -> NORM(lrn, alpha=1e999)", "1e999)", "alpha of NORM to be a number from 0 to 1000000"),
+        ("INPUT -> NORM(lrn, alpha=nan)", "nan)", "alpha of NORM to be a number from 0 to 1000000"),
+        ("INPUT -> NORM(lrn, beta=-1)", "-1)", "beta of NORM to be a number from 0 to 10"),
+        ("INPUT -> NORM(lrn, k=0)", "0)", "k of NORM to be a number from 1e-06 to 1000000"),
+        ("INPUT -> NORM(lrn, depth=5)", "depth=5)", "one of mode, momentum, eps, size, alpha, beta, k for NORM"),
         ("INPUT -> FC(", "", "units of FC"),
         ("INPUT \N{RIGHTWARDS ARROW} FC", "\N{RIGHTWARDS ARROW} FC", "a layer or one of"),
         ("INPUT ->\0FC", "\0FC", "found '\\x00'"),
@@ -151,9 +176,10 @@ def test_what_is_no_text_is_refused(value):
         "9" * 1_000_000,
         "INPUT -> [FC]*" + "9" * 500_000,
         "INPUT -> DROPOUT(0." + "0" * 500_000 + ") -> [FC]*99999",
+        "INPUT -> NORM(lrn, alpha=" + "9" * 500_000 + ")",
         "\ud800" * 1000,
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_hostile_texts_are_refused_soon(text):
     began = time.perf_counter()
@@ -206,6 +232,8 @@ def option_values(option):
         values.append(st.integers(option.lowest, 2**31 - 1))
     if option.fraction:
         values.append(st.floats(0, 1, exclude_max=True))
+    if option.real is not None:
+        values.append(st.floats(*option.real))
     return st.one_of(values)
 
 
@@ -222,7 +250,21 @@ def layer_texts(kind):
     return st.tuples(names, values, st.booleans() if kind == "POOL" else st.just(False)).map(spell)
 
 
-layers = st.one_of([layer_texts(kind) for kind in NOTATION])
+def norm_texts(mode):
+    """Valid texts of NORM in one mode, which stands first or last."""
+    options = {name: option for name, option in NOTATION["NORM"].items() if mode in option.modes}
+    values = st.fixed_dictionaries({}, optional={name: option_values(option) for name, option in options.items()})
+
+    def spell(drawn):
+        numbers, mode_first = drawn
+        spelled = [f"{name}={value}" for name, value in numbers.items()]
+        return f"NORM({', '.join([mode, *spelled] if mode_first else [*spelled, mode])})"
+
+    return st.tuples(values, st.booleans()).map(spell)
+
+
+norms = st.one_of([norm_texts(mode) for mode in NOTATION["NORM"]["mode"].words])
+layers = st.one_of(norms, *[layer_texts(kind) for kind in NOTATION if kind != "NORM"])
 
 
 def chains(items):

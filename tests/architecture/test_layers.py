@@ -14,6 +14,7 @@ from skconvnet.architecture import (
     BoundSum,
     Volume,
     output_extent,
+    walk,
 )
 from skconvnet.architecture.layers import padding
 
@@ -109,6 +110,13 @@ def test_conv_counts():
     assert conv.keyword == "CONV(K=6, F=3, S=2, P=0, groups=2)"
 
 
+def test_conv_without_biases():
+    conv = BoundConv("CONV 1", CIFAR, K=6, F=5, S=1, P=2, bias=False)
+    assert (conv.n_weights, conv.n_biases) == (5 * 5 * 3 * 6, 0)
+    assert conv.arithmetic == "5*5*3*6"
+    assert conv.keyword == "CONV(K=6, F=5, S=1, P=2, bias=no)"
+
+
 @pytest.mark.parametrize(("K", "groups"), [(4, 3), (3, 2)])
 def test_groups_divide_depth_and_filters(K, groups):
     with pytest.raises(ArchitectureError, match=f"CONV 1: groups={groups} must divide the input's depth 4 and K={K}"):
@@ -139,6 +147,23 @@ def test_fc_counts():
     assert fc.output == Volume(1, 1, 10)
     assert (fc.n_weights, fc.n_biases, fc.n_flops) == (15360, 10, 15360)
     assert fc.arithmetic == "8*16*12*10 + 10"
+
+
+def test_fc_on_a_larger_input_slides_its_window():
+    fc = BoundFC("FC 1", Volume(16, 8, 12), 10, window=(16, 8)).on(Volume(18, 11, 12))
+    assert fc.output == Volume(3, 4, 10)
+    assert (fc.n_weights, fc.n_biases, fc.n_flops) == (15360, 10, 3 * 4 * 15360)
+    assert fc.arithmetic == "8*16*12*10 + 10"
+    with pytest.raises(ArchitectureError, match=r"FC 1 over the height of \[11x15x12\]"):
+        fc.on(Volume(15, 11, 12))
+
+
+def test_walk_gives_a_sum_or_stack_after_its_branches():
+    inner = BoundSum("SUM 1", CIFAR, ((BoundRelu("RELU 1", CIFAR),), (BoundSkip("SKIP 1", CIFAR),)))
+    stack = BoundStack("STACK 1", CIFAR, ((inner, BoundRelu("RELU 2", CIFAR)), (BoundSkip("SKIP 2", CIFAR),)))
+    last = BoundRelu("RELU 3", stack.output)
+    names = [layer.name for layer in walk((BoundRelu("RELU 0", CIFAR), stack, last))]
+    assert names == ["RELU 0", "RELU 1", "SKIP 1", "SUM 1", "RELU 2", "SKIP 2", "STACK 1", "RELU 3"]
 
 
 def test_norm_learns_a_scale_and_a_shift_for_each_depth_slice():

@@ -1,6 +1,10 @@
+import json
+from html.parser import HTMLParser
+
+import pandas as pd
 import pytest
 
-from skconvnet.architecture import Architecture
+from skconvnet.architecture import ARCHITECTURES, Architecture, ArchitectureError, VolumeTable
 
 SEEDS_EXAMPLE = Architecture.parse("[INPUT - CONV(K=12, F=5) - RELU - POOL - FC]").summary((32, 32, 3), 10)
 
@@ -55,3 +59,113 @@ def test_branches_are_counted_once():
 def test_bytes_are_said_in_their_unit(units, memory):
     table = Architecture.parse(f"INPUT -> FC({units}) -> FC").summary((1, 1, 1), 2)
     assert memory in next(line for line in str(table).split("\n") if line.startswith("FC 1"))
+
+
+def test_vgg16_as_the_notes_count_it():
+    """CS231n, "VGGNet in detail": the rows of its memory column, and both totals.
+
+    The notes print a sum of 24M for these very rows; they add up to 15.2M.
+    """
+    table = ARCHITECTURES["vgg16"].summary((224, 224, 3), 1000)
+    rows = [224 * 224 * 3, *[224 * 224 * 64] * 2, 112 * 112 * 64, *[112 * 112 * 128] * 2, 56 * 56 * 128]
+    rows += [*[56 * 56 * 256] * 3, 28 * 28 * 256, *[28 * 28 * 512] * 3, 14 * 14 * 512, *[14 * 14 * 512] * 3]
+    rows += [7 * 7 * 512, 4096, 4096, 1000]
+    assert [record["n_activations"] for record in table.records if record["n_activations"]] == rows
+    assert table.n_activations == sum(rows) == 15_237_608
+    assert [record["n_weights"] for record in table.records if record["n_weights"]] == [
+        1_728, 36_864, 73_728, 147_456, 294_912, 589_824, 589_824, 1_179_648, *[2_359_296] * 5,
+        102_760_448, 16_777_216, 4_096_000,
+    ]  # fmt: skip
+    assert sum(record["n_weights"] for record in table.records) == 138_344_128  # "138M parameters"
+
+
+@pytest.mark.parametrize(("optimizer", "copies"), [("sgd", 2), ("momentum", 3), ("adam", 4)])
+def test_training_keeps_gradients_and_the_state_of_the_optimizer(optimizer, copies):
+    training = SEEDS_EXAMPLE.training_bytes(batch_size=7, optimizer=optimizer)
+    image, parameters = 4 * 18_442, 4 * 31_642
+    assert training["total"] == copies * parameters + 7 * 2 * image
+    assert training["total"] == sum(n for part, n in training.items() if part != "total")
+    assert training["activations"] == training["activation_gradients"] == 7 * image
+    assert training["parameters"] == training["gradients"] == parameters
+    assert training["optimizer_state"] == (copies - 2) * parameters
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"batch_size": 0}, {"batch_size": 1.5}, {"optimizer": "lion"}, {"optimizer": []}]
+)
+def test_training_of_nothing_is_refused(arguments):
+    with pytest.raises(ArchitectureError, match=next(iter(arguments))):
+        SEEDS_EXAMPLE.training_bytes(**arguments)
+
+
+def test_totals_in_plain_words():
+    notes = str(SEEDS_EXAMPLE).partition("\n\n")[2]
+    assert "73.8 kB forward, 147.5 kB forward and backward" in notes
+    assert "126.6 kB, and as much for their gradients" in notes
+    assert "none for plain SGD, 126.6 kB with momentum, 253.1 kB with Adam" in notes
+    assert "126.6 kB + 73.8 kB = 200.3 kB" in notes
+    assert "training on 32 images    4 * 126.6 kB with Adam + 32 * 147.5 kB = 5.2 MB" in notes
+
+
+def test_running_statistics_are_no_parameters():
+    table = Architecture.parse("INPUT -> CONV(K=5, bias=no) -> NORM -> NORM(lrn) -> NORM(layer) -> FC").summary(
+        (4, 4, 1), 2
+    )
+    assert [record["n_params"] for record in table.records] == [0, 45, 10, 0, 10, 162]
+    assert [record["n_activations"] for record in table.records] == [16, 80, 80, 80, 80, 2]
+
+
+class Cells(HTMLParser):
+    """The rows of all tables, and the tags that are open; fails where tags do not match."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.rows, self.open, self.in_cell = [], [], False
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in ("td", "th"):
+            self.rows[-1][-1] += data
+
+
+def test_html_has_the_cells_of_the_text():
+    table = Architecture.parse("INPUT -> (CONV(K=5) -> RELU | POOL(F=1, S=1)) -> FC").summary((8, 8, 3), 10)
+    html = table._repr_html_()
+    rows = Cells(html).rows
+    assert rows[0] == ["layer", "volume", "activations", "memory", "", "parameters", "multiply-adds"]
+    assert [row[0] for row in rows[1:]] == ["INPUT", "CONV 1", "RELU 1", "POOL 1", "STACK 1", "FC 1", "total"]
+    assert rows[2][1:] == ["[8x8x5]", "320", "1.3 kB", "3*3*3*5 + 5 =", "140", "8,640"]
+    assert {len(row) for row in rows} == {7}
+    assert 'title="CONV(K=5, F=3, S=1, P=1)"' in html
+    assert "padding-left: 2.0em" in html
+    assert "training on 32 images" in html
+
+
+def test_html_escapes_everything():
+    record = dict(SEEDS_EXAMPLE.records[1]) | {"layer": "<b>&", "notation": '"><script>', "parameters": "</td><i>"}
+    html = VolumeTable([record], 1, 1, 1)._repr_html_()
+    assert Cells(html).rows[1][0] == "<b>&"
+    for tag in ("<b>", "<script>", "<i>"):
+        assert tag not in html
+    assert "&quot;&gt;&lt;script&gt;" in html
+
+
+def test_records_are_for_pandas_and_json():
+    table = ARCHITECTURES["googlenet"].summary((224, 224, 3), 1000)
+    frame = pd.DataFrame(table.records)
+    assert frame["n_params"].sum() == table.n_params
+    assert frame["n_flops"].sum() == table.n_flops
+    assert 4 * (frame["n_params"].sum() + frame["n_activations"].sum()) == table.n_bytes
+    assert json.loads(json.dumps(table.records)) == table.records

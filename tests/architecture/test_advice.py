@@ -1,0 +1,168 @@
+"""Each rule of thumb, where it speaks and where it is silent."""
+
+import pytest
+
+from skconvnet.architecture import ARCHITECTURES, CASE_STUDIES, Architecture, ArchitectureError, Hyperparameters
+
+SMALL_END = " -> POOL(average, F=all) -> FC"
+
+
+def advised(text, image_shape=(32, 32, 3), **hyperparameters):
+    """The advice as texts, for a network of few parameters in its FC."""
+    advice = Architecture.parse(text).advice(image_shape, hyperparameters=Hyperparameters(**hyperparameters))
+    return [str(one) for one in advice]
+
+
+def layers(*arguments, **hyperparameters):
+    return [text.partition(":")[0] for text in advised(*arguments, **hyperparameters)]
+
+
+def test_nothing_to_say():
+    text = "INPUT -> [[CONV -> RELU]*N -> POOL]*M" + SMALL_END
+    assert Architecture.parse(text).advice((32, 32, 3)) == []
+    assert Architecture.parse("INPUT -> FC").advice((31, 17, 3)) == []
+
+
+HALVED = "INPUT -> [CONV(K=32, round=floor) -> POOL(round=floor)]*3" + SMALL_END
+
+
+@pytest.mark.parametrize(("side", "times"), [(31, "not once"), (26, "once"), (28, "twice")])
+def test_input_not_divisible_by_two_as_often_as_it_is_halved(side, times):
+    (height,) = advised(HALVED, (side, 32, 3))
+    assert height.startswith(
+        f"INPUT: its height {side} is divisible by 2 {times}, and the strides of the network halve"
+    )
+    assert "halve it 3 times; the input layer should be divisible by 2 many times" in height
+    (width,) = advised(HALVED, (32, side, 3))
+    assert width.startswith(f"INPUT: its width {side}")
+    assert len(advised(HALVED, (side, side, 3))) == 2
+
+
+def test_input_divisible_by_two():
+    assert advised(HALVED, (24, 40, 3)) == []
+    assert advised("INPUT -> CONV(K=32) -> RELU" + SMALL_END, (31, 33, 3)) == []  # nothing is halved
+    assert advised("INPUT -> CONV(K=32, F=1) -> POOL(F=1, S=1)" + SMALL_END, (31, 33, 3)) == []
+
+
+def test_strides_within_branches_halve_too():
+    text = "INPUT -> (CONV(K=32, S=2, round=floor) | POOL(F=1, S=2, round=floor)) -> POOL(round=floor)" + SMALL_END
+    assert layers(text, (30, 32, 3)) == ["INPUT", "CONV 1"]
+    assert layers(text, (28, 32, 3)) == ["CONV 1"]
+
+
+def test_large_filters_after_the_first_layer():
+    text = "INPUT -> CONV(K=8, F=11, P=5) -> CONV(K=8, F={F}) -> RELU" + SMALL_END
+    (large,) = advised(text.format(F=7))
+    assert large.startswith("CONV 2: its filters of F=7 are large")
+    assert "3,136 weights; use small filters, 3x3 or at most 5x5: 3 CONV of F=3 see as far" in large
+    assert advised(text.format(F=5)) == []
+
+
+def test_a_conv_over_its_whole_input_is_an_fc():
+    text = "INPUT -> CONV(K=64) -> RELU -> POOL(F=4, S=4) -> CONV(K=10, F=8, P=0)"
+    assert layers(text, (32, 32, 3)) == []
+    assert layers(text.replace("F=8", "F=7") + SMALL_END) == ["CONV 2", "CONV 2"]
+
+
+def test_strides_of_small_filters():
+    text = "INPUT -> CONV(K=16, F={F}, S={S}, P={P}, round=floor) -> RELU" + SMALL_END
+    (stride,) = advised(text.format(F=5, S=2, P=2))
+    assert stride.startswith("CONV 1: with S=2 its small filters of F=5 stand at one of every 4 places; a stride of 1")
+    assert layers(text.format(F=1, S=3, P=0), (30, 30, 3)) == ["CONV 1"]
+    assert advised(text.format(F=7, S=2, P=3)) == []
+    assert advised(text.format(F=5, S=1, P=2)) == []
+
+
+def test_no_zero_padding():
+    text = "INPUT -> CONV(K=16, F={F}, P={P}) -> RELU" + SMALL_END
+    (unpadded,) = advised(text.format(F=5, P="valid"))
+    assert unpadded.startswith("CONV 1: without zero-padding its filters of F=5 make [28x28x16] of [32x32x3]")
+    assert "pad with zeros, as with P=2, so that the border is not washed away" in unpadded
+    assert advised(text.format(F=5, P=1)) == []
+    assert advised(text.format(F=1, P=0)) == []
+
+
+def test_many_conv_in_a_row():
+    text = "INPUT -> [CONV(K=8) -> RELU]*{n} -> POOL -> CONV(K=8)" + SMALL_END
+    (row,) = advised(text.format(n=4))
+    assert row.startswith("CONV 1: from it to CONV 4 stand 4 CONV in a row, and no POOL makes their volume of")
+    assert "32x32 smaller; put a POOL behind 3 CONV at most" in row
+    assert advised(text.format(n=3)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("CONV -> CONV -> (CONV -> CONV + SKIP)", ["CONV 1"]),
+        ("CONV -> CONV -> (CONV + CONV)", []),
+        ("(CONV -> CONV | CONV) -> CONV", []),
+        ("(CONV | CONV -> CONV) -> (SKIP + CONV(K=64) -> CONV(K=64))", ["CONV 2"]),
+        ("[CONV]*2 -> POOL(F=3, S=1, P=1) -> [CONV]*2", ["CONV 1"]),  # that POOL makes nothing smaller
+        ("[CONV]*3 -> (POOL | POOL) -> [CONV]*3 -> POOL -> [CONV]*4", ["CONV 7"]),
+        ("[CONV]*3 -> CONV(F=7, S=2, round=floor) -> [CONV]*2", ["CONV 4"]),  # for its large F alone
+        ("[CONV]*3 -> CONV(F=7, S=2, round=floor) -> [CONV]*3", ["CONV 4", "CONV 4"]),
+        ("[CONV]*3 -> FC(8) -> [CONV(F=1)]*3", []),
+    ],
+)
+def test_conv_in_a_row_along_branches(text, first):
+    named = [layer for layer in layers(f"INPUT -> {text}{SMALL_END}", (32, 32, 3), K=32) if layer != "FC 1"]
+    assert named == first
+
+
+def test_parameters_in_one_fc():
+    text = "INPUT -> CONV(K=8) -> RELU -> POOL -> FC({units}) -> RELU -> FC"
+    (share,) = advised(text.format(units=64))
+    n_fc, n_params = 16 * 16 * 8 * 64 + 64, 224 + 16 * 16 * 8 * 64 + 64 + 650
+    assert share.startswith(
+        f"FC 1: it has {n_fc:,} of the {n_params:,} parameters, 99%, as each of its 64 units sees all"
+    )
+    assert "sees all of [16x16x8]; make the volume in front of it smaller" in share
+    assert advised("INPUT -> CONV(K=8) -> POOL(F=8, S=8) -> FC(10) -> FC(20) -> FC(40) -> FC") == []
+
+
+def test_parameters_in_an_fc_behind_an_fc():
+    (share,) = advised("INPUT -> CONV(K=8) -> POOL(F=8, S=8) -> FC(100) -> FC(400) -> FC")
+    assert share.startswith("FC 2: it has 40,400 of the 57,534 parameters, 70%")
+    assert share.endswith("sees all of [1x1x100]; give it, or the FC in front of it, fewer units")
+    # The classes are no choice, and to pool everything in front of them is what the advice would be.
+    assert advised("INPUT -> CONV(K=8, F=1) -> POOL(average, F=all) -> FC") == []
+
+
+def test_the_classes_count():
+    architecture = Architecture.parse("INPUT -> [CONV(K=32) -> RELU]*2 -> POOL(F=16, S=16) -> FC")
+    assert architecture.advice((32, 32, 3)) == []
+    assert [advice.layer for advice in architecture.advice((32, 32, 3), n_classes=100)] == ["FC 1"]
+    assert [advice.layer for advice in architecture.bind((32, 32, 3), 100).advice()] == ["FC 1"]
+
+
+def test_advice_has_a_layer_a_reason_and_an_advice():
+    (advice,) = ARCHITECTURES["vgg16"].advice((224, 224, 3), n_classes=1000)
+    assert advice.layer == "FC 1"
+    assert advice.reason.startswith("it has 102,764,544 of the 138,357,544 parameters, 74%")
+    assert "sees all of [7x7x512]" in advice.reason
+    assert advice.advice.startswith("make the volume in front of it smaller")
+    assert str(advice) == f"FC 1: {advice.reason}; {advice.advice}"
+
+
+@pytest.mark.parametrize(
+    ("name", "questioned"),
+    [
+        ("lenet5", ["CONV 1", "CONV 2", "FC 1"]),
+        ("alexnet", ["INPUT", "INPUT", "CONV 1", "FC 1"]),
+        ("zfnet", ["CONV 2", "CONV 2", "FC 1"]),
+        ("vgg11", ["FC 1"]),
+        ("vgg19", ["CONV 5", "CONV 9", "CONV 13", "FC 1"]),
+        ("googlenet", ["CONV 5", "CONV 17", "CONV 47"]),
+        ("resnet20", ["CONV 8", "CONV 10", "CONV 15", "CONV 17", "CONV 1", "CONV 8", "CONV 15"]),
+    ],
+)
+def test_what_is_questioned_in_case_studies(name, questioned):
+    study = CASE_STUDIES[name]
+    advice = ARCHITECTURES[name].advice(study.image_shape, study.n_classes)
+    assert [one.layer for one in advice] == questioned
+
+
+def test_advice_comes_for_networks_that_fit_alone():
+    with pytest.raises(ArchitectureError, match="no whole number"):
+        advised("INPUT -> CONV(S=2, P=0) -> FC", (10, 10, 1))
+    assert layers("INPUT -> CONV -> FC", K=4, P="valid") == ["CONV 1", "FC 1"]
