@@ -1,8 +1,8 @@
 """ResNet-20 on CIFAR-10, trained with flip and crop: seconds, images/s, loss and held-out accuracy of each epoch.
 
 The recipe of both sides: gradient descent with Nesterov momentum 0.9 in minibatches of 64, one cycle of the learning
-rate to 0.15, weight decay 5e-4 on the weights of CONV and FC, pixels standardised per channel, images mirrored by chance
-and shifted by up to 4 pixels. One tenth of the images is held out, the same for both.
+rate to 0.15, weight decay 5e-4 on the weights of CONV and FC, pixels standardised per channel, images mirrored by
+chance and shifted by up to 4 pixels. One tenth of the images is held out, the same for both.
 
 The network is that of section 4.2 of He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", 2015,
 arXiv:1512.03385, with a projection where the depth changes.
