@@ -287,9 +287,9 @@ _RESNET50 = (
     " -> FC"
 )
 
-# ResNet-18 with NORM and RELU in front of each CONV, so that a shortcut is the identity. As in the paper's appendix the
-# first block's NORM and RELU stand right behind conv1, another two behind the last sum, and a projection comes after
-# those of its block. The paper itself trains deeper networks of these blocks.
+# ResNet-18 with NORM and RELU in front of each CONV, so that a shortcut is the identity. As in the paper's appendix
+# the first block's NORM and RELU stand right behind conv1, and another two behind the last sum. A projection shares the
+# NORM and RELU of its block. The paper itself trains deeper networks of these blocks.
 _PREACT_RESNET18 = (
     "INPUT"
     " -> CONV(K=64, F=7, S=2, P=3, round=floor, bias=no) -> NORM -> RELU"  # conv1, 112x112
