@@ -96,7 +96,7 @@ def load_image_folder(path, *, size=None, channels=None, on_error="raise", retur
     _require_pillow()
     with _files_below(path) as (files, read):
         classes = _classes(path, files)
-        names = sorted(classes, key=lambda name: (classes[name], name))
+        names = sorted(classes)  # by class first: they differ from the class's folder on
         mode = {1: "L", 3: "RGB", None: None}[channels] or _mode_of_all(names, files, read)
         data, kept = _decode(path, names, files, read, size, mode, on_error)
     target = np.array([classes[name] for name in kept])
