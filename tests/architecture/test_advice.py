@@ -44,6 +44,12 @@ def test_input_divisible_by_two():
     assert advised("INPUT -> CONV(K=32, F=1) -> POOL(F=1, S=1)" + SMALL_END, (31, 33, 3)) == []
 
 
+def test_a_strip_of_one_row_cannot_be_halved():
+    text = "INPUT -> CONV(K=32, F=1, S={S}, round=floor)" + SMALL_END
+    assert layers(text.format(S=2), (1, 32, 3)) == ["CONV 1"]
+    assert layers(text.format(S=2), (1, 31, 3)) == ["INPUT", "CONV 1"]
+
+
 def test_strides_within_branches_halve_too():
     text = "INPUT -> (CONV(K=32, S=2, round=floor) | POOL(F=1, S=2, round=floor)) -> POOL(round=floor)" + SMALL_END
     assert layers(text, (30, 32, 3)) == ["INPUT", "CONV 1"]
