@@ -1,0 +1,105 @@
+"""Every case study beside the same network in PyTorch, given the same numbers: how far they are apart, and how long.
+
+``python -m benchmarks.case_studies [name ...]``, all if none is named. Inference is that of PyTorch in float32, at
+most 1e-4 apart. Training answers are compared with PyTorch's in float64, and so are those of PyTorch in float32: in
+deep networks some RELU and POOL(max) of float32 fall on the other side of their kinks, and the gradients of the first
+layers show it on both sides alike.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from benchmarks.machine import Side, description
+from skconvnet.architecture.case_studies import CASE_STUDIES
+from tests import case_studies, torch_case_studies
+
+COLUMNS = (
+    "network",
+    "parameters",
+    "logits",
+    "loss",
+    "gradients",
+    "of PyTorch",
+    "statistics",
+    "seconds forward",
+    "of PyTorch",
+    "seconds of a step",
+    "of PyTorch",
+)
+
+
+def main():
+    arguments = parsed()
+    print(description(arguments.threads))
+    print(f"{arguments.n} images; largest relative differences\n")
+    ours, theirs = Side(arguments.threads), Side(arguments.threads)
+    print(row(COLUMNS), row(["---"] * len(COLUMNS)), sep="\n")
+    off = []
+    for name in arguments.names or CASE_STUDIES:
+        record = compared(name, arguments, ours, theirs)
+        print(row(record.values()), flush=True)
+        if not record["logits"] < 1e-4 or not record["gradients"] < max(5e-3, 5 * record["their gradients"]):
+            off.append(name)
+    sys.exit(f"further apart than rounding explains: {', '.join(off)}" if off else 0)
+
+
+def compared(name, arguments, ours, theirs):
+    """One row of the table."""
+    x, targets = case_studies.batch(name, arguments.n)
+    found, seconds = ours.run(timed, case_studies.logits, name, x, arguments.threads)
+    expected, their_seconds = theirs.run(timed, torch_case_studies.logits, name, x)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{side}.npz" for side in ("ours", "float32", "float64")]
+        step = ours.run(timed, save_training_answers, paths[0], name, x, targets, arguments.threads)[1]
+        save = torch_case_studies.save_training_answers
+        their_step = theirs.run(timed, save, paths[1], name, x, targets)[1]
+        theirs.run(save, paths[2], name, x, targets, 0, "float64")
+        answers, float32, float64 = (np.load(path) for path in paths)
+        kinds = {name.split()[0] for name in float64.files}
+        statistics = [case_studies.worst(answers, float64, kind)[0] for kind in ("mean", "variance") if kind in kinds]
+        return {
+            "network": name,
+            "parameters": f"{case_studies.bound(name).summary().n_params:,}",
+            "logits": float(np.abs(found - expected).max() / np.abs(expected).max()),
+            "loss": case_studies.worst(answers, float64, "loss")[0],
+            "gradients": case_studies.worst(answers, float64, "d_")[0],
+            "their gradients": case_studies.worst(float32, float64, "d_")[0],
+            "statistics": max(statistics, default=""),
+            "seconds forward": f"{seconds:.1f}",
+            "their seconds forward": f"{their_seconds:.1f}",
+            "seconds of a step": f"{step:.1f}",
+            "their seconds of a step": f"{their_step:.1f}",
+        }
+
+
+def save_training_answers(path, *arguments):
+    np.savez(path, **case_studies.training_answers(*arguments))
+
+
+def timed(function, *arguments):
+    """What function(*arguments) returns, and the seconds that it took, drawing the numbers included."""
+    started = perf_counter()
+    found = function(*arguments)
+    return found, perf_counter() - started
+
+
+def row(values):
+    return f"| {' | '.join(f'{value:.0e}' if isinstance(value, float) else str(value) for value in values)} |"
+
+
+def parsed():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="name", choices=[*CASE_STUDIES, []], help="of case studies")
+    parser.add_argument("--n", type=int, default=2, help="images; the default is 2")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each side; the default is all")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
