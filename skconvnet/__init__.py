@@ -6,7 +6,15 @@ ConvNetClassifier(F=5, K=[16, 32])
 """
 
 from skconvnet._classifier import ConvNetClassifier
+from skconvnet._image_folder import load_image_folder
 from skconvnet.architecture import ARCHITECTURES, Architecture, ArchitectureError, VolumeTable
 
-__all__ = ["ARCHITECTURES", "Architecture", "ArchitectureError", "ConvNetClassifier", "VolumeTable"]
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "ArchitectureError",
+    "ConvNetClassifier",
+    "VolumeTable",
+    "load_image_folder",
+]
 __version__ = "0.1.0"

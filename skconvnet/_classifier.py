@@ -26,8 +26,8 @@ from skconvnet._validation import (
     weigh_classes,
 )
 from skconvnet.architecture import Architecture, Hyperparameters, find_architecture
-from skconvnet.engine import SGD, Adam, Network, Trainer, compile_time, thread_count
-from skconvnet.training import Batches, Ending, History, Plateau, make_schedule, train
+from skconvnet.engine import SGD, Adam, Learned, Network, Trainer, compile_time, thread_count
+from skconvnet.training import Batches, Ending, History, Plateau, make_augmentation, make_schedule, train
 
 HYPERPARAMETERS = ("K", "F", "S", "P", "N", "M", "hidden_layer_sizes", "pool", "pool_F", "pool_S")
 
@@ -107,8 +107,9 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     label_smoothing : float, default=0.1
         The part of the target probability that is spread over all the classes, in [0, 1). It helps accuracy, keeps the
         loss from falling to zero, and makes `predict_proba` less sure of itself; 0.0 does none of this.
-    augment : None, default=None
-        Not implemented yet.
+    augment : {"flip", "crop", "cutout"}, list of these, or None, default=None
+        What is done to the images in training minibatches, drawn anew for every one: "flip" mirrors half of them left
+        to right, "crop" shifts them by up to an eighth of their sides, "cutout" covers a square of half their side.
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where to compute. "auto" is the CPU; "cuda" is not implemented yet.
     n_jobs : int, default=None
@@ -131,9 +132,12 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     architecture_ : BoundArchitecture
         The network with all its numbers; ``print(architecture_.summary())`` shows its volumes.
     coefs_ : list of ndarray of float32
-        In network order, a (F, F, C, K) array for each CONV layer and an (inputs, outputs) array for each FC layer.
+        In network order, branches one after the other: a (F, F, C / groups, K) array for each CONV layer, an
+        (inputs, outputs) array for each FC layer, and the (C,) scales of each NORM that learns some.
     intercepts_ : list of ndarray of float32
-        Their biases.
+        Their biases and shifts; an empty array for a CONV without biases.
+    norm_means_, norm_variances_ : list of ndarray of float32
+        The running statistics, (C,), of each NORM(batch).
     pixel_mean_, pixel_scale_ : ndarray of float32, shape (channels,)
         Pixels are standardised with these, which come from the training data.
     loss_ : float
@@ -445,8 +449,6 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
 
     def _validate(self, X, y, sample_weight, fresh, classes):
         """Return the training examples; `classes` are given in partial_fit only. Sets `classes_` if they are new."""
-        if self.augment is not None:
-            raise ValueError(f"augment={self.augment!r} is not implemented yet. Use augment=None.")
         if self.device == "cuda":
             raise ValueError("device='cuda' is not implemented yet. Use device='cpu'.")
         images, y = check_images_and_labels(self, X, y, self.image_shape if fresh else self.image_shape_, reset=fresh)
@@ -508,7 +510,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         if fresh:
             network.initialise(np.random.default_rng(self._seed))
         else:
-            network.load(self.coefs_, self.intercepts_)
+            network.learned = self._learned()
         return Trainer(
             network,
             examples.images,
@@ -519,6 +521,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             label_smoothing=self.label_smoothing,
             batch_size=batch_size,
             n_threads=n_threads,
+            seed=self._seed,
+            augmentation=make_augmentation(self.augment, bound.image_shape),
             state=None if fresh else self._optimizer_states.get(self.solver),
         )
 
@@ -551,7 +555,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         network, losses, scores = trainer.network, history.loss_curve, history.validation_scores
         self.architecture_ = network.architecture
         self.image_shape_ = network.architecture.image_shape
-        self.coefs_, self.intercepts_ = network.coefs, network.intercepts
+        self.coefs_, self.intercepts_, self.norm_means_, self.norm_variances_ = network.learned
         self.pixel_mean_, self.pixel_scale_ = network.mean, network.scale
         self.loss_curve_ = losses
         self.loss_ = losses[-1] if losses else np.inf
@@ -577,12 +581,16 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
                 stacklevel=4,
             )
 
+    def _learned(self):
+        """Return what the network has learned, as it is loaded into one."""
+        return Learned(self.coefs_, self.intercepts_, self.norm_means_, self.norm_variances_)
+
     def _scores(self, X):
         """Return the network's scores of images, float64 of shape (n, n_classes)."""
         check_is_fitted(self)
         images = check_images(self, X, self.image_shape_)
         network = Network(self.architecture_, self.pixel_mean_, self.pixel_scale_)
-        network.load(self.coefs_, self.intercepts_)
+        network.learned = self._learned()
         return network.scores(images, thread_count(self.n_jobs)).astype(np.float64)
 
 

@@ -13,11 +13,12 @@ def imported_modules(statement):
 def test_importing_the_package_does_not_import_numba():
     modules = imported_modules("import skconvnet")
     assert "skconvnet" in modules
-    assert not modules & {"numba", "llvmlite", "torch"}
+    assert not modules & {"numba", "llvmlite", "torch", "PIL"}
 
 
 def test_every_public_name_is_there():
     import skconvnet
 
-    assert {"ARCHITECTURES", "Architecture", "ArchitectureError", "ConvNetClassifier"} <= set(skconvnet.__all__)
+    names = {"ARCHITECTURES", "Architecture", "ArchitectureError", "ConvNetClassifier", "load_image_folder"}
+    assert names <= set(skconvnet.__all__)
     assert all(hasattr(skconvnet, name) for name in skconvnet.__all__)

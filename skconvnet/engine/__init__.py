@@ -6,12 +6,14 @@ Importing it does not import Numba; the first run of a machine does.
 from skconvnet.engine.images import Images
 from skconvnet.engine.network import Network, compile_time, memory_needed, thread_count
 from skconvnet.engine.optimizers import SGD, Adam, OptimizerState
+from skconvnet.engine.parameters import Learned
 from skconvnet.engine.trainer import Trainer
 
 __all__ = [
     "SGD",
     "Adam",
     "Images",
+    "Learned",
     "Network",
     "OptimizerState",
     "Trainer",

@@ -4,15 +4,29 @@ An activation is (rows, columns, depth), depth padded to a multiple of `DEPTH`, 
 the CONV that reads it wants: zero-padding is written once, not tested for at every read.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from skconvnet.engine.program import Space
 
-__all__ = ["DEPTH", "Buffer", "Operand", "aligned_zeros", "at", "lined", "pack", "padded", "place"]
+__all__ = [
+    "DEPTH",
+    "NO_BORDER",
+    "Buffer",
+    "Operand",
+    "aligned_zeros",
+    "at",
+    "lined",
+    "pack",
+    "padded",
+    "place",
+    "widest",
+]
 
 DEPTH = 8  # every depth is a multiple of it: the narrowest panel of `cpu.tile`, the vector of `cpu.simd`
+NO_BORDER = (0, 0, 0, 0)
 _LINE = 16  # float32 in a cache line, to which sizes and offsets are rounded
 
 
@@ -41,19 +55,31 @@ class Buffer:
     ----------
     rows, columns, depth : int
         The volume as stored.
+    channels : int
+        How much of the depth is not padding.
     border : tuple of int
         Zeros around it: (top, left, bottom, right).
-    space : Space
-        LOCAL, in the worker's arena, or BATCH, where it outlives the micro-batch.
+    gradient_border : tuple of int
+        Those that the gradient by this volume wants.
+    recipe : callable, optional
+        ``recipe(work, buffer)`` writes the instructions that compute the volume anew, where that is cheaper than
+        keeping it for the whole batch.
     """
 
     rows: int
     columns: int
     depth: int
-    border: tuple[int, int, int, int] = (0, 0, 0, 0)
-    space: Space = Space.LOCAL
+    channels: int
+    border: tuple[int, int, int, int] = NO_BORDER
+    gradient_border: tuple[int, int, int, int] = NO_BORDER
+    recipe: Callable | None = None
     offset: int = 0  # of the first sample's storage; the layout fills it in
-    uses: list[int] = field(default_factory=list)  # numbers of the instructions that read or write it
+    uses: list[tuple[int, int]] = field(default_factory=list)  # (segment, instruction) of all that read or write it
+
+    @property
+    def space(self):
+        """LOCAL, in a worker's arena, or BATCH where one segment leaves the volume to another."""
+        return Space.LOCAL if self.uses[0][0] == self.uses[-1][0] else Space.BATCH
 
     @property
     def row(self):
@@ -75,16 +101,33 @@ class Buffer:
         return not any(self.border)
 
 
-def pack(buffers, micro_batch):
-    """Place buffers in an arena so that those in use at once never meet, largest first; returns the arena's size."""
+def widest(borders):
+    """Return the border that holds every one of `borders`."""
+    return tuple(map(max, zip(NO_BORDER, *borders, strict=True)))
+
+
+def pack(buffers, samples, time):
+    """Place buffers so that those in use at once never meet, largest first, and return the size of the whole.
+
+    Parameters
+    ----------
+    buffers : list of Buffer
+        Their offsets are set.
+    samples : int
+        How many samples each has to hold.
+    time : callable
+        Of one of a buffer's uses: the time that counts, in which a worker's micro-batch is at one place or all of the
+        batch are.
+    """
+    spans = {id(buffer): (time(buffer.uses[0]), time(buffer.uses[-1])) for buffer in buffers}
     placed, size = [], 0
     for buffer in sorted(buffers, key=lambda b: (-b.size, b.uses[0])):
-        first, last, need = buffer.uses[0], buffer.uses[-1], buffer.size * micro_batch
-        offset = 0
-        for other in sorted((o for o in placed if o.uses[0] <= last and first <= o.uses[-1]), key=lambda o: o.offset):
+        (first, last), need, offset = spans[id(buffer)], buffer.size * samples, 0
+        meeting = [o for o in placed if spans[id(o)][0] <= last and first <= spans[id(o)][1]]
+        for other in sorted(meeting, key=lambda o: o.offset):
             if other.offset - offset >= need:
                 break
-            offset = max(offset, other.offset + other.size * micro_batch)
+            offset = max(offset, other.offset + other.size * samples)
         buffer.offset = offset
         placed.append(buffer)
         size = max(size, offset + need)
@@ -95,22 +138,22 @@ def pack(buffers, micro_batch):
 class Operand:
     """A place in memory: an element of a buffer, or an offset in a space."""
 
-    space: Space
     offset: int
+    space: Space | None = None
     buffer: Buffer | None = None
 
     def resolve(self):
         """Return (space, offset, stride), once the buffer has its place."""
         if self.buffer is None:
             return self.space, self.offset, 0
-        return self.space, self.buffer.offset + self.offset, self.buffer.size
+        return self.buffer.space, self.buffer.offset + self.offset, self.buffer.size
 
 
 def at(buffer, row=0, column=0, channel=0):
     """Operand: an element of each sample's volume."""
-    return Operand(buffer.space, buffer.pixel(row, column, channel), buffer)
+    return Operand(buffer.pixel(row, column, channel), buffer=buffer)
 
 
 def place(space, offset):
     """Operand: an offset in a space, the same for every sample."""
-    return Operand(space, offset)
+    return Operand(offset, space)

@@ -6,10 +6,11 @@ import time
 import joblib
 import numpy as np
 
+from skconvnet.engine.folding import fold_batch_norms
 from skconvnet.engine.memory import aligned_zeros
-from skconvnet.engine.parameters import lay_out_parameters
+from skconvnet.engine.parameters import Learned, Weights, lay_out_parameters
 from skconvnet.engine.plan import plan_inference, plan_training
-from skconvnet.engine.program import Rule
+from skconvnet.engine.program import Rule, Warp
 
 __all__ = ["Network", "compile_time", "execute", "memory_needed", "thread_count"]
 
@@ -19,6 +20,7 @@ _NO_TARGETS = np.zeros(0, np.int64)
 _NO_WEIGHTS = np.zeros(0)
 _NO_SCORES = np.zeros((0, 0), np.float32)
 _NO_RULE = np.zeros(len(Rule))
+_NO_WARPS = np.zeros((0, len(Warp)), np.int64)
 
 _seconds_compiling = 0.0
 
@@ -36,7 +38,7 @@ class Network:
     Raises
     ------
     ArchitectureError
-        If a layer has no kernels yet.
+        If no layer has weights.
     """
 
     def __init__(self, architecture, mean, scale):
@@ -44,10 +46,10 @@ class Network:
         self.mean = np.ascontiguousarray(mean, np.float32)
         self.scale = np.ascontiguousarray(scale, np.float32)
         self.layout = lay_out_parameters(architecture)
-        self.parameters = None  # not taken before it is known that there is memory for them: see `load`
+        self.parameters = None  # not taken before it is known that there is memory for them
 
     def initialise(self, rng):
-        """Draw new weights: normal with variance 2 / inputs of a filter, biases zero.
+        """Draw new weights: normal with variance 2 / inputs of a filter; biases and shifts zero, scales one.
 
         Source: K. He et al., "Delving Deep into Rectifiers" (2015), section 2.2.
 
@@ -56,34 +58,34 @@ class Network:
         rng : numpy.random.Generator
             Where they are drawn from, layer by layer.
         """
-        coefs = []
-        for shape in self.coef_shapes:
-            deviation = np.sqrt(2.0 / np.prod(shape[:-1]))
-            coefs.append((rng.standard_normal(shape) * deviation).astype(np.float32))
-        self.load(coefs, [np.zeros(shape[-1], np.float32) for shape in self.coef_shapes])
-
-    def load(self, coefs, intercepts):
-        """Set weights and biases, given as `coefs` and `intercepts` return them."""
-        self.parameters = self.layout.pack(coefs, intercepts)
-
-    @property
-    def coefs(self):
-        """New arrays, in network order: (F, F, C, K) of a CONV, (inputs, outputs) of an FC."""
-        return self.layout.unpack(self.parameters, self.coef_shapes)[0]
-
-    @property
-    def intercepts(self):
-        """New arrays, in network order: (K,)."""
-        return self.layout.unpack(self.parameters, self.coef_shapes)[1]
+        new = Learned.nothing()
+        for layer in self.layout.layers:
+            if isinstance(layer, Weights):
+                deviation = np.sqrt(2.0 / math.prod(layer.shape[:-1]))
+                new.coefs.append((rng.standard_normal(layer.shape) * deviation).astype(np.float32))
+                new.intercepts.append(np.zeros(0 if layer.bias is None else layer.K, np.float32))
+            else:
+                new.coefs.append(np.ones(layer.depth, np.float32))
+                new.intercepts.append(np.zeros(layer.depth, np.float32))
+        for layer in self.layout.running:
+            new.means.append(np.zeros(layer.depth, np.float32))
+            new.variances.append(np.ones(layer.depth, np.float32))
+        self.learned = new
 
     @property
-    def coef_shapes(self):
-        """Shapes of `coefs`."""
-        return [
-            (layer.input.size, layer.units) if layer.kind == "FC" else (layer.F, layer.F, layer.input.depth, layer.K)
-            for layer in self.architecture.layers
-            if layer.kind in ("CONV", "FC")
-        ]
+    def learned(self):
+        """What the network has learned, in new arrays: `Learned`. Setting it sets the parameters."""
+        return self.layout.unpack(self.parameters)
+
+    @learned.setter
+    def learned(self, learned):
+        self.parameters = self.layout.pack(learned)
+
+    def on(self, architecture, learned):
+        """Return the network of another architecture, with these numbers and the same standardisation."""
+        network = Network(architecture, self.mean, self.scale)
+        network.learned = learned
+        return network
 
     def scores(self, images, n_threads):
         """Compute the class scores of images, whatever n_threads with the same bits.
@@ -97,10 +99,14 @@ class Network:
 
         Returns
         -------
-        ndarray of float32, (n, n_classes)
+        ndarray of float32, (n, n_classes), or (n, rows, columns, n_classes) where the last volume is a map
             What the last layer gives, before any softmax.
         """
-        scores = np.empty((len(images), self.architecture.n_classes), np.float32)
+        return self.on(*fold_batch_norms(self.architecture, self.learned))._scores(images, n_threads)
+
+    def _scores(self, images, n_threads):
+        volume = self.architecture.layers[-1].output
+        scores = np.empty((len(images), volume.size), np.float32)
         chunk = max(1, min(len(images), _CHUNK // math.prod(images.shape)))
         plan = plan_inference(self.architecture, self.layout, chunk)
         n_threads = min(n_threads, -(-plan.batch_size // plan.shard_size))
@@ -108,7 +114,8 @@ class Network:
         for indices in images.chunks(chunk):
             part = scores[indices[0] : indices[-1] + 1]
             execute(plan, self, memory, images.source(indices), n_threads, scores=part)
-        return scores
+        is_map = (volume.height, volume.width) != (1, 1)
+        return scores.reshape(-1, volume.height, volume.width, volume.depth) if is_map else scores
 
 
 def memory_needed(architecture, batch_size, n_threads):
@@ -146,6 +153,8 @@ def execute(
     losses=_NO_WEIGHTS,
     scores=_NO_SCORES,
     rule=_NO_RULE,
+    warps=_NO_WARPS,
+    draw=(0, 0),
 ):
     """Run a plan on a network.
 
@@ -161,8 +170,10 @@ def execute(
         As `Images.source` returns it.
     n_threads : int
         Threads to use.
-    segments, moments, targets, weights, losses, scores, rule : ndarray
+    segments, moments, targets, weights, losses, scores, rule, warps : ndarray
         As the machine's entry names them; those a plan does not use may be left out.
+    draw : tuple of int
+        The seed and the step that decide what DROPOUT draws.
     """
     run = _machine().run
     pixels, floats, rows = source
@@ -171,7 +182,7 @@ def execute(
             plan.segments if segments is None else segments,
             plan.program,
             plan.blocks,
-            plan.layout(len(rows), n_threads),
+            plan.layout(len(rows), n_threads, *draw),
             network.parameters,
             memory,
             moments,
@@ -185,6 +196,7 @@ def execute(
             losses,
             scores,
             rule,
+            warps,
         )
 
 

@@ -1,12 +1,13 @@
 """The plan: a network's layers turned into programs, and every byte of their memory laid out before any is taken."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
-from skconvnet.engine.memory import Buffer, at, lined, pack, padded, place
+from skconvnet.engine.memory import NO_BORDER, Buffer, at, lined, pack, padded
 from skconvnet.engine.program import Block, Layout, Op, Space, Work, encode
-from skconvnet.engine.steps import Convolution, steps_of
+from skconvnet.engine.steps import backward_chain, forward_chain, mark_gradients, run, steps_of
 
 __all__ = ["Plan", "plan_inference", "plan_training"]
 
@@ -47,7 +48,7 @@ class Plan:
     shard_size: int
     batch_size: int
 
-    def layout(self, n_samples, n_workers):
+    def layout(self, n_samples, n_workers, seed=0, step=0):
         """Return where everything lies when `n_samples` are worked on: int64 by the columns of `Layout`."""
         slots = self.shared + self.batch
         layout = {
@@ -61,6 +62,8 @@ class Plan:
             Layout.MICRO_BATCH: self.micro_batch,
             Layout.SAMPLES: n_samples,
             Layout.WORKERS: n_workers,
+            Layout.SEED: seed,
+            Layout.STEP: step,
         }
         return np.array([layout[name] for name in Layout], np.int64)
 
@@ -84,15 +87,15 @@ def plan_training(architecture, parameters, batch_size):
     Returns
     -------
     Plan
-        Its segments: samples through the network, then the update. (The transposed weights are first written by a
-        segment of `Work.TURN` alone.)
+        Its segments: samples through the network, with a barrier wherever a NORM(batch) brings them together, then the
+        update. (The transposed weights are first written by a segment of `Work.TURN` alone.)
     """
     shard_size = -(-batch_size // _MOST_SHARDS)
-    work = _Training(steps_of(architecture, parameters), batch_size)
+    work = _Training(architecture, parameters, batch_size)
     micro_batch = work.micro_batch(shard_size)
     return Plan(
         program=work.program(micro_batch),
-        segments=np.array([[Work.SAMPLES, 0, work.n_per_sample], [Work.UPDATE, 0, 0]], np.int64),
+        segments=work.segments(),
         blocks=np.array(work.blocks, np.int64),
         shared=work.shared,
         batch=work.place_batch(),
@@ -106,15 +109,13 @@ def plan_training(architecture, parameters, batch_size):
 
 def plan_inference(architecture, parameters, batch_size):
     """Plan the scores of at most `batch_size` images; see `plan_training`."""
-    work = _Work(steps_of(architecture, parameters), batch_size)
-    work.forward(Space.LOCAL)
-    work.emit(Op.STORE_SCORES, {"X": at(work.volumes[-1])}, classes=architecture.n_classes)
+    work = _Inference(architecture, parameters, batch_size)
     micro_batch = work.micro_batch(_MOST_SAMPLES)
     return Plan(
         program=work.program(micro_batch),
-        segments=np.array([[Work.SAMPLES, 0, len(work.instructions)]], np.int64),
+        segments=work.segments(),
         blocks=np.zeros((0, len(Block)), np.int64),
-        shared=_ZEROS,
+        shared=work.shared,
         batch=0,
         slot=0,
         arena=work.place_local(micro_batch),
@@ -127,53 +128,91 @@ def plan_inference(architecture, parameters, batch_size):
 class _Work:
     """Instructions being written: buffers have no places yet, so operands are kept symbolic until `program`."""
 
-    def __init__(self, steps, batch_size):
-        self.steps = steps
+    def __init__(self, architecture, batch_size):
+        self.architecture = architecture
         self.batch_size = batch_size
+        self.shared = _ZEROS
         self.instructions = []
         self.buffers = []
-        self.volumes = []  # the input and each step's output
+        self._segments = [(Work.SAMPLES, 0)]  # kind and first instruction
+        self._made = {}  # the volumes that this segment has made or computed anew
 
     def emit(self, op, operands, **numbers):
         """Append an instruction and return its number."""
         number = len(self.instructions)
         for operand in operands.values():
             if operand.buffer is not None:
-                operand.buffer.uses.append(number)
+                operand.buffer.uses.append((len(self._segments), number))
         self.instructions.append((op, operands, numbers))
         return number
 
-    def buffer(self, rows, columns, depth, border=(0, 0, 0, 0), space=Space.LOCAL):
+    def begin(self, kind):
+        """End a segment and begin another."""
+        self._segments.append((kind, len(self.instructions)))
+        self._made = {}
+
+    @contextmanager
+    def once(self):
+        """Write a segment that brings together what all samples have left, between two segments of samples."""
+        self.begin(Work.ONCE)
+        yield
+        self.begin(Work.SAMPLES)
+
+    def segments(self):
+        """Return the segments that have work, by the columns of `Segment`."""
+        ends = [*(first for _, first in self._segments[1:]), len(self.instructions)]
+        found = [(kind, first, end) for (kind, first), end in zip(self._segments, ends, strict=True)]
+        return np.array([one for one in found if one[1] < one[2] or one[0] == Work.UPDATE], np.int64)
+
+    def share(self, size):
+        """Take `size` elements of shared memory, and return their offset."""
+        offset, self.shared = self.shared, self.shared + lined(size)
+        return offset
+
+    def buffer(self, rows, columns, depth, channels, border=NO_BORDER, gradient_border=NO_BORDER, recipe=None):
         """Make a buffer; its border is written with zeros at once."""
-        made = Buffer(rows, columns, depth, border, space)
+        made = Buffer(rows, columns, depth, channels, border, gradient_border, recipe)
         self.buffers.append(made)
+        self._made[made] = made
         if any(border):
             sides = dict(zip(("top", "left", "bottom", "right"), border, strict=True))
             self.emit(Op.CLEAR_BORDER, {"Y": at(made)}, rows=rows, columns=columns, depth=depth, **sides)
         return made
 
-    def forward(self, batch_space):
-        """Write the instructions from the images to the class scores; inputs of FC layers go to `batch_space`."""
-        first = self.steps[0]
-        depth = first.layer.input.depth if isinstance(first, Convolution) else padded(first.layer.input.depth)
-        x = self._volume(first.layer.input, depth, first, batch_space)
-        self._load(x, first.layer.input)
-        self.volumes.append(x)
-        for step, reader in zip(self.steps, [*self.steps[1:], None], strict=True):
-            y = self._volume(step.layer.output, padded(step.layer.output.depth), reader, batch_space)
-            step.forward(self, self.volumes[-1], y)
-            self.volumes.append(y)
+    def volume(self, volume, border, gradient_border=NO_BORDER, recipe=None):
+        """Make the buffer of a step's output."""
+        depth = padded(volume.depth)
+        return self.buffer(volume.height, volume.width, depth, volume.depth, border, gradient_border, recipe)
 
-    def _volume(self, volume, depth, reader, batch_space):
-        border = reader.border if reader is not None else (0, 0, 0, 0)
-        space = batch_space if reader is not None and reader.whole_batch else Space.LOCAL
-        return self.buffer(volume.height, volume.width, depth, border, space)
+    def gradient(self, volume):
+        """Make the buffer of the gradient by a volume, bordered as the backward pass of its maker reads it."""
+        return self.buffer(volume.rows, volume.columns, volume.depth, volume.channels, volume.gradient_border)
 
-    def _load(self, x, volume):
-        if x.depth != volume.depth:
-            self.emit(Op.CLEAR, {"Y": at(x, -x.border[0], -x.border[1])}, size=x.size)
-        numbers = {"rows": x.rows, "columns": x.columns, "depth": volume.depth, "y_row": x.row, "y_depth": x.depth}
+    def again(self, volume):
+        """Return a volume for use in this segment: itself, or the volume computed anew if it has a recipe."""
+        if volume.recipe is None:
+            return volume
+        if volume not in self._made:
+            anew = self.buffer(volume.rows, volume.columns, volume.depth, volume.channels, volume.border)
+            volume.recipe(self, anew)
+            self._made[volume] = anew
+        return self._made[volume]
+
+    def clear(self, buffer):
+        """Emit zeros for all of a buffer."""
+        top, left, _, _ = buffer.border
+        self.emit(Op.CLEAR, {"Y": at(buffer, -top, -left)}, size=buffer.size)
+
+    def load(self, border):
+        """Emit the loading of images into a `border`, and return their buffer."""
+        height, width, channels = self.architecture.image_shape
+        reads_channels = self.architecture.layers[0].kind in ("CONV", "FC")
+        x = self.buffer(height, width, channels if reads_channels else padded(channels), channels, border)
+        if x.depth != channels:
+            self.clear(x)
+        numbers = {"rows": height, "columns": width, "depth": channels, "y_row": x.row, "y_depth": x.depth}
         self.emit(Op.LOAD_IMAGES, {"Y": at(x)}, **numbers)
+        return x
 
     def micro_batch(self, most):
         """Return how many samples' volumes fit the cache together, between 1 and `most`."""
@@ -181,15 +220,14 @@ class _Work:
 
     def place_local(self, micro_batch):
         """Place the buffers of a micro-batch, and return the size of one worker's arena."""
-        return pack([buffer for buffer in self.buffers if buffer.space == Space.LOCAL], micro_batch)
+        return pack([b for b in self.buffers if b.space == Space.LOCAL], micro_batch, lambda use: use[1])
 
     def place_batch(self):
-        """Place the buffers of the whole batch, and return their size."""
-        offset = 0
-        for buffer in self.buffers:
-            if buffer.space == Space.BATCH:
-                buffer.offset, offset = offset, offset + buffer.size * self.batch_size
-        return offset
+        """Place the buffers of the whole batch, and return their size.
+
+        All of a segment is one time: its samples are at different instructions.
+        """
+        return pack([b for b in self.buffers if b.space == Space.BATCH], self.batch_size, lambda use: use[0])
 
     def program(self, micro_batch):
         """Place all buffers, and encode."""
@@ -203,85 +241,68 @@ class _Work:
         )
 
 
+class _Inference(_Work):
+    """The instructions from the images to the class scores."""
+
+    def __init__(self, architecture, parameters, batch_size):
+        super().__init__(architecture, batch_size)
+        steps = steps_of(architecture, parameters, training=False)
+        with self.once():
+            for step in run(steps):
+                step.prepare(self)
+        scores = forward_chain(self, steps, self.load(steps[0].border))
+        self.emit(
+            Op.STORE_SCORES,
+            {"X": at(scores)},
+            rows=scores.rows,
+            columns=scores.columns,
+            classes=scores.channels,
+            x_row=scores.row,
+            depth=scores.depth,
+        )
+
+
 class _Training(_Work):
     """The instructions of a training step, and the blocks of its update."""
 
-    def __init__(self, steps, batch_size):
-        super().__init__(steps, batch_size)
-        self.shared = _ZEROS
+    def __init__(self, architecture, parameters, batch_size):
+        super().__init__(architecture, batch_size)
         self.blocks = []
+        self.later = []  # (step, input, gradient by its output) of the weight gradients that await the whole batch
         self.scratch = lined(_BLOCK)  # a worker's place for the gradient of one block
-        self.forward(Space.BATCH)
-        gradients = self._loss()
-        whole_batch = self._backward(gradients)
-        self.n_per_sample = len(self.instructions)
-        for step, x, dy in whole_batch:
-            self._cut(step, step.weights_gradient(self, x, dy, place(Space.LOCAL, 0)))
-        for step in self.steps:
-            if isinstance(step, Convolution):
-                if not step.whole_batch:
-                    self._cut(step, -1)
-                self._block(step.weights.bias, 1, step.weights.columns)
+        steps = steps_of(architecture, parameters, training=True)
+        mark_gradients(steps, below=False)
+        scores = forward_chain(self, steps, self.load(steps[0].border))
+        backward_chain(self, steps, self._loss(scores))
+        self.begin(Work.UPDATE)
+        for step, x, dy in self.later:
+            step.cut(self, step.weights_gradient(self, x, dy, Space.LOCAL, 0))
+        for step in run(steps):
+            step.update(self)
 
-    def share(self, size):
-        """Take `size` elements of shared memory, and return their offset."""
-        offset, self.shared = self.shared, self.shared + lined(size)
-        return offset
-
-    def gradient(self, number):
-        """Make the buffer of the gradient by a step's output, bordered as the step's backward pass reads it."""
-        step, y = self.steps[number], self.volumes[number + 1]
-        space = Space.BATCH if step.whole_batch else Space.LOCAL
-        border = step.gradient_border if self._flows_below(number) else (0, 0, 0, 0)
-        return self.buffer(y.rows, y.columns, y.depth, border, space)
-
-    def _loss(self):
+    def _loss(self, scores):
         """Write the loss, and return the gradient by the class scores."""
-        scores, dy = self.volumes[-1], self.gradient(len(self.steps) - 1)
-        classes = self.steps[-1].layer.output.depth
-        self.emit(Op.CROSS_ENTROPY, {"X": at(scores), "Y": at(dy)}, classes=classes, depth=scores.depth)
+        dy = self.gradient(scores)
+        self.emit(Op.CROSS_ENTROPY, {"X": at(scores), "Y": at(dy)}, classes=scores.channels, depth=scores.depth)
         return dy
 
-    def _backward(self, dy):
-        """Write the backward pass, down to the first layer with weights, and return what awaits the whole batch."""
-        waiting = []
-        for number in reversed(range(self._first_weights, len(self.steps))):
-            step, x, y = self.steps[number], self.volumes[number], self.volumes[number + 1]
-            step.backward(self, x, y, dy)
-            if step.whole_batch:
-                waiting.append((step, x, dy))
-            if self._flows_below(number):
-                dx = self.gradient(number - 1)
-                step.input_gradient(self, x, y, dx, dy)
-                dy = dx
-        return waiting
-
-    @property
-    def _first_weights(self):
-        return next(number for number, step in enumerate(self.steps) if isinstance(step, Convolution))
-
-    def _flows_below(self, number):
-        """Whether a layer below has weights, so that the gradient goes on."""
-        return number > self._first_weights
-
-    def _cut(self, step, contraction):
-        """Cut a layer's weights into blocks of rows; rows of one filter tap are turned together."""
-        weights = step.weights
-        taps = step.taps if step.turned is not None else [(0, weights.n_rows, -1)]
+    def cut(self, weights, first, rows, contraction, turned, stride):
+        """Cut `rows` rows of weights, from the `first` on, into blocks; their turned copies begin at `turned`."""
         most = max(1, _BLOCK // weights.columns, weights.n_rows // _MOST_BLOCKS)
-        for first, rows, turned in taps:
-            for row in range(0, rows, most):
-                self._block(
-                    weights.weights + (first + row) * weights.columns,
-                    min(most, rows - row),
-                    weights.columns,
-                    contraction=contraction,
-                    first_row=first + row,
-                    decay=1,
-                    turned=turned + row if turned >= 0 else -1,
-                    stride=step.turned_stride,
-                )
-                self.scratch = max(self.scratch, lined(min(most, rows - row) * weights.columns))
+        for row in range(0, rows, most):
+            here = min(most, rows - row)
+            self.block(
+                weights.weights + (first + row) * weights.columns,
+                here,
+                weights.columns,
+                contraction=contraction,
+                first_row=first + row,
+                decay=1,
+                turned=-1 if turned is None else turned + row,
+                stride=stride,
+            )
+            self.scratch = max(self.scratch, lined(here * weights.columns))
 
-    def _block(self, offset, rows, columns, contraction=-1, first_row=0, decay=0, turned=-1, stride=0):
-        self.blocks.append((offset, rows, columns, contraction, first_row, decay, turned, stride))
+    def block(self, offset, rows, columns, *, contraction=-1, first_row=0, decay=0, turned=-1, stride=0, gradient=-1):
+        """Add a block of parameters, by the columns of `Block`."""
+        self.blocks.append((offset, rows, columns, contraction, first_row, decay, turned, stride, gradient))

@@ -1,7 +1,8 @@
 """The instruction set: what a plan is written in and a machine executes.
 
 A program is an int64 array, one instruction a row. A row is the opcode, four operands, then the numbers of that
-opcode, in the order that its entry in `NUMBERS` names them:
+opcode, in the order that its entry in `NUMBERS` names them; a number that is not whole stands as the bits of its
+float64:
 
     [ opcode | X: space, offset, stride | W: ... | START: ... | Y: ... | numbers ... ]
 
@@ -21,11 +22,13 @@ __all__ = [
     "Block",
     "Descriptor",
     "Layout",
+    "Normal",
     "Op",
     "Rule",
     "Samples",
     "Segment",
     "Space",
+    "Warp",
     "Work",
     "encode",
 ]
@@ -54,6 +57,24 @@ class Op(IntEnum):
     MAX_POOL_BACKWARD = 7
     CROSS_ENTROPY = 8
     STORE_SCORES = 9
+    AVERAGE_POOL = 10
+    AVERAGE_POOL_BACKWARD = 11
+    SQUASH = 12
+    SQUASH_BACKWARD = 13
+    DROPOUT = 14
+    ADD = 15
+    COPY_CHANNELS = 16
+    LRN = 17
+    LRN_BACKWARD = 18
+    CHANNEL_MOMENTS = 19
+    BATCH_STATISTICS = 20
+    RUNNING_STATISTICS = 21
+    LAYER_STATISTICS = 22
+    NORMALISE = 23
+    NORMALISE_SUMS = 24
+    BATCH_GRADIENTS = 25
+    LAYER_GRADIENTS = 26
+    NORMALISE_BACKWARD = 27
 
 
 class Samples(IntEnum):
@@ -83,7 +104,25 @@ NUMBERS = {
         "rows columns depth x_row F_rows F_columns S P rows_out columns_out y_row dx_row dy_row overlap"
     ).split(),
     Op.CROSS_ENTROPY: "classes depth".split(),
-    Op.STORE_SCORES: "classes".split(),
+    Op.STORE_SCORES: "rows columns classes x_row depth".split(),
+    Op.AVERAGE_POOL: "rows columns depth x_row F_rows F_columns S P rows_out columns_out y_row".split(),
+    Op.AVERAGE_POOL_BACKWARD: "rows columns depth dx_row F_rows F_columns S P rows_out columns_out dy_row".split(),
+    Op.SQUASH: "rows columns depth channels x_row y_row sigmoid".split(),
+    Op.SQUASH_BACKWARD: "rows columns depth dy_row y_row dx_row sigmoid".split(),
+    Op.DROPOUT: "rows columns depth x_row y_row layer rate".split(),
+    Op.ADD: "rows columns depth x_row w_row y_row relu".split(),
+    Op.COPY_CHANNELS: "rows columns channels x_row x_depth y_row y_depth clear".split(),
+    Op.LRN: "rows columns depth x_row y_row size alpha beta k".split(),
+    Op.LRN_BACKWARD: "rows columns depth x_row dy_row dx_row size alpha beta k".split(),
+    Op.CHANNEL_MOMENTS: "rows columns depth x_row".split(),
+    Op.BATCH_STATISTICS: "depth pixels momentum eps".split(),
+    Op.RUNNING_STATISTICS: "depth eps".split(),
+    Op.LAYER_STATISTICS: "depth channels pixels eps".split(),
+    Op.NORMALISE: "rows columns depth x_row y_row relu".split(),
+    Op.NORMALISE_SUMS: "rows columns depth dy_row x_row relu".split(),
+    Op.BATCH_GRADIENTS: "depth pixels".split(),
+    Op.LAYER_GRADIENTS: "depth channels pixels".split(),
+    Op.NORMALISE_BACKWARD: "rows columns depth dy_row x_row dx_row".split(),
 }
 
 OPERANDS = {"X": 1, "W": 4, "START": 7, "Y": 10}
@@ -105,6 +144,7 @@ class Work(IntEnum):
     SAMPLES = 0  # shards of the batch, each taken through the instructions a micro-batch at a time
     UPDATE = 1  # blocks of the parameters: add up the gradient, step, write the transposed copy
     TURN = 2  # blocks of the parameters: write the transposed copy only
+    ONCE = 3  # instructions that bring together what all samples of the batch have left: one worker, one time
 
 
 class Layout(IntEnum):
@@ -120,6 +160,8 @@ class Layout(IntEnum):
     MICRO_BATCH = 7  # samples taken through the network together
     SAMPLES = 8  # in this batch
     WORKERS = 9  # threads that share the work; nothing that is computed depends on it
+    SEED = 10  # of DROPOUT,
+    STEP = 11  # whose draws differ from step to step
 
 
 class Rule(IntEnum):
@@ -142,11 +184,37 @@ class Block(IntEnum):
     OFFSET = 0  # in the parameter vector
     ROWS = 1
     COLUMNS = 2
-    CONTRACTION = 3  # the instruction that computes its gradient from the whole batch, or -1: shards have summed it
+    CONTRACTION = 3  # the instruction that computes its gradient from the whole batch, or -1
     FIRST_ROW = 4  # the block's first row, counted in that contraction
     DECAY = 5  # whether `alpha` applies
     TURNED = 6  # where the transposed copy lies in shared memory, or -1
     TURNED_STRIDE = 7  # distance there between two columns
+    GRADIENT = 8  # where its gradient lies complete in shared memory, or -1. With neither, shards have summed it
+
+
+class Normal(IntEnum):
+    """The rows of a NORM's coefficients, each as long as the volume is deep."""
+
+    FACTOR = 0  # y = FACTOR x + OFFSET: scale times INVERSE
+    OFFSET = 1  # shift - FACTOR times MEAN
+    MEAN = 2
+    INVERSE = 3  # 1 / sqrt(variance + eps)
+    CONSTANT = 4  # dx = FACTOR dy + CONSTANT + SLOPE (x - MEAN)
+    SLOPE = 5
+    SCALE_GRADIENT = 6
+    SHIFT_GRADIENT = 7
+
+
+class Warp(IntEnum):
+    """The columns of an image's augmentation; see `skconvnet.training.augment`."""
+
+    FLIP = 0  # 1: the image's columns are mirrored first
+    DOWN = 1  # pixel (r, c) then shows the image's pixel (r + DOWN, c + RIGHT), or the mean where there is none
+    RIGHT = 2
+    CUT_TOP = 3  # a rectangle that shows the mean
+    CUT_LEFT = 4
+    CUT_BOTTOM = 5
+    CUT_RIGHT = 6
 
 
 def encode(op, operands, **numbers):
@@ -158,7 +226,7 @@ def encode(op, operands, **numbers):
         The opcode.
     operands : dict of str to (Space, offset, stride)
         By the names in `OPERANDS`; those left out are not used by `op`.
-    **numbers : int
+    **numbers : int or float
         By the names in ``NUMBERS[op]``, every one of them.
 
     Returns
@@ -173,5 +241,9 @@ def encode(op, operands, **numbers):
     names = NUMBERS[op]
     if set(names) != set(numbers):
         raise KeyError(f"{op.name} takes {names}, not {sorted(numbers)}")
-    row[FIRST_NUMBER : FIRST_NUMBER + len(names)] = [numbers[name] for name in names]
+    row[FIRST_NUMBER : FIRST_NUMBER + len(names)] = [_bits(numbers[name]) for name in names]
     return row
+
+
+def _bits(number):
+    return np.float64(number).view(np.int64) if isinstance(number, float) else number

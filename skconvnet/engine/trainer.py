@@ -41,6 +41,10 @@ class Trainer:
         Threads to use; the steps' results do not depend on it.
     state : OptimizerState, optional
         To go on from; it is updated in place.
+    augmentation : object, optional
+        Its ``draw(seed, step, n)`` gives the warps of a step's images, (n, columns of `Warp`).
+    seed : int
+        Decides what DROPOUT draws, and how images are augmented.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class Trainer:
         batch_size,
         n_threads,
         state=None,
+        augmentation=None,
+        seed=0,
     ):
         self.network = network
         self.images = images
@@ -65,6 +71,8 @@ class Trainer:
         self.alpha = alpha
         self.label_smoothing = label_smoothing
         self.n_threads = n_threads
+        self.augmentation = augmentation
+        self.seed = seed
         self.state = state or OptimizerState(np.zeros((2, network.layout.size), np.float32))
         self._plan = plan_training(network.architecture, network.layout, batch_size)
         self._memory = aligned_zeros(self._plan.memory(n_threads))
@@ -106,8 +114,15 @@ class Trainer:
             weights=weights / total,
             losses=losses,
             rule=self._rule(learning_rate, len(indices)),
+            draw=(self.seed, self.state.n_steps),
+            **self._warps(len(indices)),
         )
         return float(losses.sum())
+
+    def _warps(self, n_images):
+        if self.augmentation is None:
+            return {}
+        return {"warps": self.augmentation.draw(self.seed, self.state.n_steps, n_images)}
 
     def _rule(self, learning_rate, n_samples):
         rule = self.optimizer.rule(learning_rate, self.alpha, self.state.n_steps, n_samples)

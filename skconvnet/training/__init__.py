@@ -1,5 +1,6 @@
 """Training: minibatches, learning rates, and the decision when to stop. It moves no weight itself; the engine does."""
 
+from skconvnet.training.augment import make_augmentation
 from skconvnet.training.loop import Batches, Ending, History, Plateau, train
 from skconvnet.training.schedules import Adaptive, Constant, OneCycle, make_schedule
 
@@ -11,6 +12,7 @@ __all__ = [
     "History",
     "OneCycle",
     "Plateau",
+    "make_augmentation",
     "make_schedule",
     "train",
 ]

@@ -174,13 +174,13 @@ def train(trainer, batches, schedule, history, *, max_iter, validate=None, early
         The same history, for the convenience of the caller.
     """
     network = trainer.network
-    best = network.coefs, network.intercepts
+    best = network.parameters.copy()
     try:
         while history.n_epochs < max_iter:
             loss = _one_epoch(trainer, batches, schedule, history)
             _write_down(history, loss, len(batches.indices), validate)
             if history.plateau.update(-history.validation_scores[-1] if early_stopping else loss):
-                best = network.coefs, network.intercepts
+                best = network.parameters.copy()
             if report is not None:
                 report(history)
             if history.plateau.reached:
@@ -194,7 +194,7 @@ def train(trainer, batches, schedule, history, *, max_iter, validate=None, early
     except FloatingPointError as error:
         history.ending, history.error = Ending.DIVERGED, error
     if early_stopping or history.ending is Ending.DIVERGED:
-        network.load(*best)
+        network.parameters[:] = best
     return history
 
 
@@ -211,7 +211,7 @@ def _one_epoch(trainer, batches, schedule, history):
         total += loss * batches.weight_of(batch)
         weight += batches.weight_of(batch)
     # The loss is that of before the step, so a last step that goes astray shows in the weights only.
-    if not all(np.isfinite(parameters).all() for parameters in (*trainer.network.coefs, *trainer.network.intercepts)):
+    if not np.isfinite(trainer.network.parameters).all():
         raise _divergence("A weight is no longer finite", history, batches, rate)
     seconds = perf_counter() - started - (compile_time() - compiled)
     history.images_per_second = len(batches.indices) / max(seconds, 1e-9)

@@ -7,16 +7,10 @@ from skconvnet.training import Adaptive, Batches, Constant, Ending, History, Pla
 
 
 class Network:
-    """One weight, which counts the steps. Like the engine's it gives copies."""
+    """Two parameters, the first of which counts the steps."""
 
     def __init__(self):
-        self.weight, self.bias = np.zeros(1), np.zeros(1)
-
-    coefs = property(lambda self: [self.weight.copy()])
-    intercepts = property(lambda self: [self.bias.copy()])
-
-    def load(self, coefs, intercepts):
-        (self.weight,), (self.bias,) = coefs, intercepts
+        self.parameters = np.zeros(2)
 
 
 class Trainer:
@@ -32,7 +26,7 @@ class Trainer:
             raise loss
         self.batches.append(batch.tolist())
         self.rates.append(rate)
-        self.network.weight += 1
+        self.network.parameters[0] += 1
         return loss
 
 
@@ -99,7 +93,7 @@ def test_max_iter_ends_a_training_that_improves():
     assert history.ending is Ending.MAX_ITER
     assert history.loss_curve == [3.0, 2.0, 1.0]
     assert (history.n_epochs, history.n_steps, history.n_images) == (3, 3, 12)
-    assert network.coefs[0] == 3
+    assert network.parameters[0] == 3
     assert history.images_per_second > 0
 
 
@@ -109,7 +103,7 @@ def test_a_plateau_of_more_than_patience_epochs_ends_it():
     assert history.ending is Ending.PLATEAU
     assert history.n_epochs == 5
     assert history.plateau.best == 0.91
-    assert network.coefs[0] == 5  # without early stopping the last weights stay
+    assert network.parameters[0] == 5  # without early stopping the last weights stay
 
 
 def test_an_improvement_starts_the_count_anew():
@@ -133,21 +127,21 @@ def test_early_stopping_restores_the_weights_of_the_best_score():
     assert history.ending is Ending.PLATEAU
     assert history.validation_scores == [0.5, 0.8, 0.7, 0.6]
     assert history.plateau.best == -0.8
-    assert network.coefs[0] == 2
+    assert network.parameters[0] == 2
 
 
 def test_scores_without_early_stopping_are_only_written_down():
     _, network, history = run([3.0, 2.0, 1.0], scores=[0.9, 0.5, 0.1], patience=1)
     assert history.ending is Ending.MAX_ITER
     assert history.validation_scores == [0.9, 0.5, 0.1]
-    assert network.coefs[0] == 3
+    assert network.parameters[0] == 3
 
 
 def test_an_interrupt_keeps_what_was_reached():
     _, network, history = run([3.0, 2.0, KeyboardInterrupt()])
     assert history.ending is Ending.INTERRUPTED
     assert history.loss_curve == [3.0, 2.0]
-    assert network.coefs[0] == 2
+    assert network.parameters[0] == 2
 
 
 def test_an_interrupt_under_early_stopping_restores_the_best():
@@ -155,14 +149,14 @@ def test_an_interrupt_under_early_stopping_restores_the_best():
         [3.0, 2.0, 1.0, KeyboardInterrupt()], scores=[0.9, 0.5, 0.6], early_stopping=True, patience=9
     )
     assert history.ending is Ending.INTERRUPTED
-    assert network.coefs[0] == 1
+    assert network.parameters[0] == 1
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf])
 def test_divergence_names_the_place_and_goes_back_to_the_best_weights(loss):
     _, network, history = run([3.0, 1.0, 2.0, loss])
     assert history.ending is Ending.DIVERGED
-    assert network.coefs[0] == 2  # those after the epoch of loss 1.0
+    assert network.parameters[0] == 2  # those after the epoch of loss 1.0
     message = str(history.error)
     assert message.startswith(f"The loss is {loss} in epoch 4, step 1 of 1, at a learning rate of 0.1.")
     assert "smaller learning_rate_init" in message
@@ -172,7 +166,7 @@ def test_divergence_in_the_first_epoch_goes_back_to_the_initial_weights():
     _, network, history = run([np.nan])
     assert history.ending is Ending.DIVERGED
     assert history.loss_curve == []
-    assert network.coefs[0] == 0
+    assert network.parameters[0] == 0
 
 
 def test_a_last_step_that_makes_a_weight_infinite_is_divergence():
@@ -180,7 +174,7 @@ def test_a_last_step_that_makes_a_weight_infinite_is_divergence():
         def step(self, batch, rate):
             loss = super().step(batch, rate)
             if len(self.batches) == 4:
-                self.network.bias[0] = np.inf
+                self.network.parameters[1] = np.inf
             return loss
 
     network = Network()
@@ -188,7 +182,7 @@ def test_a_last_step_that_makes_a_weight_infinite_is_divergence():
     history = train(trainer, batches_of(4, 2), Constant(0.5), History(Plateau(0, 9)), max_iter=2)
     assert history.ending is Ending.DIVERGED
     assert "A weight is no longer finite in epoch 2, step 2 of 2, at a learning rate of 0.5" in str(history.error)
-    assert np.isfinite(network.intercepts[0]).all()
+    assert np.isfinite(network.parameters).all()
     assert history.loss_curve == [2.0]
 
 

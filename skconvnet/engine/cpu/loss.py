@@ -57,7 +57,14 @@ def cross_entropy(scores, gradient, classes, depth, target, weight, smoothing):
 
 
 @njit(nogil=True, error_model="numpy")
-def store_scores(scores, row, classes):
-    """Copy the class scores at address `scores` to `row`, (classes,), written."""
-    for k in range(classes):
-        row[k] = peek(scores + 4 * k)
+def store_scores(x, scores, x_row, depth):
+    """Copy the class scores at every pixel of the volume at address `x` to `scores`, (rows, columns, classes), written.
+
+    `x_row` and `depth` are the distances between two rows and two pixels of the volume.
+    """
+    rows, columns, classes = scores.shape
+    for row in range(rows):
+        for column in range(columns):
+            at = x + 4 * (row * x_row + column * depth)
+            for k in range(classes):
+                scores[row, column, k] = peek(at + 4 * k)

@@ -14,11 +14,36 @@ import numpy as np
 from numba import cfunc, njit, prange, types
 
 from skconvnet.engine.cpu.contraction import contract, describe, rows_of
-from skconvnet.engine.cpu.elementwise import bias_relu_backward, clear, clear_border, load_image, relu
+from skconvnet.engine.cpu.elementwise import (
+    add,
+    bias_relu_backward,
+    clear,
+    clear_border,
+    copy_channels,
+    dropout,
+    mixed,
+    relu,
+    squash,
+    squash_backward,
+)
+from skconvnet.engine.cpu.load import load_image, load_warped_image
 from skconvnet.engine.cpu.loss import cross_entropy, store_scores
+from skconvnet.engine.cpu.normalisation import (
+    batch_gradients,
+    batch_statistics,
+    channel_moments,
+    layer_gradients,
+    layer_statistics,
+    lrn,
+    lrn_backward,
+    normalise,
+    normalise_backward,
+    normalise_sums,
+    running_statistics,
+)
 from skconvnet.engine.cpu.optimizer import adam, sgd, sum_slots, turn
-from skconvnet.engine.cpu.pointers import array_at, call, call_with
-from skconvnet.engine.cpu.pool import max_pool, max_pool_backward
+from skconvnet.engine.cpu.pointers import array_at, call, call_with, real
+from skconvnet.engine.cpu.pool import average_pool, average_pool_backward, max_pool, max_pool_backward
 from skconvnet.engine.cpu.threads import are_lost, one_at_a_time
 from skconvnet.engine.program import (
     FIRST_NUMBER,
@@ -31,6 +56,7 @@ from skconvnet.engine.program import (
     Rule,
     Segment,
     Space,
+    Warp,
     Work,
 )
 
@@ -61,13 +87,15 @@ class _Task(IntEnum):
     WEIGHTS = 18
     LOSSES = 19
     SCORES = 20
+    WARPS = 21
+    WARPED = 22
 
 
 _X, _W, _START, _Y = OPERANDS.values()
 _N0 = FIRST_NUMBER
 _FRAME = len(Space) + 1  # an address for each space, then the first sample of the micro-batch
-_N_DESCRIPTOR, _N_TASK, _N_LAYOUT, _N_RULE, _N_BLOCK, _N_SEGMENT = map(
-    len, (Descriptor, _Task, Layout, Rule, Block, Segment)
+_N_DESCRIPTOR, _N_TASK, _N_LAYOUT, _N_RULE, _N_BLOCK, _N_SEGMENT, _N_WARP = map(
+    len, (Descriptor, _Task, Layout, Rule, Block, Segment, Warp)
 )
 
 
@@ -101,6 +129,22 @@ def _over_images(code, x, w, y, x_step, w_step, y_step, start, start_step, sampl
             max_pool(x, y, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10)
         elif op == Op.MAX_POOL_BACKWARD:
             max_pool_backward(x, y, w, start, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10, n11, n12, n13 != 0)
+        elif op == Op.AVERAGE_POOL:
+            average_pool(x, y, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10)
+        elif op == Op.AVERAGE_POOL_BACKWARD:
+            average_pool_backward(x, y, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10)
+        elif op == Op.SQUASH:
+            squash(x, y, n0, n1, n2, n3, n4, n5, n6 != 0)
+        elif op == Op.SQUASH_BACKWARD:
+            squash_backward(x, y, w, n0, n1, n2, n3, n4, n5, n6 != 0)
+        elif op == Op.ADD:
+            add(x, w, y, n0, n1, n2, n3, n4, n5, n6 != 0)
+        elif op == Op.COPY_CHANNELS:
+            copy_channels(x, y, n0, n1, n2, n3, n4, n5, n6, n7)
+        elif op == Op.LRN:
+            lrn(x, y, n0, n1, n2, n3, n4, n5, real(n6), real(n7), real(n8))
+        elif op == Op.LRN_BACKWARD:
+            lrn_backward(x, w, y, n0, n1, n2, n3, n4, n5, n6, real(n7), real(n8), real(n9))
         x += x_step
         w += w_step
         y += y_step
@@ -108,22 +152,82 @@ def _over_images(code, x, w, y, x_step, w_step, y_step, start, start_step, sampl
 
 
 @njit(nogil=True, error_model="numpy")
+def _normalise(code, x, w, y, x_step, w_step, y_step, start, start_step, samples, first):
+    """Execute an instruction of a NORM, image by image."""
+    op = code[0]
+    n0, n1, n2, n3 = code[_N0], code[_N0 + 1], code[_N0 + 2], code[_N0 + 3]
+    n4, n5 = code[_N0 + 4], code[_N0 + 5]
+    for sample in range(samples):
+        if op == Op.CHANNEL_MOMENTS:
+            channel_moments(x, y, n0, n1, n2, n3)
+        elif op == Op.LAYER_STATISTICS:
+            layer_statistics(x, w, y, n0, n1, n2, real(n3))
+        elif op == Op.NORMALISE:
+            normalise(x, y, w, n0, n1, n2, n3, n4, n5 != 0)
+        elif op == Op.NORMALISE_SUMS:
+            normalise_sums(x, y, w, start, n0, n1, n2, n3, n4, n5 != 0)
+        elif op == Op.LAYER_GRADIENTS:
+            layer_gradients(x, w, start, y, n0, n1, n2, first and sample == 0)
+        elif op == Op.NORMALISE_BACKWARD:
+            normalise_backward(x, y, start, w, n0, n1, n2, n3, n4, n5)
+        x += x_step
+        w += w_step
+        y += y_step
+        start += start_step
+
+
+@njit(nogil=True, error_model="numpy")
+def _drop_out(code, x, y, layout, first, samples):
+    """Execute DROPOUT: what is drawn depends on the seed, the step, the layer and the sample's place in the batch."""
+    n0, n1, n2, n3, n4, layer = code[_N0], code[_N0 + 1], code[_N0 + 2], code[_N0 + 3], code[_N0 + 4], code[_N0 + 5]
+    key = mixed(mixed(np.uint64(layout[Layout.SEED]), np.uint64(layout[Layout.STEP])), np.uint64(layer))
+    for sample in range(first, first + samples):
+        dropout(x, y, n0, n1, n2, n3, n4, mixed(key, np.uint64(sample)), real(code[_N0 + 6]))
+        x += 4 * code[_X + 2]
+        y += 4 * code[_Y + 2]
+
+
+@njit(nogil=True, error_model="numpy")
+def _once(code, x, w, start, y, samples):
+    """Execute an instruction that brings the whole batch together."""
+    op, step = code[0], code[_X + 2]
+    n0, n1, n2, n3 = code[_N0], code[_N0 + 1], code[_N0 + 2], code[_N0 + 3]
+    if op == Op.BATCH_STATISTICS:
+        batch_statistics(x, w, start, y, samples, step, n0, n1, real(n2), real(n3))
+    elif op == Op.RUNNING_STATISTICS:
+        running_statistics(w, start, y, n0, real(n1))
+    elif op == Op.BATCH_GRADIENTS:
+        batch_gradients(x, y, samples, step, n0, n1)
+
+
+@njit(nogil=True, error_model="numpy")
 def _load_images(code, y, task, first, samples):
     """Execute LOAD_IMAGES: standardise the micro-batch's images, from bytes where there are bytes."""
-    height, width, depth = code[_N0], code[_N0 + 1], code[_N0 + 2]
-    y_row, y_depth = code[_N0 + 3], code[_N0 + 4]
+    depth = code[_N0 + 2]
     mean, scale = array_at(task[_Task.MEAN], (depth,), np.float32), array_at(task[_Task.SCALE], (depth,), np.float32)
-    size = height * width * depth
+    size = code[_N0] * code[_N0 + 1] * depth
     rows = array_at(task[_Task.ROWS], (first + samples,), np.int64)
-    for sample in range(samples):
-        at = rows[first + sample] * size
+    for sample in range(first, first + samples):
+        at = rows[sample] * size
         if task[_Task.BYTES] != 0:
             image = array_at(task[_Task.PIXELS] + at, (size,), np.uint8)
-            load_image(image, y, mean, scale, height, width, depth, y_row, y_depth)
+            _load_one(code, image, y, mean, scale, task, sample)
         else:
             image = array_at(task[_Task.PIXELS] + 4 * at, (size,), np.float32)
-            load_image(image, y, mean, scale, height, width, depth, y_row, y_depth)
+            _load_one(code, image, y, mean, scale, task, sample)
         y += 4 * code[_Y + 2]
+
+
+@njit(nogil=True, error_model="numpy")
+def _load_one(code, image, y, mean, scale, task, sample):
+    """Load one image, as it is or as its warp says."""
+    rows, columns, depth = code[_N0], code[_N0 + 1], code[_N0 + 2]
+    y_row, y_depth = code[_N0 + 3], code[_N0 + 4]
+    if task[_Task.WARPED] == 0:
+        load_image(image, y, mean, scale, rows, columns, depth, y_row, y_depth)
+    else:
+        warps = array_at(task[_Task.WARPS], (task[_Task.WARPED], _N_WARP), np.int64)
+        load_warped_image(image, y, mean, scale, rows, columns, depth, y_row, y_depth, warps[sample])
 
 
 @njit(nogil=True, error_model="numpy")
@@ -142,14 +246,15 @@ def _losses(code, x, y, task, first, samples, smoothing):
 @njit(nogil=True, error_model="numpy")
 def _store_scores(code, x, task, first, samples):
     """Execute STORE_SCORES: copy each sample's scores out."""
-    scores = array_at(task[_Task.SCORES], (first + samples, code[_N0]), np.float32)
+    rows, columns, classes = code[_N0], code[_N0 + 1], code[_N0 + 2]
+    scores = array_at(task[_Task.SCORES], (first + samples, rows, columns, classes), np.float32)
     for s in range(first, first + samples):
-        store_scores(x, scores[s], code[_N0])
+        store_scores(x, scores[s], code[_N0 + 3], code[_N0 + 4])
         x += 4 * code[_X + 2]
 
 
 @njit(nogil=True, error_model="numpy")
-def _micro_batch(program, begin, end, frame, descriptor, samples, first, task, rule):
+def _micro_batch(program, begin, end, frame, descriptor, samples, first, task, rule, layout):
     """Execute the instructions from `begin` to `end` on one micro-batch."""
     place = frame[-1]
     for at in range(begin, end):
@@ -166,9 +271,15 @@ def _micro_batch(program, begin, end, frame, descriptor, samples, first, task, r
             _losses(code, x, y, task, place, samples, rule[Rule.SMOOTHING])
         elif op == Op.STORE_SCORES:
             _store_scores(code, x, task, place, samples)
+        elif op == Op.DROPOUT:
+            _drop_out(code, x, y, layout, place, samples)
         else:
             x_step, w_step, y_step = 4 * code[_X + 2], 4 * code[_W + 2], 4 * code[_Y + 2]
-            _over_images(code, x, w, y, x_step, w_step, y_step, start, 4 * code[_START + 2], samples, first)
+            start_step = 4 * code[_START + 2]
+            if op < Op.CHANNEL_MOMENTS:
+                _over_images(code, x, w, y, x_step, w_step, y_step, start, start_step, samples, first)
+            else:
+                _normalise(code, x, w, y, x_step, w_step, y_step, start, start_step, samples, first)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -195,14 +306,37 @@ def _work_on_samples(worker, segment, program, layout, frame, descriptor, task, 
             count = min(layout[Layout.MICRO_BATCH], end - place)
             first = place == begin
             _micro_batch(
-                program, segment[Segment.FIRST], segment[Segment.LAST], frame, descriptor, count, first, task, rule
+                program,
+                segment[Segment.FIRST],
+                segment[Segment.LAST],
+                frame,
+                descriptor,
+                count,
+                first,
+                task,
+                rule,
+                layout,
             )
+
+
+@njit(nogil=True, error_model="numpy")
+def _work_once(worker, segment, program, layout, frame):
+    """Execute a segment that one worker does for all."""
+    if worker > 0:
+        return
+    for at in range(segment[Segment.FIRST], segment[Segment.LAST]):
+        code = program[at]
+        x, w = _address(code, _X, frame), _address(code, _W, frame)
+        start, y = _address(code, _START, frame), _address(code, _Y, frame)
+        _once(code, x, w, start, y, layout[Layout.SAMPLES])
 
 
 @njit(nogil=True, error_model="numpy")
 def _gradient(block, program, layout, frame, descriptor, task):
     """Bring a block's gradient over the whole batch together and return its address."""
     size, samples = layout[Layout.SHARD_SIZE], layout[Layout.SAMPLES]
+    if block[Block.GRADIENT] >= 0:
+        return frame[Space.SHARED] + 4 * block[Block.GRADIENT]
     if block[Block.CONTRACTION] < 0:
         gradient, count = frame[Space.SHARD] + 4 * block[Block.OFFSET], block[Block.ROWS] * block[Block.COLUMNS]
         sum_slots(gradient, layout[Layout.SLOT_SIZE], (samples + size - 1) // size, count)
@@ -256,6 +390,8 @@ def _work(worker, task):
     _spaces(frame, layout, task[_Task.PARAMETERS], task[_Task.MEMORY], worker)
     if segment[Segment.KIND] == Work.SAMPLES:
         _work_on_samples(worker, segment, program, layout, frame, descriptor, task, rule)
+    elif segment[Segment.KIND] == Work.ONCE:
+        _work_once(worker, segment, program, layout, frame)
     else:
         blocks = array_at(task[_Task.BLOCKS], (task[_Task.N_BLOCKS], _N_BLOCK), np.int64)
         _work_on_blocks(worker, segment[Segment.KIND], blocks, program, layout, frame, descriptor, task, rule)
@@ -281,6 +417,7 @@ def _fill_in(
     losses,
     scores,
     rule,
+    warps,
 ):
     """Write down for the workers where the entry's arrays are; all but the segment."""
     task[_Task.CONTRACT], task[_Task.LAYOUT], task[_Task.RULE] = contract_at, layout.ctypes.data, rule.ctypes.data
@@ -293,6 +430,7 @@ def _fill_in(
     task[_Task.ROWS], task[_Task.MEAN], task[_Task.SCALE] = rows.ctypes.data, mean.ctypes.data, scale.ctypes.data
     task[_Task.TARGETS], task[_Task.WEIGHTS] = targets.ctypes.data, weights.ctypes.data
     task[_Task.LOSSES], task[_Task.SCORES] = losses.ctypes.data, scores.ctypes.data
+    task[_Task.WARPS], task[_Task.WARPED] = warps.ctypes.data, warps.shape[0]
 
 
 def _stamp():
@@ -353,6 +491,7 @@ def _compile(stamp, cache):
         array(f64, 1, writable=True),  # losses, (samples,)
         array(f32, 2, writable=True),  # scores, (samples, classes)
         array(f64, 1),  # rule, (columns of Rule,)
+        array(i64, 2),  # warps, (samples, columns of Warp), or empty: images as they are
     )
 
     @njit(signature, parallel=True, **options)
@@ -376,6 +515,7 @@ def _compile(stamp, cache):
         losses,
         scores,
         rule,
+        warps,
     ):
         stamp  # noqa: B018
         task = np.empty(_N_TASK, np.int64)
@@ -398,6 +538,7 @@ def _compile(stamp, cache):
             losses,
             scores,
             rule,
+            warps,
         )
         here = task.ctypes.data
         for segment in range(segments.shape[0]):

@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import carray, njit, types
 from numba.extending import intrinsic
 
-__all__ = ["array_at", "call", "call_with"]
+__all__ = ["array_at", "call", "call_with", "real"]
 
 _I64 = ir.IntType(64)
 
@@ -33,6 +33,16 @@ def call(typingctx, address, x):
 def call_with(typingctx, address, x, y):
     """Call the C function ``void f(int64, int64)`` at `address`."""
     return _caller(3)
+
+
+@intrinsic
+def real(typingctx, bits):
+    """Return the float64 that an int64 has the bits of."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.int64), codegen
 
 
 @intrinsic

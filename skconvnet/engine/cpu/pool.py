@@ -1,8 +1,8 @@
-"""Max pooling and its gradient, one sample at a time (the seeds' section "Pooling Layer").
+"""Pooling and its gradients, one sample at a time (the seeds' section "Pooling Layer").
 
-A window that hangs over the edge of its input, by padding or by rounding up, is clipped to it: padding never wins.
-The gradient finds the winner again by comparing, instead of keeping its place: the first of equals in row-major
-order, as in the forward pass.
+A window that hangs over the edge of its input, by padding or by rounding up, is clipped to it: padding never wins and
+is not counted. The gradient of a maximum finds the winner again by comparing, instead of keeping its place: the first
+of equals in row-major order, as in the forward pass.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from numba import njit
 
 from skconvnet.engine.cpu.simd import BYTES, load, splat, store, where_equal, where_greater
 
-__all__ = ["max_pool", "max_pool_backward"]
+__all__ = ["average_pool", "average_pool_backward", "max_pool", "max_pool_backward"]
 
 
 @njit(nogil=True, error_model="numpy")
@@ -109,3 +109,54 @@ def max_pool_backward(
                         store(dx_at, load(dx_at) + won if add else won)
                         x_at += 4 * depth
                         dx_at += 4 * depth
+
+
+@njit(nogil=True, error_model="numpy")
+def average_pool(x, y, rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_out, columns_out, y_row):
+    """y[i, j] = mean of x over what lies inside it of the window that starts at (i*S - P, j*S - P).
+
+    The parameters are those of `max_pool`.
+    """
+    for i in range(rows_out):
+        top, bottom = _window(i, S, P, F_rows, rows)
+        for j in range(columns_out):
+            left, right = _window(j, S, P, F_columns, columns)
+            corner = x + 4 * (top * x_row + left * depth)
+            out = y + 4 * (i * y_row + j * depth)
+            share = splat(np.float32(1) / np.float32((bottom - top) * (right - left)))
+            for q in range(0, 4 * depth, BYTES):
+                total = splat(np.float32(0))
+                for u in range(bottom - top):
+                    at = corner + q + 4 * u * x_row
+                    for _ in range(right - left):
+                        total = total + load(at)
+                        at += 4 * depth
+                store(out + q, total * share)
+
+
+@njit(nogil=True, error_model="numpy")
+def average_pool_backward(dy, dx, rows, columns, depth, dx_row, F_rows, F_columns, S, P, rows_out, columns_out, dy_row):
+    """Add to each input of a window its share of the output's gradient.
+
+    Parameters
+    ----------
+    dy, dx : int64
+        Addresses of the gradient by the output, and of that by the input, which is added to.
+    rows, columns, depth, F_rows, F_columns, S, P, rows_out, columns_out : int64
+        As in `average_pool`.
+    dx_row, dy_row : int64
+        Distances between two rows of `dx` and of `dy`.
+    """
+    for i in range(rows_out):
+        top, bottom = _window(i, S, P, F_rows, rows)
+        for j in range(columns_out):
+            left, right = _window(j, S, P, F_columns, columns)
+            corner = dx + 4 * (top * dx_row + left * depth)
+            share = splat(np.float32(1) / np.float32((bottom - top) * (right - left)))
+            for q in range(0, 4 * depth, BYTES):
+                gradient = load(dy + 4 * (i * dy_row + j * depth) + q) * share
+                for u in range(bottom - top):
+                    at = corner + q + 4 * u * dx_row
+                    for _ in range(right - left):
+                        store(at, load(at) + gradient)
+                        at += 4 * depth

@@ -5,18 +5,33 @@ loop vectoriser's guesses. Addresses are int64, in bytes; machines with narrower
 """
 
 import operator
+from math import factorial
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-__all__ = ["BYTES", "LANES", "load", "peek", "poke", "splat", "square_root", "store", "where_equal", "where_greater"]
+__all__ = [
+    "BYTES",
+    "LANES",
+    "exponential",
+    "load",
+    "logarithm",
+    "peek",
+    "poke",
+    "splat",
+    "square_root",
+    "store",
+    "where_equal",
+    "where_greater",
+]
 
 LANES = 8
 BYTES = 4 * LANES
 
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
+_BITS = ir.VectorType(ir.IntType(32), LANES)
 
 
 class Float32x8(types.Type):
@@ -91,6 +106,58 @@ def _square_root(builder, x):
     return builder.call(function, [x])
 
 
+def _constant(number):
+    return ir.Constant(_VECTOR, [number] * LANES)
+
+
+def _whole(number):
+    return ir.Constant(_BITS, [number] * LANES)
+
+
+def _polynomial(builder, x, coefficients):
+    """Return the polynomial in x, its coefficients from the highest power down, by Horner's rule."""
+    first, *rest = coefficients
+    value = _constant(first)
+    for coefficient in rest:
+        value = builder.fadd(builder.fmul(value, x), _constant(coefficient))
+    return value
+
+
+# Adding it makes a float of magnitude below 2**22 whole: the fraction falls off the end of the 24 bits.
+_ROUNDER, _ROUNDER_BITS = 1.5 * 2.0**23, 0x4B400000
+_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # the high part has so few bits that n times it is exact
+
+
+def _exponential(builder, x):
+    """exp(x) = 2**n exp(r) with r = x - n log(2), the last by its series up to r**7; beyond float32 its limits."""
+    b = builder
+    for beyond, limit in ((">", 88.0), ("<", -87.0)):
+        x = b.select(b.fcmp_ordered(beyond, x, _constant(limit)), _constant(limit), x)
+    shifted = b.fadd(b.fmul(x, _constant(1.4426950408889634)), _constant(_ROUNDER))
+    n = b.fsub(shifted, _constant(_ROUNDER))
+    r = b.fsub(b.fsub(x, b.fmul(n, _constant(_LN2_HIGH))), b.fmul(n, _constant(_LN2_LOW)))
+    series = _polynomial(b, r, [1 / factorial(k) for k in range(7, -1, -1)])
+    whole = b.sub(b.bitcast(shifted, _BITS), _whole(_ROUNDER_BITS))
+    exponent = b.add(whole, _whole(127))
+    return b.fmul(series, b.bitcast(b.shl(exponent, _whole(23)), _VECTOR))
+
+
+def _logarithm(builder, x):
+    """log(x) of normal x > 0: log(2**e m) = e log(2) + 2 artanh(s), s = (m - 1)/(m + 1), by its series up to s**9."""
+    b = builder
+    bits = b.bitcast(x, _BITS)
+    # Taken from 2/3's bits on, m lies in [2/3, 4/3), around 1.
+    distance = b.sub(bits, _whole(0x3F2AAAAB))
+    e = b.ashr(distance, _whole(23))
+    m = b.bitcast(b.sub(bits, b.shl(e, _whole(23))), _VECTOR)
+    one = _constant(1.0)
+    s = b.fdiv(b.fsub(m, one), b.fadd(m, one))
+    series = _polynomial(b, b.fmul(s, s), [2 / k for k in (9, 7, 5, 3, 1)])
+    power = b.sitofp(e, _VECTOR)
+    small = b.fadd(b.fmul(s, series), b.fmul(power, _constant(_LN2_LOW)))
+    return b.fadd(small, b.fmul(power, _constant(_LN2_HIGH)))
+
+
 def _load(kind):
     # align=4: without it LLVM assumes the vector's own size, and faults on an address that is not so aligned.
     return lambda builder, at: builder.load(_pointer(builder, at, kind), align=4)
@@ -106,6 +173,8 @@ peek = _unary(_load(ir.FloatType()), types.float32, types.int64)
 poke = _binary(_store(ir.FloatType()), types.void, types.int64, types.float32)
 splat = _unary(_splat, vector, types.float32)
 square_root = _unary(_square_root, vector, vector)
+exponential = _unary(_exponential, vector, vector)
+logarithm = _unary(_logarithm, vector, vector)
 where_greater = _selection(">")
 where_equal = _selection("==")
 
