@@ -20,6 +20,7 @@ from skconvnet._validation import (
     check_examples,
     check_images,
     check_images_and_labels,
+    check_larger_images,
     check_memory,
     check_two_classes,
     hold_out,
@@ -430,6 +431,51 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         """
         return log_softmax(self._scores(X), axis=1)
 
+    def score_map(self, X):
+        """Return the scores of the classes at every place of larger images where the network can stand.
+
+        The network is run over each image once, its FC layers as CONV layers and its ``POOL(F=all)`` as sliding POOL
+        layers. Between neighbouring scores lies the network's stride: the product of the strides of its layers.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height, width) or (n, height, width, channels)
+            Images that are no smaller than those in `fit`, all of one size.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, rows, columns, n_classes)
+            The scores, one for each class, also where there are two.
+
+        Raises
+        ------
+        ValueError
+            If the images are smaller than those in `fit`, or have another depth; if they do not fit the network's
+            strides, or the network has NORM(layer), whose mean is one over the whole image (`ArchitectureError`).
+
+        Notes
+        -----
+        Without zero-padding, and where every POOL's windows fit, this is `decision_function` of the crops at the
+        network's stride, for a fraction of the work. With zero-padding it is not quite that: the border of a crop meets
+        zeros where the whole image has pixels. FC layers as CONV layers are the notes' of CS231n, section "Converting
+        Fully-Connected Layers to Convolutional Layers".
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skconvnet import ConvNetClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> classifier = ConvNetClassifier(K=8, max_iter=1, random_state=0).fit(X, y)
+        >>> two_digits = X[:2].reshape(2, 8, 8).transpose(1, 0, 2).reshape(1, 8, 16)
+        >>> classifier.score_map(two_digits).shape
+        (1, 1, 5, 10)
+        """
+        check_is_fitted(self)
+        images = check_larger_images(self, X, self.image_shape_)
+        bound = self.architecture_.on(images.shape)
+        rows, columns = bound.layers[-1].output.height, bound.layers[-1].output.width
+        return self._network_scores(bound, images).reshape(len(images), rows, columns, -1)
+
     def _prepare(self, examples, indices, fresh):
         """Bind and plan: what is left to do before the work begins, and may still be refused."""
         examples = weigh_classes(examples, self.class_weight, self.classes_)
@@ -588,8 +634,11 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     def _scores(self, X):
         """Return the network's scores of images, float64 of shape (n, n_classes)."""
         check_is_fitted(self)
-        images = check_images(self, X, self.image_shape_)
-        network = Network(self.architecture_, self.pixel_mean_, self.pixel_scale_)
+        return self._network_scores(self.architecture_, check_images(self, X, self.image_shape_))
+
+    def _network_scores(self, bound, images):
+        """Return the scores of images by the fitted network in its architecture, or in that on larger images."""
+        network = Network(bound, self.pixel_mean_, self.pixel_scale_)
         network.learned = self._learned()
         return network.scores(images, thread_count(self.n_jobs)).astype(np.float64)
 

@@ -107,6 +107,43 @@ def check_images_and_labels(estimator, X, y, image_shape, *, reset=False):
     return _as_images(estimator, X, image_shape, reset), y
 
 
+def check_larger_images(estimator, X, image_shape):
+    """Check images that may be larger than those the estimator was fitted on.
+
+    Parameters
+    ----------
+    estimator : ConvNetClassifier
+    X : array-like, shape (n, height, width) or (n, height, width, channels)
+        Images, all of one size.
+    image_shape : tuple of int
+        (height, width, channels) of the smallest images allowed.
+
+    Returns
+    -------
+    Images
+        A view of X, if X is an ndarray.
+
+    Raises
+    ------
+    ValueError
+        If X is not finite, or not made of such images.
+    """
+    X = validate_data(estimator, X, reset=False, dtype="numeric", allow_nd=True, ensure_2d=False)
+    if X.ndim not in (3, 4):
+        raise ValueError(
+            f"X has shape {X.shape}. Images that may be larger than those in fit have to come as (n, height, width) or "
+            "(n, height, width, channels); rows do not tell their height and width."
+        )
+    shape = _shape_of_images(X, None)
+    if shape[2] != image_shape[2] or shape[0] < image_shape[0] or shape[1] < image_shape[1]:
+        raise ValueError(
+            f"X has images of shape {shape}, and the network was fitted on images of shape {image_shape}. They have to "
+            f"be at least {image_shape[0]} high and {image_shape[1]} wide, with {image_shape[2]} channels."
+        )
+    _check_values(X, shape)
+    return Images(X, shape)
+
+
 def _options(X):
     """Return the options with which scikit-learn checks X: as a table, unless it has the dimensions of images."""
     n_dimensions = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim

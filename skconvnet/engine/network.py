@@ -99,14 +99,13 @@ class Network:
 
         Returns
         -------
-        ndarray of float32, (n, n_classes), or (n, rows, columns, n_classes) where the last volume is a map
+        ndarray of float32, (n, n_classes), or (n, rows * columns * n_classes) where the last volume is a map
             What the last layer gives, before any softmax.
         """
         return self.on(*fold_batch_norms(self.architecture, self.learned))._scores(images, n_threads)
 
     def _scores(self, images, n_threads):
-        volume = self.architecture.layers[-1].output
-        scores = np.empty((len(images), volume.size), np.float32)
+        scores = np.empty((len(images), self.architecture.layers[-1].output.size), np.float32)
         chunk = max(1, min(len(images), _CHUNK // math.prod(images.shape)))
         plan = plan_inference(self.architecture, self.layout, chunk)
         n_threads = min(n_threads, -(-plan.batch_size // plan.shard_size))
@@ -114,8 +113,7 @@ class Network:
         for indices in images.chunks(chunk):
             part = scores[indices[0] : indices[-1] + 1]
             execute(plan, self, memory, images.source(indices), n_threads, scores=part)
-        is_map = (volume.height, volume.width) != (1, 1)
-        return scores.reshape(-1, volume.height, volume.width, volume.depth) if is_map else scores
+        return scores
 
 
 def memory_needed(architecture, batch_size, n_threads):

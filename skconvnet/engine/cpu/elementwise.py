@@ -224,7 +224,7 @@ def dropout(x, y, rows, columns, depth, x_row, y_row, key, rate):
 
 @njit(nogil=True, error_model="numpy")
 def mixed(key, counter):
-    """A random uint64 for a key and a counter: one step of SplitMix64 from a state that holds both.
+    """Return a random uint64 for a key and a counter: one step of SplitMix64 from a state that holds both.
 
     Source: G. Steele, D. Lea and C. Flood, "Fast Splittable Pseudorandom Number Generators" (2014), figure 16.
     """
