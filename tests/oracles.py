@@ -676,7 +676,7 @@ def gradients(layers, parameters, x, targets, weights=None, label_smoothing=0.0)
 def running_after(layers, parameters, x, running):
     """Running (mean, variance) of each NORM(batch), in walk order, after one batch x in training."""
     own = per_layer(layers, iter(parameters))
-    batches = batches_of_norms(layers, own, np.asarray(x, dtype=float))
+    batches = inputs_of(BatchNorm, layers, own, np.asarray(x, dtype=float))
     return [
         running_statistics(batch, np.asarray(mean, dtype=float), np.asarray(variance, dtype=float), layer.momentum)
         for (layer, batch), (mean, variance) in zip(batches, running, strict=True)
@@ -724,13 +724,13 @@ def in_walk_order(layers, own):
             yield of_layer
 
 
-def batches_of_norms(layers, own, x):
-    """(layer, its input) of each NORM(batch), in walk order."""
+def inputs_of(kind, layers, own, x):
+    """(layer, its input) of each layer of one class, in walk order."""
     for layer, of_layer, below in zip(layers, own, run(layers, own, x), strict=False):
         if isinstance(layer, BRANCHES):
             for branch, of_branch in zip(layer.branches, of_layer, strict=True):
-                yield from batches_of_norms(branch, of_branch, below)
-        elif isinstance(layer, BatchNorm):
+                yield from inputs_of(kind, branch, of_branch, below)
+        elif isinstance(layer, kind):
             yield layer, below
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tests import oracles, torch_answers
+from tests.engine.networks import problems
 
 COUNTING = np.arange(1.0, 10.0).reshape(1, 3, 3, 1)  # 1 2 3 / 4 5 6 / 7 8 9
 
@@ -577,6 +578,26 @@ def test_inference_has_the_running_statistics_and_no_dropout(branched):
     scores = oracles.forward(layers, parameters, x, running)
     one_by_one = [oracles.forward(layers, parameters, x[n : n + 1], running) for n in range(3)]
     assert_allclose(scores, np.concatenate(one_by_one), rtol=1e-12)  # no image says anything about another
+
+
+def test_inputs_of_a_kind_of_layer_are_found_in_branches_too(branched):
+    layers, parameters, x, _ = branched
+    own = oracles.per_layer(layers, iter(parameters))
+    found = list(oracles.inputs_of(oracles.Skip, layers, own, x))
+    assert [batch.shape[3] for _, batch in found] == [4, 4, 4]
+    ((layer, batch),) = oracles.inputs_of(oracles.LayerNorm, layers, own, x)
+    assert layer is layers[1]
+    assert_array_equal(batch, oracles.activations(layers, parameters, x)[1])
+
+
+@given(problem=problems(torch=True, dropout=True))
+def test_drawn_networks_agree_with_pytorch(in_torch, problem):
+    """Scores, loss, gradients and running statistics, of branches within branches and all layers."""
+    found, expected = problem.expected(), problem.expected_of(in_torch)
+    assert found.keys() == expected.keys()
+    largest = max(np.abs(array).max(initial=0) for array in expected.values())
+    for name, wanted in expected.items():
+        assert_allclose(found[name], wanted, atol=1e-10 * largest, err_msg=name)
 
 
 # -- Optimizers --------------------------------------------------------------------------------------------------------
