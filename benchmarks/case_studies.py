@@ -71,10 +71,10 @@ def compared(name, arguments, ours, theirs):
             "gradients": case_studies.worst(answers, float64, "d_")[0],
             "their gradients": case_studies.worst(float32, float64, "d_")[0],
             "statistics": max(statistics, default=""),
-            "seconds forward": f"{seconds:.1f}",
-            "their seconds forward": f"{their_seconds:.1f}",
-            "seconds of a step": f"{step:.1f}",
-            "their seconds of a step": f"{their_step:.1f}",
+            "seconds forward": f"{seconds:.2f}",
+            "their seconds forward": f"{their_seconds:.2f}",
+            "seconds of a step": f"{step:.2f}",
+            "their seconds of a step": f"{their_step:.2f}",
         }
 
 
@@ -95,10 +95,14 @@ def row(values):
 
 def parsed():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="name", choices=[*CASE_STUDIES, []], help="of case studies")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(CASE_STUDIES)}; the default is all")
     parser.add_argument("--n", type=int, default=2, help="images; the default is 2")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each side; the default is all")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in CASE_STUDIES]
+    if unknown:
+        parser.error(f"no case study is named {', '.join(unknown)}: there are {', '.join(CASE_STUDIES)}")
+    return arguments
 
 
 if __name__ == "__main__":
