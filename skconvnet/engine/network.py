@@ -81,12 +81,6 @@ class Network:
     def learned(self, learned):
         self.parameters = self.layout.pack(learned)
 
-    def on(self, architecture, learned):
-        """Return the network of another architecture, with these numbers and the same standardisation."""
-        network = Network(architecture, self.mean, self.scale)
-        network.learned = learned
-        return network
-
     def scores(self, images, n_threads):
         """Compute the class scores of images, whatever n_threads with the same bits.
 
@@ -102,7 +96,14 @@ class Network:
         ndarray of float32, (n, n_classes), or (n, rows * columns * n_classes) where the last volume is a map
             What the last layer gives, before any softmax.
         """
-        return self.on(*fold_batch_norms(self.architecture, self.learned))._scores(images, n_threads)
+        if not self.layout.running:
+            return self._scores(images, n_threads)
+        return self._on(*fold_batch_norms(self.architecture, self.learned))._scores(images, n_threads)
+
+    def _on(self, architecture, learned):
+        network = Network(architecture, self.mean, self.scale)
+        network.learned = learned
+        return network
 
     def _scores(self, images, n_threads):
         scores = np.empty((len(images), self.architecture.layers[-1].output.size), np.float32)
