@@ -590,7 +590,7 @@ def test_inputs_of_a_kind_of_layer_are_found_in_branches_too(branched):
     assert_array_equal(batch, oracles.activations(layers, parameters, x)[1])
 
 
-@given(problem=problems(torch=True, dropout=True))
+@given(problem=problems(torch=True))
 def test_drawn_networks_agree_with_pytorch(in_torch, problem):
     """Scores, loss, gradients and running statistics, of branches within branches and all layers."""
     found, expected = problem.expected(), problem.expected_of(in_torch)

@@ -458,7 +458,7 @@ def branch(draw, depth, K, dropout, nesting):
 
 
 @st.composite
-def problems(draw, torch=False, dropout=False):
+def problems(draw, torch=False, dropout=True):
     """Networks of any layers in any order, on images of any shape; those that PyTorch knows if `torch`."""
     low, high = draw(st.sampled_from([((1, 1), (4, 4)), ((5, 5), (11, 11)), ((1, 3), (1, 19)), ((3, 1), (15, 2))]))
     shape = (draw(st.integers(low[0], high[0])), draw(st.integers(low[1], high[1])), draw(st.integers(1, 4)))
