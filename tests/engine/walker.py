@@ -1,17 +1,19 @@
 """A walk through a plan: which float32 every instruction reads and writes, worked out from its numbers alone.
 
 Nothing is computed. Memory is a shadow that remembers who wrote each element last, so that the walk can say where an
-address leaves its space, where something is read that nothing has written, and whose values every instruction reads.
+address leaves its space, where something is read that nothing has written, where two workers may meet, and whose values
+every instruction reads.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from skconvnet.engine.program import FIRST_NUMBER, NUMBERS, OPERANDS, Block, Op, Samples, Space
+from skconvnet.engine.program import FIRST_NUMBER, NUMBERS, OPERANDS, Block, Normal, Op, Samples, Segment, Space, Work
 
 NOBODY, THE_TURN = -1, -2  # writers that are no instruction
 _LANES = 16  # what a sum that starts from zeros (start_q = 0) reads of them at most
+_BRINGING_TOGETHER = (Op.BATCH_STATISTICS, Op.RUNNING_STATISTICS, Op.BATCH_GRADIENTS)
 
 
 class Trespass(AssertionError):
@@ -20,7 +22,11 @@ class Trespass(AssertionError):
 
 @dataclass
 class Walk:
-    """A walk of `n_samples` through a plan; `seen` is what each instruction read: whose values, in its own order."""
+    """A walk of `n_samples` through a plan; `seen` is what each instruction read: whose values, in its own order.
+
+    A writer is an instruction and the first sample that it worked on. `zeros` are the elements of a slot that the
+    update reads and nothing ever writes: zero since the memory was taken, as slots share their places with nobody.
+    """
 
     plan: object
     n_parameters: int
@@ -28,26 +34,62 @@ class Walk:
     seen: list = field(default_factory=list)
 
     def __post_init__(self):
-        plan, size = self.plan, self.plan.shard_size
+        plan = self.plan
+        shards = range(0, self.n_samples, plan.shard_size)
         self.shadows = {
             Space.PARAMETERS: np.full(self.n_parameters, THE_TURN),
             Space.SHARED: np.full(plan.shared, NOBODY),
             Space.BATCH: np.full(plan.batch, NOBODY),
         }
+        self.slots = [np.full(plan.slot, NOBODY) for _ in shards]
         self.shadows[Space.SHARED][:64] = THE_TURN  # zeros, never written
         for block in plan.blocks:
             self._turn(block)
-        last = plan.segments[0][2]
-        for shard in range(0, self.n_samples, size):
-            self.shadows[Space.SHARD] = np.full(plan.slot, NOBODY)
-            end = min(self.n_samples, shard + size)
-            for place in range(shard, end, plan.micro_batch):
-                self.shadows[Space.LOCAL] = np.full(plan.arena, NOBODY)
-                for number in range(last):
-                    self._step(number, place, min(plan.micro_batch, end - place), place == shard)
-            self._read("a slot", Space.SHARD, self._summed())
-        for number in range(last, len(plan.program)):
-            self._step(number, 0, self.n_samples, first=True, scratch=True)
+        walk = {Work.SAMPLES: self._samples, Work.ONCE: self._once, Work.UPDATE: self._update}
+        for segment in plan.segments:
+            self.kind = Work(segment[Segment.KIND])
+            walk[self.kind](range(segment[Segment.FIRST], segment[Segment.LAST]))
+
+    # Segments
+
+    def _samples(self, numbers):
+        """Shard by shard and micro-batch by micro-batch; several shards may be on their way at once."""
+        size = self.plan.shard_size
+        self.visitors = np.full(self.plan.batch, NOBODY)  # the shard that reached this segment's elements of BATCH
+        for shard, slot in enumerate(self.slots):
+            self.shard, self.shadows[Space.SHARD] = shard, slot
+            begin, end = shard * size, min(self.n_samples, (shard + 1) * size)
+            for place in range(begin, end, self.plan.micro_batch):
+                self.shadows[Space.LOCAL] = np.full(self.plan.arena, NOBODY)
+                for number in numbers:
+                    self._step(number, place, min(self.plan.micro_batch, end - place), place == begin)
+        del self.shadows[Space.SHARD], self.shadows[Space.LOCAL]
+
+    def _once(self, numbers):
+        """One worker, which has neither an arena nor a slot to itself."""
+        for number in numbers:
+            self._step(number, 0, self.n_samples, first=True)
+
+    def _update(self, numbers):
+        """Block by block: its gradient, wherever that is. Contractions compute only the rows of one block at a time."""
+        summed = [np.zeros(0, int)]
+        for block in self.plan.blocks:
+            run = np.arange(block[Block.ROWS] * block[Block.COLUMNS])
+            if block[Block.GRADIENT] >= 0:
+                self.seen.append(self._read("a block", Space.SHARED, block[Block.GRADIENT] + run).copy())
+            elif block[Block.CONTRACTION] < 0:
+                summed.append(block[Block.OFFSET] + run)
+            elif block[Block.CONTRACTION] not in numbers:
+                raise Trespass("a block's contraction is not one of the update's")
+        summed = np.concatenate(summed)
+        for slot in self.slots:
+            self.shadows[Space.SHARD] = slot
+            self._inside("the sum of the slots", Space.SHARD, summed)
+            writers = slot[summed]
+            self.seen.append(writers)
+            self.zeros = summed[writers == NOBODY]
+        for number in numbers:
+            self._step(number, 0, self.n_samples, first=True)
 
     def _turn(self, block):
         parameters = block[Block.OFFSET] + np.arange(block[Block.ROWS] * block[Block.COLUMNS])
@@ -60,34 +102,39 @@ class Walk:
                 raise Trespass("a block is turned into the place of another")
             self._write("a turned block", Space.SHARED, places, THE_TURN)
 
-    def _summed(self):
-        """Elements of a slot that the update reads."""
-        blocks = [block for block in self.plan.blocks if block[Block.CONTRACTION] < 0]
-        return np.concatenate(
-            [np.zeros(0, int), *(b[Block.OFFSET] + np.arange(b[Block.ROWS] * b[Block.COLUMNS]) for b in blocks)]
-        )
+    # Instructions
 
-    def _step(self, number, place, samples, first, scratch=False):
+    def _step(self, number, place, samples, first):
         code = self.plan.program[number]
         numbers = dict(zip(NUMBERS[Op(code[0])], code[FIRST_NUMBER:].tolist(), strict=False))
         name = f"{Op(code[0]).name} {number}"
-        if scratch:  # an update computes the rows of one block at a time, into a place of that size
+        if (code[0] in _BRINGING_TOGETHER) != (self.kind == Work.ONCE):
+            raise Trespass(f"{name} stands in a segment of another kind")
+        if self.kind == Work.UPDATE:  # which computes the rows of one block at a time, into a place of that size
             self._scratch(name, number, numbers)
         reads, writes = REACH[Op(code[0])](numbers, samples, first)
         for operand, offsets, over_samples in reads:
             space, addresses = self._addresses(code, operand, offsets, place, samples if over_samples else 1)
             self.seen.append(self._read(name, space, addresses).copy())
-        for operand, offsets, over_samples in [] if scratch else writes:
+        for operand, offsets, over_samples in [] if self.kind == Work.UPDATE else writes:
             space, addresses = self._addresses(code, operand, offsets, place, samples if over_samples else 1)
-            self._write(name, space, addresses, number)
+            if space in (Space.PARAMETERS, Space.SHARED) and code[0] not in _BRINGING_TOGETHER:
+                raise Trespass(f"{name} writes to {space.name} while other workers read it")
+            self._write(name, space, addresses, number * self.n_samples + place)
 
     def _scratch(self, name, number, numbers):
+        for operand in "ac":
+            rows = grid(0, *[(numbers[count], numbers[f"{operand}_{stride}"]) for count, stride in ("Ii", "Jj", "Mp")])
+            if np.unique(np.diff(rows)).size > 1:
+                raise Trespass(f"{name} has rows that are not equally far apart, so no block can be cut from them")
         for block in self.plan.blocks:
             if block[Block.CONTRACTION] == number:
                 if block[Block.ROWS] * numbers["N"] > self.plan.arena:
                     raise Trespass(f"{name} has more rows than the arena holds")
-                if block[Block.FIRST_ROW] + block[Block.ROWS] > numbers["J"] * numbers["M"]:
+                if block[Block.FIRST_ROW] + block[Block.ROWS] > rows.size:
                     raise Trespass(f"{name} has fewer rows than its blocks")
+
+    # Memory
 
     def _addresses(self, code, operand, offsets, place, samples):
         space, offset, stride = code[OPERANDS[operand] :][:3].tolist()
@@ -95,9 +142,16 @@ class Walk:
         return Space(space), grid(here, (samples, stride))[:, None] + offsets
 
     def _inside(self, name, space, addresses):
+        if space not in self.shadows:
+            raise Trespass(f"{name} reaches {space.name}, which its segment has not")
         size = self.shadows[space].size
         if addresses.size and not (addresses.min() >= 0 and addresses.max() < size):
             raise Trespass(f"{name} reaches {addresses.min()}..{addresses.max()} of {space.name}, which has {size}")
+        if space == Space.BATCH and self.kind == Work.SAMPLES:
+            visitors = self.visitors[addresses]
+            if ((visitors != NOBODY) & (visitors != self.shard)).any():
+                raise Trespass(f"{name} reaches what another shard works on")
+            self.visitors[addresses] = self.shard
 
     def _read(self, name, space, addresses):
         self._inside(name, space, addresses)
@@ -166,7 +220,8 @@ def _volume(n, row, rows="rows", columns="columns"):
     return grid(0, (n[rows], n[row]), (n[columns] * n["depth"], 1))
 
 
-def _relu(n, samples, first):
+def _of_each(n, samples, first):
+    """One number out for each in: RELU, SQUASH, DROPOUT, LRN."""
     return [("X", _volume(n, "x_row"), True)], [("Y", _volume(n, "y_row"), True)]
 
 
@@ -195,7 +250,7 @@ def _windows(n, row):
     return (pixels[:, None] + np.arange(n["depth"])).ravel()
 
 
-def _max_pool(n, samples, first):
+def _pool(n, samples, first):
     out = _volume(n, "y_row", "rows_out", "columns_out")
     return [("X", _windows(n, "x_row"), True)], [("Y", out, True)]
 
@@ -212,7 +267,102 @@ def _cross_entropy(n, samples, first):
 
 
 def _store_scores(n, samples, first):
-    return [("X", np.arange(n["classes"]), True)], []
+    pixels = grid(0, (n["rows"], n["x_row"]), (n["columns"], n["depth"]), (n["classes"], 1))
+    return [("X", pixels, True)], []
+
+
+def _average_pool_backward(n, samples, first):
+    dx = ("Y", _windows(n, "dx_row"), True)
+    return [("X", _volume(n, "dy_row", "rows_out", "columns_out"), True), dx], [dx]
+
+
+def _squash_backward(n, samples, first):
+    reads = [("X", _volume(n, "dy_row"), True), ("Y", _volume(n, "y_row"), True)]
+    return reads, [("W", _volume(n, "dx_row"), True)]
+
+
+def _add(n, samples, first):
+    reads = [("X", _volume(n, "x_row"), True), ("W", _volume(n, "w_row"), True)]
+    return reads, [("Y", _volume(n, "y_row"), True)]
+
+
+def _copy_channels(n, samples, first):
+    pixels = [[(n["rows"], n[f"{side}_row"]), (n["columns"], n[f"{side}_depth"])] for side in "xy"]
+    copied, cleared = (n["channels"], 1), (n["channels"] + n["clear"], 1)
+    return [("X", grid(0, *pixels[0], copied), True)], [("Y", grid(0, *pixels[1], cleared), True)]
+
+
+def _lrn_backward(n, samples, first):
+    reads = [("X", _volume(n, "x_row"), True), ("W", _volume(n, "dy_row"), True)]
+    return reads, [("Y", _volume(n, "dx_row"), True)]
+
+
+def _pair(n, width="depth"):
+    """Two rows, of sums or of scales and shifts."""
+    return grid(0, (2, n["depth"]), (n[width], 1))
+
+
+def _coefficients(n, *rows, width="depth"):
+    """Some rows of `Normal`, or as much of them as is not padding."""
+    return (np.array(rows)[:, None] * n["depth"] + np.arange(n[width])).ravel()
+
+
+_KNOWN = (Normal.FACTOR, Normal.OFFSET, Normal.MEAN, Normal.INVERSE)
+_OF_GRADIENTS = (Normal.CONSTANT, Normal.SLOPE, Normal.SCALE_GRADIENT, Normal.SHIFT_GRADIENT)
+
+
+def _channel_moments(n, samples, first):
+    return [("X", _volume(n, "x_row"), True)], [("Y", _pair(n), True)]
+
+
+def _batch_statistics(n, samples, first):
+    running = ("START", _pair(n), False)
+    reads = [("X", _pair(n), True), ("W", _pair(n), False), running]
+    return reads, [("Y", _coefficients(n, *_KNOWN), False), running]
+
+
+def _running_statistics(n, samples, first):
+    reads = [("W", _pair(n), False), ("START", _pair(n), False)]
+    return reads, [("Y", _coefficients(n, *_KNOWN), False)]
+
+
+def _batch_gradients(n, samples, first):
+    reads = [("X", _pair(n), True), ("Y", _coefficients(n, Normal.FACTOR, Normal.INVERSE), False)]
+    return reads, [("Y", _coefficients(n, *_OF_GRADIENTS), False)]
+
+
+def _layer_statistics(n, samples, first):
+    reads = [("X", _pair(n, "channels"), True), ("W", _pair(n, "channels"), True)]
+    return reads, [("Y", _coefficients(n, *Normal), True)]
+
+
+def _layer_gradients(n, samples, first):
+    reads = [
+        ("X", _pair(n, "channels"), True),
+        ("W", np.arange(n["channels"]), True),
+        ("Y", _coefficients(n, Normal.INVERSE, width="channels"), True),
+    ]
+    if not first:
+        reads.append(("START", _pair(n, "channels"), True))
+    written = _coefficients(n, Normal.CONSTANT, Normal.SLOPE, width="channels")
+    return reads, [("START", _pair(n) if first else _pair(n, "channels"), True), ("Y", written, True)]
+
+
+def _normalise(n, samples, first):
+    coefficients = ("W", _coefficients(n, Normal.FACTOR, Normal.OFFSET), True)
+    return [("X", _volume(n, "x_row"), True), coefficients], [("Y", _volume(n, "y_row"), True)]
+
+
+def _normalise_sums(n, samples, first):
+    dy = ("X", _volume(n, "dy_row"), True)
+    reads = [dy, ("Y", _volume(n, "x_row"), True), ("W", _coefficients(n, *_KNOWN), True)]
+    return reads, [("START", _pair(n), True), *([dy] if n["relu"] else [])]
+
+
+def _normalise_backward(n, samples, first):
+    known = _coefficients(n, Normal.FACTOR, Normal.MEAN, Normal.CONSTANT, Normal.SLOPE)
+    reads = [("X", _volume(n, "dy_row"), True), ("Y", _volume(n, "x_row"), True), ("W", known, True)]
+    return reads, [("START", _volume(n, "dx_row"), True)]
 
 
 REACH = {
@@ -220,10 +370,28 @@ REACH = {
     Op.CONTRACT: _contract,
     Op.CLEAR: _clear,
     Op.CLEAR_BORDER: _clear_border,
-    Op.RELU: _relu,
+    Op.RELU: _of_each,
     Op.BIAS_RELU_BACKWARD: _bias_relu_backward,
-    Op.MAX_POOL: _max_pool,
+    Op.MAX_POOL: _pool,
     Op.MAX_POOL_BACKWARD: _max_pool_backward,
     Op.CROSS_ENTROPY: _cross_entropy,
     Op.STORE_SCORES: _store_scores,
+    Op.AVERAGE_POOL: _pool,
+    Op.AVERAGE_POOL_BACKWARD: _average_pool_backward,
+    Op.SQUASH: _of_each,
+    Op.SQUASH_BACKWARD: _squash_backward,
+    Op.DROPOUT: _of_each,
+    Op.ADD: _add,
+    Op.COPY_CHANNELS: _copy_channels,
+    Op.LRN: _of_each,
+    Op.LRN_BACKWARD: _lrn_backward,
+    Op.CHANNEL_MOMENTS: _channel_moments,
+    Op.BATCH_STATISTICS: _batch_statistics,
+    Op.RUNNING_STATISTICS: _running_statistics,
+    Op.LAYER_STATISTICS: _layer_statistics,
+    Op.NORMALISE: _normalise,
+    Op.NORMALISE_SUMS: _normalise_sums,
+    Op.BATCH_GRADIENTS: _batch_gradients,
+    Op.LAYER_GRADIENTS: _layer_gradients,
+    Op.NORMALISE_BACKWARD: _normalise_backward,
 }
