@@ -37,7 +37,7 @@ def test_gradients_as_in_pytorch(in_torch, name, tmp_path):
     found = case_studies.training_answers(name, x, targets, thread_count())
     with np.load(tmp_path / "expected.npz") as expected:
         assert found.keys() == set(expected)
-        for kind, tolerance in {"loss": 1e-5, "d_": 5e-3, "mean": 1e-5, "variance": 1e-5}.items():
+        for kind, tolerance in {"loss": 1e-5, "d_": 1e-2, "mean": 1e-5, "variance": 1e-5}.items():
             if any(name.startswith(kind) for name in found):
                 difference, where = case_studies.worst(found, expected, kind)
                 assert difference < tolerance, where
