@@ -1,21 +1,104 @@
-"""The same networks in PyTorch, which is imported only where they run."""
+"""The same networks in PyTorch and ONNX, which are imported only where they run."""
+
+from functools import partial, reduce
+from operator import add
 
 import numpy as np
 
-from skconvnet import Architecture
+from skconvnet.architecture import Hyperparameters, find_architecture
 
 
 def module(bound):
-    """The PyTorch module of a bound architecture of CONV, RELU, POOL(max) and FC; it takes NCHW images."""
+    """The PyTorch module of a bound architecture; it takes NCHW images.
+
+    It has every layer but a CONV that rounds up, and NORM behind FC.
+    """
+    return chain(bound.layers)
+
+
+def chain(layers):
+    """Layers one after the other. RELU writes over its input, except where a branch begins with it."""
     from torch import nn
 
-    layers = {
-        "BoundConv": lambda layer: [nn.Conv2d(layer.input.depth, layer.K, layer.F, layer.S, layer.P)],
-        "BoundRelu": lambda layer: [nn.ReLU()],
-        "BoundPool": lambda layer: [nn.MaxPool2d(layer.F, layer.S, layer.P, ceil_mode=layer.round == "ceil")],
-        "BoundFC": lambda layer: [nn.Flatten(), nn.Linear(layer.input.size, layer.units)],
-    }
-    return nn.Sequential(*(part for layer in bound.layers for part in layers[type(layer).__name__](layer)))
+    parts = [part for layer in layers for part in PARTS[layer.kind](layer)]
+    for part in parts[1:]:
+        if isinstance(part, nn.ReLU):
+            part.inplace = True
+    return nn.Sequential(*parts)
+
+
+def conv(layer):
+    from torch import nn
+
+    if layer.round == "ceil":
+        raise ValueError(f"{layer.name} rounds up, and PyTorch's convolutions round down")
+    return [nn.Conv2d(layer.input.depth, layer.K, layer.F, layer.S, layer.P, groups=layer.groups, bias=layer.bias)]
+
+
+def fc(layer):
+    from torch import nn
+
+    return [nn.Flatten(), nn.Linear(layer.input.size, layer.units)]
+
+
+def pool(layer):
+    from torch import nn
+
+    if layer.mode == "max":
+        return [nn.MaxPool2d(layer.F, layer.S, layer.P, ceil_mode=layer.round == "ceil")]
+    if layer.F == (layer.input.height, layer.input.width):
+        return [nn.AdaptiveAvgPool2d(1)]
+    return [nn.AvgPool2d(layer.F, layer.S, layer.P, ceil_mode=layer.round == "ceil", count_include_pad=False)]
+
+
+def norm(layer):
+    """PyTorch divides the alpha of a local response norm by its size, the paper does not."""
+    from torch import nn
+
+    if layer.mode == "lrn":
+        return [nn.LocalResponseNorm(layer.size, layer.alpha * layer.size, layer.beta, layer.k)]
+    if layer.mode == "layer":
+        return [nn.GroupNorm(1, layer.input.depth, layer.eps)]
+    return [nn.BatchNorm2d(layer.input.depth, layer.eps, layer.momentum)]
+
+
+def joined(layer, join):
+    """Branches on the same input, and what brings their outputs together."""
+    from torch import nn
+
+    class Branches(nn.ModuleList):
+        def forward(self, x):
+            return join([branch(x) for branch in self])
+
+    return [Branches(map(chain, layer.branches))]
+
+
+def stacked(outputs):
+    import torch
+
+    return torch.cat(outputs, dim=1)
+
+
+def named(name, **arguments):
+    """A module of PyTorch's that needs to know nothing of the layer."""
+    from torch import nn
+
+    return [getattr(nn, name)(**arguments)]
+
+
+PARTS = {
+    "CONV": conv,
+    "FC": fc,
+    "POOL": pool,
+    "NORM": norm,
+    "RELU": lambda layer: named("ReLU"),
+    "TANH": lambda layer: named("Tanh"),
+    "SIGMOID": lambda layer: named("Sigmoid"),
+    "DROPOUT": lambda layer: named("Dropout", p=layer.rate),
+    "SKIP": lambda layer: named("Identity"),
+    "SUM": lambda layer: joined(layer, partial(reduce, add)),
+    "STACK": lambda layer: joined(layer, stacked),
+}
 
 
 class TorchClassifier:
@@ -37,13 +120,13 @@ class TorchClassifier:
         torch.manual_seed(0)
         self.mean_, self.scale_ = X.mean(), X.std()
         images, targets = self.tensor(X), torch.tensor(y, dtype=torch.int64)
-        bound = Architecture.parse(self.architecture).bind(self.image_shape, len(np.unique(y)))
-        self.module_ = module(bound).to(memory_format=torch.channels_last)
+        network = module_of(self.architecture, self.image_shape, len(np.unique(y)))
+        self.module_ = network.to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(self.module_.parameters(), fused=True)
         n_steps = self.max_iter * -(-len(X) // self.batch_size)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, total_steps=n_steps)
         for _ in range(self.max_iter):
-            for indices in torch.randperm(len(X)).split(self.batch_size):
+            for indices in torch.randperm(len(images)).split(self.batch_size):
                 optimizer.zero_grad()
                 loss = torch.nn.functional.cross_entropy(
                     self.module_(images[indices]), targets[indices], label_smoothing=self.label_smoothing
@@ -56,6 +139,7 @@ class TorchClassifier:
     def score(self, X, y):
         import torch
 
+        self.module_.eval()
         with torch.no_grad():
             predicted = torch.cat([self.module_(images).argmax(1) for images in self.tensor(X).split(256)])
         return float(np.mean(predicted.numpy() == y))
@@ -66,3 +150,51 @@ class TorchClassifier:
 
         images = torch.tensor((X - self.mean_) / self.scale_, dtype=torch.float32)
         return images.reshape(-1, *self.image_shape).permute(0, 3, 1, 2)
+
+
+def module_of(architecture, image_shape, n_classes, **hyperparameters):
+    """The module of a network that is named or written, with hyperparameters of sliding windows: K, F, S and P.
+
+    It takes rows or NHWC images of any dtype; skorch makes it anew for each value of `module__K` or `module__F`.
+    """
+    import torch
+
+    hyperparameters = Hyperparameters(**hyperparameters)
+    height, width, depth = image_shape
+
+    class OfImages(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            architecture_ = find_architecture(architecture, image_shape, hyperparameters)
+            self.network = module(architecture_.bind(image_shape, n_classes, hyperparameters))
+
+        def forward(self, X):
+            images = X.to(torch.float32).reshape(-1, height, width, depth)
+            return self.network(images.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last))
+
+    return OfImages().to(memory_format=torch.channels_last)
+
+
+def skorch_classifier(architecture, image_shape, n_classes, *, max_iter, batch_size, **hyperparameters):
+    """An estimator of skorch's: AdamW, label smoothing, shuffled minibatches, no validation split, no printing."""
+    import torch
+    from skorch import NeuralNetClassifier
+
+    torch.manual_seed(0)
+    return NeuralNetClassifier(
+        module_of,
+        module__architecture=architecture,
+        module__image_shape=image_shape,
+        module__n_classes=n_classes,
+        **{f"module__{name}": value for name, value in hyperparameters.items()},
+        criterion=torch.nn.CrossEntropyLoss,
+        criterion__label_smoothing=0.1,
+        optimizer=torch.optim.AdamW,
+        optimizer__fused=True,
+        lr=1e-3,
+        max_epochs=max_iter,
+        batch_size=batch_size,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+    )

@@ -1,0 +1,154 @@
+"""Inference: images per second, against ONNX Runtime and OpenVINO.
+
+All sides have the same network with the same numbers, in float32, and take float32 images that lie ready. Two calls of
+ours are timed. "skconvnet" is ConvNetClassifier.decision_function as a user calls it: it checks X and the estimator,
+standardises the pixels and returns float64. "engine" is Network.scores below it, without those checks. The peers get
+pixels that are standardised already, as the runtime likes them, a model for exactly this batch, and are called without
+any check. The ratio that counts is the user's, of skconvnet to the better peer; the engine's stands beside it.
+
+"differ" is the largest difference between ours and the peers' scores, as a share of the largest score.
+"""
+
+import tempfile
+from functools import lru_cache, partial
+from pathlib import Path
+from statistics import geometric_mean
+
+import numpy as np
+
+from benchmarks.machine import Side, alternate, calls_per_second, description, parser_of_rounds
+from benchmarks.networks import LARGE, NETWORKS, bind, n_classes_of, noise
+
+TOLERANCE = 1e-3  # of the largest score
+
+
+def main():
+    command_line = parser_of_rounds(__doc__, rounds=5, seconds=1.0)
+    command_line.add_argument("--large", action="store_true", help="networks for images of 224 x 224, batch 1 and 16")
+    command_line.add_argument("--networks", nargs="+", choices=[*NETWORKS, *LARGE], metavar="NAME")
+    command_line.add_argument("--batches", nargs="+", type=int, metavar="SIZE")
+    options = command_line.parse_args()
+    names = options.networks or (LARGE if options.large else NETWORKS)
+    batches = options.batches or ((1, 16) if options.large else (1, 32, 256))
+    sides = [Side(options.threads) for _ in range(3)]
+
+    packages = ("numpy", "numba", "scikit-learn", "onnxruntime", "openvino")
+    print(f"{__doc__}\n{description(options.threads, packages)}\n")
+    print(f"{'images/s':16} {'skconvnet':>10} {'engine':>10} {'ORT':>10} {'OpenVINO':>10} ", end="")
+    print(f"{'ratio':>6} {'engine':>6} {'differ':>8}")
+    for batch_size in batches:
+        ratios = [row(name, batch_size, options, *sides) for name in names]
+        for what, column in (("least", min), ("geometric mean", geometric_mean)):
+            users, engines = map(column, zip(*ratios, strict=True))
+            print(f"{what:60} {users:6.2f} {engines:6.2f}")
+
+
+def row(name, batch_size, options, ours, ort, openvino):
+    """Print the row of a network, and return two ratios to the better peer: the user's and the engine's."""
+    n_threads, seconds = options.threads, options.seconds
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        scores = ours.run(export, name, batch_size, n_threads, path)
+        peers = [(ort, ort_call), (openvino, openvino_call)]
+        theirs = [side.run(answer, call, name, batch_size, n_threads, path) for side, call in peers]
+        differ = max(np.abs(their - scores).max() for their in theirs) / np.abs(scores).max()
+        if not differ < TOLERANCE:
+            raise SystemExit(f"{name}: the scores differ by {differ:.1e} of the largest, which is no rounding")
+        *our, onnx_runtime, open_vino = alternate(
+            options.rounds,
+            partial(ours.run, speed, estimator_call, name, batch_size, n_threads, path, seconds),
+            partial(ours.run, speed, engine_call, name, batch_size, n_threads, path, seconds),
+            *(partial(side.run, speed, call, name, batch_size, n_threads, path, seconds) for side, call in peers),
+        )
+    ratios = [one / max(onnx_runtime, open_vino) for one in our]
+    print(f"{name:10} {batch_size:5} {our[0]:10,.0f} {our[1]:10,.0f} {onnx_runtime:10,.0f} {open_vino:10,.0f} ", end="")
+    print(f"{ratios[0]:6.2f} {ratios[1]:6.2f} {differ:8.0e}", flush=True)
+    return ratios
+
+
+def speed(call, *arguments):
+    """Images per second of a call for so many seconds, the last of the arguments."""
+    *which, seconds = arguments
+    _, batch_size, *_ = which
+    return batch_size * calls_per_second(call(*which), seconds)
+
+
+def answer(call, *which):
+    """What a call returns."""
+    return call(*which)()
+
+
+@lru_cache(maxsize=1)
+def fitted(name, n_threads):
+    """An estimator that has taken one step, with numbers that no two layers share."""
+    from skconvnet import ConvNetClassifier
+
+    X, y = noise(name, 4)
+    bound = bind(name)
+    classifier = ConvNetClassifier(str(bound), image_shape=bound.image_shape, n_jobs=n_threads, random_state=0)
+    return classifier.partial_fit(X, y, classes=np.arange(n_classes_of(name)))
+
+
+def export(name, batch_size, n_threads, path):
+    """Write the model, and the images as the peers take them; return the scores of the images."""
+    from benchmarks.onnx_models import onnx_model
+    from skconvnet.engine import Learned
+
+    classifier = fitted(name, n_threads)
+    learned = Learned(classifier.coefs_, classifier.intercepts_, classifier.norm_means_, classifier.norm_variances_)
+    path.write_bytes(onnx_model(classifier.architecture_, learned, batch_size))
+    X, _ = noise(name, batch_size)
+    images = ((X - classifier.pixel_mean_) * classifier.pixel_scale_).transpose(0, 3, 1, 2)
+    np.save(path.with_suffix(".npy"), np.ascontiguousarray(images))
+    return classifier.decision_function(X)
+
+
+@lru_cache(maxsize=1)
+def estimator_call(name, batch_size, n_threads, path):
+    X, _ = noise(name, batch_size)
+    return partial(fitted(name, n_threads).decision_function, X)
+
+
+@lru_cache(maxsize=1)
+def engine_call(name, batch_size, n_threads, path):
+    from skconvnet.engine import Images, Learned, Network
+
+    classifier = fitted(name, n_threads)
+    network = Network(classifier.architecture_, classifier.pixel_mean_, classifier.pixel_scale_)
+    network.learned = Learned(
+        classifier.coefs_, classifier.intercepts_, classifier.norm_means_, classifier.norm_variances_
+    )
+    X, _ = noise(name, batch_size)
+    return partial(network.scores, Images(X, classifier.image_shape_), n_threads)
+
+
+@lru_cache(maxsize=1)
+def ort_call(name, batch_size, n_threads, path):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    images = {"images": np.load(path.with_suffix(".npy"))}
+    return lambda: session.run(None, images)[0]
+
+
+@lru_cache(maxsize=1)
+def openvino_call(name, batch_size, n_threads, path):
+    """One request at a time on all threads, in float32 where OpenVINO would else take bfloat16."""
+    import openvino
+
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": n_threads,
+        "NUM_STREAMS": 1,
+        "ENABLE_HYPER_THREADING": True,
+    }
+    request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
+    images = np.load(path.with_suffix(".npy"))
+    return lambda: request.infer({0: images}, share_inputs=True, share_outputs=True)[0]
+
+
+if __name__ == "__main__":
+    main()
