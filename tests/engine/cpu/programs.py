@@ -10,7 +10,7 @@ from skconvnet.engine.network import execute
 from skconvnet.engine.plan import Plan
 from skconvnet.engine.program import WIDTH, Block, Space, Work, encode
 
-__all__ = ["Memory", "run", "shared"]
+__all__ = ["Memory", "assert_only_written", "elements", "framed", "inside", "operand", "run", "shared"]
 
 
 class Memory:
@@ -80,3 +80,37 @@ def run(
 def shared(offset, stride=0):
     """An operand in shared memory."""
     return Space.SHARED, offset, stride
+
+
+def framed(volumes, border, fill):
+    """(samples, rows, columns, depth) in a frame of (top, left, bottom, right) pixels of `fill`."""
+    top, left, bottom, right = border
+    return np.pad(volumes, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)
+
+
+def operand(memory, framed_volumes, border, space=Space.LOCAL):
+    """Put framed volumes in memory; the operand of their pixels (0, 0), and the distance between two rows."""
+    _, _, columns, depth = framed_volumes.shape
+    first = (border[0] * columns + border[1]) * depth
+    return (space, memory.put(framed_volumes) + first, framed_volumes[0].size), columns * depth
+
+
+def elements(place, shape, row):
+    """Where the volumes at an operand are in memory: indices, (samples, rows, columns, depth)."""
+    samples, rows, columns, depth = shape
+    _, offset, stride = place
+    at = np.ix_(np.arange(samples) * stride, np.arange(rows) * row, np.arange(columns) * depth, np.arange(depth))
+    return offset + sum(at)
+
+
+def inside(memory, place, shape, row):
+    """The volumes at an operand: (samples, rows, columns, depth)."""
+    return memory[elements(place, shape, row)]
+
+
+def assert_only_written(memory, before, *written):
+    """Nothing but the elements at the indices `written` is not as it was."""
+    kept = np.ones(memory.size, bool)
+    for indices in written:
+        kept[indices] = False
+    np.testing.assert_array_equal(memory[kept], before[kept])

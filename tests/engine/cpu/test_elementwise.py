@@ -8,32 +8,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet.engine import Images
 from skconvnet.engine.program import Op, Space
-from tests.engine.cpu.programs import Memory, run
+from tests.engine.cpu.programs import Memory, assert_only_written, elements, framed, inside, operand, run
 
 small = st.integers(1, 5)
 margin = st.integers(0, 3)
 depths = st.sampled_from([8, 16, 24])
-
-
-def framed(volumes, border, fill):
-    """(samples, rows, columns, depth) in a frame of (top, left, bottom, right) pixels of `fill`."""
-    top, left, bottom, right = border
-    return np.pad(volumes, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)
-
-
-def operand(memory, framed_volumes, border):
-    """Put framed volumes in memory; the operand of their pixels (0, 0), and the distance between two rows."""
-    _, _, columns, depth = framed_volumes.shape
-    first = (border[0] * columns + border[1]) * depth
-    return (Space.LOCAL, memory.put(framed_volumes) + first, framed_volumes[0].size), columns * depth
-
-
-def inside(memory, place, shape, row):
-    """The volumes at an operand: (samples, rows, columns, depth)."""
-    samples, rows, columns, depth = shape
-    _, offset, stride = place
-    at = np.ix_(np.arange(samples) * stride, np.arange(rows) * row, np.arange(columns) * depth, np.arange(depth))
-    return memory[offset + sum(at)]
 
 
 borders = st.tuples(margin, margin, margin, margin)

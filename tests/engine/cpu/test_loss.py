@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skconvnet.engine.memory import padded
 from skconvnet.engine.program import Op, Rule, Space
 from tests import oracles
-from tests.engine.cpu.programs import Memory, run
+from tests.engine.cpu.programs import Memory, framed, operand, run
 
 
 def cross_entropy(scores, targets, weights, smoothing, depth=None):
@@ -77,6 +78,25 @@ def test_scores_are_stored_without_what_pads_them():
     memory = Memory(fill=77)
     x = memory.put(np.arange(5 * 16))
     scores = np.full((5, 9), 99, np.float32)
-    instructions = [(Op.STORE_SCORES, {"X": (Space.BATCH, x, 16)}, {"classes": 9})]
-    run(instructions, memory.array(), samples=5, micro_batch=2, scores=scores)
+    numbers = {"rows": 1, "columns": 1, "classes": 9, "x_row": 16, "depth": 16}
+    run(
+        [(Op.STORE_SCORES, {"X": (Space.BATCH, x, 16)}, numbers)],
+        memory.array(),
+        samples=5,
+        micro_batch=2,
+        scores=scores,
+    )
     assert_array_equal(scores, np.arange(5 * 16).reshape(5, 16)[:, :9])
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 9), st.integers(1, 3), st.tuples(*[st.integers(0, 2)] * 4))
+def test_a_map_of_scores_is_stored_without_border_and_what_pads_it(rows, columns, classes, micro_batch, border):
+    depth, n = padded(classes), 5
+    volumes = np.random.default_rng(0).standard_normal((n, rows, columns, depth)).astype(np.float32)
+    memory = Memory(fill=77)
+    place, x_row = operand(memory, framed(volumes, border, 9), border, Space.BATCH)
+    scores = np.full((n + 1, rows * columns * classes), 99, np.float32)
+    numbers = {"rows": rows, "columns": columns, "classes": classes, "x_row": x_row, "depth": depth}
+    run([(Op.STORE_SCORES, {"X": place}, numbers)], memory.array(), samples=n, micro_batch=micro_batch, scores=scores)
+    assert_array_equal(scores[:n].reshape(n, rows, columns, classes), volumes[..., :classes])
+    assert_array_equal(scores[n], 99)

@@ -1,16 +1,16 @@
-"""Max pooling and its gradient against the oracles."""
+"""Max and average pooling and their gradients against the oracles."""
 
 import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet.architecture import ArchitectureError
 from skconvnet.architecture.layers import BoundPool, Volume
-from skconvnet.engine.program import Op
+from skconvnet.engine.program import NUMBERS, Op
 from tests import oracles
-from tests.engine.cpu.programs import Memory, run
-from tests.engine.cpu.test_elementwise import borders, framed, inside, operand
+from tests.engine.cpu.programs import Memory, assert_only_written, elements, framed, inside, operand, run
+from tests.engine.cpu.test_elementwise import borders
 
 
 @st.composite
@@ -67,3 +67,40 @@ def test_windows_that_do_not_overlap_overwrite():
     assert_array_equal(inside(memory, operands["W"], x.shape, row["W"]), expected)
     run([(Op.MAX_POOL_BACKWARD, operands, gradient | {"overlap": 1})], memory, samples=2)
     assert_array_equal(inside(memory, operands["W"], x.shape, row["W"]), 2 * expected)
+
+
+@settings(max_examples=60)
+@given(pools(), borders, borders)
+def test_average_pool_and_its_gradient(pool, x_border, y_border):
+    """Windows that hang over an edge divide by fewer pixels."""
+    x, dy, memory, operands, numbers, row = laid_out(pool, 50, x_border, y_border)
+    before = memory.copy()
+    run([(Op.AVERAGE_POOL, {"X": operands["X"], "Y": operands["Y"]}, numbers)], memory, samples=2)
+    expected = oracles.average_pool(x, pool.F, pool.S, pool.P, dy.shape[1:3])
+    y_at = elements(operands["Y"], dy.shape, row["Y"])
+    assert_allclose(memory[y_at], expected, atol=1e-5)
+    assert_only_written(memory, before, y_at)
+
+
+@settings(max_examples=60)
+@given(pools(), borders, borders)
+def test_the_gradient_of_average_pool_is_added(pool, x_border, y_border):
+    x, dy, memory, operands, numbers, row = laid_out(pool, 50, x_border, y_border)
+    before = memory.copy()
+    gradient = {name: numbers[name] for name in NUMBERS[Op.AVERAGE_POOL_BACKWARD] if name in numbers}
+    gradient |= {"dx_row": row["W"], "dy_row": row["START"]}
+    instructions = [(Op.AVERAGE_POOL_BACKWARD, {"X": operands["START"], "Y": operands["W"]}, gradient)]
+    dx_at = elements(operands["W"], x.shape, row["W"])
+    for times in (1, 2):
+        run(instructions, memory, samples=2)
+        expected = times * oracles.average_pool_gradient(dy, x, pool.F, pool.S, pool.P)
+        assert_allclose(memory[dx_at], expected, atol=1e-4)
+    assert_only_written(memory, before, dx_at)
+
+
+def test_an_average_of_everything_is_the_mean_of_each_slice():
+    pool = BoundPool("POOL 1", Volume(5, 7, 16), "average", (5, 7), 1, 0)
+    x, dy, memory, operands, numbers, row = laid_out(pool, 50, (1, 2, 0, 1), (0, 0, 0, 0))
+    run([(Op.AVERAGE_POOL, {"X": operands["X"], "Y": operands["Y"]}, numbers)], memory, samples=2)
+    found = inside(memory, operands["Y"], dy.shape, row["Y"])
+    assert_allclose(found, x.mean((1, 2), keepdims=True), rtol=1e-5, atol=1e-5)
