@@ -1,17 +1,35 @@
 """Training steps: several of them against the oracles and PyTorch, what they leave alone, and going on."""
 
 import pickle
+from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skconvnet.engine import SGD, Adam
+from skconvnet.architecture import walk
+from skconvnet.engine import SGD, Adam, Images, plan, thread_count
 from tests import oracles
 from tests.engine import torch_networks
-from tests.engine.networks import VARIED, VARIED_SHAPE, Problem
+from tests.engine.networks import VARIED, VARIED_SHAPE, Problem, differences, is_learning
 
 SMALL = Problem("INPUT -> CONV(K=5) -> RELU -> POOL -> CONV(K=9) -> RELU -> FC(7) -> RELU -> FC", (6, 8, 2), n=12)
+# CONV in front of NORM has no biases: their gradient is 0 but for rounding, of which Adam would make steps.
+RESNET = Problem(
+    "INPUT -> CONV(K=8, bias=no) -> NORM(momentum=0.3) -> RELU"
+    " -> (CONV(K=8, bias=no) -> NORM -> RELU -> DROPOUT(0.3) -> CONV(K=8, bias=no) -> NORM + SKIP) -> RELU"
+    " -> (CONV(K=12, S=2, bias=no) -> NORM + CONV(K=12, F=1, S=2, P=0, bias=no) -> NORM) -> RELU"
+    " -> POOL(average, F=all) -> DROPOUT -> FC",
+    (7, 9, 3),
+    n=12,
+)
+PADDED = Problem(
+    "INPUT -> CONV(K=6) -> SIGMOID -> NORM -> (CONV(K=9, groups=3) -> NORM(layer) | TANH | CONV(K=3, F=1, bias=no))"
+    " -> NORM(lrn) -> CONV(K=5) -> NORM -> RELU -> DROPOUT(0.2) -> FC(7) -> NORM(layer) -> FC",
+    (4, 5, 3),
+    n=12,
+)
 MINIBATCHES = [np.array([3, 1, 4, 0, 5]), np.array([9, 2, 6, 8, 7, 11]), np.array([10]), np.array([5, 5, 3])]
 LEARNING_RATES = [0.01, 0.02, 0.005, 0.01]
 
@@ -20,16 +38,20 @@ def train(trainer, minibatches=MINIBATCHES, learning_rates=LEARNING_RATES):
     return [trainer.step(*step) for step in zip(minibatches, learning_rates, strict=True)]
 
 
-def oracle_of(problem, optimizer, alpha):
-    """Losses and parameters after the steps of `train`, in float64."""
-    layers = oracles.layers_of(problem.bound.layers)
+def oracle_of(problem, optimizer, alpha, seed=0):
+    """Losses, parameters and running statistics after the steps of `train`, in float64."""
+    learning = [layer for layer in walk(problem.bound.layers) if is_learning(layer)]
     parameters = [tuple(own.astype(float) for own in pair) for pair in problem.parameters]
+    running = [tuple(own.astype(float) for own in pair) for pair in problem.running]
     memories = [tuple((np.zeros(own.shape), np.zeros(own.shape)) for own in pair) for pair in parameters]
     losses = []
     for number, (indices, rate) in enumerate(zip(MINIBATCHES, LEARNING_RATES, strict=True), 1):
-        data = (problem.x[indices].astype(float), problem.targets[indices], problem.weights[indices])
-        losses.append(oracles.loss(layers, parameters, *data, problem.label_smoothing))
-        gradients = oracles.gradients(layers, parameters, *data, problem.label_smoothing)
+        masks = partial(problem.engine_mask, seed=seed, step=number)
+        layers = oracles.layers_of(problem.bound.layers, masks)
+        x, rest = problem.x[indices].astype(float), (problem.targets[indices], problem.weights[indices])
+        losses.append(oracles.loss(layers, parameters, x, *rest, problem.label_smoothing))
+        gradients = oracles.gradients(layers, parameters, x, *rest, problem.label_smoothing)
+        running = oracles.running_after(layers, parameters, x, running)
 
         def stepped(p, gradient, memory, decay, number=number, rate=rate, indices=indices):
             if isinstance(optimizer, Adam):
@@ -40,12 +62,12 @@ def oracle_of(problem, optimizer, alpha):
             return p, (velocity, memory[1])
 
         moved = [
-            [stepped(*own, decay) for *own, decay in zip(*layer, (1, 0), strict=True)]
-            for layer in zip(parameters, gradients, memories, strict=True)
+            [stepped(*own, decay) for *own, decay in zip(*parts, (layer.kind != "NORM", 0), strict=True)]
+            for layer, *parts in zip(learning, parameters, gradients, memories, strict=True)
         ]
         parameters = [tuple(own[0] for own in layer) for layer in moved]
         memories = [tuple(own[1] for own in layer) for layer in moved]
-    return losses, parameters
+    return losses, parameters, running
 
 
 def flat(network):
@@ -55,14 +77,23 @@ def flat(network):
 
 @pytest.mark.parametrize("alpha", [0.0, 2.0])
 @pytest.mark.parametrize("optimizer", [Adam(), SGD(), SGD(0.5, nesterov=False)], ids=repr)
-def test_steps_are_those_of_the_oracles(optimizer, alpha):
-    """From the second step on, this also shows that the transposed weights are written anew."""
-    network = SMALL.network()
-    losses = train(SMALL.trainer(network, optimizer=optimizer, alpha=alpha))
-    expected_losses, expected = oracle_of(SMALL, optimizer, alpha)
+@pytest.mark.parametrize("problem", [SMALL, RESNET], ids=["plain", "resnet"])
+def test_steps_are_those_of_the_oracles(problem, optimizer, alpha):
+    """From the second step on, this also shows that the transposed weights are written anew.
+
+    Scales and shifts of a NORM do not decay; what DROPOUT drops is another draw in every step.
+    """
+    network = problem.network()
+    trainer = problem.trainer(network, optimizer=optimizer, alpha=alpha)
+    trainer.seed = 5
+    losses = train(trainer)
+    expected_losses, expected, running = oracle_of(problem, optimizer, alpha, seed=5)
     assert_allclose(losses, expected_losses, rtol=1e-4)
     for found, wanted in zip(flat(network), [own for pair in expected for own in pair], strict=True):
         assert_allclose(found, wanted.reshape(found.shape), atol=1e-4)
+    after = network.learned
+    for found, wanted in zip(zip(after.means, after.variances, strict=True), running, strict=True):
+        assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_adam_with_decay_is_adamw_of_pytorch(in_torch):
@@ -99,6 +130,28 @@ def test_a_learning_rate_of_zero_changes_no_parameter(optimizer):
     assert_array_equal(network.parameters, before)
 
 
+def test_a_learning_rate_of_zero_still_moves_the_running_statistics():
+    network = RESNET.network()
+    before = network.learned
+    RESNET.trainer(network, alpha=0.1).step(np.arange(RESNET.n), 0.0)
+    after = network.learned
+    for kind in ("coefs", "intercepts"):
+        for one, other in zip(getattr(after, kind), getattr(before, kind), strict=True):
+            assert_array_equal(one, other)
+    for one, other in zip(after.means + after.variances, before.means + before.variances, strict=True):
+        assert (one != other).all()
+
+
+def test_scoring_moves_nothing_and_drops_nothing():
+    network = RESNET.network()
+    before = network.parameters.copy()
+    scores = network.scores(RESNET.images, 1)
+    assert_array_equal(network.parameters, before)
+    assert_array_equal(network.scores(RESNET.images, 1), scores)
+    one_by_one = [network.scores(Images(image[None], RESNET.shape), 1)[0] for image in RESNET.x]
+    assert_array_equal(one_by_one, scores)
+
+
 def test_decay_shrinks_weights_and_leaves_biases():
     problem = Problem("INPUT -> CONV(K=3) -> FC", (4, 4, 1))
     for optimizer, kept in ((Adam(), 1 - 0.1 * 0.5), (SGD(0.0), 1 - 0.1 * 0.5 / problem.n)):
@@ -115,11 +168,12 @@ def test_decay_shrinks_weights_and_leaves_biases():
 
 
 @pytest.mark.parametrize("optimizer", [Adam(), SGD()], ids=repr)
-def test_what_pads_the_parameters_stays_zero(optimizer):
-    problem = Problem(VARIED, VARIED_SHAPE, n=12)
+@pytest.mark.parametrize("problem", [Problem(VARIED, VARIED_SHAPE, n=12), PADDED], ids=["plain", "branched"])
+def test_what_pads_the_parameters_stays_zero(problem, optimizer):
     network = problem.network()
     trainer = problem.trainer(network, optimizer=optimizer, alpha=0.1)
     train(trainer)
+    assert np.isfinite(network.parameters).all()
     for vector in (network.parameters, *trainer.state.moments):
         assert_array_equal(network.layout.pack(network.layout.unpack(vector)), vector)
         assert vector.any() or not isinstance(optimizer, Adam)
@@ -160,8 +214,8 @@ def test_the_scale_of_weights_does_not_count():
 
 
 @pytest.mark.parametrize("optimizer", [Adam(), SGD()], ids=repr)
-def test_going_on_from_a_state_is_as_if_never_stopped(optimizer):
-    problem = Problem(VARIED, VARIED_SHAPE, n=12)
+@pytest.mark.parametrize("problem", [Problem(VARIED, VARIED_SHAPE, n=12), RESNET], ids=["plain", "resnet"])
+def test_going_on_from_a_state_is_as_if_never_stopped(problem, optimizer):
     whole, stopped, resumed = problem.network(), problem.network(), problem.network()
     settings = {"optimizer": optimizer, "alpha": 0.1}
     expected = train(problem.trainer(whole, **settings))
@@ -196,3 +250,65 @@ def test_a_minibatch_may_be_smaller_than_the_largest():
     assert losses[0] == losses[1]
     ragged = [SMALL.trainer(SMALL.network(), batch_size=size).step(np.arange(5), 0.1) for size in (5, 12, 100)]
     assert_allclose(ragged, losses[0], rtol=1e-6)
+
+
+# -- The same bits -----------------------------------------------------------------------------------------------------
+
+
+def trained(problem, n_threads=1, seed=0):
+    """Parameters, running statistics among them, moments and losses after the steps of `train`."""
+    network = problem.network()
+    trainer = problem.trainer(network, optimizer=Adam(), alpha=0.1, n_threads=n_threads)
+    trainer.seed = seed
+    losses = train(trainer)
+    return {"parameters": network.parameters, "moments": trainer.state.moments, "losses": np.array(losses)}
+
+
+@pytest.fixture
+def few_shards(monkeypatch):
+    """Shards of up to six samples, so that they can be cut into micro-batches of several sizes."""
+    monkeypatch.setattr(plan, "_MOST_SHARDS", 2)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 16])
+@pytest.mark.parametrize("problem", [RESNET, PADDED], ids=["resnet", "branched"])
+def test_any_number_of_workers_gives_the_same_bits(problem, n_threads, monkeypatch):
+    """Work is divided among as many workers as asked for, in turns on the threads that there are."""
+    expected = trained(problem)
+    monkeypatch.setattr("skconvnet.engine.cpu.threads.threads", lambda count: nullcontext())
+    assert differences(trained(problem, n_threads=n_threads), expected) == []
+
+
+@pytest.mark.parametrize("problem", [RESNET, PADDED], ids=["resnet", "branched"])
+def test_two_threads_give_the_same_bits(problem):
+    if thread_count() < 2:
+        pytest.skip("this machine has one thread")
+    expected = trained(problem)
+    for _ in range(5):
+        assert differences(trained(problem, n_threads=2), expected) == []
+
+
+@pytest.mark.usefixtures("few_shards")
+@pytest.mark.parametrize("problem", [RESNET, PADDED], ids=["resnet", "branched"])
+def test_micro_batches_of_any_size_give_the_same_bits(problem, monkeypatch):
+    results, sizes = [], []
+    for size in (1, 2, 3, 6):
+        one_sample = plan._Training(problem.bound, problem.network().layout, problem.n).place_local(1)
+        monkeypatch.setattr(plan, "_ARENA", size * one_sample)
+        sizes.append(problem.trainer(problem.network())._plan.micro_batch)
+        results.append(trained(problem))
+    assert sizes == [1, 2, 3, 6]
+    for found in results[1:]:
+        assert differences(found, results[0]) == []
+
+
+def test_the_seed_decides_what_is_dropped():
+    one, again, other = trained(RESNET, seed=1), trained(RESNET, seed=1), trained(RESNET, seed=2)
+    assert differences(one, again) == []
+    assert (one["losses"] != other["losses"]).all()
+
+
+def test_every_step_drops_others():
+    trainer = RESNET.trainer(RESNET.network())
+    losses = [trainer.step(np.arange(RESNET.n), 0.0) for _ in range(4)]
+    assert len(set(losses)) == 4
