@@ -1,0 +1,113 @@
+"""Cold: seconds of whole processes, from the start of Python to its end, against skorch.
+
+A fit is the first of its process: of scikit-learn's digits, with ConvNetClassifier's defaults, and with skorch the same
+network for as many epochs. The processes take turns; what stands in the table are medians over the rounds. "Empty" is
+a process that finds no compiled kernels, and "warm" one that finds them; what the system keeps of the files that a
+process reads is warm for all.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from statistics import median
+from time import perf_counter
+
+from benchmarks.machine import alternate, description, free_openblas, parser_of_rounds, threads
+
+NOTHING = "pass"
+IMPORT_SKLEARN = "import sklearn.base"
+IMPORT = "import skconvnet"
+FIT = """
+from sklearn.datasets import load_digits
+from skconvnet import ConvNetClassifier
+
+X, y = load_digits(return_X_y=True)
+classifier = ConvNetClassifier(random_state=0).fit(X, y)
+print(classifier.compile_time_)
+"""
+IMPORT_SKORCH = "import skorch"
+SKORCH_FIT = """
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from skorch import NeuralNetClassifier
+from torch import nn
+
+X, y = load_digits(return_X_y=True)
+X = (X - X.mean()) / X.std()
+network = nn.Sequential(
+    nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+    nn.Flatten(), nn.Linear(4 * 4 * 32, 128), nn.ReLU(), nn.Linear(128, 10),
+)
+classifier = NeuralNetClassifier(
+    network, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.AdamW, optimizer__fused=True, lr=1e-3,
+    max_epochs=20, batch_size=32, iterator_train__shuffle=True, train_split=None, verbose=0,
+)
+classifier.fit(X.astype(np.float32).reshape(-1, 1, 8, 8), y)
+"""
+
+
+def main():
+    options = parser_of_rounds(__doc__, rounds=5).parse_args()
+    free_openblas()
+    packages = ("numpy", "numba", "scikit-learn", "torch", "skorch")
+    print(f"{__doc__}\n{description(options.threads, packages)}\n")
+    with tempfile.TemporaryDirectory() as cache:
+        loading = []
+
+        def warm_fit():
+            seconds, printed = whole_process(FIT, options.threads, cache)
+            loading.append(float(printed))
+            return seconds
+
+        def of(source):
+            return partial(seconds_of, source, options.threads, cache)
+
+        warm_fit()
+        loading.clear()
+        turns = {
+            "nothing": of(NOTHING),
+            "import sklearn.base": of(IMPORT_SKLEARN),
+            "import skconvnet": of(IMPORT),
+            "first fit, empty": partial(seconds_of_empty, options.threads),
+            "first fit, warm": warm_fit,
+            "import skorch": of(IMPORT_SKORCH),
+            "first fit, skorch": of(SKORCH_FIT),
+        }
+        seconds = dict(zip(turns, alternate(options.rounds, *turns.values()), strict=True))
+    for what, value in seconds.items():
+        print(f"{what:52} {value:7.2f} s")
+    print()
+    for more, less in (("import skconvnet", "import sklearn.base"), ("first fit, empty", "first fit, warm")):
+        print(f"{f'{more}, beyond {less}':52} {seconds[more] - seconds[less]:7.2f} s")
+    print(f"{'loading the kernels in a process that finds them':52} {median(loading):7.2f} s")
+
+
+def whole_process(source, n_threads, cache):
+    """The seconds that a process takes from start to end, and what it prints."""
+    started = perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        env=os.environ | threads(n_threads) | {"NUMBA_CACHE_DIR": cache},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return perf_counter() - started, done.stdout
+
+
+def seconds_of(source, n_threads, cache):
+    seconds, _ = whole_process(source, n_threads, cache)
+    return seconds
+
+
+def seconds_of_empty(n_threads):
+    """The first fit of a process that has an empty directory for its kernels."""
+    with tempfile.TemporaryDirectory() as cache:
+        return seconds_of(FIT, n_threads, cache)
+
+
+if __name__ == "__main__":
+    main()

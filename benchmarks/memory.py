@@ -1,0 +1,86 @@
+"""Memory: the peak that fitting Fashion-MNIST's 60,000 images of 28 x 28 takes, from uint8, against skorch.
+
+Each fit has a process of its own, and trains the network that ConvNetClassifier chooses for one epoch: later epochs
+take no more. In MB of resident memory: "imports" is what the process has when all is imported and kernels are loaded,
+"X" what the images add, "fit" what the peak of the process lies above both. skorch gets the images as float32, as is
+usual, and in a second row as uint8, which the module converts a minibatch at a time. The figures are Linux's.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.datasets import fashion_mnist
+from benchmarks.machine import description, free_openblas, parser, threads
+
+OURS = """
+from skconvnet import ConvNetClassifier
+from skconvnet._warmup import warmup
+
+warmup()
+"""
+OUR_FIT = "ConvNetClassifier(max_iter=1, batch_size=128, random_state=0).fit(X, y)"
+SKORCH = """
+import torch
+from benchmarks.peers import skorch_classifier
+
+torch.nn.functional.conv2d(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3))  # brings the threads and oneDNN up
+"""
+SKORCH_FIT = 'skorch_classifier("auto", (28, 28, 1), 10, max_iter=1, batch_size=128).fit({}, y)'
+# Loading X touches every page of it; y is int64, as both sides want it.
+PROCESS = r"""
+import re
+from pathlib import Path
+
+import numpy as np
+{imports}
+
+def resident(field):
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(rf"^{{field}}:\s+(\d+) kB$", status, re.M)[1]) * 1024 / 1e6
+
+imported = resident("VmRSS")
+X, y = np.load({X!r}), np.load({y!r})
+loaded = resident("VmRSS")
+{fit}
+print(imported, loaded - imported, resident("VmHWM") - loaded)
+"""
+
+
+def main():
+    command_line = parser(__doc__)
+    command_line.add_argument("--images", type=int, default=60_000, help="to fit; all")
+    options = command_line.parse_args()
+    free_openblas()
+    packages = ("numpy", "numba", "scikit-learn", "torch", "skorch")
+    print(f"{__doc__}\n{description(options.threads, packages)}\n")
+    print(f"{'MB':34} {'imports':>8} {'X':>8} {'fit':>8}")
+    with tempfile.TemporaryDirectory() as folder:
+        X, y = str(Path(folder) / "X.npy"), str(Path(folder) / "y.npy")
+        images, _, labels, _ = fashion_mnist()
+        np.save(X, images[: options.images])
+        np.save(y, labels[: options.images].astype(np.int64))
+        for name, imports, fit in (
+            ("ConvNetClassifier", OURS, OUR_FIT),
+            ("skorch, X as float32", SKORCH, SKORCH_FIT.format("X.astype(np.float32)")),
+            ("skorch, X as uint8", SKORCH, SKORCH_FIT.format("X")),
+        ):
+            source = PROCESS.format(imports=imports, X=X, y=y, fit=fit)
+            imported, loaded, fitted = map(float, output(source, options.threads).split())
+            print(f"{name:34} {imported:8.0f} {loaded:8.0f} {fitted:8.0f}", flush=True)
+
+
+def output(source, n_threads):
+    """What a process of its own prints."""
+    environment = os.environ | threads(n_threads)
+    return subprocess.run(
+        [sys.executable, "-c", source], env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+
+
+if __name__ == "__main__":
+    main()
