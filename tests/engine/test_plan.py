@@ -68,7 +68,7 @@ NORMS, NORMS_SHAPE = "INPUT -> CONV(K=8) -> NORM -> RELU -> CONV(K=8) -> NORM ->
 
 
 @settings(max_examples=200)
-@given(problems(dropout=True), st.sampled_from([plan_training, plan_inference]), st.sampled_from([1, 4]), st.data())
+@given(problems(), st.sampled_from([plan_training, plan_inference]), st.sampled_from([1, 4]), st.data())
 def test_no_address_leaves_its_space_and_sharing_changes_no_value(problem, planner, micro_batch, data):
     assert_walks_agree(problem, planner, data.draw(st.integers(1, problem.n)), micro_batch)
 
@@ -225,7 +225,7 @@ def test_segments_follow_one_another_and_leave_no_instruction_out(trap):
         assert (made.segments[-1, Segment.KIND] == Work.UPDATE) == (planner is plan_training)
 
 
-@given(problems(dropout=True))
+@given(problems())
 def test_samples_are_interrupted_for_each_batch_norm_forward_and_backward_and_for_nothing_else(problem):
     n_norms = sum(layer.kind == "NORM" and layer.mode == "batch" for layer in walk(problem.bound.layers))
     training, inference = planned(problem)[0], planned(problem, plan_inference)[0]
@@ -259,7 +259,7 @@ def of_the_batch(buffers):
     return [buffer for buffer in buffers if buffer.space == Space.BATCH]
 
 
-@given(problems(dropout=True))
+@given(problems())
 def test_volumes_of_the_batch_share_a_place_only_in_different_segments(problem):
     buffers = of_the_batch(buffers_of(problem))
     for one, other in combinations(buffers, 2):
@@ -268,7 +268,7 @@ def test_volumes_of_the_batch_share_a_place_only_in_different_segments(problem):
         assert apart or ends[0] <= other.offset or ends[1] <= one.offset
 
 
-@given(problems(dropout=True))
+@given(problems())
 def test_what_one_segment_leaves_to_another_is_of_the_batch_and_all_else_is_local(problem):
     for buffer in buffers_of(problem):
         segments = {segment for segment, _ in buffer.uses}

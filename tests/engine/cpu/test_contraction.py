@@ -177,7 +177,7 @@ def test_an_update_computes_the_rows_of_its_block_alone(first, rows):
     n = SIMPLE | {"M": 10, "a_p": 1, "c_p": 8, "a_t": 10, "b_t": 8, "start_q": 0, "samples": Samples.T}
     operands = {"X": shared(x_at), "W": shared(dy_at), "START": shared(0), "Y": (Space.LOCAL, scratch, 0)}
     block = dict.fromkeys(Block, 0) | {Block.OFFSET: p + 8 * first, Block.ROWS: rows, Block.COLUMNS: 8}
-    block |= {Block.FIRST_ROW: first, Block.TURNED: -1}
+    block |= {Block.FIRST_ROW: first, Block.TURNED: -1, Block.GRADIENT: -1}
     rule = np.zeros(len(Rule))
     rule[Rule.RATE] = 1
     run(

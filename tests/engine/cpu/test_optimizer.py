@@ -15,8 +15,8 @@ LEARNING_RATES = [0.1, 0.01, 0.3, 0.05]
 
 
 def block_of(**columns):
-    """The numbers of one block; transposed nowhere unless told."""
-    block = dict.fromkeys((column.name for column in Block), 0) | {"CONTRACTION": -1, "TURNED": -1}
+    """The numbers of one block; transposed nowhere unless told, its gradient summed by shards unless told."""
+    block = dict.fromkeys((column.name for column in Block), 0) | {"CONTRACTION": -1, "TURNED": -1, "GRADIENT": -1}
     return list((block | columns).values())
 
 
@@ -71,6 +71,30 @@ def test_the_gradients_of_all_shards_are_added_in_their_order(shards):
     for gradient in gradients[1:]:
         total += gradient
     assert_array_equal(parameters, -total)
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_gradient_that_is_complete_is_taken_from_where_it_lies(shards):
+    """It is not summed again, whatever the slots hold."""
+    parameters, moments = np.zeros(16, np.float32), np.zeros((2, 16), np.float32)
+    memory = aligned_zeros(4 * SLOT)
+    memory[:] = 99
+    memory[40:56] = gradient = np.arange(1, 17)
+    run(
+        [],
+        memory,
+        samples=shards,
+        shard_size=1,
+        slot=SLOT,
+        kind=Work.UPDATE,
+        blocks=[block_of(ROWS=1, COLUMNS=16, GRADIENT=40)],
+        parameters=parameters,
+        moments=moments,
+        rule=SGD(0.0).rule(1.0, 0.0, 1, 1),
+    )
+    assert_array_equal(parameters, -gradient)
+    assert_array_equal(memory[40:56], gradient)
+    assert (np.r_[memory[:40], memory[56:]] == 99).all()
 
 
 def test_a_step_touches_its_block_alone():
