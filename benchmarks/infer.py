@@ -17,7 +17,7 @@ from statistics import geometric_mean
 import numpy as np
 
 from benchmarks.machine import Side, alternate, calls_per_second, description, parser_of_rounds
-from benchmarks.networks import LARGE, NETWORKS, bind, n_classes_of, noise
+from benchmarks.networks import LARGE, NETWORKS
 
 TOLERANCE = 1e-3  # of the largest score
 
@@ -45,20 +45,20 @@ def main():
 
 def row(name, batch_size, options, ours, ort, openvino):
     """Print the row of a network, and return two ratios to the better peer: the user's and the engine's."""
-    n_threads, seconds = options.threads, options.seconds
+    problem, n_threads, seconds = (NETWORKS | LARGE)[name], options.threads, options.seconds
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
-        scores = ours.run(export, name, batch_size, n_threads, path)
+        scores = ours.run(export, problem, batch_size, n_threads, path)
         peers = [(ort, ort_call), (openvino, openvino_call)]
-        theirs = [side.run(answer, call, name, batch_size, n_threads, path) for side, call in peers]
+        theirs = [side.run(answer, call, problem, batch_size, n_threads, path) for side, call in peers]
         differ = max(np.abs(their - scores).max() for their in theirs) / np.abs(scores).max()
         if not differ < TOLERANCE:
             raise SystemExit(f"{name}: the scores differ by {differ:.1e} of the largest, which is no rounding")
         *our, onnx_runtime, open_vino = alternate(
             options.rounds,
-            partial(ours.run, speed, estimator_call, name, batch_size, n_threads, path, seconds),
-            partial(ours.run, speed, engine_call, name, batch_size, n_threads, path, seconds),
-            *(partial(side.run, speed, call, name, batch_size, n_threads, path, seconds) for side, call in peers),
+            partial(ours.run, speed, estimator_call, problem, batch_size, n_threads, path, seconds),
+            partial(ours.run, speed, engine_call, problem, batch_size, n_threads, path, seconds),
+            *(partial(side.run, speed, call, problem, batch_size, n_threads, path, seconds) for side, call in peers),
         )
     ratios = [one / max(onnx_runtime, open_vino) for one in our]
     print(f"{name:10} {batch_size:5} {our[0]:10,.0f} {our[1]:10,.0f} {onnx_runtime:10,.0f} {open_vino:10,.0f} ", end="")
@@ -79,51 +79,50 @@ def answer(call, *which):
 
 
 @lru_cache(maxsize=1)
-def fitted(name, n_threads):
+def fitted(problem, n_threads):
     """An estimator that has taken one step, with numbers that no two layers share."""
     from skconvnet import ConvNetClassifier
 
-    X, y = noise(name, 4)
-    bound = bind(name)
-    classifier = ConvNetClassifier(str(bound), image_shape=bound.image_shape, n_jobs=n_threads, random_state=0)
-    return classifier.partial_fit(X, y, classes=np.arange(n_classes_of(name)))
+    X, y = problem.examples(4)
+    classifier = ConvNetClassifier(problem.architecture, n_jobs=n_threads, random_state=0)
+    return classifier.partial_fit(X, y, classes=np.arange(problem.n_classes))
 
 
-def export(name, batch_size, n_threads, path):
+def export(problem, batch_size, n_threads, path):
     """Write the model, and the images as the peers take them; return the scores of the images."""
     from benchmarks.onnx_models import onnx_model
     from skconvnet.engine import Learned
 
-    classifier = fitted(name, n_threads)
+    classifier = fitted(problem, n_threads)
     learned = Learned(classifier.coefs_, classifier.intercepts_, classifier.norm_means_, classifier.norm_variances_)
     path.write_bytes(onnx_model(classifier.architecture_, learned, batch_size))
-    X, _ = noise(name, batch_size)
+    X, _ = problem.examples(batch_size)
     images = ((X - classifier.pixel_mean_) * classifier.pixel_scale_).transpose(0, 3, 1, 2)
     np.save(path.with_suffix(".npy"), np.ascontiguousarray(images))
     return classifier.decision_function(X)
 
 
 @lru_cache(maxsize=1)
-def estimator_call(name, batch_size, n_threads, path):
-    X, _ = noise(name, batch_size)
-    return partial(fitted(name, n_threads).decision_function, X)
+def estimator_call(problem, batch_size, n_threads, path):
+    X, _ = problem.examples(batch_size)
+    return partial(fitted(problem, n_threads).decision_function, X)
 
 
 @lru_cache(maxsize=1)
-def engine_call(name, batch_size, n_threads, path):
+def engine_call(problem, batch_size, n_threads, path):
     from skconvnet.engine import Images, Learned, Network
 
-    classifier = fitted(name, n_threads)
+    classifier = fitted(problem, n_threads)
     network = Network(classifier.architecture_, classifier.pixel_mean_, classifier.pixel_scale_)
     network.learned = Learned(
         classifier.coefs_, classifier.intercepts_, classifier.norm_means_, classifier.norm_variances_
     )
-    X, _ = noise(name, batch_size)
+    X, _ = problem.examples(batch_size)
     return partial(network.scores, Images(X, classifier.image_shape_), n_threads)
 
 
 @lru_cache(maxsize=1)
-def ort_call(name, batch_size, n_threads, path):
+def ort_call(problem, batch_size, n_threads, path):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -134,7 +133,7 @@ def ort_call(name, batch_size, n_threads, path):
 
 
 @lru_cache(maxsize=1)
-def openvino_call(name, batch_size, n_threads, path):
+def openvino_call(problem, batch_size, n_threads, path):
     """One request at a time on all threads, in float32 where OpenVINO would else take bfloat16."""
     import openvino
 

@@ -1,51 +1,57 @@
 """The networks that are timed, and what they cost."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from skconvnet.architecture import CASE_STUDIES, find_architecture, walk
 
+
+@dataclass(frozen=True)
+class Problem:
+    """A network, by name or as a text, for images of one size."""
+
+    image_shape: tuple[int, int, int]
+    architecture: str
+    n_classes: int = 10
+
+    def bind(self):
+        """The network with every number in it."""
+        return find_architecture(self.architecture, self.image_shape).bind(self.image_shape, self.n_classes)
+
+    def examples(self, n_images):
+        """Images of noise and their classes: float32 (n, height, width, channels) and int64 (n,).
+
+        Speed does not depend on what they show.
+        """
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(n_images, *self.image_shape)).astype(np.float32)
+        return X, rng.integers(0, self.n_classes, n_images)
+
+
 NETWORKS = {
-    "digits": ((8, 8, 1), "INPUT -> CONV(K=16) -> RELU -> POOL -> CONV(K=32) -> RELU -> POOL -> FC"),
-    "LeNet-5": (
+    "digits": Problem((8, 8, 1), "INPUT -> CONV(K=16) -> RELU -> POOL -> CONV(K=32) -> RELU -> POOL -> FC"),
+    "LeNet-5": Problem(
         (28, 28, 1),
         "INPUT -> CONV(K=6, F=5, P=2) -> RELU -> POOL -> CONV(K=16, F=5, P=0) -> RELU -> POOL"
         " -> FC(120) -> RELU -> FC(84) -> RELU -> FC",
     ),
-    "mnist32": (
+    "mnist32": Problem(
         (28, 28, 1),
         "INPUT -> CONV(K=32) -> RELU -> POOL -> CONV(K=64) -> RELU -> POOL -> FC(128) -> RELU -> FC",
     ),
-    "cs231n": ((32, 32, 3), "INPUT -> CONV(K=12) -> RELU -> POOL -> FC"),
-    "vgg": (
+    "cs231n": Problem((32, 32, 3), "INPUT -> CONV(K=12) -> RELU -> POOL -> FC"),
+    "vgg": Problem(
         (32, 32, 3),
         "INPUT -> [CONV(K=64) -> RELU]*2 -> POOL -> [CONV(K=128) -> RELU]*2 -> POOL"
         " -> [CONV(K=256) -> RELU]*2 -> POOL -> FC(256) -> RELU -> FC",
     ),
-    "resnet20": ((32, 32, 3), "resnet20"),
+    "resnet20": Problem((32, 32, 3), "resnet20"),
 }
-LARGE = {name: (CASE_STUDIES[name].image_shape, name) for name in ("alexnet", "vgg16", "resnet18")}
-
-
-def n_classes_of(name):
-    """As many as the network's paper has; 10 where there is none."""
-    return CASE_STUDIES[name].n_classes if name in LARGE else 10
-
-
-def bind(name):
-    """The network of that name, bound."""
-    image_shape, text = (NETWORKS | LARGE)[name]
-    return find_architecture(text, image_shape).bind(image_shape, n_classes_of(name))
-
-
-def noise(name, n_images):
-    """Images for the network and classes for them: float32 (n, height, width, channels) and int64 (n,).
-
-    Speed does not depend on what they show.
-    """
-    image_shape, _ = (NETWORKS | LARGE)[name]
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(n_images, *image_shape)).astype(np.float32)
-    return X, rng.integers(0, n_classes_of(name), n_images)
+LARGE = {
+    name: Problem(CASE_STUDIES[name].image_shape, name, CASE_STUDIES[name].n_classes)
+    for name in ("alexnet", "vgg16", "resnet18")
+}
 
 
 def training_flops(bound):

@@ -14,7 +14,7 @@ from statistics import geometric_mean
 import numpy as np
 
 from benchmarks.machine import Side, alternate, calls_per_second, description, parser_of_rounds, sgemm_flops
-from benchmarks.networks import NETWORKS, bind, noise, training_flops
+from benchmarks.networks import NETWORKS, training_flops
 from benchmarks.peers import module
 
 MEMORY_FORMATS = ("contiguous_format", "channels_last")
@@ -33,36 +33,37 @@ def main():
     for batch_size in options.batches:
         ratios = []
         for name in options.networks:
+            problem = NETWORKS[name]
             our, *their, peak = alternate(
                 options.rounds,
-                partial(ours.run, our_speed, name, batch_size, options.threads, options.seconds),
+                partial(ours.run, our_speed, problem, batch_size, options.threads, options.seconds),
                 *(
-                    partial(theirs.run, their_speed, name, batch_size, memory_format, options.seconds)
+                    partial(theirs.run, their_speed, problem, batch_size, memory_format, options.seconds)
                     for memory_format in MEMORY_FORMATS
                 ),
                 partial(blas.run, sgemm_flops, options.seconds / 2),
             )
-            their, share = max(their), training_flops(bind(name)) / peak
+            their, share = max(their), training_flops(problem.bind()) / peak
             ratios.append(our / their)
             print(f"{name:10} {batch_size:5} {our:10,.0f} {their:10,.0f} {ratios[-1]:6.2f}   ", end="")
             print(f"{our * share:7.1%} {their * share:7.1%} {peak / 1e9:14.0f}", flush=True)
         print(f"{'least':38} {min(ratios):6.2f}\n{'geometric mean':38} {geometric_mean(ratios):6.2f}")
 
 
-def our_speed(name, batch_size, n_threads, seconds):
-    return batch_size * calls_per_second(our_step(name, batch_size, n_threads), seconds)
+def our_speed(problem, batch_size, n_threads, seconds):
+    return batch_size * calls_per_second(our_step(problem, batch_size, n_threads), seconds)
 
 
-def their_speed(name, batch_size, memory_format, seconds):
-    return batch_size * calls_per_second(their_step(name, batch_size, memory_format), seconds)
+def their_speed(problem, batch_size, memory_format, seconds):
+    return batch_size * calls_per_second(their_step(problem, batch_size, memory_format), seconds)
 
 
 @cache
-def our_step(name, batch_size, n_threads):
+def our_step(problem, batch_size, n_threads):
     """One training step of ours, on a minibatch shuffled like any other."""
     from skconvnet.engine import Adam, Images, Network, Trainer
 
-    bound, (pixels, targets) = bind(name), noise(name, batch_size)
+    bound, (pixels, targets) = problem.bind(), problem.examples(batch_size)
     images = Images(pixels, bound.image_shape)
     network = Network(bound, *images.statistics())
     network.initialise(np.random.default_rng(0))
@@ -82,11 +83,11 @@ def our_step(name, batch_size, n_threads):
 
 
 @cache
-def their_step(name, batch_size, memory_format):
+def their_step(problem, batch_size, memory_format):
     """One training step of PyTorch's."""
     import torch
 
-    bound, (pixels, targets) = bind(name), noise(name, batch_size)
+    bound, (pixels, targets) = problem.bind(), problem.examples(batch_size)
     memory_format = getattr(torch, memory_format)
     images = torch.tensor(pixels).permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
     targets = torch.tensor(targets)

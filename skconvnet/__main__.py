@@ -1,4 +1,4 @@
-"""The command line: `python -m skconvnet demo` and `python -m skconvnet summary`."""
+"""The command line: `python -m skconvnet demo`, `python -m skconvnet summary` and `python -m skconvnet warmup`."""
 
 import argparse
 import re
@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from skconvnet import ARCHITECTURES, ArchitectureError, ConvNetClassifier
+from skconvnet import _warmup as kernels
 from skconvnet.architecture import CASE_STUDIES, Hyperparameters, find_architecture
 
 _LETTERS = {
@@ -37,7 +38,7 @@ def main(arguments=None):
 def parser():
     """Return the parser of the command line: `.command` of what it parses is the function to call."""
     parser = argparse.ArgumentParser(prog="python -m skconvnet", description="Convolutional networks for scikit-learn.")
-    commands = parser.add_subparsers(required=True, metavar="demo | summary")
+    commands = parser.add_subparsers(required=True, metavar="demo | summary | warmup")
 
     command = commands.add_parser("demo", help="fit scikit-learn's digits, and report accuracy and times")
     command.set_defaults(command=demo)
@@ -69,6 +70,9 @@ def parser():
         help="those of the FC layers before the last (default: 128)",
     )
     command.set_defaults(command=summary)
+
+    command = commands.add_parser("warmup", help="compile the kernels into the cache, or load them from it")
+    command.set_defaults(command=warmup)
     return parser
 
 
@@ -117,6 +121,11 @@ def summary(options):
     )
     architecture = find_architecture(options.architecture, image_shape, hyperparameters)
     print(architecture.summary(image_shape, n_classes, hyperparameters))
+
+
+def warmup(options):
+    """Make the kernels ready, and say how long it took and where the cache is."""
+    print(kernels.warmup())
 
 
 if __name__ == "__main__":

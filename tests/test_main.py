@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,10 @@ def test_summary_refuses_what_is_no_volume(capsys):
     with pytest.raises(SystemExit):
         command_line.main(["summary", "INPUT -> FC", "--input", "32x32"])
     assert "give width, height and depth" in capsys.readouterr().err
+
+
+def test_warmup_says_how_long_it_took_and_where_the_cache_is(capsys):
+    command_line.main(["warmup"])
+    ready, cache = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"kernels (compiled|loaded) in \d+\.\d s", ready)
+    assert Path(cache.removeprefix("cache: ")).is_dir()
