@@ -22,10 +22,16 @@ lint: $(VENV)/.has-lint   ## ruff and the layering contracts of setup.cfg
 
 peers: $(VENV)/.has-peers   ## install PyTorch and the other peers, for `make test` and `make bench` to compare with
 
-bench: $(VENV)/.has-peers   ## accuracy and speed side by side with the peers
+bench: $(VENV)/.has-bench   ## accuracy and speed side by side with the peers, on a machine that does nothing else
+	$(python) -m benchmarks.train
+	$(python) -m benchmarks.infer
+	$(python) -m benchmarks.infer --large
+	$(python) -m benchmarks.cold
+	$(python) -m benchmarks.memory
+	$(python) -m benchmarks.search
+	$(python) -m benchmarks.scale --plot build/bench
 	$(python) -m benchmarks.accuracy_digits
 	$(python) -m benchmarks.accuracy_fashion
-	$(python) -m benchmarks.train
 	$(python) -m benchmarks.defaults
 
 dist: $(VENV)/.has-dev   ## build the source archive and the wheel into dist/
