@@ -17,11 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from skconvnet._validation import (
     Numbers,
+    check_batch_size,
     check_examples,
     check_images,
     check_images_and_labels,
     check_larger_images,
     check_memory,
+    check_scoring_memory,
     check_two_classes,
     hold_out,
     weigh_classes,
@@ -481,7 +483,9 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         examples = weigh_classes(examples, self.class_weight, self.classes_)
         batches = Batches(indices, examples.weights, self._batch_size(len(indices)), self.shuffle, self._seed)
         bound = self._bind(examples.images.shape, fresh)
-        return self._plan(bound, examples, batches.batch_size, fresh), batches
+        check_batch_size(bound, batches.batch_size)
+        augmentation = make_augmentation(self.augment, bound.image_shape)
+        return self._plan(bound, examples, batches.batch_size, augmentation, fresh), batches
 
     def _fit(self, trainer, batches, validation, compiled, fresh, incremental=False):
         """Train and keep. `compiled` is the compile time before the kernels were made ready."""
@@ -547,7 +551,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             )
         return min(int(self.batch_size), n_images)
 
-    def _plan(self, bound, examples, batch_size, fresh):
+    def _plan(self, bound, examples, batch_size, augmentation, fresh):
         """Return the trainer of a new network, or of the network of the fit before, with the kernels ready."""
         n_threads = thread_count(self.n_jobs)
         check_memory(bound, batch_size, n_threads)
@@ -568,7 +572,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             batch_size=batch_size,
             n_threads=n_threads,
             seed=self._seed,
-            augmentation=make_augmentation(self.augment, bound.image_shape),
+            augmentation=augmentation,
             state=None if fresh else self._optimizer_states.get(self.solver),
         )
 
@@ -640,7 +644,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         """Return the scores of images by the fitted network in its architecture, or in that on larger images."""
         network = Network(bound, self.pixel_mean_, self.pixel_scale_)
         network.learned = self._learned()
-        return network.scores(images, thread_count(self.n_jobs)).astype(np.float64)
+        approve = partial(check_scoring_memory, images.shape)
+        return network.scores(images, thread_count(self.n_jobs), approve).astype(np.float64)
 
 
 @contextmanager

@@ -17,8 +17,10 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from skconvnet.architecture import walk
 from skconvnet.engine import Images, memory_needed
 
+_ALWAYS_THERE = 2**28  # bytes so few that no one asks whether the machine has them
 BLOCK_BYTES = 2**24  # images are looked through in blocks of this size, so that a memory map stays on the disk
 
 
@@ -390,8 +392,8 @@ def check_memory(bound, batch_size, n_threads):
     """
     table, memory = bound.summary(), machine_memory()
     needed = (
-        16 * table.n_params
-    )  # parameters, two moments, the best so far; where even these are too many, no plan is made
+        20 * table.n_params
+    )  # parameters, two moments, the best so far, what is learned; where even these are too many, no plan is made
     if needed <= memory:
         needed = memory_needed(bound, batch_size, n_threads)
     if needed <= memory:
@@ -402,6 +404,41 @@ def check_memory(bound, batch_size, n_threads):
         f"Most of it is for {costliest['layer']}, {costliest['notation']}. Fewer filters K, narrower FC layers, a "
         f"larger stride S, one more POOL, or a smaller batch_size take less.\n{table}"
     )
+
+
+def check_batch_size(bound, batch_size):
+    """Raise a ValueError if minibatches of this size leave a NORM(batch) a single number to take the mean of.
+
+    Parameters
+    ----------
+    bound : BoundArchitecture
+        The network.
+    batch_size : int
+        Images in a minibatch.
+    """
+    for layer in walk(bound.layers):
+        if layer.kind == "NORM" and layer.mode == "batch" and batch_size * layer.input.height * layer.input.width == 1:
+            raise ValueError(
+                f"{layer.name} takes its mean over a minibatch, and with {layer.input} and minibatches of 1 image that "
+                "is a single number. Use a batch_size of at least 2, or NORM(layer)."
+            )
+
+
+def check_scoring_memory(image_shape, needed):
+    """Raise a ValueError if computing scores needs more memory than the machine has.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        (height, width, channels) of the images.
+    needed : int
+        Bytes.
+    """
+    if needed > _ALWAYS_THERE and needed > machine_memory():
+        raise ValueError(
+            f"Scoring images of shape {image_shape} needs {needed / 1e9:,.1f} GB of memory, and this machine has "
+            f"{machine_memory() / 1e9:,.1f} GB. Use smaller images, or n_jobs=1."
+        )
 
 
 def machine_memory():

@@ -220,12 +220,14 @@ def batch_norm_inference(x, scale, shift, mean, variance, eps):
 def running_statistics(x, mean, variance, momentum):
     """Running mean and variance after a batch, as PyTorch: the batch weighs `momentum`, with its unbiased variance.
 
-    One value alone has no unbiased variance: 0 is taken.
+    One value alone has no unbiased variance, and leaves both as they are.
     """
     m = x[..., 0].size
     of_batch = [mean_and_variance(x[..., c]) for c in range(x.shape[3])]
     batch_mean = np.array([own[0] for own in of_batch])
-    unbiased = np.array([own[1] for own in of_batch]) * m / max(m - 1, 1)
+    if m == 1:
+        return mean, variance
+    unbiased = np.array([own[1] for own in of_batch]) * m / (m - 1)
     return (1 - momentum) * mean + momentum * batch_mean, (1 - momentum) * variance + momentum * unbiased
 
 

@@ -290,7 +290,7 @@ def test_running_statistics_by_hand():
     mean, variance = oracles.running_statistics(x, np.array([1.0]), np.array([1.0]), momentum=0.25)
     assert_allclose((mean, variance), [[0.75 + 3 / 4], [0.75 + (16 / 3) / 4]])  # unbiased: 16 / (4 - 1)
     alone = oracles.running_statistics(x[:1, :, :1], np.array([2.0]), np.array([1.0]), momentum=0.5)
-    assert_array_equal(alone, [[1.5], [0.5]])
+    assert_array_equal(alone, [[2.0], [1.0]])
 
 
 def test_batch_norm_in_inference_by_hand():

@@ -10,10 +10,12 @@ from sklearn import config_context
 from skconvnet import Architecture, ConvNetClassifier, _validation
 from skconvnet._validation import (
     LabelledImages,
+    check_batch_size,
     check_examples,
     check_images,
     check_images_and_labels,
     check_memory,
+    check_scoring_memory,
     check_two_classes,
     guess_image_shape,
     hold_out,
@@ -329,3 +331,25 @@ def test_a_container_may_have_less(tmp_path, monkeypatch):
     limits[1].write_text("max\n")
     monkeypatch.setattr(_validation, "CONTROL_GROUP_LIMITS", limits)
     assert machine_memory() == 12345
+
+
+# -- What depends on the network ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["INPUT -> FC(4) -> NORM -> FC", "INPUT -> (POOL(F=all) -> NORM | FC(2)) -> FC"])
+def test_a_norm_of_single_numbers_is_refused(text):
+    bound = Architecture.parse(text).bind((4, 4, 1), 3)
+    check_batch_size(bound, 2)
+    with pytest.raises(ValueError, match=r"NORM 1 .* batch_size of at least 2, or NORM\(layer\)"):
+        check_batch_size(bound, 1)
+
+
+def test_other_norms_take_minibatches_of_one():
+    check_batch_size(Architecture.parse("INPUT -> NORM -> FC(3) -> NORM(layer) -> FC").bind((2, 1, 1), 3), 1)
+
+
+def test_scores_that_need_too_much_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(_validation, "machine_memory", lambda: 1e9)
+    check_scoring_memory((9000, 9000, 1), 0.9e9)
+    with pytest.raises(ValueError, match=r"images of shape \(9000, 9000, 1\) needs 1\.1 GB .* machine has 1\.0 GB"):
+        check_scoring_memory((9000, 9000, 1), 1.1e9)

@@ -81,7 +81,7 @@ class Network:
     def learned(self, learned):
         self.parameters = self.layout.pack(learned)
 
-    def scores(self, images, n_threads):
+    def scores(self, images, n_threads, approve=None):
         """Compute the class scores of images, whatever n_threads with the same bits.
 
         Parameters
@@ -90,26 +90,30 @@ class Network:
             Of the architecture's image shape.
         n_threads : int
             Threads to use.
+        approve : callable, optional
+            Called with the bytes of memory that the machine will take, before it takes them; raises if they are too
+            many.
 
         Returns
         -------
         ndarray of float32, (n, n_classes), or (n, rows * columns * n_classes) where the last volume is a map
             What the last layer gives, before any softmax.
         """
-        if not self.layout.running:
-            return self._scores(images, n_threads)
-        return self._on(*fold_batch_norms(self.architecture, self.learned))._scores(images, n_threads)
+        network = self._on(*fold_batch_norms(self.architecture, self.learned)) if self.layout.running else self
+        return network._scores(images, n_threads, approve)
 
     def _on(self, architecture, learned):
         network = Network(architecture, self.mean, self.scale)
         network.learned = learned
         return network
 
-    def _scores(self, images, n_threads):
+    def _scores(self, images, n_threads, approve):
         scores = np.empty((len(images), self.architecture.layers[-1].output.size), np.float32)
         chunk = max(1, min(len(images), _CHUNK // math.prod(images.shape)))
         plan = plan_inference(self.architecture, self.layout, chunk)
         n_threads = min(n_threads, -(-plan.batch_size // plan.shard_size))
+        if approve is not None:
+            approve(4 * (scores.size + plan.memory(n_threads)))
         memory = aligned_zeros(plan.memory(n_threads))
         for indices in images.chunks(chunk):
             part = scores[indices[0] : indices[-1] + 1]
@@ -132,10 +136,11 @@ def memory_needed(architecture, batch_size, n_threads):
     Returns
     -------
     int
-        Known before anything is taken: memory, parameters, two moments, and the best parameters so far.
+        Known before anything is taken: memory, parameters, two moments, the best parameters so far, and what was
+        learned as users know it.
     """
     parameters = lay_out_parameters(architecture)
-    return 4 * (plan_training(architecture, parameters, batch_size).memory(n_threads) + 4 * parameters.size)
+    return 4 * (plan_training(architecture, parameters, batch_size).memory(n_threads) + 5 * parameters.size)
 
 
 def execute(

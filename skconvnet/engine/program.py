@@ -66,6 +66,7 @@ class Op(IntEnum):
     COPY_CHANNELS = 16
     LRN = 17
     LRN_BACKWARD = 18
+    # The machine tells the instructions of NORM(batch | layer) by their place: from here on, and nothing else is.
     CHANNEL_MOMENTS = 19
     BATCH_STATISTICS = 20
     RUNNING_STATISTICS = 21

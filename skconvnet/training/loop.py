@@ -180,7 +180,7 @@ def train(trainer, batches, schedule, history, *, max_iter, validate=None, early
             loss = _one_epoch(trainer, batches, schedule, history)
             _write_down(history, loss, len(batches.indices), validate)
             if history.plateau.update(-history.validation_scores[-1] if early_stopping else loss):
-                best = network.parameters.copy()
+                best[:] = network.parameters
             if report is not None:
                 report(history)
             if history.plateau.reached:

@@ -489,7 +489,7 @@ def _compile(stamp, cache):
         array(i64, 1),  # targets, (samples,)
         array(f64, 1),  # weights, (samples,)
         array(f64, 1, writable=True),  # losses, (samples,)
-        array(f32, 2, writable=True),  # scores, (samples, classes)
+        array(f32, 2, writable=True),  # scores, (samples, classes), or a map of them for each sample
         array(f64, 1),  # rule, (columns of Rule,)
         array(i64, 2),  # warps, (samples, columns of Warp), or empty: images as they are
     )

@@ -183,7 +183,8 @@ def batch_statistics(sums, scales, running, coefficients, samples, stride, depth
     depth, pixels : int64
         Channels as stored, and pixels of one sample.
     momentum, eps : float64
-        Share of the batch in the running statistics, whose variance is the unbiased one; added to a variance.
+        Share of the batch in the running statistics, whose variance is the unbiased one; added to a variance. One
+        number alone has no variance, and leaves the running statistics as they are.
     """
     pair, moved = array_at(scales, (2, depth), np.float32), array_at(running, (2, depth), np.float32)
     y = array_at(coefficients, (_ROWS, depth), np.float32)
@@ -198,8 +199,9 @@ def batch_statistics(sums, scales, running, coefficients, samples, stride, depth
             away = np.float64(peek(sums + 4 * (s * stride + c))) - mean
             squares += np.float64(peek(sums + 4 * (s * stride + depth + c))) + pixels * away * away
         _write_coefficients(y, c, pair[0, c], pair[1, c], mean, squares / count, eps)
-        moved[0, c] = (1.0 - momentum) * moved[0, c] + momentum * mean
-        moved[1, c] = (1.0 - momentum) * moved[1, c] + momentum * squares / max(1, count - 1)
+        if count > 1:
+            moved[0, c] = (1.0 - momentum) * moved[0, c] + momentum * mean
+            moved[1, c] = (1.0 - momentum) * moved[1, c] + momentum * squares / (count - 1)
 
 
 @njit(nogil=True, error_model="numpy")

@@ -29,7 +29,7 @@ class _Branches(Step):
 
     def _forward_branches(self, work, x):
         self.x = x
-        self.outputs = [forward_chain(work, branch, x) for branch in self.branches]
+        self.outputs = [forward_chain(work, branch, work.again(x)) for branch in self.branches]
 
     def _input_gradient(self, work, gradients):
         """Emit the sum of the gradients that the branches return, or return None if the branches do."""
@@ -57,7 +57,7 @@ class Sum(_Branches):
         """Emit the branches, their sum, and the ReLU."""
         self._forward_branches(work, x)
         self.y = work.volume(self.layer.output, border, widest([y.gradient_border for y in self.outputs]))
-        total, *others = self.outputs
+        total, *others = map(work.again, self.outputs)
         for number, output in enumerate(others, 1):
             _add(work, total, output, self.y, relu=self.relu and number == len(others))
             total = self.y
@@ -87,7 +87,7 @@ class Stack(_Branches):
         self._forward_branches(work, x)
         y = work.volume(self.layer.output, border)
         first = 0
-        for output in self.outputs:
+        for output in map(work.again, self.outputs):
             last = first + output.channels == y.channels
             padding = y.depth - y.channels if last else 0
             copy_channels(work, at(output), output, at(y, channel=first), y, output.channels, padding)

@@ -200,4 +200,6 @@ class LocalResponseNorm(Step):
     @property
     def _settings(self):
         layer = self.layer
-        return {"size": layer.size, "alpha": float(layer.alpha), "beta": float(layer.beta), "k": float(layer.k)}
+        # A window that reaches beyond the depth on both sides, from any slice, holds all of it.
+        size = min(layer.size, 2 * layer.input.depth + 1)
+        return {"size": size, "alpha": float(layer.alpha), "beta": float(layer.beta), "k": float(layer.k)}
