@@ -4,8 +4,9 @@ The rules are those of the notes' sections "Layer Patterns" and "Layer Sizing Pa
 network to its advice.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from skconvnet.architecture.errors import ArchitectureError
 from skconvnet.architecture.layers import BoundBranches, Volume, walk
 
 _LARGEST_F = 5  # of a small filter: "3x3 or at most 5x5"
@@ -53,23 +54,25 @@ def advise(image, layers):
     list of Advice
         Rule by rule; empty where no rule has anything to say.
     """
-    every_conv = [layer for layer in walk(layers) if layer.kind == "CONV"]
     # A CONV over its whole input is an FC in other words.
-    convs = [conv for conv in every_conv if conv.F < max(conv.input.height, conv.input.width)]
+    convs = [
+        layer for layer in walk(layers) if layer.kind == "CONV" and layer.F < max(layer.input.height, layer.input.width)
+    ]
+    looking_at_the_image, _ = _first_convs(layers)
     return [
         *_input_is_divisible_by_two(image, layers),
-        *_filters_are_small(conv for conv in convs if conv is not every_conv[0]),
+        *_filters_are_small(conv for conv in convs if conv not in looking_at_the_image),
         *_strides_are_one(convs),
-        *_inputs_are_padded(convs),
+        *_inputs_are_padded(convs, image, layers),
         *_pools_follow_a_few_convs(layers),
         *_parameters_are_spread(layers),
     ]
 
 
 def _input_is_divisible_by_two(image, layers):
-    halvings = _total_stride(layers).bit_length() - 1
+    halvings = _halvings(layers)
     for side, extent in (("height", image.height), ("width", image.width)):
-        twos = (extent & -extent).bit_length() - 1
+        twos = _twos(extent)
         if extent > 1 and twos < halvings:
             yield Advice(
                 "INPUT",
@@ -79,19 +82,38 @@ def _input_is_divisible_by_two(image, layers):
             )
 
 
-def _total_stride(layers):
-    """Return how many pixels of the input lie between two neighbours of the output; along any way through branches."""
-    stride = 1
+def _halvings(layers):
+    """Return how often the strides halve the input, the most along any way through branches; a stride of 3 does not."""
+    halvings = 0
     for layer in layers:
         if isinstance(layer, BoundBranches):
-            stride *= max(map(_total_stride, layer.branches))
+            halvings += max(map(_halvings, layer.branches))
         elif layer.kind in ("CONV", "POOL"):
-            stride *= layer.S
-    return stride
+            halvings += _twos(layer.S)
+    return halvings
+
+
+def _twos(n):
+    """Return how many times 2 divides a number."""
+    return (n & -n).bit_length() - 1
 
 
 def _times(n):
     return {0: "not once", 1: "once", 2: "twice"}.get(n, f"{n} times")
+
+
+def _first_convs(layers):
+    """Return the CONV layers with a way to them that has no CONV, and whether such a way leads out of the chain."""
+    found = []
+    for layer in layers:
+        if layer.kind == "CONV":
+            return [*found, layer], False
+        if isinstance(layer, BoundBranches):
+            ways = [_first_convs(branch) for branch in layer.branches]
+            found += [conv for convs, _ in ways for conv in convs]
+            if not any(leads_out for _, leads_out in ways):
+                return found, False
+    return found, True
 
 
 def _filters_are_small(convs):
@@ -115,15 +137,43 @@ def _strides_are_one(convs):
             )
 
 
-def _inputs_are_padded(convs):
+def _inputs_are_padded(convs, image, layers):
     for conv in convs:
         if conv.P == 0 and conv.F > 1:
+            P = conv.F // 2
+            offer = f", as with P={P}," if _fits(conv, P, image, layers) else ""
             yield Advice(
                 conv.name,
                 f"without zero-padding its filters of F={conv.F} make {conv.output} of {conv.input}, and see the "
                 "border less often than the rest",
-                f"pad with zeros, as with P={conv.F // 2}, so that the border is not washed away",
+                f"pad with zeros{offer} so that the border is not washed away",
             )
+
+
+def _fits(conv, P, image, layers):
+    """Say whether the network could be made with P of one CONV changed, and end in the same volume."""
+    try:
+        return _padded(layers, image, conv, P)[-1].output == layers[-1].output
+    except ArchitectureError:
+        return False
+
+
+def _padded(layers, volume, conv, P):
+    """Return a chain with P of one CONV changed; layers over their whole input are so on the new one too."""
+    chain = []
+    for layer in layers:
+        changed = {"input": volume}
+        if isinstance(layer, BoundBranches):
+            changed["branches"] = tuple(_padded(branch, volume, conv, P) for branch in layer.branches)
+        elif layer == conv:
+            changed["P"] = P
+        elif layer.kind == "FC":
+            changed["window"] = (volume.height, volume.width)
+        elif layer.kind == "POOL" and layer.F == (layer.input.height, layer.input.width):
+            changed["F"] = (volume.height, volume.width)
+        chain.append(replace(layer, **changed))
+        volume = chain[-1].output
+    return tuple(chain)
 
 
 def _pools_follow_a_few_convs(layers):

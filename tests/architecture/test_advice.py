@@ -44,6 +44,16 @@ def test_input_divisible_by_two():
     assert advised("INPUT -> CONV(K=32, F=1) -> POOL(F=1, S=1)" + SMALL_END, (31, 33, 3)) == []
 
 
+def test_a_stride_of_three_halves_nothing():
+    thirds = "INPUT -> CONV(K=32) -> [RELU -> POOL(F=3, S=3)]*3" + SMALL_END
+    assert advised(thirds, (27, 27, 3)) == []
+    sixths = "INPUT -> CONV(K=32) -> POOL(F=6, S=6, round=floor)" + SMALL_END
+    assert advised(sixths, (18, 18, 3)) == []
+    (height,) = advised(sixths, (15, 18, 3))
+    assert height.startswith("INPUT: its height 15 is divisible by 2 not once, and the strides of the network halve it")
+    assert "halve it once; " in height
+
+
 def test_a_strip_of_one_row_cannot_be_halved():
     text = "INPUT -> CONV(K=32, F=1, S={S}, round=floor)" + SMALL_END
     assert layers(text.format(S=2), (1, 32, 3)) == ["CONV 1"]
@@ -62,6 +72,20 @@ def test_large_filters_after_the_first_layer():
     assert large.startswith("CONV 2: its filters of F=7 are large")
     assert "3,136 weights; use small filters, 3x3 or at most 5x5: 3 CONV of F=3 see as far" in large
     assert advised(text.format(F=5)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "large"),
+    [
+        ("(CONV(F=7) | CONV(F=9))", []),
+        ("NORM -> (RELU -> CONV(F=7) | POOL(S=1, F=1) -> NORM(lrn) -> CONV(F=9)) -> CONV(F=7)", ["CONV 3"]),
+        ("(CONV -> CONV(F=7) | CONV(F=9)) -> RELU", ["CONV 2"]),
+        ("(CONV | SKIP) -> CONV(F=7) -> CONV(F=9)", ["CONV 3"]),  # CONV 2 has the image in its input
+        ("(CONV | (CONV(F=7) | SKIP) -> CONV(F=9)) -> CONV(F=7)", ["CONV 4"]),
+    ],
+)
+def test_whatever_has_no_conv_before_it_looks_at_the_image(text, large):
+    assert layers(f"INPUT -> {text}{SMALL_END}", K=8) == large
 
 
 def test_a_conv_over_its_whole_input_is_an_fc():
@@ -86,6 +110,30 @@ def test_no_zero_padding():
     assert "pad with zeros, as with P=2, so that the border is not washed away" in unpadded
     assert advised(text.format(F=5, P=1)) == []
     assert advised(text.format(F=1, P=0)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "offered"),
+    [
+        ("CONV(F=5, P=0)", ["P=2"]),
+        ("CONV(F=7, S=2, P=0, round=floor) -> RELU", ["P=3"]),
+        ("CONV(F=11, S=7, P=0)", [None]),  # 32 - 11 + 2 * 5 is no multiple of 7
+        ("CONV(F=3, P=0) -> POOL(F=15, S=15)", [None]),  # it fits, but what comes after it no longer does
+        ("CONV(F=3, P=0) -> CONV(F=3, P=0) -> POOL(F=7, S=7)", [None, None]),
+        ("(CONV(F=3, P=0) + CONV(F=3, P=0))", [None, None]),  # one of them alone
+        ("(CONV(F=3, P=0) -> CONV(F=3, P=2) | SKIP)", [None]),
+    ],
+)
+def test_the_padding_that_is_offered_fits(text, offered):
+    advice = [one for one in advised(f"INPUT -> {text}{SMALL_END}", K=8) if "without zero-padding" in one]
+    tails = [f"pad with zeros, as with {P}, so that" if P else "pad with zeros so that" for P in offered]
+    assert len(advice) == len(tails)
+    assert all(tail in one for one, tail in zip(advice, tails, strict=True))
+
+
+def test_no_padding_is_offered_that_alexnet_refuses():
+    (unpadded,) = (one for one in ARCHITECTURES["alexnet"].advice((227, 227, 3), 1000) if one.layer == "CONV 1")
+    assert unpadded.advice == "pad with zeros so that the border is not washed away"
 
 
 def test_many_conv_in_a_row():
