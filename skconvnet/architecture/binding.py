@@ -25,6 +25,7 @@ from skconvnet.architecture.layers import (
     BoundTanh,
     Volume,
     padding,
+    walk,
 )
 
 _FIRST_K, _LARGEST_K = 32, 256  # of K="auto"
@@ -305,8 +306,8 @@ def _pool_window(options, volume, name):
 
 
 def _check_output(layers, source, n_classes):
-    if not any(layer.n_weights for layer in layers):
-        raise error_at("the network has no CONV or FC, and so nothing to learn", source, 0)
+    if not any(layer.kind in ("CONV", "FC") for layer in walk(layers)):
+        raise error_at("a network needs a CONV or an FC, and this one has none: end it with FC", source, 0)
     volume = layers[-1].output
     n_classes = n_classes or volume.depth
     needed = Volume(1, 1, n_classes)

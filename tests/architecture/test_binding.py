@@ -160,7 +160,13 @@ def test_a_network_ends_in_its_classes():
     message = refusal("INPUT -> FC -> CONV(K=3)")
     assert message.startswith("the network ends in [1x1x3], but 10 classes need [1x1x10]: end it with FC\n")
     assert bind("INPUT -> CONV(K=10) -> POOL(average, F=all)").layers[-1].output == Volume(1, 1, 10)
-    assert "nothing to learn" in refusal("INPUT -> [FC]*0", image_shape=(1, 1, 10))
+
+
+@pytest.mark.parametrize("text", ["[FC]*0", "NORM", "(NORM + SKIP) -> RELU", "NORM -> POOL(average, F=all)"])
+def test_a_network_without_conv_and_fc_is_refused(text):
+    message = refusal(f"INPUT -> {text}", image_shape=(1, 1, 10))
+    assert message.startswith("a network needs a CONV or an FC, and this one has none: end it with FC\n")
+    assert bind("INPUT -> (CONV(K=10) + SKIP)", image_shape=(1, 1, 10)).n_classes == 10
 
 
 def test_an_error_of_arithmetic_names_the_layer_and_points_at_it():
