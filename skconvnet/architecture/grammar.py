@@ -13,8 +13,8 @@ The notation is the one of the Stanford CS231n notes, https://cs231n.github.io/c
     value    =  [ name "=" ] ( number | word )
     times    =  a whole number  |  N  |  M  |  K
 
-``-`` is read as ``->``, and a group in brackets that is not repeated as the layers in it. What the layers are called
-and what each can say is the table `NOTATION`; a new layer begins with a row there.
+``-`` is read as ``->``, ``.5`` as ``0.5``, and a group in brackets that is not repeated as the layers in it. What the
+layers are called and what each can say is the table `NOTATION`; a new layer begins with a row there.
 """
 
 import re
@@ -58,10 +58,11 @@ class Option:
             return text
         if self.lowest is not None:
             return _whole_number(text, self.lowest)
-        if self.fraction and text[:1].isdigit() and float(text) < 1:
-            return float(text)
-        if self.real is not None and text[:1].isdigit() and self.real[0] <= float(text) <= self.real[1]:
-            return float(text)
+        if text.removeprefix(".")[:1].isdigit():
+            if self.fraction and float(text) < 1:
+                return float(text)
+            if self.real is not None and self.real[0] <= float(text) <= self.real[1]:
+                return float(text)
         return None
 
 
@@ -263,7 +264,7 @@ class _Token:
 
 _TOKEN = re.compile(
     r"""\s* (?: (?P<word>   [A-Za-z_][A-Za-z_0-9]* )
-              | (?P<number> [0-9]+ (?: \.[0-9]+ )? (?: [eE][+-]?[0-9]+ )? )
+              | (?P<number> (?: [0-9]*\. )? [0-9]+ (?: [eE][+-]?[0-9]+ )? )
               | (?P<mark>   ->? | [][()*?+|=,] )
               | (?P<end>    \Z ) )""",
     re.VERBOSE,

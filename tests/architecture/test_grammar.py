@@ -59,6 +59,8 @@ def test_case_studies_can_be_written(text):
         ("INPUT -> NORM(layer, eps=1e-5) -> FC", "INPUT -> NORM(layer) -> FC"),
         ("INPUT -> NORM(mode=lrn, beta=0) -> FC", "INPUT -> NORM(lrn, beta=0) -> FC"),
         ("INPUT -> DROPOUT(0) -> FC", "INPUT -> DROPOUT(0) -> FC"),
+        ("INPUT -> DROPOUT(.5) -> FC", "INPUT -> DROPOUT(0.5) -> FC"),
+        ("INPUT -> NORM(lrn, beta=.5, alpha=.1e-2) -> FC", "INPUT -> NORM(lrn, alpha=0.001, beta=0.5) -> FC"),
     ],
 )
 def test_canonical_text_has_one_spacing_and_one_order(text, canonical):
@@ -104,6 +106,10 @@ def test_repeats_are_kept_as_written():
         ("INPUT -> CONV(K=64, K=64)", "K=64)", "CONV says K twice"),
         ("INPUT -> CONV(K=0)", "0)", "K of CONV to be a whole number from 1 to 2147483647"),
         ("INPUT -> CONV(K=1.5)", "1.5)", "K of CONV to be a whole number"),
+        ("INPUT -> CONV(K=.5)", ".5)", "K of CONV to be a whole number from 1 to 2147483647, but found '.5'"),
+        ("INPUT -> [FC]*.5", ".5", "a whole number from 0 to 2147483647, N, M or K"),
+        ("INPUT -> DROPOUT(.)", ".)", "a layer or one of"),
+        ("INPUT -> DROPOUT(0.)", ".)", "a layer or one of"),
         ("INPUT -> CONV(P=-1)", "-1)", "P of CONV to be a whole number from 0 to 2147483647 or 'same' or 'valid'"),
         ("INPUT -> CONV(K=" + "9" * 400 + ")", "9" * 400 + ")", "K of CONV to be a whole number"),
         ("INPUT -> CONV(round=up)", "up)", "round of CONV to be 'floor' or 'ceil'"),
@@ -216,7 +222,7 @@ def test_any_text_gives_an_architecture_or_an_architecture_error(text):
 
 
 TOKENS = ["INPUT", "SKIP", "->", "-", "[", "]", "(", ")", "*", "?", "+", "|", "=", ",", *NOTATION]
-TOKENS += ["N", "M", "K", "F", "0", "3", "0.5", "1e9", "all", "max", "average", "same", "round", "floor", "batch"]
+TOKENS += ["N", "M", "K", "F", "0", "3", "0.5", ".5", "1e9", "all", "max", "average", "same", "round", "floor", "batch"]
 
 
 @given(st.lists(st.sampled_from(TOKENS), max_size=30).map(" ".join))
