@@ -555,7 +555,10 @@ class BoundNorm(BoundLayer):
 
 @dataclass(frozen=True)
 class BoundBranches(BoundLayer):
-    """Several chains of layers on the same input; costs are those of the branches together.
+    """Several chains of layers on the same input.
+
+    ``n_weights``, ``n_biases`` and ``n_flops`` are those of the branches together. ``n_activations`` is the output of
+    the sum or stack alone, which is kept beside what the layers of the branches keep.
 
     Parameters
     ----------

@@ -184,6 +184,7 @@ def test_branches_add_up_and_stack():
     assert stack.n_weights == 3 * 12
     assert stack.n_biases == 12
     assert stack.n_flops == 32 * 32 * 3 * 12
+    assert stack.n_activations == 32 * 32 * 12  # its own, beside those of its branches
 
 
 def test_branches_must_agree():
