@@ -25,10 +25,10 @@ def load_image_folder(path, *, size=None, channels=None, on_error="raise", retur
     ----------
     path : str or path-like
         A directory, or a zip archive, which is read where it is. Below it is one folder for each class, named as the
-        class; folders within belong to the same class. Folders around all the others are passed through, so it does
-        not matter whether an archive holds ``cats/1.png`` or ``animals/cats/1.png``. Images are the files that end in
-        .jpg, .jpeg, .jpe, .jfif or .png, in either case; other files, and what is hidden (a name with a dot in front,
-        ``__MACOSX``), are passed over.
+        class; folders within belong to the same class. A folder around all the others that has no image itself is
+        passed through, so it does not matter whether an archive holds ``cats/1.png`` or ``animals/cats/1.png``. Images
+        are the files that end in .jpg, .jpeg, .jpe, .jfif or .png, in either case; other files, and what is hidden (a
+        name with a dot in front, ``__MACOSX``), are passed over.
     size : int or tuple of int, default=None
         (height, width) to scale every image to, or the side of a square; proportions are not kept. With None they must
         all have the same size.
@@ -181,10 +181,10 @@ def _classes(path, files):
         found = f"only files of the kinds {', '.join(others[:5])}" if others else "no files at all"
         raise ValueError(f"There are no JPEG or PNG images below {str(path)!r}: {found}.")
     depth = 0
-    while len({name[: depth + 1] for name in names}) == 1 and any(len(name) > depth + 2 for name in names):
-        depth += 1  # one folder around all the others
+    while len({name[depth] for name in names}) == 1 and all(len(name) > depth + 2 for name in names):
+        depth += 1  # one folder around all the others, without an image of its own
     for name in names:
-        if len(name) < depth + 2:
+        if len(name) == 1:
             raise ValueError(
                 f"{'/'.join(name)!r} in {str(path)!r} is in no folder of a class. Each image belongs in a folder that "
                 "has the name of its class."
@@ -194,9 +194,12 @@ def _classes(path, files):
 
 def _open(content):
     """Return a Pillow image of which only the beginning has been decoded."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
-    return Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
+    try:
+        return Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
+    except UnidentifiedImageError:  # Pillow names the BytesIO, which means nothing to the user
+        raise ValueError("it does not begin as a JPEG or PNG does") from None
 
 
 def _mode_of_all(names, files, read):

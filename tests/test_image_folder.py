@@ -137,11 +137,24 @@ def test_one_class_is_a_class(stored):
     assert folder.target.tolist() == ["cat", "cat"]
 
 
-@pytest.mark.parametrize("around", ["", "animals/"])
-def test_an_image_beside_the_classes(stored, around):
-    names = [f"{around}{name}" for name in ("cat/1.png", "dog/1.png", "logo.png")]
-    with pytest.raises(ValueError, match=rf"'{around}logo\.png' in .* is in no folder of a class"):
+@pytest.mark.parametrize("around", ["", "animals/", "data/animals/"])
+def test_one_class_with_files_and_folders_is_a_class(stored, around):
+    names = [f"{around}cat/{name}" for name in ("1.png", "old/2.png", "persian/3.png", "persian/old/4.png")]
+    folder = load_image_folder(stored({name: encoded(grey(1)) for name in names}))
+    assert folder.target.tolist() == ["cat"] * 4
+    assert folder.filenames.tolist() == names
+
+
+def test_an_image_beside_the_classes(stored):
+    names = ("cat/1.png", "dog/1.png", "logo.png")
+    with pytest.raises(ValueError, match=r"'logo\.png' in .* is in no folder of a class"):
         load_image_folder(stored({name: encoded(grey(1)) for name in names}))
+
+
+def test_a_folder_with_an_image_of_its_own_is_no_folder_around_the_others(stored):
+    names = ("animals/cat/1.png", "animals/dog/1.png", "animals/logo.png")
+    folder = load_image_folder(stored({name: encoded(grey(1)) for name in names}))
+    assert folder.target_names == ["animals"]
 
 
 def test_images_without_any_folder(stored):
@@ -274,6 +287,21 @@ def test_a_broken_file_is_named_or_left_out(stored, content, channels):
     assert folder.filenames.tolist() == ["cat/1.png", "dog/1.png"]
     assert folder.target.tolist() == ["cat", "dog"]
     assert_array_equal(folder.data, [colour(1), colour(2)])
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_an_error_about_a_broken_file_names_no_object_of_ours(stored, content):
+    path = stored({"cat/1.png": encoded(colour(1)), "cat/2.png": content})
+    with pytest.raises(ValueError, match=r"'cat/2\.png' in ") as caught:
+        load_image_folder(path)
+    assert "BytesIO" not in str(caught.value)
+    assert " at 0x" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["empty", "text"])
+def test_what_is_neither_jpeg_nor_png_says_so(stored, kind):
+    with pytest.raises(ValueError, match="cannot be read as an image: it does not begin as a JPEG or PNG does"):
+        load_image_folder(stored({"cat/2.png": BROKEN[kind]}))
 
 
 def test_a_class_whose_files_are_all_broken_is_gone(stored):
