@@ -24,28 +24,44 @@ def estimator(**parameters):
     return ConvNetClassifier(**{"K": 12, "max_iter": 3, "batch_size": 64, "random_state": 0} | parameters)
 
 
+CASES = {
+    "plain": {},
+    "norm, dropout, augment": {
+        "architecture": "INPUT -> [CONV -> NORM -> RELU -> POOL]*2 -> FC(32) -> NORM(layer) -> RELU -> DROPOUT -> FC",
+        "augment": ["flip", "crop", "cutout"],
+    },
+}
+
+
 def fingerprint(fitted):
     """A digest of every bit that was learnt, and of predictions."""
     X, _ = digits()
-    arrays = [*fitted.coefs_, *fitted.intercepts_, fitted.pixel_mean_, fitted.pixel_scale_, fitted.decision_function(X)]
+    arrays = [*fitted.coefs_, *fitted.intercepts_, *fitted.norm_means_, *fitted.norm_variances_]
+    arrays += [fitted.pixel_mean_, fitted.pixel_scale_, fitted.decision_function(X)]
     digest = hashlib.sha256(repr(fitted.loss_curve_).encode())
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
+@pytest.fixture(scope="module", params=CASES.values(), ids=CASES)
+def case(request):
+    """Parameters of the estimator; every test that has it, or `expected`, runs with each of `CASES`."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def expected():
-    return fingerprint(estimator(n_jobs=1).fit(*digits()))
+def expected(case):
+    return fingerprint(estimator(**case, n_jobs=1).fit(*digits()))
 
 
 @pytest.mark.parametrize("n_jobs", [2, -1, None])
-def test_any_number_of_threads(expected, n_jobs):
-    assert fingerprint(estimator(n_jobs=n_jobs).fit(*digits())) == expected
+def test_any_number_of_threads(case, expected, n_jobs):
+    assert fingerprint(estimator(**case, n_jobs=n_jobs).fit(*digits())) == expected
 
 
-def test_another_seed_has_other_bits(expected):
-    assert fingerprint(estimator(random_state=1).fit(*digits())) != expected
+def test_another_seed_has_other_bits(case, expected):
+    assert fingerprint(estimator(**case, random_state=1).fit(*digits())) != expected
 
 
 def as_memory_map(X, path):
@@ -82,9 +98,9 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_any_form_of_the_same_values(expected, form, tmp_path):
+def test_any_form_of_the_same_values(case, expected, form, tmp_path):
     X, y = digits()
-    assert fingerprint(estimator().fit(FORMS[form](X, tmp_path), y)) == expected
+    assert fingerprint(estimator(**case).fit(FORMS[form](X, tmp_path), y)) == expected
 
 
 def test_the_data_are_left_as_they_are():
@@ -95,21 +111,21 @@ def test_the_data_are_left_as_they_are():
     assert np.array_equal(y, before[1])
 
 
-def test_the_order_of_minibatches_does_not_hang_on_what_ran_before(expected):
+def test_the_order_of_minibatches_does_not_hang_on_what_ran_before(case, expected):
     np.random.default_rng().random(5)
     np.random.seed(7)  # noqa: NPY002 - the global state must not matter
-    other = estimator(random_state=5).fit(*digits())
+    other = estimator(**case, random_state=5).fit(*digits())
     assert fingerprint(other.set_params(random_state=0).fit(*digits())) == expected
 
 
-def test_a_random_state_that_is_used_twice_gives_two_networks(expected):
+def test_a_random_state_that_is_used_twice_gives_two_networks(case, expected):
     random_state = np.random.RandomState(0)
-    first, second = (fingerprint(estimator(random_state=random_state).fit(*digits())) for _ in range(2))
+    first, second = (fingerprint(estimator(**case, random_state=random_state).fit(*digits())) for _ in range(2))
     assert first == expected
     assert second != expected
 
 
-def test_another_process(expected):
+def test_another_process(case, expected):
     program = f"""
 import sys
 sys.path[:0] = {sys.path!r}
@@ -117,20 +133,20 @@ from importlib.util import module_from_spec, spec_from_file_location
 spec = spec_from_file_location("determinism", {__file__!r})
 here = module_from_spec(spec)
 spec.loader.exec_module(here)
-print(here.fingerprint(here.estimator().fit(*here.digits())))
+print(here.fingerprint(here.estimator(**{case!r}).fit(*here.digits())))
 """
     command = [sys.executable, "-c", program]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == expected
 
 
-def test_joblib_threads(expected):
-    fitted = Parallel(n_jobs=2, backend="threading")(delayed(estimator().fit)(*digits()) for _ in range(4))
+def test_joblib_threads(case, expected):
+    fitted = Parallel(n_jobs=2, backend="threading")(delayed(estimator(**case).fit)(*digits()) for _ in range(4))
     assert {fingerprint(one) for one in fitted} == {expected}
 
 
-def test_prediction_from_many_threads_at_once():
+def test_prediction_from_many_threads_at_once(case):
     X, y = digits()
-    fitted = estimator().fit(X, y)
+    fitted = estimator(**case).fit(X, y)
     scores = Parallel(n_jobs=4, backend="threading")(delayed(fitted.decision_function)(X) for _ in range(12))
     assert all(np.array_equal(one, scores[0]) for one in scores)
 
@@ -145,9 +161,9 @@ def test_grid_search_in_processes():
     assert fingerprint(alone.best_estimator_) == fingerprint(together.best_estimator_)
 
 
-def test_scores_do_not_hang_on_the_company():
+def test_scores_do_not_hang_on_the_company(case):
     X, y = digits()
-    fitted = estimator().fit(X, y)
+    fitted = estimator(**case).fit(X, y)
     scores = fitted.decision_function(X)
     assert np.array_equal(fitted.decision_function(X[::-1]), scores[::-1])
     assert np.array_equal(np.vstack([fitted.decision_function(X[i : i + 7]) for i in range(0, 300, 7)]), scores)
