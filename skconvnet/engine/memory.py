@@ -6,6 +6,7 @@ the CONV that reads it wants: zero-padding is written once, not tested for at ev
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -81,12 +82,12 @@ class Buffer:
         """LOCAL, in a worker's arena, or BATCH where one segment leaves the volume to another."""
         return Space.LOCAL if self.uses[0][0] == self.uses[-1][0] else Space.BATCH
 
-    @property
+    @cached_property
     def row(self):
         """Distance between two rows."""
         return (self.border[1] + self.columns + self.border[3]) * self.depth
 
-    @property
+    @cached_property
     def size(self):
         """Storage of one sample: the distance between two samples."""
         return lined((self.border[0] + self.rows + self.border[2]) * self.row)
@@ -119,17 +120,16 @@ def pack(buffers, samples, time):
         Of one of a buffer's uses: the time that counts, in which a worker's micro-batch is at one place or all of the
         batch are.
     """
-    spans = {id(buffer): (time(buffer.uses[0]), time(buffer.uses[-1])) for buffer in buffers}
-    placed, size = [], 0
+    placed, size = [], 0  # (offset, end, first time, last time) of each
     for buffer in sorted(buffers, key=lambda b: (-b.size, b.uses[0])):
-        (first, last), need, offset = spans[id(buffer)], buffer.size * samples, 0
-        meeting = [o for o in placed if spans[id(o)][0] <= last and first <= spans[id(o)][1]]
-        for other in sorted(meeting, key=lambda o: o.offset):
-            if other.offset - offset >= need:
+        first, last = time(buffer.uses[0]), time(buffer.uses[-1])
+        need, offset = buffer.size * samples, 0
+        for begin, end in sorted((o[0], o[1]) for o in placed if o[2] <= last and first <= o[3]):
+            if begin - offset >= need:
                 break
-            offset = max(offset, other.offset + other.size * samples)
+            offset = max(offset, end)
         buffer.offset = offset
-        placed.append(buffer)
+        placed.append((offset, offset + need, first, last))
         size = max(size, offset + need)
     return size
 

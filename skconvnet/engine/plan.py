@@ -93,14 +93,15 @@ def plan_training(architecture, parameters, batch_size):
     shard_size = -(-batch_size // _MOST_SHARDS)
     work = _Training(architecture, parameters, batch_size)
     micro_batch = work.micro_batch(shard_size)
+    arena, batch = work.place_local(micro_batch), work.place_batch()
     return Plan(
-        program=work.program(micro_batch),
+        program=work.program(),
         segments=work.segments(),
         blocks=np.array(work.blocks, np.int64),
         shared=work.shared,
-        batch=work.place_batch(),
+        batch=batch,
         slot=parameters.slot,
-        arena=max(work.place_local(micro_batch), work.scratch),
+        arena=max(arena, work.scratch),
         micro_batch=micro_batch,
         shard_size=shard_size,
         batch_size=batch_size,
@@ -111,14 +112,15 @@ def plan_inference(architecture, parameters, batch_size):
     """Plan the scores of at most `batch_size` images; see `plan_training`."""
     work = _Inference(architecture, parameters, batch_size)
     micro_batch = work.micro_batch(_MOST_SAMPLES)
+    arena = work.place_local(micro_batch)
     return Plan(
-        program=work.program(micro_batch),
+        program=work.program(),
         segments=work.segments(),
         blocks=np.zeros((0, len(Block)), np.int64),
         shared=work.shared,
         batch=0,
         slot=0,
-        arena=work.place_local(micro_batch),
+        arena=arena,
         micro_batch=micro_batch,
         shard_size=micro_batch,
         batch_size=batch_size,
@@ -216,7 +218,7 @@ class _Work:
 
     def micro_batch(self, most):
         """Return how many samples' volumes fit the cache together, between 1 and `most`."""
-        return int(np.clip(_ARENA // max(1, self.place_local(1)), 1, min(most, _MOST_SAMPLES)))
+        return max(1, min(_ARENA // max(1, self.place_local(1)), most, _MOST_SAMPLES))
 
     def place_local(self, micro_batch):
         """Place the buffers of a micro-batch, and return the size of one worker's arena."""
@@ -229,10 +231,8 @@ class _Work:
         """
         return pack([b for b in self.buffers if b.space == Space.BATCH], self.batch_size, lambda use: use[0])
 
-    def program(self, micro_batch):
-        """Place all buffers, and encode."""
-        self.place_local(micro_batch)
-        self.place_batch()
+    def program(self):
+        """Encode the instructions, once all buffers have their places."""
         return np.array(
             [
                 encode(op, {name: operand.resolve() for name, operand in operands.items()}, **numbers)

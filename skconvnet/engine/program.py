@@ -235,16 +235,14 @@ def encode(op, operands, **numbers):
     ndarray of int64 of shape (WIDTH,)
         The row.
     """
-    row = np.zeros(WIDTH, np.int64)
+    names = NUMBERS[op]
+    if len(names) != len(numbers) or not numbers.keys() <= set(names):
+        raise KeyError(f"{op.name} takes {names}, not {sorted(numbers)}")
+    row = [0] * WIDTH
     row[0] = op
     for name, operand in operands.items():
         row[OPERANDS[name] : OPERANDS[name] + 3] = operand
-    names = NUMBERS[op]
-    if set(names) != set(numbers):
-        raise KeyError(f"{op.name} takes {names}, not {sorted(numbers)}")
-    row[FIRST_NUMBER : FIRST_NUMBER + len(names)] = [_bits(numbers[name]) for name in names]
-    return row
-
-
-def _bits(number):
-    return np.float64(number).view(np.int64) if isinstance(number, float) else number
+    for column, name in enumerate(names, FIRST_NUMBER):
+        number = numbers[name]
+        row[column] = np.float64(number).view(np.int64) if type(number) is float else number
+    return np.array(row, np.int64)

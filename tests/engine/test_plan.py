@@ -251,7 +251,8 @@ def test_networks_without_batch_norm_have_one_segment_for_all_samples_and_keep_l
 def buffers_of(problem):
     """The buffers of a training plan, in their places."""
     work = plan._Training(problem.bound, lay_out_parameters(problem.bound), problem.n)
-    work.program(work.micro_batch(1))
+    work.place_local(work.micro_batch(1))
+    work.place_batch()
     return work.buffers
 
 
