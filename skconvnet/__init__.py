@@ -7,6 +7,7 @@ ConvNetClassifier(F=5, K=[16, 32])
 
 from skconvnet._classifier import ConvNetClassifier
 from skconvnet._image_folder import load_image_folder
+from skconvnet._warmup import warmup
 from skconvnet.architecture import ARCHITECTURES, Architecture, ArchitectureError, VolumeTable
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "ConvNetClassifier",
     "VolumeTable",
     "load_image_folder",
+    "warmup",
 ]
 __version__ = "0.1.0"
