@@ -63,8 +63,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     hidden_layer_sizes : int or sequence of int, default=(128,)
         The widths of the fully connected layers before the last; a single one is the width of each of them.
     pool : bool or sequence of bool, default=True
-        Whether the ``POOL?`` of a block stands: one value for all blocks, or one for each. "auto" leaves out those that
-        the volume has become too small for.
+        Whether the ``POOL?`` of a block stands: one value for all blocks, or one for each. ``architecture="auto"``
+        leaves out those that the volume has become too small for, whatever is said here.
     pool_F : int or sequence of int, default=2
         Extent of the pooling windows.
     pool_S : int or sequence of int, default=2
@@ -170,8 +170,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     Notes
     -----
     A learning rate that is too high can make the loss infinite. Then `fit` raises a FloatingPointError, and the
-    estimator keeps the best weights of before. Ctrl-C ends `fit` with a warning; the estimator is fitted as far as it
-    got.
+    estimator keeps the best weights of before, or is as it was if no epoch had ended. Ctrl-C ends `fit` with a warning;
+    the estimator is fitted as far as it got.
 
     Examples
     --------
@@ -326,12 +326,12 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             If the loss, or a weight, became infinite or NaN.
         """
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
-        with _as_it_was_if_refused(self):
+        with _as_it_was_if_refused(self) as as_it_was:
             compiled = compile_time()
             examples = self._validate(X, y, sample_weight, fresh, classes=None)
             indices, validation = self._set_aside(examples, X_val, y_val, sample_weight_val)
             trainer, batches = self._prepare(examples, indices, fresh)
-        return self._fit(trainer, batches, validation, compiled, fresh)
+        return self._fit(trainer, batches, validation, compiled, fresh, as_it_was)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -364,12 +364,12 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
                 "parts. Validate between the calls, and give class_weight as a dict."
             )
         fresh = not self.__sklearn_is_fitted__()
-        with _as_it_was_if_refused(self):
+        with _as_it_was_if_refused(self) as as_it_was:
             compiled = compile_time()
             _check_partial_fit_first_call(self, classes)
             examples = self._validate(X, y, sample_weight, fresh, classes=self.classes_)
             trainer, batches = self._prepare(examples, np.arange(len(examples)), fresh)
-        return self._fit(trainer, batches, None, compiled, fresh, incremental=True)
+        return self._fit(trainer, batches, None, compiled, fresh, as_it_was, incremental=True)
 
     def decision_function(self, X):
         """Return the scores of the classes, the numbers that softmax turns into probabilities.
@@ -487,12 +487,19 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         augmentation = make_augmentation(self.augment, bound.image_shape)
         return self._plan(bound, examples, batches.batch_size, augmentation, fresh), batches
 
-    def _fit(self, trainer, batches, validation, compiled, fresh, incremental=False):
-        """Train and keep. `compiled` is the compile time before the kernels were made ready."""
+    def _fit(self, trainer, batches, validation, compiled, fresh, as_it_was, incremental=False):
+        """Train and keep. `compiled` is the compile time before the kernels were made ready.
+
+        Where not even one epoch ended before the training diverged, there is nothing to keep: the estimator is
+        `as_it_was`.
+        """
         self.compile_time_ = compile_time() - compiled
         if self.verbose:
             print(f"kernels ready in {self.compile_time_:.1f} s")
         history = self._train(trainer, batches, validation, fresh, incremental)
+        if history.ending is Ending.DIVERGED and history.n_epochs == 0:
+            _set_attributes(self, as_it_was)
+            raise history.error
         self._keep(trainer, history, incremental)
         self._tell(history, incremental)
         return self
@@ -650,14 +657,22 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
 
 @contextmanager
 def _as_it_was_if_refused(estimator):
-    """Give an estimator its attributes back if what it is asked to do raises: a refused fit loses nothing."""
+    """Give an estimator its attributes back if what it is asked to do raises: a refused fit loses nothing.
+
+    Yields the attributes.
+    """
     before = dict(vars(estimator))
     try:
-        yield
+        yield before
     except Exception:
-        vars(estimator).clear()
-        vars(estimator).update(before)
+        _set_attributes(estimator, before)
         raise
+
+
+def _set_attributes(estimator, attributes):
+    """Give an estimator these attributes and no others."""
+    vars(estimator).clear()
+    vars(estimator).update(attributes)
 
 
 def auto_batch_size(n_images):

@@ -708,11 +708,22 @@ def test_divergence_names_the_epoch_and_keeps_the_weights_of_before(digits, monk
     assert estimator.score(*digits) > 0.5
 
 
-def test_a_learning_rate_beyond_reason_diverges(digits):
+def test_a_learning_rate_beyond_reason_leaves_nothing_fitted(digits):
     estimator = quick(solver="sgd", learning_rate_init=1e30)
-    with pytest.raises(FloatingPointError, match="Try a smaller learning_rate_init"):
+    with pytest.raises(FloatingPointError, match=r"Try a smaller learning_rate_init.* is as it was"):
         estimator.fit(*digits)
-    assert np.isfinite(estimator.predict_proba(digits[0])).all()
+    with pytest.raises(NotFittedError):
+        estimator.predict(digits[0])
+
+
+def test_a_refit_that_diverges_at_once_leaves_the_network_of_the_fit_before(digits):
+    estimator = quick().fit(*digits)
+    before = dict(vars(estimator))
+    estimator.set_params(solver="sgd", learning_rate_init=1e30)
+    with pytest.raises(FloatingPointError, match="is as it was: not one epoch had ended"):
+        estimator.fit(*digits)
+    assert vars(estimator).keys() == before.keys()
+    assert all(vars(estimator)[name] is value for name, value in before.items() if name.endswith("_"))
 
 
 # Going on

@@ -108,12 +108,13 @@ class Network:
         return network
 
     def _scores(self, images, n_threads, approve):
-        scores = np.empty((len(images), self.architecture.layers[-1].output.size), np.float32)
+        n_scores = self.architecture.layers[-1].output.size
         chunk = max(1, min(len(images), _CHUNK // math.prod(images.shape)))
         plan = plan_inference(self.architecture, self.layout, chunk)
         n_threads = min(n_threads, -(-plan.batch_size // plan.shard_size))
         if approve is not None:
-            approve(4 * (scores.size + plan.memory(n_threads)))
+            approve(4 * (len(images) * n_scores + plan.memory(n_threads)))
+        scores = np.empty((len(images), n_scores), np.float32)
         memory = aligned_zeros(plan.memory(n_threads))
         for indices in images.chunks(chunk):
             part = scores[indices[0] : indices[-1] + 1]

@@ -230,7 +230,8 @@ def _write_down(history, loss, n_images, validate):
 def _divergence(what, history, batches, rate):
     """Make the error that says where the training diverged, and what to try."""
     step = (history.n_steps - 1) % len(batches) + 1
+    kept = "keeps the best weights of before" if history.n_epochs else "is as it was: not one epoch had ended"
     return FloatingPointError(
         f"{what} in epoch {history.n_epochs + 1}, step {step} of {len(batches)}, at a learning rate of {rate:.3g}. Try "
-        "a smaller learning_rate_init, and look for outliers in X. The estimator keeps the best weights of before."
+        f"a smaller learning_rate_init, and look for outliers in X. The estimator {kept}."
     )
