@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numba import cfunc, njit, prange, types
 
-from skconvnet.engine.cpu.contraction import contract, describe, rows_of
+from skconvnet.engine.cpu.contraction import contract, describe, part_of, rows_of
 from skconvnet.engine.cpu.elementwise import (
     add,
     bias_relu_backward,
@@ -332,6 +332,18 @@ def _work_once(worker, segment, program, layout, frame):
 
 
 @njit(nogil=True, error_model="numpy")
+def _work_on_parts(worker, segment, program, layout, frame, descriptor, task):
+    """Compute this worker's part of each contraction over the whole batch."""
+    for at in range(segment[Segment.FIRST], segment[Segment.LAST]):
+        code = program[at]
+        x, w = _address(code, _X, frame), _address(code, _W, frame)
+        start, y = _address(code, _START, frame), _address(code, _Y, frame)
+        describe(code, descriptor, x, w, start, y, layout[Layout.SAMPLES], True)
+        part_of(descriptor, worker, layout[Layout.WORKERS])
+        call(task[_Task.CONTRACT], descriptor.ctypes.data)
+
+
+@njit(nogil=True, error_model="numpy")
 def _gradient(block, program, layout, frame, descriptor, task):
     """Bring a block's gradient over the whole batch together and return its address."""
     size, samples = layout[Layout.SHARD_SIZE], layout[Layout.SAMPLES]
@@ -392,6 +404,8 @@ def _work(worker, task):
         _work_on_samples(worker, segment, program, layout, frame, descriptor, task, rule)
     elif segment[Segment.KIND] == Work.ONCE:
         _work_once(worker, segment, program, layout, frame)
+    elif segment[Segment.KIND] == Work.PARTS:
+        _work_on_parts(worker, segment, program, layout, frame, descriptor, task)
     else:
         blocks = array_at(task[_Task.BLOCKS], (task[_Task.N_BLOCKS], _N_BLOCK), np.int64)
         _work_on_blocks(worker, segment[Segment.KIND], blocks, program, layout, frame, descriptor, task, rule)
