@@ -53,5 +53,5 @@ def warmup():
     started = time.perf_counter()
     from skconvnet.engine.cpu import machine
 
-    seconds = time.perf_counter() - started
-    return Warmup(seconds, compiled=not machine._run.stats.cache_hits, cache=machine._run.stats.cache_path)
+    compiled, cache = machine.prepare_all()
+    return Warmup(time.perf_counter() - started, compiled, cache)

@@ -180,7 +180,7 @@ def execute(
     draw : tuple of int
         The seed and the step that decide what DROPOUT draws.
     """
-    run = _machine().run
+    run = _machine(plan.program).run
     pixels, floats, rows = source
     with _threads().threads(n_threads):
         run(
@@ -241,11 +241,12 @@ def _threads():
     return threads
 
 
-def _machine():
-    """Import the machine, with Numba and the kernels, when it is first wanted."""
+def _machine(program):
+    """Import the machine when it is first wanted, with Numba and the kernels that a program needs."""
     global _seconds_compiling
     start = time.perf_counter()
     from skconvnet.engine.cpu import machine
 
+    machine.prepare(program)
     _seconds_compiling += time.perf_counter() - start
     return machine

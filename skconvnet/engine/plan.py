@@ -15,6 +15,7 @@ _ZEROS = 64  # float32 of zeros that sums start from: the widest panel
 _ARENA = 128 * 1024  # float32 that the volumes of a micro-batch may fill: half of a 1 MiB cache
 _MOST_SHARDS = 16  # bounds both the gradient slots and the threads that a step can use
 _MOST_SAMPLES = 16  # in a micro-batch
+_HEAVY = 128 * 1024  # float32 of an FC layer's weights beyond which the whole batch reads them once: see `_ARENA`
 _BLOCK = 8192  # float32 in a block of parameters,
 _MOST_BLOCKS = 4096  # unless that makes more blocks of a layer than this
 
@@ -112,13 +113,13 @@ def plan_inference(architecture, parameters, batch_size):
     """Plan the scores of at most `batch_size` images; see `plan_training`."""
     work = _Inference(architecture, parameters, batch_size)
     micro_batch = work.micro_batch(_MOST_SAMPLES)
-    arena = work.place_local(micro_batch)
+    arena, batch = work.place_local(micro_batch), work.place_batch()
     return Plan(
         program=work.program(),
         segments=work.segments(),
         blocks=np.zeros((0, len(Block)), np.int64),
         shared=work.shared,
-        batch=0,
+        batch=batch,
         slot=0,
         arena=arena,
         micro_batch=micro_batch,
@@ -159,6 +160,20 @@ class _Work:
         self.begin(Work.ONCE)
         yield
         self.begin(Work.SAMPLES)
+
+    @contextmanager
+    def shared_out(self, step):
+        """Write the contractions of a step: where that is better, over the whole batch, with a part for each worker."""
+        if not self.shares_out(step):
+            yield
+            return
+        self.begin(Work.PARTS)
+        yield
+        self.begin(Work.SAMPLES)
+
+    def shares_out(self, step):
+        """Whether a step's weights are too many to be read for every micro-batch anew."""
+        return step.weights.whole_batch and step.weights.n_rows * step.weights.columns > _HEAVY
 
     def segments(self):
         """Return the segments that have work, by the columns of `Segment`."""

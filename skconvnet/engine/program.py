@@ -146,6 +146,7 @@ class Work(IntEnum):
     UPDATE = 1  # blocks of the parameters: add up the gradient, step, write the transposed copy
     TURN = 2  # blocks of the parameters: write the transposed copy only
     ONCE = 3  # instructions that bring together what all samples of the batch have left: one worker, one time
+    PARTS = 4  # contractions over the whole batch at once: each worker computes its part of every one
 
 
 class Layout(IntEnum):

@@ -53,6 +53,15 @@ def test_scores_loss_and_gradients_of_traps(trap, n):
     assert mismatches(problem.answers(), problem.expected()) == {}
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("trap", TRAPS | NEW_TRAPS)
+def test_fully_connected_layers_that_are_shared_out_change_no_bit(trap, n_threads, monkeypatch):
+    problem = Problem(*(TRAPS | NEW_TRAPS)[trap], n=5)
+    expected = problem.answers()
+    monkeypatch.setattr(plan, "_HEAVY", 0)
+    assert differences(problem.answers(n_threads=n_threads), expected) == []
+
+
 @settings(max_examples=250)
 @given(problems())
 def test_scores_loss_and_gradients_of_drawn_networks(problem):
@@ -188,8 +197,10 @@ def trained(problem, images=None, n_threads=1, steps=3):
 
 
 @pytest.mark.usefixtures("any_number_of_workers")
+@pytest.mark.parametrize("heavy", [0, 1 << 40])
 @pytest.mark.parametrize("n_threads", [2, 3, 7, 16, 40])
-def test_any_number_of_workers_gives_the_same_bits(n_threads):
+def test_any_number_of_workers_gives_the_same_bits(n_threads, heavy, monkeypatch):
+    monkeypatch.setattr(plan, "_HEAVY", heavy)
     problem = Problem(VARIED, VARIED_SHAPE, n=45)
     assert differences(trained(problem, n_threads=n_threads), trained(problem)) == []
 

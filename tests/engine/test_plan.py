@@ -64,13 +64,28 @@ def assert_walks_agree(problem, planner, *settings):
 NORMS, NORMS_SHAPE = "INPUT -> CONV(K=8) -> NORM -> RELU -> CONV(K=8) -> NORM -> RELU -> FC", (6, 6, 3)
 
 
+def test_an_fc_of_many_weights_is_shared_out():
+    text = "INPUT -> FC(300) -> RELU -> FC(500) -> RELU -> FC(300) -> RELU -> FC"
+    made, _ = planned(Problem(text, (1, 1, 3)))
+    kinds = [Work(kind) for kind, _, _ in made.segments]
+    forward = [Work.SAMPLES, Work.PARTS, Work.PARTS, Work.SAMPLES]
+    assert kinds == [*forward, Work.PARTS, Work.SAMPLES, Work.PARTS, Work.SAMPLES, Work.UPDATE]
+
+
 # -- The walk ----------------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=200)
-@given(problems(), st.sampled_from([plan_training, plan_inference]), st.sampled_from([1, 4]), st.data())
-def test_no_address_leaves_its_space_and_sharing_changes_no_value(problem, planner, micro_batch, data):
-    assert_walks_agree(problem, planner, data.draw(st.integers(1, problem.n)), micro_batch)
+@given(
+    problems(),
+    st.sampled_from([plan_training, plan_inference]),
+    st.sampled_from([1, 4]),
+    st.sampled_from([0, 1 << 40]),
+    st.data(),
+)
+def test_no_address_leaves_its_space_and_sharing_changes_no_value(problem, planner, micro_batch, heavy, data):
+    with patch.object(plan, "_HEAVY", heavy):
+        assert_walks_agree(problem, planner, data.draw(st.integers(1, problem.n)), micro_batch)
 
 
 @pytest.mark.parametrize("planner", [plan_training, plan_inference])

@@ -45,7 +45,12 @@ class Walk:
         self.shadows[Space.SHARED][:64] = THE_TURN  # zeros, never written
         for block in plan.blocks:
             self._turn(block)
-        walk = {Work.SAMPLES: self._samples, Work.ONCE: self._once, Work.UPDATE: self._update}
+        walk = {
+            Work.SAMPLES: self._samples,
+            Work.ONCE: self._once,
+            Work.PARTS: self._once,
+            Work.UPDATE: self._update,
+        }
         for segment in plan.segments:
             self.kind = Work(segment[Segment.KIND])
             walk[self.kind](range(segment[Segment.FIRST], segment[Segment.LAST]))
@@ -110,6 +115,8 @@ class Walk:
         name = f"{Op(code[0]).name} {number}"
         if (code[0] in _BRINGING_TOGETHER) != (self.kind == Work.ONCE):
             raise Trespass(f"{name} stands in a segment of another kind")
+        if self.kind == Work.PARTS and (code[0] != Op.CONTRACT or numbers["accumulate"]):
+            raise Trespass(f"{name} cannot be shared out")
         if self.kind == Work.UPDATE:  # which computes the rows of one block at a time, into a place of that size
             self._scratch(name, number, numbers)
         reads, writes = REACH[Op(code[0])](numbers, samples, first)

@@ -8,7 +8,7 @@ from skconvnet.engine.cpu.tile import PANEL, WIDTHS
 from skconvnet.engine.program import FIRST_NUMBER, NUMBERS, Op, Samples
 from skconvnet.engine.program import Descriptor as At
 
-__all__ = ["contract", "describe", "rows_of"]
+__all__ = ["contract", "describe", "part_of", "rows_of"]
 
 _FIELDS = len(At)
 _LOOPS = int(At.A)  # the fields before the addresses stand in the instruction as they are
@@ -89,6 +89,34 @@ def rows_of(descriptor, first, count):
     """
     descriptor[At.A] += 4 * first * descriptor[At.a_p]
     descriptor[At.M] = count
+
+
+@njit(nogil=True, error_model="numpy")
+def part_of(descriptor, part, parts):
+    """Narrow a described contraction to one of `parts` parts of its output.
+
+    They are columns where there is a widest panel for each part, so that each part reads weights of its own; else rows.
+    """
+    d = descriptor
+    if d[At.N] >= parts * _W0:
+        panels = d[At.N] // _W0
+        first, last = panels * part // parts * _W0, panels * (part + 1) // parts * _W0
+        d[At.N] = (d[At.N] if part == parts - 1 else last) - first
+        d[At.B] += 4 * first
+        d[At.C] += 4 * first
+        d[At.START] += 4 * first * d[At.start_q]
+    elif d[At.J] >= parts:
+        first, last = d[At.J] * part // parts, d[At.J] * (part + 1) // parts
+        d[At.J] = last - first
+        d[At.A] += 4 * first * d[At.a_j]
+        d[At.C] += 4 * first * d[At.c_j]
+        d[At.START] += 4 * first * d[At.start_j]
+    else:
+        first, last = d[At.M] * part // parts, d[At.M] * (part + 1) // parts
+        d[At.M] = last - first
+        d[At.A] += 4 * first * d[At.a_p]
+        d[At.C] += 4 * first * d[At.c_p]
+        d[At.START] += 4 * first * d[At.start_p]
 
 
 @njit(nogil=True, error_model="numpy")

@@ -48,20 +48,8 @@ class Convolution(Step):
         self.seen = x = self._dense(work, x) if w.whole_batch else x
         for group in range(w.groups):
             with _Slices(work, self.y, group, w.K // w.groups).written() as (y, first):
-                weights = place(Space.PARAMETERS, w.weights + group * w.n_rows * w.columns)
-                work.emit(
-                    Op.CONTRACT,
-                    {"X": self._seen(x, group), "W": weights, "START": self._bias(group), "Y": at(y, channel=first)},
-                    **_contraction(
-                        counts=self._filter_counts("TRK", x) | {"J": y.rows, "M": y.columns, "N": w.columns},
-                        a={"i": x.size, "j": self.S * x.row, "p": self.S * x.depth, "t": x.row, "r": x.depth, "k": 1},
-                        b=self._filter_strides("trk"),
-                        start={"q": 0 if w.bias is None else 1},
-                        c={"i": y.size, "j": y.row, "p": y.depth},
-                        RELU=self.relu,
-                        samples=Samples.I,
-                    ),
-                )
+                with work.shared_out(self):
+                    self._sums(work, x, group, y, first)
         return self.y
 
     def backward(self, work, dy):
@@ -78,13 +66,32 @@ class Convolution(Step):
         dx = work.gradient(self.x)
         self.turned = work.share(w.groups * w.n_rows * w.columns)
         if self.layer.kind == "FC":
-            self._covered_gradient(work, dx, dy)
+            with work.shared_out(self):
+                self._covered_gradient(work, dx, dy)
         else:
             for group in range(w.groups):
                 with _Slices(work, dx, group, w.depth).written() as (part, first):
                     for phase in self._phases().values():
                         self._phase_gradient(work, phase, group, part, first, dy)
         return dx
+
+    def _sums(self, work, x, group, y, first):
+        """Emit the sums of one group's filters, which go to the channels of `y` from the `first` on."""
+        w = self.weights
+        weights = place(Space.PARAMETERS, w.weights + group * w.n_rows * w.columns)
+        work.emit(
+            Op.CONTRACT,
+            {"X": self._seen(x, group), "W": weights, "START": self._bias(group), "Y": at(y, channel=first)},
+            **_contraction(
+                counts=self._filter_counts("TRK", x) | {"J": y.rows, "M": y.columns, "N": w.columns},
+                a={"i": x.size, "j": self.S * x.row, "p": self.S * x.depth, "t": x.row, "r": x.depth, "k": 1},
+                b=self._filter_strides("trk"),
+                start={"q": 0 if w.bias is None else 1},
+                c={"i": y.size, "j": y.row, "p": y.depth},
+                RELU=self.relu,
+                samples=Samples.I,
+            ),
+        )
 
     def update(self, work):
         """Cut the weights, whose gradient the shards have summed or is still to be taken, and the biases."""

@@ -81,8 +81,8 @@ def test_the_stamp_changes_with_every_source(source, tmp_path, monkeypatch):
 
 
 def test_the_stamp_is_part_of_the_key_of_every_cached_entry():
-    entries = [value for value in vars(machine).values() if isinstance(getattr(value, "_cache", None), FunctionCache)]
-    assert len(entries) == 3
+    entries = [machine._compiled(value) for name, value in vars(machine).items() if name.startswith("_compile_")]
+    assert len(entries) == 6
     for entry in entries:
         function = entry._cache._py_func
         assert function.__code__.co_freevars.count("stamp") == 1
