@@ -2,7 +2,7 @@
 
 All sides have the same network with the same numbers, in float32, and take float32 images that lie ready. Two calls of
 ours are timed. "skconvnet" is ConvNetClassifier.decision_function as a user calls it: it checks X and the estimator,
-standardises the pixels and returns float64. "engine" is Network.scores below it, without those checks. The peers get
+standardises the pixels and returns float64. "engine" is Scorer.scores below it, without those checks. The peers get
 pixels that are standardised already, as the runtime likes them, a model for exactly this batch, and are called without
 any check. The ratio that counts is the user's, of skconvnet to the better peer; the engine's stands beside it.
 
@@ -110,7 +110,7 @@ def estimator_call(problem, batch_size, n_threads, path):
 
 @lru_cache(maxsize=1)
 def engine_call(problem, batch_size, n_threads, path):
-    from skconvnet.engine import Images, Learned, Network
+    from skconvnet.engine import Images, Learned, Network, Scorer
 
     classifier = fitted(problem, n_threads)
     network = Network(classifier.architecture_, classifier.pixel_mean_, classifier.pixel_scale_)
@@ -118,7 +118,7 @@ def engine_call(problem, batch_size, n_threads, path):
         classifier.coefs_, classifier.intercepts_, classifier.norm_means_, classifier.norm_variances_
     )
     X, _ = problem.examples(batch_size)
-    return partial(network.scores, Images(X, classifier.image_shape_), n_threads)
+    return partial(Scorer(network).scores, Images(X, classifier.image_shape_), n_threads)
 
 
 @lru_cache(maxsize=1)

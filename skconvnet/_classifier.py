@@ -1,9 +1,11 @@
 """The estimator: its parameters, and the sentence that fit is. What the words of the sentence do is told elsewhere."""
 
+import operator
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from numbers import Integral, Real
 
 import numpy as np
@@ -29,7 +31,7 @@ from skconvnet._validation import (
     weigh_classes,
 )
 from skconvnet.architecture import Architecture, Hyperparameters, find_architecture
-from skconvnet.engine import SGD, Adam, Learned, Network, Trainer, compile_time, thread_count
+from skconvnet.engine import SGD, Adam, Learned, Network, Scorer, Trainer, compile_time, thread_count
 from skconvnet.training import Batches, Ending, History, Plateau, make_augmentation, make_schedule, train
 
 HYPERPARAMETERS = ("K", "F", "S", "P", "N", "M", "hidden_layer_sizes", "pool", "pool_F", "pool_S")
@@ -141,6 +143,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         Their biases and shifts; an empty array for a CONV without biases.
     norm_means_, norm_variances_ : list of ndarray of float32
         The running statistics, (C,), of each NORM(batch).
+        These arrays become read-only with the first prediction: to change one, replace it in its list.
     pixel_mean_, pixel_scale_ : ndarray of float32, shape (channels,)
         Pixels are standardised with these, which come from the training data.
     loss_ : float
@@ -614,6 +617,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         self.image_shape_ = network.architecture.image_shape
         self.coefs_, self.intercepts_, self.norm_means_, self.norm_variances_ = network.learned
         self.pixel_mean_, self.pixel_scale_ = network.mean, network.scale
+        self._ready = _Ready()
         self.loss_curve_ = losses
         self.loss_ = losses[-1] if losses else np.inf
         self.best_loss_ = None if self.early_stopping else history.plateau.best
@@ -649,10 +653,40 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
 
     def _network_scores(self, bound, images):
         """Return the scores of images by the fitted network in its architecture, or in that on larger images."""
-        network = Network(bound, self.pixel_mean_, self.pixel_scale_)
-        network.learned = self._learned()
+        learned, make = self._learned(), partial(self._scorer, bound)
+        scorer = self._ready.scorer(learned, make) if bound is self.architecture_ else make(learned)
         approve = partial(check_scoring_memory, images.shape)
-        return network.scores(images, thread_count(self.n_jobs), approve).astype(np.float64)
+        return scorer.scores(images, thread_count(self.n_jobs), approve).astype(np.float64)
+
+    def _scorer(self, bound, learned):
+        """Return the scorer of the fitted network."""
+        network = Network(bound, self.pixel_mean_, self.pixel_scale_)
+        network.learned = learned
+        return Scorer(network)
+
+
+class _Ready:
+    """The scorer of a fitted network, made when it is first wanted and kept as long as its arrays are the same.
+
+    They become read-only with it: a change in place, which it could not see, is an error. A pickle does not have it.
+    """
+
+    def __init__(self):
+        self._made = (), None
+
+    def __reduce__(self):
+        return _Ready, ()
+
+    def scorer(self, learned, make):
+        """Return ``make(learned)``, or what it made of the same arrays before."""
+        arrays = list(chain(*learned))
+        before, scorer = self._made
+        if scorer is None or len(before) != len(arrays) or any(map(operator.is_not, before, arrays)):
+            scorer = make(learned)
+            for array in arrays:
+                array.flags.writeable = False
+            self._made = arrays, scorer
+        return scorer
 
 
 @contextmanager
@@ -698,7 +732,7 @@ def auto_batch_size(n_images):
 
 def _accuracy(network, validation, n_threads):
     """Return the weighted accuracy of a network on validation examples."""
-    right = network.scores(validation.images, n_threads).argmax(axis=1) == validation.targets
+    right = Scorer(network).scores(validation.images, n_threads).argmax(axis=1) == validation.targets
     return float(np.average(right, weights=validation.weights))
 
 

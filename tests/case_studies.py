@@ -7,7 +7,7 @@ import numpy as np
 
 from skconvnet.architecture import Architecture, walk
 from skconvnet.architecture.case_studies import CASE_STUDIES
-from skconvnet.engine import SGD, Images, Learned, Network, Trainer
+from skconvnet.engine import SGD, Images, Learned, Network, Scorer, Trainer
 from tests import torch_case_studies
 
 
@@ -54,7 +54,7 @@ def network(name, seed=0, dropout=True):
 
 def logits(name, x, n_threads, seed=0):
     """(n, classes) in inference."""
-    return network(name, seed).scores(Images(x, x.shape[1:]), n_threads)
+    return Scorer(network(name, seed)).scores(Images(x, x.shape[1:]), n_threads)
 
 
 def training_answers(name, x, targets, n_threads, seed=0):

@@ -23,7 +23,7 @@ from sklearn.utils import shuffle
 
 from skconvnet import Architecture, ArchitectureError, ConvNetClassifier, _classifier, _validation
 from skconvnet._classifier import auto_batch_size
-from skconvnet.engine import Images, network, trainer
+from skconvnet.engine import Images, scorer, trainer
 
 QUICK = {"K": 8, "N": 1, "hidden_layer_sizes": (32,), "learning_rate_init": 0.01, "batch_size": 16}
 QUICK |= {"max_iter": 3, "n_jobs": 1, "random_state": 0}
@@ -225,13 +225,13 @@ def test_the_defaults_are_those_that_were_measured():
 @pytest.mark.parametrize(("n_jobs", "n_threads"), [(1, 1), (2, 2)])
 def test_fit_and_predict_use_as_many_threads_as_they_are_told(digits, monkeypatch, n_jobs, n_threads):
     used = []
-    execute = network.execute
+    execute = scorer.execute
 
     def spy(plan, net, memory, source, n_threads, **others):
         used.append(n_threads)
         return execute(plan, net, memory, source, n_threads, **others)
 
-    monkeypatch.setattr(network, "execute", spy)
+    monkeypatch.setattr(scorer, "execute", spy)
     monkeypatch.setattr(trainer, "execute", spy)
     monkeypatch.setattr(_classifier, "thread_count", lambda n_jobs: n_jobs)
     before = get_num_threads()
@@ -530,7 +530,7 @@ def test_norm_statistics_survive_a_pickle_and_fit_again_the_same(digits):
 def test_norm_statistics_decide_about_predictions(digits):
     estimator = quick(architecture=NORMS).fit(*digits)
     before = estimator.decision_function(digits[0])
-    estimator.norm_means_[0] += 1
+    estimator.norm_means_[0] = estimator.norm_means_[0] + 1
     assert not np.allclose(estimator.decision_function(digits[0]), before)
 
 
@@ -896,3 +896,39 @@ def test_a_pickle_holds_arrays_and_our_plain_classes_only(fitted):
     modules = {argument.split(".")[0].split()[0] for operation, argument, _ in operations if operation.name == "GLOBAL"}
     assert "skconvnet" in modules
     assert modules <= {"numpy", "skconvnet", "copy_reg", "_codecs", "__builtin__"}
+
+
+# What is kept between calls
+
+
+def test_a_weight_that_is_replaced_counts(digits):
+    estimator = quick().fit(*digits)
+    before = estimator.decision_function(digits[0])
+    estimator.intercepts_[-1] = estimator.intercepts_[-1] + 1
+    np.testing.assert_allclose(estimator.decision_function(digits[0]), before + 1, atol=1e-4)
+
+
+def test_a_weight_changed_in_place_behind_a_prediction_is_an_error(digits):
+    estimator = quick().fit(*digits)
+    estimator.coefs_[0][:] = 0  # before the first prediction it counts
+    expected = estimator.predict_proba(digits[0][:1])
+    np.testing.assert_allclose(estimator.predict_proba(digits[0][1:2]), expected, rtol=1e-4)
+    with pytest.raises(ValueError, match="read-only"):
+        estimator.coefs_[0][:] = 1
+
+
+def test_a_refit_is_seen(digits):
+    estimator = quick().fit(*digits)
+    estimator.predict(digits[0])
+    estimator.set_params(random_state=1).fit(*digits)
+    np.testing.assert_array_equal(
+        estimator.decision_function(digits[0]), quick(random_state=1).fit(*digits).decision_function(digits[0])
+    )
+
+
+def test_what_is_kept_is_no_part_of_a_pickle(digits):
+    estimator = quick().fit(*digits)
+    before = len(pickle.dumps(estimator))
+    expected = estimator.decision_function(digits[0])
+    assert len(pickle.dumps(estimator)) == before
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(estimator)).decision_function(digits[0]), expected)

@@ -7,6 +7,7 @@ from skconvnet.engine.images import Images
 from skconvnet.engine.network import Network, compile_time, memory_needed, thread_count
 from skconvnet.engine.optimizers import SGD, Adam, OptimizerState
 from skconvnet.engine.parameters import Learned
+from skconvnet.engine.scorer import Scorer
 from skconvnet.engine.trainer import Trainer
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Learned",
     "Network",
     "OptimizerState",
+    "Scorer",
     "Trainer",
     "compile_time",
     "memory_needed",

@@ -1,4 +1,4 @@
-"""A network: a bound architecture, its parameters, and the machine that computes its scores."""
+"""A network: a bound architecture with its parameters; and the way from any plan of it to the machine."""
 
 import math
 import time
@@ -6,15 +6,12 @@ import time
 import joblib
 import numpy as np
 
-from skconvnet.engine.folding import fold_batch_norms
-from skconvnet.engine.memory import aligned_zeros
 from skconvnet.engine.parameters import Learned, Weights, lay_out_parameters
-from skconvnet.engine.plan import plan_inference, plan_training
+from skconvnet.engine.plan import plan_training
 from skconvnet.engine.program import Rule, Warp
 
 __all__ = ["Network", "compile_time", "execute", "memory_needed", "thread_count"]
 
-_CHUNK = 1 << 22  # pixels, at most, of the images whose scores one run of the machine computes
 _NO_MOMENTS = np.zeros((2, 0), np.float32)
 _NO_TARGETS = np.zeros(0, np.int64)
 _NO_WEIGHTS = np.zeros(0)
@@ -81,46 +78,6 @@ class Network:
     def learned(self, learned):
         self.parameters = self.layout.pack(learned)
 
-    def scores(self, images, n_threads, approve=None):
-        """Compute the class scores of images, whatever n_threads with the same bits.
-
-        Parameters
-        ----------
-        images : Images
-            Of the architecture's image shape.
-        n_threads : int
-            Threads to use.
-        approve : callable, optional
-            Called with the bytes of memory that the machine will take, before it takes them; raises if they are too
-            many.
-
-        Returns
-        -------
-        ndarray of float32, (n, n_classes), or (n, rows * columns * n_classes) where the last volume is a map
-            What the last layer gives, before any softmax.
-        """
-        network = self._on(*fold_batch_norms(self.architecture, self.learned)) if self.layout.running else self
-        return network._scores(images, n_threads, approve)
-
-    def _on(self, architecture, learned):
-        network = Network(architecture, self.mean, self.scale)
-        network.learned = learned
-        return network
-
-    def _scores(self, images, n_threads, approve):
-        n_scores = self.architecture.layers[-1].output.size
-        chunk = max(1, min(len(images), _CHUNK // math.prod(images.shape)))
-        plan = plan_inference(self.architecture, self.layout, chunk)
-        n_threads = min(n_threads, -(-plan.batch_size // plan.shard_size))
-        if approve is not None:
-            approve(4 * (len(images) * n_scores + plan.memory(n_threads)))
-        scores = np.empty((len(images), n_scores), np.float32)
-        memory = aligned_zeros(plan.memory(n_threads))
-        for indices in images.chunks(chunk):
-            part = scores[indices[0] : indices[-1] + 1]
-            execute(plan, self, memory, images.source(indices), n_threads, scores=part)
-        return scores
-
 
 def memory_needed(architecture, batch_size, n_threads):
     """Return the bytes that training takes beside the images.
@@ -180,10 +137,11 @@ def execute(
     draw : tuple of int
         The seed and the step that decide what DROPOUT draws.
     """
-    run = _machine(plan.program).run
+    machine, kernels = _machine(plan.program)
     pixels, floats, rows = source
     with _threads().threads(n_threads):
-        run(
+        machine.run(
+            kernels,
             plan.segments if segments is None else segments,
             plan.program,
             plan.blocks,
@@ -242,11 +200,11 @@ def _threads():
 
 
 def _machine(program):
-    """Import the machine when it is first wanted, with Numba and the kernels that a program needs."""
+    """Import the machine when it is first wanted, with Numba, and have the kernels that a program needs made ready."""
     global _seconds_compiling
     start = time.perf_counter()
     from skconvnet.engine.cpu import machine
 
-    machine.prepare(program)
+    kernels = machine.prepare(program)
     _seconds_compiling += time.perf_counter() - start
-    return machine
+    return machine, kernels

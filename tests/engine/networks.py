@@ -13,7 +13,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from skconvnet.architecture import Architecture, ArchitectureError, walk
-from skconvnet.engine import SGD, Images, Learned, Network, Trainer
+from skconvnet.engine import SGD, Images, Learned, Network, Scorer, Trainer
 from skconvnet.engine.memory import padded
 from tests import oracles
 from tests.engine import torch_networks
@@ -254,7 +254,7 @@ class Problem:
     def answers(self, **trainer):
         """What the engine computes: scores, loss, the gradient of each parameter, running statistics, by name."""
         network = self.network()
-        found = {"scores": network.scores(self.images, 1)}
+        found = {"scores": Scorer(network).scores(self.images, 1)}
         trainer = self.trainer(network, **trainer)
         found["loss"] = np.float64(trainer.step(np.arange(self.n), 1.0))
         gradients, after = network.layout.unpack(-trainer.state.moments[0]), network.learned

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from skconvnet.engine import folding, network, plan, trainer
+from skconvnet.engine import folding, plan, scorer, trainer
 from skconvnet.engine.program import FIRST_NUMBER, NUMBERS, OPERANDS, Block, Op, Samples, Space
 from skconvnet.engine.steps.branches import Sum
 from tests import oracles
@@ -441,7 +441,7 @@ def test_a_mutation_is_noticed(expected, name, mutation, monkeypatch):
         return plan_mutant
 
     monkeypatch.setattr(trainer, "plan_training", mutant(trainer.plan_training))
-    monkeypatch.setattr(network, "plan_inference", mutant(network.plan_inference))
+    monkeypatch.setattr(scorer, "plan_inference", mutant(scorer.plan_inference))
     found = PROBLEMS[name].answers()
     assert any(changed)
     assert mismatches(found, expected[name])
@@ -463,8 +463,8 @@ def fold_without_the_mean(monkeypatch):
     def folded(architecture, learned):
         return fold(architecture, learned._replace(means=[0 * mean for mean in learned.means]))
 
-    fold = network.fold_batch_norms
-    monkeypatch.setattr(network, "fold_batch_norms", folded)
+    fold = scorer.fold_batch_norms
+    monkeypatch.setattr(scorer, "fold_batch_norms", folded)
 
 
 def take_the_unbiased_variance(monkeypatch):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from joblib import Parallel, delayed, parallel_config
 from numpy.testing import assert_array_equal
 
-from skconvnet.engine import Adam, Images, Network, network, plan, thread_count, trainer
+from skconvnet.engine import Adam, Images, Network, Scorer, network, plan, scorer, thread_count, trainer
 from skconvnet.engine.memory import aligned_zeros
 from tests import oracles
 from tests.engine.networks import NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, differences, mismatches, named, problems
@@ -138,14 +138,14 @@ def test_he_initialisation():
 
 def test_no_images_have_no_scores():
     problem = Problem("INPUT -> FC", (2, 2, 1))
-    assert problem.network().scores(Images(np.zeros((0, 4)), (2, 2, 1)), 1).shape == (0, 3)
+    assert Scorer(problem.network()).scores(Images(np.zeros((0, 4)), (2, 2, 1)), 1).shape == (0, 3)
 
 
 def test_many_images_are_scored_chunk_by_chunk(monkeypatch):
     problem = Problem("INPUT -> CONV(K=4) -> RELU -> POOL -> FC", (4, 4, 1), n=50)
-    at_once = problem.network().scores(problem.images, 1)
-    monkeypatch.setattr(network, "_CHUNK", 19 * 16)  # pixels
-    assert_array_equal(problem.network().scores(problem.images, 1), at_once)
+    at_once = Scorer(problem.network()).scores(problem.images, 1)
+    monkeypatch.setattr(scorer, "_CHUNK", 19 * 16)  # pixels
+    assert_array_equal(Scorer(problem.network()).scores(problem.images, 1), at_once)
 
 
 def test_pixels_are_standardised():
@@ -154,8 +154,8 @@ def test_pixels_are_standardised():
     standardising = Network(problem.bound, mean, scale)
     standardising.learned = problem.learned
     by_hand = Images((problem.x - mean) * scale, problem.shape)
-    assert_array_equal(standardising.scores(problem.images, 1), problem.network().scores(by_hand, 1))
-    assert (standardising.scores(by_hand, 1) != problem.network().scores(by_hand, 1)).any()
+    assert_array_equal(Scorer(standardising).scores(problem.images, 1), Scorer(problem.network()).scores(by_hand, 1))
+    assert (Scorer(standardising).scores(by_hand, 1) != Scorer(problem.network()).scores(by_hand, 1)).any()
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
@@ -163,7 +163,7 @@ def test_pixels_are_standardised():
 def test_no_more_memory_is_taken_than_was_said(batch_size, n_threads, monkeypatch):
     problem = Problem(VARIED, VARIED_SHAPE, n=100)
     taken = []
-    for module in (network, trainer):
+    for module in (scorer, trainer):
         monkeypatch.setattr(module, "aligned_zeros", lambda size: taken.append(size) or aligned_zeros(size))
         monkeypatch.setattr(module, "execute", lambda *_, **__: None)
     net = problem.network()
@@ -171,7 +171,7 @@ def test_no_more_memory_is_taken_than_was_said(batch_size, n_threads, monkeypatc
     said = network.memory_needed(net.architecture, batch_size, n_threads)
     assert 4 * sum(taken) + started.state.moments.nbytes <= said < 2 * 4 * sum(taken) + 2 * started.state.moments.nbytes
     taken.clear()
-    net.scores(problem.images, n_threads)
+    Scorer(net).scores(problem.images, n_threads)
     assert 4 * sum(taken) < said
 
 
@@ -192,7 +192,7 @@ def trained(problem, images=None, n_threads=1, steps=3):
     images = images or problem.images
     going = problem.trainer(net, batch_size=problem.n, n_threads=n_threads, optimizer=Adam(), images=images, alpha=0.1)
     losses = [going.step(np.arange(step, problem.n)[::-1].copy(), 1e-3) for step in range(steps)]
-    found = {"losses": np.array(losses), "scores": net.scores(images, n_threads), "parameters": net.parameters}
+    found = {"losses": np.array(losses), "scores": Scorer(net).scores(images, n_threads), "parameters": net.parameters}
     return found | {"moments": going.state.moments}
 
 
@@ -299,7 +299,7 @@ def test_worker_processes_do_not_take_more_threads_than_there_are():
 def test_scoring_from_many_python_threads():
     problem = Problem(VARIED, VARIED_SHAPE, n=20)
     net = problem.network()
-    expected = net.scores(problem.images, 1)
+    expected = Scorer(net).scores(problem.images, 1)
     with ThreadPoolExecutor(4) as pool:
-        for scores in pool.map(lambda n: net.scores(problem.images, n), [1, thread_count()] * 20):
+        for scores in pool.map(lambda n: Scorer(net).scores(problem.images, n), [1, thread_count()] * 20):
             assert_array_equal(scores, expected)

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet.architecture import walk
-from skconvnet.engine import SGD, Adam, Images, plan, thread_count
+from skconvnet.engine import SGD, Adam, Images, Scorer, plan, thread_count
 from tests import oracles
 from tests.engine import torch_networks
 from tests.engine.networks import VARIED, VARIED_SHAPE, Problem, differences, is_learning
@@ -145,10 +145,10 @@ def test_a_learning_rate_of_zero_still_moves_the_running_statistics():
 def test_scoring_moves_nothing_and_drops_nothing():
     network = RESNET.network()
     before = network.parameters.copy()
-    scores = network.scores(RESNET.images, 1)
+    scores = Scorer(network).scores(RESNET.images, 1)
     assert_array_equal(network.parameters, before)
-    assert_array_equal(network.scores(RESNET.images, 1), scores)
-    one_by_one = [network.scores(Images(image[None], RESNET.shape), 1)[0] for image in RESNET.x]
+    assert_array_equal(Scorer(network).scores(RESNET.images, 1), scores)
+    one_by_one = [Scorer(network).scores(Images(image[None], RESNET.shape), 1)[0] for image in RESNET.x]
     assert_array_equal(one_by_one, scores)
 
 

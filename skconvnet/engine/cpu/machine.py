@@ -421,14 +421,16 @@ def prepare_all():
     return not stats.cache_hits, stats.cache_path
 
 
-def run(segments, program, *arguments):
-    """Run a plan's segments one after the other; the arguments are the entry's, behind the addresses."""
-    kernels = prepare(program)
+def run(kernels, segments, *arguments):
+    """Run a plan's segments one after the other.
+
+    `kernels` is what `prepare` returned for the plan's program; the rest are the entry's arguments.
+    """
     if are_lost():
-        _run_alone(kernels, segments, program, *arguments)
+        _run_alone(kernels, segments, *arguments)
         return
     with one_at_a_time():
-        _compiled(_compile_run)(kernels, _compiled(_compile_work).address, segments, program, *arguments)
+        _compiled(_compile_run)(kernels, _compiled(_compile_work).address, segments, *arguments)
 
 
 def _run_alone(kernels, segments, *arguments):

@@ -55,7 +55,7 @@ def in_process(source, **environment):
 NETWORK = """
 import numpy as np
 from skconvnet.architecture import Architecture
-from skconvnet.engine import Adam, Images, Network, Trainer
+from skconvnet.engine import Adam, Images, Network, Scorer, Trainer
 
 X = np.random.default_rng(0).standard_normal((40, 64), dtype=np.float32)
 images = Images(X, (8, 8, 1))
@@ -65,14 +65,14 @@ network.initialise(np.random.default_rng(0))
 def trained():
     options = dict(optimizer=Adam(), alpha=0, label_smoothing=0, batch_size=40, n_threads=2)
     Trainer(network, images, np.arange(40) % 3, np.ones(40), **options).step(np.arange(40), 0.01)
-    return network.scores(images, 2).tobytes()
+    return Scorer(network).scores(images, 2).tobytes()
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_trains_as_its_parent_does():
     forking = """
-network.scores(images, 2)
+Scorer(network).scores(images, 2)
 child = os.fork()
 answer = hashlib.sha256(trained()).hexdigest()
 if child == 0:
@@ -92,9 +92,9 @@ def test_many_python_threads_score_at_once(layer):
 from concurrent.futures import ThreadPoolExecutor
 from numba import threading_layer
 
-expected = network.scores(images, 2).tobytes()
+expected = Scorer(network).scores(images, 2).tobytes()
 with ThreadPoolExecutor(8) as pool:
-    answers = list(pool.map(lambda _: network.scores(images, 2).tobytes(), range(200)))
+    answers = list(pool.map(lambda _: Scorer(network).scores(images, 2).tobytes(), range(200)))
 print(threading_layer(), all(answer == expected for answer in answers))
 """
     try:
@@ -114,7 +114,7 @@ from numba.core import caching
 caching.CacheImpl._locator_classes = []
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always")
-    scores = network.scores(images, 2)
+    scores = Scorer(network).scores(images, 2)
 print(np.isfinite(scores).all(), ["Set NUMBA_CACHE_DIR" in str(warning.message) for warning in told].count(True))
 """
     assert in_process(NETWORK + hidden) == ["True", "1"]
