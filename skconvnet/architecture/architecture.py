@@ -97,7 +97,7 @@ class Architecture:
 
         The rules: the input's sides are divisible by 2 many times; filters after the first CONV are no larger than 5x5;
         small filters have a stride of 1; CONV pads with zeros; at most 3 CONV follow each other without POOL; no FC has
-        more than half of the parameters.
+        more than half of the parameters; behind the last FC nothing alters the scores.
 
         Parameters
         ----------
