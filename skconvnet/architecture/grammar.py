@@ -20,7 +20,7 @@ What the layers are called and what each can say is the table `NOTATION`; a new 
 import re
 from dataclasses import dataclass, field
 
-from skconvnet.architecture.errors import ArchitectureError, error_at, shown
+from skconvnet.architecture.errors import ArchitectureError, did_you_mean, error_at, shown
 
 MAX_LAYERS = 10_000  # after every repeat is written out
 MAX_NESTING = 50  # brackets and parentheses within each other
@@ -328,9 +328,11 @@ class _Parser:
             raise self.error(" or ".join(map(repr, (*others, mark))))
         return self.take()
 
-    def error(self, expected, token=None):
+    def error(self, expected, token=None, known=()):
+        """Make an error at a token, which may be a misspelling of something known."""
         token = token or self.token
-        return error_at(f"expected {expected}, but found {token}", self.text, token.position)
+        hint = did_you_mean(token.text, known)
+        return error_at(f"expected {expected}, but found {token}{hint}", self.text, token.position)
 
     def enter(self):
         opening = self.take()
@@ -424,7 +426,7 @@ class _Parser:
         name = self.take()
         if name.text not in NOTATION:
             skip = " (SKIP is a whole branch of a sum or stack)" if name.text == "SKIP" else ""
-            raise self.error(f"a layer ({', '.join(NOTATION)}), '[' or '('{skip}", name)
+            raise self.error(f"a layer ({', '.join(NOTATION)}), '[' or '('{skip}", name, NOTATION)
         options = self.options(name.text) if self.at("(") else {}
         optional = self.at("?")
         if optional and name.text != "POOL":
@@ -472,7 +474,7 @@ class _Parser:
         if self.token.kind == "word" and self.tokens[self.index + 1].text == "=":
             name = self.take()
             if name.text not in allowed:
-                raise self.error(f"one of {', '.join(allowed)} for {kind}", name)
+                raise self.error(f"one of {', '.join(allowed)} for {kind}", name, allowed)
             self.take()
             return name.text
         bare = next((name for name, option in allowed.items() if option.bare), None)
