@@ -52,7 +52,7 @@ class Architecture:
         if isinstance(text, str) and text.strip() in (*PATTERNS, *CASE_STUDIES):
             raise ArchitectureError(
                 f"{text!r} is the name of an architecture, not its text: take "
-                f'ARCHITECTURES["{text.strip()}"], or write a text, as \'INPUT -> CONV -> RELU -> FC\''
+                f"ARCHITECTURES[\"{text.strip()}\"], or write a text, as 'INPUT -> CONV -> RELU -> FC'"
             )
         chain = parse(text)
         return cls(f"INPUT -> {spell_chain(chain)}", chain, text)
