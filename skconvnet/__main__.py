@@ -1,6 +1,7 @@
 """The command line: `python -m skconvnet demo`, `python -m skconvnet summary` and `python -m skconvnet warmup`."""
 
 import argparse
+import os
 import re
 import sys
 from time import perf_counter
@@ -31,8 +32,12 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     try:
         options.command(options)
+        sys.stdout.flush()
     except ArchitectureError as error:
         sys.exit(str(error))
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again when it ends
+        sys.exit(1)
 
 
 def parser():

@@ -5,11 +5,14 @@ import os
 import warnings
 import zipfile
 from contextlib import contextmanager
+from math import prod
 from numbers import Integral
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from sklearn.utils import Bunch
+
+from skconvnet._validation import machine_memory
 
 __all__ = ["load_image_folder"]
 
@@ -28,7 +31,7 @@ def load_image_folder(path, *, size=None, channels=None, on_error="raise", retur
         class; folders within belong to the same class. A folder around all the others that has no image itself is
         passed through, so it does not matter whether an archive holds ``cats/1.png`` or ``animals/cats/1.png``. Images
         are the files that end in .jpg, .jpeg, .jpe, .jfif or .png, in either case; other files, and what is hidden (a
-        name with a dot in front, ``__MACOSX``), are passed over.
+        name with a dot in front, ``__MACOSX``), are passed over, with a warning where a folder has no others.
     size : int or tuple of int, default=None
         (height, width) to scale every image to, or the side of a square; proportions are not kept. With None they must
         all have the same size.
@@ -61,11 +64,18 @@ def load_image_folder(path, *, size=None, channels=None, on_error="raise", retur
     ------
     ValueError
         If a parameter is not what it has to be; if there are no images, or one that is in no folder; if a file cannot
-        be read, or has more pixels than Pillow's limit against decompression bombs; if the sizes differ.
+        be read, or has more pixels than Pillow's limit against decompression bombs; if the sizes differ; if the images
+        take more memory than the machine has.
     FileNotFoundError
         If there is nothing at `path`.
     ImportError
         If Pillow is not installed; it comes with ``pip install skconvnet[images]``.
+
+    Warns
+    -----
+    UserWarning
+        If a folder has files, but no JPEG or PNG; if all classes have the same folders within, as ``train`` and
+        ``test`` have, since it is then these that are the classes more likely.
 
     Notes
     -----
@@ -98,6 +108,8 @@ def load_image_folder(path, *, size=None, channels=None, on_error="raise", retur
         classes = _classes(path, files)
         names = sorted(classes)  # by class first: they differ from the class's folder on
         mode = {1: "L", 3: "RGB", None: None}[channels] or _mode_of_all(names, files, read)
+        if size is not None:
+            _check_memory(len(names), size if mode == "L" else (*size, 3))
         data, kept = _decode(path, names, files, read, size, mode, on_error)
     target = np.array([classes[name] for name in kept])
     if return_X_y:
@@ -177,8 +189,7 @@ def _classes(path, files):
     visible = [name for name in files if not any(part.startswith(".") or part == "__MACOSX" for part in name)]
     names = [name for name in visible if PurePosixPath(name[-1]).suffix.lower() in _ENDINGS]
     if not names:
-        others = sorted({PurePosixPath(name[-1]).suffix or name[-1] for name in visible})
-        found = f"only files of the kinds {', '.join(others[:5])}" if others else "no files at all"
+        found = f"only files of the kinds {_kinds(visible)}" if visible else "no files at all"
         raise ValueError(f"There are no JPEG or PNG images below {str(path)!r}: {found}.")
     depth = 0
     while len({name[depth] for name in names}) == 1 and all(len(name) > depth + 2 for name in names):
@@ -189,7 +200,60 @@ def _classes(path, files):
                 f"{'/'.join(name)!r} in {str(path)!r} is in no folder of a class. Each image belongs in a folder that "
                 "has the name of its class."
             )
+    for warning in (*_folders_without_images(path, visible, names, depth), *_folders_alike(path, names, depth)):
+        warnings.warn(warning, stacklevel=3)
     return {name: name[depth] for name in names}
+
+
+def _kinds(names):
+    """Return the endings of files, five at most, for a message."""
+    kinds = sorted({PurePosixPath(name[-1]).suffix or name[-1] for name in names})
+    return ", ".join(kinds[:5])
+
+
+def _folders_without_images(path, visible, names, depth):
+    """Yield a warning for each folder that might have been a class, had it an image; `depth` is that of the classes."""
+    with_images = {name[:end] for name in names for end in range(1, depth + 2)}
+    without = {}
+    for name in visible:
+        folders = (name[:end] for end in range(1, min(depth + 2, len(name))))
+        outermost = next((folder for folder in folders if folder not in with_images), None)
+        if outermost is not None:
+            without.setdefault(outermost, []).append(name)
+    for folder, others in sorted(without.items()):
+        yield (
+            f"{'/'.join(folder)!r} in {str(path)!r} is no class: it has no JPEG or PNG images, only files of the kinds "
+            f"{_kinds(others)}. Convert them if they are images."
+        )
+
+
+def _folders_alike(path, names, depth):
+    """Yield a warning if all classes have the same folders within, and nothing else, as train and test have."""
+    within = {}
+    for name in names:
+        within.setdefault(name[depth], set()).add(name[depth + 1] if len(name) > depth + 2 else None)
+    first, *others = within.values()
+    if others and len(first) > 1 and None not in first and all(folders == first for folders in others):
+        one = str(Path(path, *names[0][:depth], min(within)))
+        yield (
+            f"The classes are {_some(within)}, and in each are the same folders, {_some(first)}. If these are the "
+            f"classes, load each of the others by itself, as {one!r}; a zip archive has to be unpacked before."
+        )
+
+
+def _some(names):
+    """Return up to five names for a message."""
+    return ", ".join(map(repr, sorted(names)[:5])) + ", ..." * (len(names) > 5)
+
+
+def _check_memory(n, shape):
+    """Raise a ValueError if n images of this shape take more memory than the machine has."""
+    needed, memory = n * prod(shape), machine_memory()
+    if needed > memory:
+        raise ValueError(
+            f"{n} images of {' x '.join(map(str, shape))} take {needed:,} bytes of memory, and this machine has "
+            f"{memory:,}. Use a smaller size, or fewer images."
+        )
 
 
 def _open(content):
@@ -228,6 +292,7 @@ def _decode(path, names, files, read, size, mode, on_error):
             warnings.warn(f"{trouble}. It is left out.", stacklevel=3)
             continue
         if data is None:
+            _check_memory(len(names), pixels.shape)
             data = np.empty((len(names), *pixels.shape), np.uint8)
         if pixels.shape != data.shape[1:]:
             raise ValueError(

@@ -4,6 +4,7 @@ Everything here happens before any work. An error says what came and what is nee
 """
 
 import os
+import warnings
 from dataclasses import dataclass, replace
 from math import isqrt, prod
 from numbers import Integral
@@ -77,7 +78,14 @@ def check_images(estimator, X, image_shape, *, reset=False):
     ------
     ValueError
         If X is not finite, or not made of images of this shape.
+
+    Warns
+    -----
+    UserWarning
+        If `reset`, and the images look as if their channels came first.
     """
+    if not reset:
+        _check_axis_of_images(X, image_shape)
     X = validate_data(estimator, X, reset=reset, **_options(X))
     return _as_images(estimator, X, image_shape, reset)
 
@@ -104,6 +112,8 @@ def check_images_and_labels(estimator, X, y, image_shape, *, reset=False):
     ValueError
         Besides, if y has another length, is no vector, is continuous, or is not finite.
     """
+    if not reset:
+        _check_axis_of_images(X, image_shape)
     X, y = validate_data(estimator, X, y, reset=reset, **_options(X))
     check_classification_targets(y)
     return _as_images(estimator, X, image_shape, reset), y
@@ -137,10 +147,17 @@ def check_larger_images(estimator, X, image_shape):
             "(n, height, width, channels); rows do not tell their height and width."
         )
     shape = _shape_of_images(X, None)
-    if shape[2] != image_shape[2] or shape[0] < image_shape[0] or shape[1] < image_shape[1]:
+
+    def fits(shape):
+        return shape[2] == image_shape[2] and shape[0] >= image_shape[0] and shape[1] >= image_shape[1]
+
+    if not fits(shape):
+        if X.ndim == 3 and fits(X.shape):
+            raise ValueError(_single_image(X.shape))
         raise ValueError(
             f"X has images of shape {shape}, and the network was fitted on images of shape {image_shape}. They have to "
             f"be at least {image_shape[0]} high and {image_shape[1]} wide, with {image_shape[2]} channels."
+            f"{_channels_first(X.shape, fits)}"
         )
     _check_values(X, shape)
     return Images(X, shape)
@@ -152,11 +169,45 @@ def _options(X):
     return {"dtype": "numeric", "allow_nd": True, "ensure_2d": n_dimensions < 3, "ensure_all_finite": False}
 
 
+def _check_axis_of_images(X, image_shape):
+    """Raise a ValueError if X is one image of this shape, and no rows or images that happen to be as many."""
+    shape = np.shape(X)
+    fits_as_many = shape[1:] == (prod(image_shape),) or (*shape[1:], 1)[:3] == image_shape
+    if len(shape) in (2, 3) and (*shape, 1)[:3] == image_shape and not fits_as_many:
+        raise ValueError(_single_image(shape))
+
+
+def _single_image(shape):
+    """Say what to do with an array that is an image instead of images."""
+    extents = ", ".join(map(str, shape))
+    return f"X has shape {shape}, that of a single image. Pass X[None]: images come as (n, {extents})."
+
+
+def _channels_first(shape, fits):
+    """Return the end of an error about an array's shape, where its images would fit with their channels last."""
+    if len(shape) == 4 and fits((*shape[2:], shape[1])):
+        return " This looks like channels first: pass X.transpose(0, 2, 3, 1)."
+    return ""
+
+
+def _warn_of_channels_first(X, shape):
+    """Warn if images are a few pixels high and square in width and channels, which is what a network can learn too."""
+    channels, rows, columns = shape
+    if channels in (1, 3, 4) and rows == columns > 8:
+        images = "X" if X.ndim == 4 else f"X.reshape(-1, {channels}, {rows}, {columns})"
+        warnings.warn(
+            f"X is taken as images {channels} high and {rows} wide with {columns} channels. This looks like channels "
+            f"first: pass {images}.transpose(0, 2, 3, 1), images of shape {(rows, columns, channels)}.",
+            stacklevel=7,  # of `fit`, below the context that scikit-learn puts around it
+        )
+
+
 def _as_images(estimator, X, image_shape, reset):
     """Make Images of an array that scikit-learn has checked."""
     shape = _shape_of_images(X, _checked_image_shape(image_shape))
     if reset:
         estimator.n_features_in_ = prod(shape)
+        _warn_of_channels_first(X, shape)
     _check_values(X, shape)
     return Images(X, shape)
 
@@ -194,7 +245,10 @@ def _shape_of_images(X, expected):
             f"{' * '.join(map(str, expected))} = {prod(expected)}. Give the image_shape of these rows, or other rows."
         )
     if expected is not None and shape != expected:
-        raise ValueError(f"X has images of shape {shape}, but images of shape {expected} are expected.")
+        # Three dimensions may be meant as one image in colour.
+        came = f"images of shape {shape}" if X.ndim == 4 or expected[2] == 1 else f"shape {X.shape}"
+        remedy = _channels_first(X.shape, lambda shape: shape == expected)
+        raise ValueError(f"X has {came}, but images of shape {expected} are expected.{remedy}")
     return shape
 
 

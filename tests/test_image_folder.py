@@ -165,9 +165,63 @@ def test_images_without_any_folder(stored):
 def test_what_is_hidden_and_what_is_no_image_is_passed_over(stored):
     seen = {"cat/1.png": encoded(grey(1)), "dog/1.png": encoded(grey(2))}
     unseen = ["cat/.1.png", "cat/._1.png", ".git/x/1.png", "__MACOSX/cat/._1.png", "__MACOSX/cat/1.png"]
-    unseen += ["cat/Thumbs.db", "cat/notes.txt", "labels.csv", "bird/1.gif", "cat/.cache/1.png", "cat/png"]
-    folder = load_image_folder(stored(seen | dict.fromkeys(unseen, b"none of these is an image")))
-    assert folder.filenames.tolist() == list(seen)
+    unseen += ["cat/Thumbs.db", "cat/notes.txt", "labels.csv", "cat/.cache/1.png", "cat/png", "cat/old/1.gif"]
+    path = stored(seen | dict.fromkeys(unseen, b"none of these is an image"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_image_folder(path).filenames.tolist() == list(seen)
+
+
+@pytest.mark.parametrize(
+    ("names", "folder", "kinds"),
+    [
+        (["cat/1.png", "dog/1.png", "bird/1.bmp", "bird/2.TIF"], "bird", r"\.TIF, \.bmp"),
+        (["cat/1.png", "bird/old/1.gif"], "bird", r"\.gif"),
+        (["animals/cat/1.png", "animals/dog/1.png", "animals/bird/1.webp"], "animals/bird", r"\.webp"),
+        (["cats/persian/1.png", "dogs/poodle/1.bmp"], "dogs", r"\.bmp"),
+    ],
+)
+def test_a_folder_of_other_files_is_no_class_and_said_to_be_none(stored, names, folder, kinds):
+    path = stored({name: encoded(grey(1)) for name in names})
+    message = rf"^'{folder}' in '.*images.*' is no class: it has no JPEG or PNG images, only files of the kinds {kinds}"
+    with pytest.warns(UserWarning, match=message) as warned:
+        loaded = load_image_folder(path)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    assert loaded.filenames.tolist() == [name for name in names if name.endswith("png")]
+
+
+SPLIT = ["test/a/1.png", "test/b/1.png", "train/a/1.png", "train/a/old/2.png", "train/b/1.png"]
+
+
+@pytest.mark.parametrize("around", ["", "data/"])
+def test_training_and_test_images_are_no_classes(stored, around):
+    path = stored({around + name: encoded(grey(1)) for name in SPLIT})
+    message = r"The classes are 'test', 'train', and in each are the same folders, 'a', 'b'\. .* as '.*images.*test'"
+    with pytest.warns(UserWarning, match=message) as warned:
+        folder = load_image_folder(path)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    assert folder.target_names == ["test", "train"]
+    if path.is_dir():
+        assert load_image_folder(path / around / "test").target_names == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        SPLIT[:2],  # passed through
+        [*SPLIT, "val/a/1.png"],
+        [*SPLIT, "test/1.png"],
+        ["cat/images/1.png", "dog/images/1.png"],
+        ["cat/old/1.png", "cat/new/1.png", "dog/old/1.png", "dog/red/1.png"],
+        ["cat/old/1.png", "cat/new/1.png", "cat/1.png", "dog/old/1.png", "dog/new/1.png", "dog/1.png"],
+    ],
+)
+def test_other_folders_in_classes_are_as_they_should_be(stored, names):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(load_image_folder(stored({name: encoded(grey(1)) for name in names})).data) == len(names)
 
 
 def test_nothing_there(stored):
@@ -353,6 +407,24 @@ def test_size(stored, size, shape):
     assert X.shape == (2, *shape)
     assert_array_equal(X[0], 80)
     assert_array_equal(X[1], 90)
+
+
+@pytest.mark.parametrize(("channels", "shape"), [(None, "90000000 x 80000000"), (3, "90000000 x 80000000 x 3")])
+def test_a_size_beyond_the_memory_is_refused_before_work(stored, channels, shape):
+    path = stored({"a/1.png": encoded(grey(1)), "b/1.png": b"never decoded"})
+    n_bytes = 2 * 90_000_000 * 80_000_000 * (channels or 1)
+    message = rf"^2 images of {shape} take {n_bytes:,} bytes of memory, and this machine has [\d,]+\. Use a smaller"
+    with pytest.raises(ValueError, match=message):
+        load_image_folder(path, size=(90_000_000, 80_000_000), channels=channels)
+
+
+def test_images_beyond_the_memory_are_refused_without_a_size_too(stored, monkeypatch):
+    path = stored({"a/1.png": encoded(colour(1)), "b/1.png": encoded(colour(2))})
+    monkeypatch.setattr("skconvnet._image_folder.machine_memory", lambda: 119)
+    with pytest.raises(ValueError, match=r"^2 images of 4 x 5 x 3 take 120 bytes of memory, and this machine has 119"):
+        load_image_folder(path)
+    monkeypatch.setattr("skconvnet._image_folder.machine_memory", lambda: 120)
+    assert len(load_image_folder(path).data) == 2
 
 
 def test_scaling_keeps_the_picture_and_averages_over_all_pixels(stored):

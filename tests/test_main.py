@@ -80,6 +80,19 @@ def test_summary_shows_an_architecture_error_and_no_traceback():
     assert "Traceback" not in process.stderr
 
 
+def test_summary_ends_in_silence_when_no_one_reads_on():
+    command = [sys.executable, "-m", "skconvnet", "summary", "vgg16"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()  # long before anything is written
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+
+
+def test_summary_sets_a_misspelled_name_right():
+    with pytest.raises(SystemExit, match=r"did you mean vgg16\?"):
+        command_line.main(["summary", "VGG-16"])
+
+
 def test_summary_refuses_what_is_no_volume(capsys):
     with pytest.raises(SystemExit):
         command_line.main(["summary", "INPUT -> FC", "--input", "32x32"])

@@ -1,6 +1,8 @@
 """What comes in, in every form it may have; and what is refused, with what the error says."""
 
 import re
+import warnings
+from math import prod
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from skconvnet._validation import (
     check_examples,
     check_images,
     check_images_and_labels,
+    check_larger_images,
     check_memory,
     check_scoring_memory,
     check_two_classes,
@@ -124,7 +127,7 @@ def test_the_columns_of_a_data_frame_have_names():
     [
         ((5, 5, 1), (2, 24), "X has rows of 24 features, but images of shape (5, 5, 1) have 5 * 5 * 1 = 25"),
         ((5, 5, 1), (2, 5, 4), "X has images of shape (5, 4, 1), but images of shape (5, 5, 1) are expected"),
-        ((5, 5, 3), (2, 5, 5), "X has images of shape (5, 5, 1), but images of shape (5, 5, 3) are expected"),
+        ((5, 5, 3), (2, 5, 5), "X has shape (2, 5, 5), but images of shape (5, 5, 3) are expected"),
         ((5, 5, 3), (2, 3, 5, 5), "X has images of shape (3, 5, 5), but images of shape (5, 5, 3) are expected"),
         (None, (2, 5, 5, 3, 1), "X has shape (2, 5, 5, 3, 1). It has to be rows"),
         (None, (2, 5, 0), "with at least 1 pixel"),
@@ -143,6 +146,97 @@ def test_the_columns_of_a_data_frame_have_names():
 def test_shapes_that_do_not_fit_are_refused(image_shape, X_shape, message):
     with refused(message):
         check(np.zeros(X_shape), image_shape)
+
+
+def fitted(image_shape):
+    """An estimator that has seen images of this shape, as far as validation asks."""
+    estimator = ConvNetClassifier()
+    check_images(estimator, np.zeros((2, prod(image_shape))), image_shape, reset=True)
+    return estimator
+
+
+@pytest.mark.parametrize(
+    ("X_shape", "image_shape", "images"),
+    [
+        ((2, 3, 32, 32), None, "X"),
+        ((2, 1, 28, 28), None, "X"),
+        ((2, 4, 9, 9), (4, 9, 9), "X"),
+        ((2, 3072), (3, 32, 32), "X.reshape(-1, 3, 32, 32)"),
+    ],
+)
+def test_channels_first_are_warned_of_in_fit(X_shape, image_shape, images):
+    message = f"This looks like channels first: pass {images}.transpose(0, 2, 3, 1), images of shape ("
+    with pytest.warns(UserWarning, match=re.escape(message)) as warned:
+        check(np.zeros(X_shape), image_shape)
+    assert len(warned) == 1
+    X = eval(images, {"X": np.zeros(X_shape)}).transpose(0, 2, 3, 1)
+    assert f"images of shape {X.shape[1:]}." in str(warned[0].message)
+
+
+def test_the_warning_is_of_the_line_that_fits():
+    with pytest.warns(UserWarning, match="channels first") as warned, refused("y has 1 class"):
+        ConvNetClassifier().fit(np.zeros((4, 3, 32, 32)), np.zeros(4))
+    assert warned[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 32, 32, 3), (2, 3, 8, 8), (2, 2, 32, 32), (2, 3, 32, 16), (2, 28, 28), (2, 3, 32), (2, 784), (2, 997)]
+)
+def test_other_images_are_not_taken_for_channels_first(shape):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check(np.zeros(shape))
+
+
+CHANNELS_FIRST = " This looks like channels first: pass X.transpose(0, 2, 3, 1)."
+
+
+def test_channels_first_are_named_in_predict():
+    came, end = "X has images of shape (3, 32, 24), but images of shape (32, 24, 3) are expected.", CHANNELS_FIRST
+    with refused(came + end):
+        check_images(fitted((32, 24, 3)), np.zeros((2, 3, 32, 24)), (32, 24, 3))
+    with refused(came + end):
+        check_images_and_labels(fitted((32, 24, 3)), np.zeros((2, 3, 32, 24)), [0, 1], (32, 24, 3))
+    with pytest.raises(ValueError, match=r"are expected\.$"):
+        check_images(fitted((32, 24, 3)), np.zeros((2, 3, 24, 32)), (32, 24, 3))
+
+
+@pytest.mark.parametrize(
+    ("X_shape", "image_shape"), [((32, 32, 3), (32, 32, 3)), ((8, 8), (8, 8, 1)), ((8, 8, 1), (8, 8, 1))]
+)
+@pytest.mark.parametrize("form", [np.asarray, np.ndarray.tolist])
+def test_a_single_image_is_told_from_images(X_shape, image_shape, form):
+    message = f"X has shape {X_shape}, that of a single image. Pass X[None]: images come as (n, {str(X_shape)[1:]}."
+    with refused(message):
+        check_images(fitted(image_shape), form(np.zeros(X_shape)), image_shape)
+    with refused(message):
+        check_images_and_labels(fitted(image_shape), form(np.zeros(X_shape)), [0] * X_shape[0], image_shape)
+    assert len(check_images(fitted(image_shape), np.zeros(X_shape)[None], image_shape)) == 1
+
+
+@pytest.mark.parametrize(
+    ("X_shape", "image_shape", "n"),
+    [((1, 28), (1, 28, 1), 1), ((1, 1), (1, 1, 1), 1), ((1, 1, 1), (1, 1, 1), 1), ((4, 4, 4), (4, 4, 1), 4)],
+)
+def test_rows_and_images_that_could_be_a_single_image_are_many(X_shape, image_shape, n):
+    assert len(check_images(fitted(image_shape), np.zeros(X_shape), image_shape)) == n
+
+
+def test_no_shape_is_named_that_never_came():
+    with pytest.raises(ValueError, match=r"^X has shape \(40, 40, 3\), but images of shape \(32, 32, 3\) are expected"):
+        check_images(fitted((32, 32, 3)), np.zeros((40, 40, 3)), (32, 32, 3))
+
+
+def test_larger_images_are_told_from_channels_first_and_from_a_single_one():
+    estimator = fitted((8, 10, 3))
+    with refused("with 3 channels." + CHANNELS_FIRST):
+        check_larger_images(estimator, np.zeros((2, 3, 9, 11)), (8, 10, 3))
+    with refused("X has shape (9, 11, 3), that of a single image. Pass X[None]: images come as (n, 9, 11, 3)."):
+        check_larger_images(estimator, np.zeros((9, 11, 3)), (8, 10, 3))
+    for shape in ((2, 3, 7, 11), (9, 11, 3, 1)):
+        with pytest.raises(ValueError, match=r"with 3 channels\.$"):
+            check_larger_images(estimator, np.zeros(shape), (8, 10, 3))
+    assert len(check_larger_images(estimator, np.zeros((9, 11, 3))[None], (8, 10, 3))) == 1
 
 
 @pytest.mark.parametrize(

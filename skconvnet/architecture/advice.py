@@ -1,10 +1,11 @@
 """Rules of thumb: what the CS231n notes would question about a network. They advise, and forbid nothing.
 
-The rules are those of the notes' sections "Layer Patterns" and "Layer Sizing Patterns", each a function from the bound
-network to its advice.
+The rules are those of the notes' sections "Layer Patterns" and "Layer Sizing Patterns", and of "Neural Networks Part 1"
+that the output layer has no activation function; each is a function from the bound network to its advice.
 """
 
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from skconvnet.architecture.errors import ArchitectureError
 from skconvnet.architecture.layers import BoundBranches, Volume, walk
@@ -12,6 +13,7 @@ from skconvnet.architecture.layers import BoundBranches, Volume, walk
 _LARGEST_F = 5  # of a small filter: "3x3 or at most 5x5"
 _CONVS_IN_A_ROW = 3  # "usually N <= 3"
 _LARGEST_SHARE = 0.5  # of the parameters in one FC
+_NO_PART_OF_SCORES = ("RELU", "TANH", "SIGMOID", "DROPOUT", "NORM")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def advise(image, layers):
         *_inputs_are_padded(convs, image, layers),
         *_pools_follow_a_few_convs(layers),
         *_parameters_are_spread(layers),
+        *_scores_are_left_alone(layers),
     ]
 
 
@@ -228,3 +231,17 @@ def _parameters_are_spread(layers):
             yield Advice(layer.name, reason, f"make the volume in front of it smaller: {smaller}")
         elif layer is not layers[-1]:  # whose units are the classes
             yield Advice(layer.name, reason, "give it, or the FC in front of it, fewer units")
+
+
+def _scores_are_left_alone(layers):
+    behind = list(takewhile(lambda layer: layer.kind in _NO_PART_OF_SCORES, reversed(layers)))[::-1]
+    before = layers[: len(layers) - len(behind)]
+    if not before or before[-1].kind not in ("FC", "CONV"):
+        return
+    scores = before[-1].name
+    for layer in behind:
+        yield Advice(
+            layer.name,
+            f"it alters the class scores of {scores}, which go into the softmax as they are",
+            f"end the network with {scores}, or put another FC behind it",
+        )

@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 
 from skconvnet.architecture.advice import advise
 from skconvnet.architecture.binding import bind_chain, image_volume
+from skconvnet.architecture.case_studies import CASE_STUDIES
 from skconvnet.architecture.errors import ArchitectureError, shown
 from skconvnet.architecture.grammar import parse, spell_chain
 from skconvnet.architecture.hyperparameters import Hyperparameters, whole_number
 from skconvnet.architecture.layers import Volume, chain_on, convolutional
+from skconvnet.architecture.patterns import PATTERNS
 from skconvnet.architecture.summary import VolumeTable
 
 _DEFAULTS = Hyperparameters()
@@ -47,6 +49,11 @@ class Architecture:
         ArchitectureError
             Where the text is not in the notation, with a caret under the place and what was expected there.
         """
+        if isinstance(text, str) and text.strip() in (*PATTERNS, *CASE_STUDIES):
+            raise ArchitectureError(
+                f"{text!r} is the name of an architecture, not its text: take "
+                f"ARCHITECTURES[\"{text.strip()}\"], or write a text, as 'INPUT -> CONV -> RELU -> FC'"
+            )
         chain = parse(text)
         return cls(f"INPUT -> {spell_chain(chain)}", chain, text)
 
@@ -97,7 +104,7 @@ class Architecture:
 
         The rules: the input's sides are divisible by 2 many times; filters after the first CONV are no larger than 5x5;
         small filters have a stride of 1; CONV pads with zeros; at most 3 CONV follow each other without POOL; no FC has
-        more than half of the parameters.
+        more than half of the parameters; behind the last FC nothing alters the scores.
 
         Parameters
         ----------

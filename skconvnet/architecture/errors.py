@@ -1,5 +1,7 @@
 """The one error of this package, and the caret that shows where it lies."""
 
+from difflib import get_close_matches
+
 _CONTEXT = 60  # characters of a long line that are shown to either side of the caret
 
 
@@ -52,3 +54,31 @@ def shown(value):
     except Exception:  # an integer with more digits than Python converts, or a broken __repr__
         return f"a {type(value).__name__}"
     return text if len(text) <= _CONTEXT else text[:_CONTEXT] + "..."
+
+
+def did_you_mean(word, known):
+    """Return the end of an error message that names what is spelled most alike; "" where nothing is.
+
+    Parameters
+    ----------
+    word : str
+        What came, of any length.
+    known : iterable of str
+        What there is. Upper and lower case are alike, and hyphens count for nothing.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> did_you_mean("VGG-16", ["vgg11", "vgg16"]), did_you_mean("mlp", ["vgg11", "vgg16"])
+    (': did you mean vgg16?', '')
+    """
+    plain = {_plain(name): name for name in known}
+    nearest = get_close_matches(_plain(word[:_CONTEXT]), plain, n=1)
+    return f": did you mean {plain[nearest[0]]}?" if nearest else ""
+
+
+def _plain(name):
+    return name.replace("-", "").replace("_", "").casefold()

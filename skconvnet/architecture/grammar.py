@@ -13,14 +13,14 @@ The notation is the one of the Stanford CS231n notes, https://cs231n.github.io/c
     value    =  [ name "=" ] ( number | word )
     times    =  a whole number  |  N  |  M  |  K
 
-``-`` is read as ``->``, ``.5`` as ``0.5``, and a group in brackets that is not repeated as the layers in it. What the
-layers are called and what each can say is the table `NOTATION`; a new layer begins with a row there.
+``-`` and ``→`` are read as ``->``, ``.5`` as ``0.5``, and a group in brackets that is not repeated as the layers in it.
+What the layers are called and what each can say is the table `NOTATION`; a new layer begins with a row there.
 """
 
 import re
 from dataclasses import dataclass, field
 
-from skconvnet.architecture.errors import ArchitectureError, error_at, shown
+from skconvnet.architecture.errors import ArchitectureError, did_you_mean, error_at, shown
 
 MAX_LAYERS = 10_000  # after every repeat is written out
 MAX_NESTING = 50  # brackets and parentheses within each other
@@ -104,7 +104,7 @@ NOTATION = {
     "DROPOUT": {"rate": Option(fraction=True, bare=True)},
 }
 REPEAT_LETTERS = ("N", "M", "K")
-ARROWS = ("->", "-")
+ARROWS = ("->", "-", "→")
 
 
 # The tree. A chain is a tuple of Layer, Repeat and Branches; positions say where in the text a node came from.
@@ -265,7 +265,7 @@ class _Token:
 _TOKEN = re.compile(
     r"""\s* (?: (?P<word>   [A-Za-z_][A-Za-z_0-9]* )
               | (?P<number> (?: [0-9]*\. )? [0-9]+ (?: [eE][+-]?[0-9]+ )? )
-              | (?P<mark>   ->? | [][()*?+|=,] )
+              | (?P<mark>   ->? | → | [][()*?+|=,] )
               | (?P<end>    \Z ) )""",
     re.VERBOSE,
 )
@@ -278,7 +278,7 @@ def _tokens(text):
         if match is None:
             position = re.compile(r"\s*").match(text, position).end()
             expected = "a layer or one of -> [ ] ( ) * ? + |"
-            raise error_at(f"expected {expected}, but found {text[position]!a}", text, position)
+            raise error_at(f"expected {expected}, but found {text[position]!r}", text, position)
         kind = match.lastgroup
         tokens.append(_Token(kind, match[kind], match.start(kind)))
         position = match.end()
@@ -316,14 +316,23 @@ class _Parser:
         self.index += 1
         return token
 
+    def take_value(self):
+        """Take a token, and with a minus the number behind it; no value is negative, but an error shows all of it."""
+        token = self.take()
+        if token.text == "-" and self.token.kind == "number":
+            return _Token("number", f"-{self.take().text}", token.position)
+        return token
+
     def expect(self, mark, *others):
         if not self.at(mark):
             raise self.error(" or ".join(map(repr, (*others, mark))))
         return self.take()
 
-    def error(self, expected, token=None):
+    def error(self, expected, token=None, known=()):
+        """Make an error at a token, which may be a misspelling of something known."""
         token = token or self.token
-        return error_at(f"expected {expected}, but found {token}", self.text, token.position)
+        hint = did_you_mean(token.text, known)
+        return error_at(f"expected {expected}, but found {token}{hint}", self.text, token.position)
 
     def enter(self):
         opening = self.take()
@@ -384,7 +393,7 @@ class _Parser:
         return (repeat,)
 
     def times(self, body):
-        token = self.take()
+        token = self.take_value()
         times = token.text if token.text in REPEAT_LETTERS else _whole_number(token.text, 0)
         if times is None:
             raise self.error(f"a whole number from 0 to {MAX_NUMBER}, N, M or K", token)
@@ -417,7 +426,7 @@ class _Parser:
         name = self.take()
         if name.text not in NOTATION:
             skip = " (SKIP is a whole branch of a sum or stack)" if name.text == "SKIP" else ""
-            raise self.error(f"a layer ({', '.join(NOTATION)}), '[' or '('{skip}", name)
+            raise self.error(f"a layer ({', '.join(NOTATION)}), '[' or '('{skip}", name, NOTATION)
         options = self.options(name.text) if self.at("(") else {}
         optional = self.at("?")
         if optional and name.text != "POOL":
@@ -440,7 +449,7 @@ class _Parser:
             if name in spelled:
                 raise error_at(f"{kind} says {name} twice", self.text, position)
             positions[name] = position
-            token = self.take()
+            token = self.take_value()
             spelled[name] = allowed[name].read(token.text) if token.kind != "end" else None
             if spelled[name] is None:
                 raise self.error(f"{name} of {kind} to be {allowed[name].expected}", token)
@@ -465,7 +474,7 @@ class _Parser:
         if self.token.kind == "word" and self.tokens[self.index + 1].text == "=":
             name = self.take()
             if name.text not in allowed:
-                raise self.error(f"one of {', '.join(allowed)} for {kind}", name)
+                raise self.error(f"one of {', '.join(allowed)} for {kind}", name, allowed)
             self.take()
             return name.text
         bare = next((name for name, option in allowed.items() if option.bare), None)

@@ -128,9 +128,10 @@ def spread(name, value, blocks, n_blocks):
         return list(value)
     if len(value) == n_blocks:
         return [value[block] for block in blocks]
+    lengths = " or ".join(str(length) for length in dict.fromkeys((len(blocks), n_blocks)))
     raise ArchitectureError(
         f"{name} has length {len(value)}, but the network has {len(blocks)} CONV layers in {n_blocks} blocks: "
-        f"give one value, or a sequence of length {len(blocks)} or {n_blocks}"
+        f"give one value, or a sequence of length {lengths}"
     )
 
 

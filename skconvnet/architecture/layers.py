@@ -105,14 +105,14 @@ def _not_whole(W, F, S, P, name):
         return F <= W + 2 * P and (W - F + 2 * P) % S == 0
 
     nearest = [
-        *_nearest("S", S, 1, lambda S: fits(S=S)),
-        *_nearest("P", P, 0, lambda P: fits(P=P)),
-        *_nearest("F", F, 1, lambda F: fits(F=F)),
+        *_nearest("S", S, 1, lambda s: s <= max(S, F) and fits(S=s)),  # a larger stride leaves pixels out
+        *_nearest("P", P, 0, lambda P: P < F and fits(P=P)),
+        *(f"{offer} with P={P}" for offer in _nearest("F", F, 1, lambda F: P < F and fits(F=F))),  # it may be "same"
         *_nearest("W", W, 1, lambda W: fits(W=W)),
     ]
     return (
         f"{name}: {_arithmetic(W, F, S, P)} is no whole number. "
-        f"What fits: {', '.join(nearest)}, or to say round=floor or round=ceil"
+        f"What fits: round=floor, round=ceil, {', '.join(nearest)}"
     )
 
 

@@ -6,23 +6,15 @@ from itertools import islice, repeat
 from skconvnet.architecture.architecture import Architecture
 from skconvnet.architecture.binding import image_volume
 from skconvnet.architecture.case_studies import CASE_STUDIES
-from skconvnet.architecture.errors import ArchitectureError
+from skconvnet.architecture.errors import ArchitectureError, did_you_mean
 from skconvnet.architecture.grammar import MAX_LAYERS
 from skconvnet.architecture.hyperparameters import Hyperparameters, spread
 from skconvnet.architecture.layers import output_extent, padding
+from skconvnet.architecture.patterns import PATTERNS
 
 _DEFAULTS = Hyperparameters()
 
-# The examples of the CS231n notes, section "Layer Patterns".
-_PATTERNS = {
-    "linear": "INPUT -> FC",
-    "simple": "INPUT -> CONV -> RELU -> POOL -> FC",
-    "conv": "INPUT -> CONV -> RELU -> FC",
-    "single-conv": "INPUT -> [CONV -> RELU -> POOL]*2 -> FC -> RELU -> FC",
-    "double-conv": "INPUT -> [CONV -> RELU -> CONV -> RELU -> POOL]*3 -> [FC -> RELU]*2 -> FC",
-    "pattern": "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC",
-}
-_TEXTS = _PATTERNS | {name: study.text for name, study in CASE_STUDIES.items()}
+_TEXTS = PATTERNS | {name: study.text for name, study in CASE_STUDIES.items()}
 ARCHITECTURES = {name: Architecture.parse(text) for name, text in _TEXTS.items()}
 
 
@@ -59,10 +51,10 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
     if wanted in ARCHITECTURES:
         return ARCHITECTURES[wanted]
     if re.fullmatch(r"[A-Za-z][\w-]*", wanted) and wanted != "INPUT":
-        names = ", ".join(ARCHITECTURES)
+        names = ["auto", *ARCHITECTURES]
         raise ArchitectureError(
-            f"no architecture is named {wanted!r}: there are auto, {names}; or write one, as "
-            "'INPUT -> CONV -> RELU -> FC'"
+            f"no architecture is named {wanted!r}{did_you_mean(wanted, names) or '.'} There are {', '.join(names)}; or "
+            "write one, as 'INPUT -> CONV -> RELU -> FC'"
         )
     return Architecture.parse(wanted)
 

@@ -182,6 +182,31 @@ def test_parameters_in_an_fc_behind_an_fc():
     assert advised("INPUT -> CONV(K=8, F=1) -> POOL(average, F=all) -> FC") == []
 
 
+@pytest.mark.parametrize("kind", ["RELU", "TANH", "SIGMOID", "DROPOUT", "DROPOUT(0)", "NORM", "NORM(layer)"])
+def test_scores_go_into_softmax_as_they_are(kind):
+    (altered,) = advised(f"INPUT -> FC(20) -> {kind} -> FC -> {kind}")[-1:]
+    name = kind.partition("(")[0]
+    assert altered == (
+        f"{name} 2: it alters the class scores of FC 2, which go into the softmax as they are; end the network with "
+        "FC 2, or put another FC behind it"
+    )
+    assert all("scores" not in one for one in advised(f"INPUT -> FC(20) -> {kind} -> FC"))
+
+
+@pytest.mark.parametrize(
+    ("text", "altering"),
+    [
+        ("FC -> NORM -> RELU", ["NORM 1", "RELU 1"]),
+        ("RELU -> FC", []),
+        ("CONV(K=10, F=32, P=0) -> RELU", ["RELU 1"]),
+        ("CONV(K=10) -> RELU -> POOL(average, F=all)", []),  # as in "Striving for Simplicity" (2015)
+        ("FC -> (RELU + SKIP)", []),
+    ],
+)
+def test_what_alters_scores(text, altering):
+    assert [one.partition(":")[0] for one in advised(f"INPUT -> {text}") if "scores" in one] == altering
+
+
 def test_the_classes_count():
     architecture = Architecture.parse("INPUT -> [CONV(K=32) -> RELU]*2 -> POOL(F=16, S=16) -> FC")
     assert architecture.advice((32, 32, 3)) == []

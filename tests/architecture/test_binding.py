@@ -173,13 +173,29 @@ def test_an_error_of_arithmetic_names_the_layer_and_points_at_it():
     message = refusal("INPUT -> CONV -> RELU -> [CONV(F=3, S=2, P=0)]*1 -> FC", image_shape=(10, 10, 1))
     assert message == (
         "CONV 2 over the height of [10x10x32]: (W - F + 2P)/S + 1 = (10 - 3 + 0)/2 + 1 = 4.5 is no whole number. "
-        "What fits: S=1, S=7, F=2, F=4, W=9, W=11, or to say round=floor or round=ceil\n"
+        "What fits: round=floor, round=ceil, S=1, F=2 with P=0, F=4 with P=0, W=9, W=11\n"
         "    INPUT -> CONV -> RELU -> [CONV(F=3, S=2, P=0)]*1 -> FC\n"
         "                              ^"
     )
     message = refusal("INPUT -> CONV(F=9, P=0) -> FC", image_shape=(28, 8, 1))
     assert "CONV 1 over the width of [8x28x1]: the window F=9 is larger than the padded input" in message
     assert "CONV 1: P='same' is (F - 1)/2 = (4 - 1)/2 = 1.5" in refusal("INPUT -> CONV(F=4) -> FC")
+
+
+@pytest.mark.parametrize("layer", ["CONV({})", "CONV(F=3, {})", "POOL(F=4, {})", "CONV(F=5, {})"])
+def test_what_an_error_of_arithmetic_offers_is_not_refused(layer):
+    """With P=same, F alone would be refused, and another P or F than the one that stands would be said twice."""
+    S = "S=3" if "POOL" in layer else "S=2"
+    message = refusal(f"INPUT -> {layer.format(S)} -> FC")
+    offers = message.partition("What fits: ")[2].partition("\n")[0].split(", ")
+    for offer in offers:
+        values = dict(value.split("=") for value in offer.split(" with "))
+        side = int(values.pop("W", 32))
+        kind, spelled = layer.format(S).rstrip(")").split("(")
+        spelled = dict(value.split("=") for value in spelled.split(", ")) | values
+        text = f"INPUT -> {kind}({', '.join(f'{name}={value}' for name, value in spelled.items())}) -> FC"
+        assert bind(text, image_shape=(side, side, 3)).n_classes == 10
+    assert {offer[0] for offer in offers} >= set("rSFW")
 
 
 def test_an_error_within_branches_is_located_once():

@@ -47,6 +47,7 @@ def test_case_studies_can_be_written(text):
         ("INPUT -> POOL(F=3, average) ? -> FC(units=10)", "INPUT -> POOL(average, F=3)? -> FC(10)"),
         ("INPUT -> [CONV -> [RELU]] -> FC()", "INPUT -> CONV -> RELU -> FC"),
         ("INPUT\n\t->\u2003[ FC ] * 02", "INPUT -> [FC]*2"),
+        ("INPUT\N{RIGHTWARDS ARROW}RELU \N{RIGHTWARDS ARROW} FC", "INPUT -> RELU -> FC"),
         ("INPUT - DROPOUT(5e-1) - FC", "INPUT -> DROPOUT(0.5) -> FC"),
         ("INPUT -> DROPOUT(0.00001) -> FC", "INPUT -> DROPOUT(1e-05) -> FC"),
         ("INPUT->(FC+SKIP+[RELU]*0)", "INPUT -> (FC + SKIP + [RELU]*0)"),
@@ -84,6 +85,10 @@ def test_repeats_are_kept_as_written():
         ("INPUT -> ", "", "a layer"),
         ("INPUT -> INPUT", "INPUT", "a layer"),
         ("INPUT -> conv", "conv", "a layer (CONV, RELU"),
+        ("INPUT -> conv", "conv", "but found 'conv': did you mean CONV?"),
+        ("INPUT -> Drop_Out -> FC", "Drop_Out -> FC", "but found 'Drop_Out': did you mean DROPOUT?"),
+        ("INPUT -> MAXPOOL -> FC", "MAXPOOL -> FC", "but found 'MAXPOOL': did you mean POOL?"),
+        ("INPUT -> CONV(Groups=2)", "Groups=2)", "but found 'Groups': did you mean groups?"),
         ("INPUT -> CONV RELU", "RELU", "'->' or the end of the text"),
         ("[INPUT -> FC]*2", "*2", "the end of the text"),
         ("INPUT -> [FC", "", "'->' or ']'"),
@@ -134,7 +139,12 @@ def test_repeats_are_kept_as_written():
         ("INPUT -> NORM(lrn, k=0)", "0)", "k of NORM to be a number from 1e-06 to 1000000"),
         ("INPUT -> NORM(lrn, depth=5)", "depth=5)", "one of mode, momentum, eps, size, alpha, beta, k for NORM"),
         ("INPUT -> FC(", "", "units of FC"),
-        ("INPUT \N{RIGHTWARDS ARROW} FC", "\N{RIGHTWARDS ARROW} FC", "a layer or one of"),
+        ("INPUT -> DROPOUT(-0.5)", "-0.5)", "rate of DROPOUT to be a number from 0 to below 1, but found '-0.5'"),
+        ("INPUT -> CONV(P= - 1)", "- 1)", "but found '-1'"),
+        ("INPUT -> CONV(P=-)", "-)", "but found '-'"),
+        ("INPUT -> CONV(P=->)", "->)", "but found '->'"),
+        ("INPUT -> [FC]*-2", "-2", "a whole number from 0 to 2147483647, N, M or K, but found '-2'"),
+        ("INPUT \N{EN DASH} FC", "\N{EN DASH} FC", "one of -> [ ] ( ) * ? + |, but found '\N{EN DASH}'"),
         ("INPUT ->\0FC", "\0FC", "found '\\x00'"),
     ],
 )
@@ -221,7 +231,7 @@ def test_any_text_gives_an_architecture_or_an_architecture_error(text):
     canonical_or_error("INPUT -> " + text)
 
 
-TOKENS = ["INPUT", "SKIP", "->", "-", "[", "]", "(", ")", "*", "?", "+", "|", "=", ",", *NOTATION]
+TOKENS = ["INPUT", "SKIP", "->", "-", "→", "[", "]", "(", ")", "*", "?", "+", "|", "=", ",", *NOTATION]
 TOKENS += ["N", "M", "K", "F", "0", "3", "0.5", ".5", "1e9", "all", "max", "average", "same", "round", "floor", "batch"]
 
 

@@ -80,3 +80,10 @@ def test_a_sequence_is_one_per_layer_or_one_per_block():
     assert spread("F", (1, 3, 5, 7, 9), blocks, 3) == [1, 3, 5, 7, 9]
     with pytest.raises(ArchitectureError, match="F has length 4, but the network has 5 CONV layers in 3 blocks"):
         spread("F", (1, 3, 5, 7), blocks, 3)
+
+
+def test_each_length_that_would_fit_is_named_once():
+    with pytest.raises(ArchitectureError, match=r"give one value, or a sequence of length 2$"):
+        spread("K", (1, 2, 3), blocks=[0, 1], n_blocks=2)
+    with pytest.raises(ArchitectureError, match=r"give one value, or a sequence of length 2 or 1$"):
+        spread("K", (1, 2, 3), blocks=[0, 0], n_blocks=1)

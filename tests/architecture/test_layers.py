@@ -57,7 +57,8 @@ def test_error_shows_the_arithmetic_and_what_fits():
     with pytest.raises(ArchitectureError) as caught:
         output_extent(10, 3, 2, 0, None, "CONV 1")
     assert "(10 - 3 + 0)/2 + 1 = 4.5 is no whole number" in str(caught.value)
-    assert "S=1, S=7, F=2, F=4, W=9, W=11, or to say round=floor or round=ceil" in str(caught.value)
+    offers = "What fits: round=floor, round=ceil, S=1, F=2 with P=0, F=4 with P=0, W=9, W=11"
+    assert str(caught.value).endswith(offers)
 
 
 def test_window_larger_than_the_padded_input():
@@ -74,12 +75,18 @@ def test_what_an_error_offers_does_fit(W, F, S, P):
     assume(F <= W + 2 * P and (W - F + 2 * P) % S)
     with pytest.raises(ArchitectureError) as caught:
         output_extent(W, F, S, P, None, "CONV 1")
-    offers = str(caught.value).partition("What fits: ")[2].partition(", or to say")[0].split(", ")
-    assert {offer[0] for offer in offers} >= {"S", "F", "W"}
+    offers = str(caught.value).partition("What fits: ")[2].split(", ")
+    assert offers[:2] == ["round=floor", "round=ceil"]
+    assert {offer[0] for offer in offers[2:]} >= {"S", "W"}
+    assert P >= F or any(offer.startswith("F") for offer in offers)
     for offer in offers:
-        letter, value = offer.split("=")
-        numbers = {"W": W, "F": F, "S": S, "P": P} | {letter: int(value)}
-        assert output_extent(**numbers, round=None, name="") >= 1
+        values = dict(value.split("=") for value in offer.split(" with "))
+        rounding = values.pop("round", None)
+        numbers = {"W": W, "F": F, "S": S, "P": P} | {letter: int(value) for letter, value in values.items()}
+        assert output_extent(**numbers, round=rounding, name="") >= 1
+        assert numbers["S"] <= max(S, F)
+        assert "F" not in values or "P" in values  # which may have been "same"
+        assert not values.keys() & {"F", "P"} or numbers["P"] < numbers["F"]  # POOL refuses all others
 
 
 def test_no_fraction_looks_whole_and_huge_numbers_end():

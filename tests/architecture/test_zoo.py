@@ -106,7 +106,33 @@ def test_case_studies_are_found_by_name(name):
 def test_an_architecture_is_found_by_name_or_text():
     assert find_architecture("auto", (28, 28, 1)) == auto_architecture((28, 28, 1))
     assert find_architecture("INPUT->FC", (28, 28, 1)) == ARCHITECTURES["linear"]
-    with pytest.raises(ArchitectureError, match=r"no architecture is named 'lineal': there are auto, linear, .* or"):
-        find_architecture("lineal", (28, 28, 1))
-    with pytest.raises(ArchitectureError, match="no architecture is named 'Auto': there are auto"):
-        find_architecture("Auto", (28, 28, 1))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "meant"),
+    [
+        ("lineal", "linear"),
+        ("Auto", "auto"),
+        ("VGG-16", "vgg16"),
+        ("resnet_50", "resnet50"),
+        ("LeNet", "lenet5"),
+        ("SimpleConv", "single-conv"),
+        ("doubleconv", "double-conv"),
+    ],
+)
+def test_a_misspelled_name_is_set_right(wanted, meant):
+    message = f"^no architecture is named '{wanted}': did you mean {meant}\\? There are auto, linear, .*; or write"
+    with pytest.raises(ArchitectureError, match=message):
+        find_architecture(wanted, (28, 28, 1))
+
+
+def test_a_name_like_no_other_gets_no_guess():
+    with pytest.raises(ArchitectureError, match=r"^no architecture is named 'transformer'\. There are auto, linear"):
+        find_architecture("transformer", (28, 28, 1))
+
+
+@pytest.mark.parametrize("name", ["linear", "single-conv", "resnet20"])
+def test_a_name_is_no_text(name):
+    with pytest.raises(ArchitectureError, match=f'is the name of an architecture.* take ARCHITECTURES."{name}"'):
+        Architecture.parse(name)
+    assert name in ARCHITECTURES
