@@ -171,7 +171,7 @@ def _options(X):
 
 def _check_axis_of_images(X, image_shape):
     """Raise a ValueError if X is one image of this shape, and no rows or images that happen to be as many."""
-    shape = np.shape(X)
+    shape = tuple(X.shape if hasattr(X, "shape") else np.asarray(X).shape)
     fits_as_many = shape[1:] == (prod(image_shape),) or (*shape[1:], 1)[:3] == image_shape
     if len(shape) in (2, 3) and (*shape, 1)[:3] == image_shape and not fits_as_many:
         raise ValueError(_single_image(shape))

@@ -222,6 +222,20 @@ def test_rows_and_images_that_could_be_a_single_image_are_many(X_shape, image_sh
     assert len(check_images(fitted(image_shape), np.zeros(X_shape), image_shape)) == n
 
 
+def test_the_shape_is_asked_of_an_array_of_it():
+    class Convertible:
+        """As scikit-learn's checks have it: NumPy makes an array of it, and no function of NumPy's takes it."""
+
+        def __array__(self, dtype=None, copy=None):
+            return np.zeros((8, 8))
+
+        def __array_function__(self, *arguments):
+            raise TypeError
+
+    with refused("that of a single image"):
+        check_images(fitted((8, 8, 1)), Convertible(), (8, 8, 1))
+
+
 def test_no_shape_is_named_that_never_came():
     with pytest.raises(ValueError, match=r"^X has shape \(40, 40, 3\), but images of shape \(32, 32, 3\) are expected"):
         check_images(fitted((32, 32, 3)), np.zeros((40, 40, 3)), (32, 32, 3))
