@@ -390,8 +390,8 @@ def _warn_once():
 
 
 @cache
-def _kernels(has_further, has_normal):
-    """Return the addresses of what programs need that have such instructions."""
+def _ready(has_further, has_normal):
+    """Make ready what programs need that have such instructions, and return the addresses that a task begins with."""
     needed = {
         Task.CONTRACT: _compile_contract,
         Task.PLAIN: _compile_plain,
@@ -401,6 +401,8 @@ def _kernels(has_further, has_normal):
     addresses = np.zeros(len(needed), np.int64)
     for at, entry in needed.items():
         addresses[at] = 0 if entry is None else _compiled(entry).address
+    _compiled(_compile_work)
+    _compiled(_compile_run)
     return addresses
 
 
@@ -409,14 +411,12 @@ def prepare(program):
     ops = program[:, 0]
     has_normal = bool((ops >= Op.CHANNEL_MOMENTS).any())
     has_further = bool(((ops >= Op.AVERAGE_POOL) & (ops < Op.CHANNEL_MOMENTS)).any())
-    _compiled(_compile_work)
-    _compiled(_compile_run)
-    return _kernels(has_further, has_normal)
+    return _ready(has_further, has_normal)
 
 
 def prepare_all():
     """Compile or load everything; return whether anything was compiled, and the directory of the cache or None."""
-    _kernels(True, True)
+    _ready(True, True)
     stats = _compiled(_compile_run).stats
     return not stats.cache_hits, stats.cache_path
 
