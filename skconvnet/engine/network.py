@@ -137,7 +137,7 @@ def execute(
     draw : tuple of int
         The seed and the step that decide what DROPOUT draws.
     """
-    machine, kernels = _machine(plan.program)
+    machine, kernels = _machine(plan.ops)
     pixels, floats, rows = source
     with _threads().threads(n_threads):
         machine.run(
@@ -199,12 +199,12 @@ def _threads():
     return threads
 
 
-def _machine(program):
-    """Import the machine when it is first wanted, with Numba, and have the kernels that a program needs made ready."""
+def _machine(ops):
+    """Import the machine when it is first wanted, with Numba, and have the kernels that opcodes need made ready."""
     global _seconds_compiling
     start = time.perf_counter()
     from skconvnet.engine.cpu import machine
 
-    kernels = machine.prepare(program)
+    kernels = machine.prepare(ops)
     _seconds_compiling += time.perf_counter() - start
     return machine, kernels

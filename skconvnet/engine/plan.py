@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -48,6 +49,11 @@ class Plan:
     micro_batch: int
     shard_size: int
     batch_size: int
+
+    @cached_property
+    def ops(self):
+        """The opcodes that the program has, a frozenset."""
+        return frozenset(self.program[:, 0].tolist())
 
     def layout(self, n_samples, n_workers, seed=0, step=0):
         """Return where everything lies when `n_samples` are worked on: int64 by the columns of `Layout`."""

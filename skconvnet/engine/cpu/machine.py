@@ -406,17 +406,16 @@ def _ready(has_further, has_normal):
     return addresses
 
 
-def prepare(program):
-    """Compile or load what a program needs, and return the addresses of it."""
-    ops = program[:, 0]
-    has_normal = bool((ops >= Op.CHANNEL_MOMENTS).any())
-    has_further = bool(((ops >= Op.AVERAGE_POOL) & (ops < Op.CHANNEL_MOMENTS)).any())
-    return _ready(has_further, has_normal)
+@cache
+def prepare(ops):
+    """Compile or load what programs need that have these opcodes, a frozenset, and return its addresses."""
+    has_further = any(Op.AVERAGE_POOL <= op < Op.CHANNEL_MOMENTS for op in ops)
+    return _ready(has_further=has_further, has_normal=any(op >= Op.CHANNEL_MOMENTS for op in ops))
 
 
 def prepare_all():
     """Compile or load everything; return whether anything was compiled, and the directory of the cache or None."""
-    _ready(True, True)
+    _ready(has_further=True, has_normal=True)
     stats = _compiled(_compile_run).stats
     return not stats.cache_hits, stats.cache_path
 
@@ -424,7 +423,7 @@ def prepare_all():
 def run(kernels, segments, *arguments):
     """Run a plan's segments one after the other.
 
-    `kernels` is what `prepare` returned for the plan's program; the rest are the entry's arguments.
+    `kernels` is what `prepare` returned for the program's opcodes; the rest are the entry's arguments.
     """
     if are_lost():
         _run_alone(kernels, segments, *arguments)
