@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet.architecture import walk
 from skconvnet.engine import SGD, Adam, Images, Scorer, plan, thread_count
+from skconvnet.engine.program import Warp
 from tests import oracles
 from tests.engine import torch_networks
 from tests.engine.networks import VARIED, VARIED_SHAPE, Problem, differences, is_learning
@@ -312,3 +313,30 @@ def test_every_step_drops_others():
     trainer = RESNET.trainer(RESNET.network())
     losses = [trainer.step(np.arange(RESNET.n), 0.0) for _ in range(4)]
     assert len(set(losses)) == 4
+
+
+# -- Augmentation ------------------------------------------------------------------------------------------------------
+
+
+class Mirror:
+    """An augmentation that mirrors every image, and notes what it was asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def draw(self, seed, step, n):
+        self.asked.append((seed, step, n))
+        warps = np.zeros((n, len(Warp)), np.int64)
+        warps[:, Warp.FLIP] = 1
+        return warps
+
+
+def test_images_are_augmented_as_drawn_for_the_seed_and_each_step():
+    by_hand, warped, augmentation = SMALL.network(), SMALL.network(), Mirror()
+    mirrored = Images(np.ascontiguousarray(SMALL.x[:, :, ::-1]), SMALL.shape)
+    expected = train(SMALL.trainer(by_hand, images=mirrored))
+    trainer = SMALL.trainer(warped)
+    trainer.augmentation, trainer.seed = augmentation, 7
+    assert train(trainer) == expected
+    assert_array_equal(warped.parameters, by_hand.parameters)
+    assert augmentation.asked == [(7, step, len(batch)) for step, batch in enumerate(MINIBATCHES, 1)]
