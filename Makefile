@@ -33,6 +33,8 @@ bench: $(VENV)/.has-bench   ## accuracy and speed side by side with the peers, o
 	$(python) -m benchmarks.accuracy_digits
 	$(python) -m benchmarks.accuracy_fashion
 	$(python) -m benchmarks.defaults
+	$(python) -m benchmarks.score_map
+	$(python) -m benchmarks.case_studies
 
 dist: $(VENV)/.has-dev   ## build the source archive and the wheel into dist/
 	$(python) -m build
