@@ -242,7 +242,7 @@ class Problem:
             network,
             images or self.images,
             self.targets,
-            self.weights,
+            self.weights.copy(),  # tests change a trainer's weights
             optimizer=optimizer or SGD(momentum=0.0, nesterov=False),
             alpha=alpha,
             label_smoothing=self.label_smoothing,
