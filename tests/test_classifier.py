@@ -24,6 +24,7 @@ from sklearn.utils import shuffle
 from skconvnet import Architecture, ArchitectureError, ConvNetClassifier, _classifier, _validation
 from skconvnet._classifier import auto_batch_size
 from skconvnet.engine import Images, scorer, trainer
+from skconvnet.engine.execution import Execution
 
 QUICK = {"K": 8, "N": 1, "hidden_layer_sizes": (32,), "learning_rate_init": 0.01, "batch_size": 16}
 QUICK |= {"max_iter": 3, "n_jobs": 1, "random_state": 0}
@@ -225,14 +226,13 @@ def test_the_defaults_are_those_that_were_measured():
 @pytest.mark.parametrize(("n_jobs", "n_threads"), [(1, 1), (2, 2)])
 def test_fit_and_predict_use_as_many_threads_as_they_are_told(digits, monkeypatch, n_jobs, n_threads):
     used = []
-    execute = scorer.execute
 
-    def spy(plan, net, memory, source, n_threads, **others):
+    def spy(plan, net, memory, n_threads, *others):
         used.append(n_threads)
-        return execute(plan, net, memory, source, n_threads, **others)
+        return Execution(plan, net, memory, n_threads, *others)
 
-    monkeypatch.setattr(scorer, "execute", spy)
-    monkeypatch.setattr(trainer, "execute", spy)
+    monkeypatch.setattr(scorer, "Execution", spy)
+    monkeypatch.setattr(trainer, "Execution", spy)
     monkeypatch.setattr(_classifier, "thread_count", lambda n_jobs: n_jobs)
     before = get_num_threads()
     estimator = quick(n_jobs=n_jobs, max_iter=1).fit(*digits)

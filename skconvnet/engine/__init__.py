@@ -3,8 +3,9 @@
 Importing it does not import Numba; the first run of a machine does.
 """
 
+from skconvnet.engine.execution import compile_time, thread_count
 from skconvnet.engine.images import Images
-from skconvnet.engine.network import Network, compile_time, memory_needed, thread_count
+from skconvnet.engine.network import Network, memory_needed
 from skconvnet.engine.optimizers import SGD, Adam, OptimizerState
 from skconvnet.engine.parameters import Learned
 from skconvnet.engine.scorer import Scorer

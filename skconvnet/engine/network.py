@@ -1,25 +1,13 @@
-"""A network: a bound architecture with its parameters; and the way from any plan of it to the machine."""
+"""A network: a bound architecture with its parameters."""
 
 import math
-import time
 
-import joblib
 import numpy as np
 
 from skconvnet.engine.parameters import Learned, Weights, lay_out_parameters
 from skconvnet.engine.plan import plan_training
-from skconvnet.engine.program import Rule, Warp
 
-__all__ = ["Network", "compile_time", "execute", "memory_needed", "thread_count"]
-
-_NO_MOMENTS = np.zeros((2, 0), np.float32)
-_NO_TARGETS = np.zeros(0, np.int64)
-_NO_WEIGHTS = np.zeros(0)
-_NO_SCORES = np.zeros((0, 0), np.float32)
-_NO_RULE = np.zeros(len(Rule))
-_NO_WARPS = np.zeros((0, len(Warp)), np.int64)
-
-_seconds_compiling = 0.0
+__all__ = ["Network", "memory_needed"]
 
 
 class Network:
@@ -99,112 +87,3 @@ def memory_needed(architecture, batch_size, n_threads):
     """
     parameters = lay_out_parameters(architecture)
     return 4 * (plan_training(architecture, parameters, batch_size).memory(n_threads) + 5 * parameters.size)
-
-
-def execute(
-    plan,
-    network,
-    memory,
-    source,
-    n_threads,
-    *,
-    segments=None,
-    moments=_NO_MOMENTS,
-    targets=_NO_TARGETS,
-    weights=_NO_WEIGHTS,
-    losses=_NO_WEIGHTS,
-    scores=_NO_SCORES,
-    rule=_NO_RULE,
-    warps=_NO_WARPS,
-    draw=(0, 0),
-):
-    """Run a plan on a network.
-
-    Parameters
-    ----------
-    plan : Plan
-        What to do; `segments` in place of its own if given.
-    network : Network
-        Its parameters are read, and written by an update.
-    memory : ndarray of float32
-        ``plan.memory(n_threads)`` elements.
-    source : tuple
-        As `Images.source` returns it.
-    n_threads : int
-        Threads to use.
-    segments, moments, targets, weights, losses, scores, rule, warps : ndarray
-        As the machine's entry names them; those a plan does not use may be left out.
-    draw : tuple of int
-        The seed and the step that decide what DROPOUT draws.
-    """
-    machine, kernels = _machine(plan.ops)
-    pixels, floats, rows = source
-    with _threads().threads(n_threads):
-        machine.run(
-            kernels,
-            plan.segments if segments is None else segments,
-            plan.program,
-            plan.blocks,
-            plan.layout(len(rows), n_threads, *draw),
-            network.parameters,
-            memory,
-            moments,
-            pixels,
-            floats,
-            rows,
-            network.mean,
-            network.scale,
-            targets,
-            weights,
-            losses,
-            scores,
-            rule,
-            warps,
-        )
-
-
-def compile_time():
-    """Return the seconds that this process has spent so far compiling the kernels, or loading them from the cache."""
-    return _seconds_compiling
-
-
-def thread_count(n_jobs=None):
-    """Return how many threads `n_jobs` stands for here.
-
-    Parameters
-    ----------
-    n_jobs : int or None
-        As scikit-learn understands it: None is every processor this process may use (a container may have fewer
-        than its machine), but one inside a joblib worker; a negative number counts back from all processors.
-
-    Returns
-    -------
-    int
-        At least 1, at most the threads that Numba was started with; 1 in a forked child, which has no others.
-    """
-    threads = _threads()
-    if threads.are_lost():
-        return 1
-    limit = threads.most_threads()
-    if n_jobs is not None:
-        return max(1, min(limit, joblib.effective_n_jobs(n_jobs)))
-    inside_joblib_worker = joblib.parallel.get_active_backend()[0].nesting_level not in (0, None)
-    return 1 if inside_joblib_worker else min(limit, joblib.cpu_count())
-
-
-def _threads():
-    """Import Numba and start its threads when they are first wanted; nothing is compiled for them."""
-    from skconvnet.engine.cpu import threads
-
-    return threads
-
-
-def _machine(ops):
-    """Import the machine when it is first wanted, with Numba, and have the kernels that opcodes need made ready."""
-    global _seconds_compiling
-    start = time.perf_counter()
-    from skconvnet.engine.cpu import machine
-
-    kernels = machine.prepare(ops)
-    _seconds_compiling += time.perf_counter() - start
-    return machine, kernels

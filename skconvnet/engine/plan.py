@@ -57,18 +57,17 @@ class Plan:
 
     def layout(self, n_samples, n_workers, seed=0, step=0):
         """Return where everything lies when `n_samples` are worked on: int64 by the columns of `Layout`."""
-        slots = self.shared + self.batch
         layout = {
             Layout.SHARED: 0,
             Layout.BATCH: self.shared,
-            Layout.SLOTS: slots,
-            Layout.ARENAS: slots + self.slot * -(-self.batch_size // self.shard_size),
+            Layout.SLOTS: self.shared + self.batch,
+            Layout.ARENAS: self.memory(0),
             Layout.SLOT_SIZE: self.slot,
             Layout.ARENA_SIZE: self.arena,
             Layout.SHARD_SIZE: self.shard_size,
             Layout.MICRO_BATCH: self.micro_batch,
-            Layout.SAMPLES: n_samples,
             Layout.WORKERS: n_workers,
+            Layout.SAMPLES: n_samples,
             Layout.SEED: seed,
             Layout.STEP: step,
         }
@@ -76,7 +75,8 @@ class Plan:
 
     def memory(self, n_workers):
         """Return the float32 elements of memory that a machine needs to run the plan with `n_workers` threads."""
-        return int(self.layout(self.batch_size, n_workers)[Layout.ARENAS]) + n_workers * self.arena
+        n_shards = -(-self.batch_size // self.shard_size)
+        return self.shared + self.batch + n_shards * self.slot + n_workers * self.arena
 
 
 def plan_training(architecture, parameters, batch_size):

@@ -160,8 +160,8 @@ class Layout(IntEnum):
     ARENA_SIZE = 5  # of one worker
     SHARD_SIZE = 6  # samples in a shard, all but the last
     MICRO_BATCH = 7  # samples taken through the network together
-    SAMPLES = 8  # in this batch
-    WORKERS = 9  # threads that share the work; nothing that is computed depends on it
+    WORKERS = 8  # threads that share the work; nothing that is computed depends on it
+    SAMPLES = 9  # in this batch
     SEED = 10  # of DROPOUT,
     STEP = 11  # whose draws differ from step to step
 

@@ -1,17 +1,20 @@
 """The scorer: class scores of images by a network, with all that can be made ready made ready once."""
 
 import math
+from collections import defaultdict
 
 import numpy as np
 
+from skconvnet.engine.execution import Execution
 from skconvnet.engine.folding import fold_batch_norms
 from skconvnet.engine.memory import aligned_zeros
-from skconvnet.engine.network import Network, execute
+from skconvnet.engine.network import Network
 from skconvnet.engine.plan import plan_inference
 
 __all__ = ["Scorer"]
 
 _CHUNK = 1 << 22  # pixels, at most, of the images whose scores one run of the machine computes
+_KEPT = 1 << 19  # float32 of memory, at most, that an execution may hold until it is wanted again
 
 
 class Scorer:
@@ -41,7 +44,9 @@ class Scorer:
         architecture, learned = fold_batch_norms(network.architecture, network.learned)
         self._network = Network(architecture, network.mean, network.scale)
         self._network.learned = learned
+        self._n_scores = architecture.layers[-1].output.size
         self._plans = {}  # by the number of images
+        self._idle = defaultdict(list)  # executions that no thread is at, by that and the number of threads
 
     def scores(self, images, n_threads, approve=None):
         """Compute the class scores of images, whatever n_threads with the same bits.
@@ -60,16 +65,20 @@ class Scorer:
         ndarray of float32, (n, n_classes), or (n, rows * columns * n_classes) where the last volume is a map
             What the last layer gives, before any softmax.
         """
-        n_scores = self._network.architecture.layers[-1].output.size
         plan = self._plan(len(images), math.prod(images.shape))
         n_threads = min(n_threads, -(-plan.batch_size // plan.shard_size))
-        size = plan.memory(n_threads)
         if approve is not None:
-            approve(4 * (len(images) * n_scores + size))
-        scores, memory = np.empty((len(images), n_scores), np.float32), aligned_zeros(size)
+            approve(4 * (len(images) * self._n_scores + plan.memory(n_threads)))
+        scores = np.empty((len(images), self._n_scores), np.float32)
+        idle = self._idle[plan.batch_size, n_threads]
+        try:
+            execution = idle.pop()
+        except IndexError:
+            execution = Execution(plan, self._network, aligned_zeros(plan.memory(n_threads)), n_threads)
         for indices in images.chunks(plan.batch_size):
-            part = scores[indices[0] : indices[-1] + 1]
-            execute(plan, self._network, memory, images.source(indices), n_threads, scores=part)
+            execution.run(images.source(indices), scores=scores[indices[0] : indices[-1] + 1])
+        if plan.memory(n_threads) <= _KEPT:
+            idle.append(execution)
         return scores
 
     def _plan(self, n_images, image_size):

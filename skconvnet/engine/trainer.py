@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from skconvnet.engine.execution import Execution
 from skconvnet.engine.images import NO_IMAGES
 from skconvnet.engine.memory import aligned_zeros
-from skconvnet.engine.network import execute
 from skconvnet.engine.optimizers import OptimizerState
 from skconvnet.engine.plan import plan_training
 from skconvnet.engine.program import Segment, Work
@@ -74,13 +74,14 @@ class Trainer:
         self.augmentation = augmentation
         self.seed = seed
         self.state = state or OptimizerState(np.zeros((2, network.layout.size), np.float32))
-        self._plan = plan_training(network.architecture, network.layout, batch_size)
-        self._memory = aligned_zeros(self._plan.memory(n_threads))
+        plan = plan_training(network.architecture, network.layout, batch_size)
+        memory = aligned_zeros(plan.memory(n_threads))
+        self._execution = Execution(plan, network, memory, n_threads, self.state.moments)
         self.refresh()
 
     def refresh(self):
         """Write the transposed weights anew: to be called when the network's parameters were set from outside."""
-        execute(self._plan, self.network, self._memory, NO_IMAGES, self.n_threads, segments=_TURN)
+        self._execution.run(NO_IMAGES, segments=_TURN)
 
     def step(self, indices, learning_rate):
         """Take one step: forward, backward, update.
@@ -103,13 +104,8 @@ class Trainer:
             return 0.0
         self.state.n_steps += 1
         losses = np.empty(len(indices))
-        execute(
-            self._plan,
-            self.network,
-            self._memory,
+        self._execution.run(
             self.images.source(indices),
-            self.n_threads,
-            moments=self.state.moments,
             targets=self.targets[indices],
             weights=weights / total,
             losses=losses,

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from itertools import chain
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -165,7 +166,7 @@ def test_no_more_memory_is_taken_than_was_said(batch_size, n_threads, monkeypatc
     taken = []
     for module in (scorer, trainer):
         monkeypatch.setattr(module, "aligned_zeros", lambda size: taken.append(size) or aligned_zeros(size))
-        monkeypatch.setattr(module, "execute", lambda *_, **__: None)
+        monkeypatch.setattr(module, "Execution", lambda *_: SimpleNamespace(run=lambda *_, **__: None))
     net = problem.network()
     started = problem.trainer(net, batch_size=batch_size, n_threads=n_threads)
     said = network.memory_needed(net.architecture, batch_size, n_threads)
@@ -181,9 +182,9 @@ def test_no_more_memory_is_taken_than_was_said(batch_size, n_threads, monkeypatc
 @pytest.fixture
 def any_number_of_workers(monkeypatch):
     """Work is divided among as many workers as asked for, in turns on the threads that there are."""
-    from skconvnet.engine.cpu import threads
+    from skconvnet.engine.cpu import machine
 
-    monkeypatch.setattr(threads, "threads", lambda count: nullcontext())
+    monkeypatch.setattr(machine, "threads", lambda count: nullcontext())
 
 
 def trained(problem, images=None, n_threads=1, steps=3):

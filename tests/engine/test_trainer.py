@@ -276,7 +276,7 @@ def few_shards(monkeypatch):
 def test_any_number_of_workers_gives_the_same_bits(problem, n_threads, monkeypatch):
     """Work is divided among as many workers as asked for, in turns on the threads that there are."""
     expected = trained(problem)
-    monkeypatch.setattr("skconvnet.engine.cpu.threads.threads", lambda count: nullcontext())
+    monkeypatch.setattr("skconvnet.engine.cpu.machine.threads", lambda count: nullcontext())
     assert differences(trained(problem, n_threads=n_threads), expected) == []
 
 
@@ -296,7 +296,7 @@ def test_micro_batches_of_any_size_give_the_same_bits(problem, monkeypatch):
     for size in (1, 2, 3, 6):
         one_sample = plan._Training(problem.bound, problem.network().layout, problem.n).place_local(1)
         monkeypatch.setattr(plan, "_ARENA", size * one_sample)
-        sizes.append(problem.trainer(problem.network())._plan.micro_batch)
+        sizes.append(problem.trainer(problem.network())._execution.plan.micro_batch)
         results.append(trained(problem))
     assert sizes == [1, 2, 3, 6]
     for found in results[1:]:

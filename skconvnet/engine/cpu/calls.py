@@ -6,34 +6,37 @@ __all__ = ["Call", "Task"]
 
 
 class Task(IntEnum):
-    """What the entry hands to the workers: addresses of its arrays, and the counts that they need."""
+    """What a machine is handed to run a plan: addresses of arrays, and the counts that it needs."""
 
     CONTRACT = 0  # what is compiled by itself, and called by its address
     PLAIN = 1
     FURTHER = 2
     NORMAL = 3
-    LAYOUT = 4
-    RULE = 5
-    SEGMENT = 6
-    PROGRAM = 7
-    INSTRUCTIONS = 8
-    BLOCKS = 9
-    N_BLOCKS = 10
-    PARAMETERS = 11
-    MEMORY = 12
-    MOMENT_1 = 13
-    MOMENT_2 = 14
-    PIXELS = 15
-    BYTES = 16
-    ROWS = 17
-    MEAN = 18
-    SCALE = 19
-    TARGETS = 20
-    WEIGHTS = 21
-    LOSSES = 22
-    SCORES = 23
-    WARPS = 24
-    WARPED = 25
+    WORK = 4
+    LAYOUT = 5  # int64, (columns of Layout,)
+    PROGRAM = 6  # int64, (instructions, WIDTH)
+    INSTRUCTIONS = 7
+    BLOCKS = 8  # int64, (blocks, columns of Block)
+    N_BLOCKS = 9
+    MEMORY = 10  # float32
+    MOMENT_1 = 11  # float32, (parameters,) each
+    MOMENT_2 = 12
+    MEAN = 13  # float32, (channels,)
+    SCALE = 14  # float32, (channels,)
+    SEGMENT = 15  # the one that is worked on. From here on a task differs from run to run
+    SEGMENTS = 16  # int64, (segments, columns of Segment)
+    N_SEGMENTS = 17
+    PARAMETERS = 18  # float32; written by an update
+    PIXELS = 19  # (n, image), float32 unless
+    BYTES = 20  # is not 0: then uint8
+    ROWS = 21  # int64, (samples,): the images that are meant
+    TARGETS = 22  # int64, (samples,)
+    WEIGHTS = 23  # float64, (samples,)
+    LOSSES = 24  # float64, (samples,)
+    SCORES = 25  # float32, (samples, classes), or a map of them for each sample
+    RULE = 26  # float64, (columns of Rule,)
+    WARPS = 27  # int64, (samples, columns of Warp)
+    WARPED = 28  # their number; 0: images as they are
 
 
 class Call(IntEnum):

@@ -18,7 +18,7 @@ from skconvnet.engine.cpu.contraction import contract, describe, part_of, rows_o
 from skconvnet.engine.cpu.instructions import further, normal, plain
 from skconvnet.engine.cpu.optimizer import adam, sgd, sum_slots, turn
 from skconvnet.engine.cpu.pointers import array_at, call, call_with
-from skconvnet.engine.cpu.threads import are_lost, one_at_a_time
+from skconvnet.engine.cpu.threads import are_lost, one_at_a_time, threads
 from skconvnet.engine.program import (
     OPERANDS,
     WIDTH,
@@ -186,43 +186,6 @@ def _work(worker, task):
         _work_on_blocks(worker, segment[Segment.KIND], blocks, program, layout, frame, own, task, rule)
 
 
-@njit(nogil=True, error_model="numpy")
-def _fill_in(
-    task,
-    kernels,
-    program,
-    blocks,
-    layout,
-    parameters,
-    memory,
-    moments,
-    pixels,
-    floats,
-    rows,
-    mean,
-    scale,
-    targets,
-    weights,
-    losses,
-    scores,
-    rule,
-    warps,
-):
-    """Write down for the workers where the entry's arrays are; all but the segment."""
-    task[: len(kernels)] = kernels
-    task[Task.LAYOUT], task[Task.RULE] = layout.ctypes.data, rule.ctypes.data
-    task[Task.PROGRAM], task[Task.INSTRUCTIONS] = program.ctypes.data, program.shape[0]
-    task[Task.BLOCKS], task[Task.N_BLOCKS] = blocks.ctypes.data, blocks.shape[0]
-    task[Task.PARAMETERS], task[Task.MEMORY] = parameters.ctypes.data, memory.ctypes.data
-    task[Task.MOMENT_1], task[Task.MOMENT_2] = moments[0].ctypes.data, moments[1].ctypes.data
-    task[Task.BYTES] = pixels.shape[0]
-    task[Task.PIXELS] = pixels.ctypes.data if pixels.shape[0] > 0 else floats.ctypes.data
-    task[Task.ROWS], task[Task.MEAN], task[Task.SCALE] = rows.ctypes.data, mean.ctypes.data, scale.ctypes.data
-    task[Task.TARGETS], task[Task.WEIGHTS] = targets.ctypes.data, weights.ctypes.data
-    task[Task.LOSSES], task[Task.SCORES] = losses.ctypes.data, scores.ctypes.data
-    task[Task.WARPS], task[Task.WARPED] = warps.ctypes.data, warps.shape[0]
-
-
 def _stamp():
     """Return a digest of every source that is compiled into the entries: Numba's cache looks at this file alone."""
     here = Path(__file__).parent
@@ -283,86 +246,23 @@ def _compile_work(stamp, options):
 
 
 def _compile_run(stamp, options):
-    """Compile all workers' shares of all segments."""
-    i64, f32, f64 = types.int64, types.float32, types.float64
+    """Compile all workers' shares of all segments: ``void (int64 task)``.
 
-    def array(kind, dimensions, writable=False):
-        return types.Array(kind, dimensions, "C", readonly=not writable)
+    A worker that is alone works in the thread that calls: a forked child has no other, and waking one takes time.
+    """
 
-    signature = types.void(
-        array(i64, 1),  # kernels: the addresses that a task begins with, or 0 where the program needs none
-        i64,  # work: address
-        array(i64, 2),  # segments, (segments, columns of Segment)
-        array(i64, 2),  # program, (instructions, WIDTH)
-        array(i64, 2),  # blocks, (blocks, columns of Block)
-        array(i64, 1),  # layout, (columns of Layout,)
-        array(f32, 1, writable=True),  # parameters; written by an update
-        array(f32, 1, writable=True),  # memory
-        array(f32, 2, writable=True),  # moments, (2, parameters)
-        array(types.uint8, 2),  # pixels, (n, image), or empty where there are floats
-        array(f32, 2),  # floats, (n, image)
-        array(i64, 1),  # rows of either, (samples,)
-        array(f32, 1),  # mean, (channels,)
-        array(f32, 1),  # scale, (channels,)
-        array(i64, 1),  # targets, (samples,)
-        array(f64, 1),  # weights, (samples,)
-        array(f64, 1, writable=True),  # losses, (samples,)
-        array(f32, 2, writable=True),  # scores, (samples, classes), or a map of them for each sample
-        array(f64, 1),  # rule, (columns of Rule,)
-        array(i64, 2),  # warps, (samples, columns of Warp), or empty: images as they are
-    )
-
-    @njit(signature, parallel=True, **options)
-    def run_entry(
-        kernels,
-        work_at,
-        segments,
-        program,
-        blocks,
-        layout,
-        parameters,
-        memory,
-        moments,
-        pixels,
-        floats,
-        rows,
-        mean,
-        scale,
-        targets,
-        weights,
-        losses,
-        scores,
-        rule,
-        warps,
-    ):
+    @njit(types.void(types.int64), parallel=True, **options)
+    def run_entry(task_at):
         stamp  # noqa: B018
-        task = np.empty(_N_TASK, np.int64)
-        _fill_in(
-            task,
-            kernels,
-            program,
-            blocks,
-            layout,
-            parameters,
-            memory,
-            moments,
-            pixels,
-            floats,
-            rows,
-            mean,
-            scale,
-            targets,
-            weights,
-            losses,
-            scores,
-            rule,
-            warps,
-        )
-        here = task.ctypes.data
-        for segment in range(segments.shape[0]):
-            task[Task.SEGMENT] = segments.ctypes.data + 8 * segment * segments.shape[1]
-            for worker in prange(layout[Layout.WORKERS]):
-                call_with(work_at, worker, here)
+        task = array_at(task_at, (_N_TASK,), np.int64)
+        workers = array_at(task[Task.LAYOUT], (_N_LAYOUT,), np.int64)[Layout.WORKERS]
+        for segment in range(task[Task.N_SEGMENTS]):
+            task[Task.SEGMENT] = task[Task.SEGMENTS] + 8 * _N_SEGMENT * segment
+            if workers == 1:
+                call_with(task[Task.WORK], 0, task_at)
+            else:
+                for worker in prange(workers):
+                    call_with(task[Task.WORK], worker, task_at)
 
     return run_entry
 
@@ -397,11 +297,11 @@ def _ready(has_further, has_normal):
         Task.PLAIN: _compile_plain,
         Task.FURTHER: _compile_further if has_further else None,
         Task.NORMAL: _compile_normal if has_normal else None,
+        Task.WORK: _compile_work,
     }
     addresses = np.zeros(len(needed), np.int64)
     for at, entry in needed.items():
         addresses[at] = 0 if entry is None else _compiled(entry).address
-    _compiled(_compile_work)
     _compiled(_compile_run)
     return addresses
 
@@ -420,24 +320,22 @@ def prepare_all():
     return not stats.cache_hits, stats.cache_path
 
 
-def run(kernels, segments, *arguments):
-    """Run a plan's segments one after the other.
+def run(task, layout):
+    """Run a plan.
 
-    `kernels` is what `prepare` returned for the program's opcodes; the rest are the entry's arguments.
+    Parameters
+    ----------
+    task : ndarray of int64, (columns of Task,)
+        Where everything is; it begins with what `prepare` returned. The current segment is written.
+    layout : ndarray of int64, (columns of Layout,)
+        The one that the task has the address of. In a child that was forked from the process whose threads they were,
+        it is written: one worker does the work of all.
     """
     if are_lost():
-        _run_alone(kernels, segments, *arguments)
-        return
-    with one_at_a_time():
-        _compiled(_compile_run)(kernels, _compiled(_compile_work).address, segments, *arguments)
-
-
-def _run_alone(kernels, segments, *arguments):
-    """Do the work of all workers, one after the other, without a parallel region."""
-    task = np.empty(_N_TASK, np.int64)
-    _fill_in.py_func(task, kernels, *arguments)
-    _, _, layout, *_ = arguments
-    for segment in segments:
-        task[Task.SEGMENT] = segment.ctypes.data
-        for worker in range(layout[Layout.WORKERS]):
-            _compiled(_compile_work).ctypes(worker, task.ctypes.data)
+        layout[Layout.WORKERS] = 1
+    workers = int(layout[Layout.WORKERS])
+    if workers == 1:
+        _compiled(_compile_run)(task.ctypes.data)
+    else:
+        with threads(workers), one_at_a_time():
+            _compiled(_compile_run)(task.ctypes.data)

@@ -4,13 +4,15 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from skconvnet.engine.execution import Execution
 from skconvnet.engine.images import NO_IMAGES
 from skconvnet.engine.memory import aligned_zeros
-from skconvnet.engine.network import execute
 from skconvnet.engine.plan import Plan
 from skconvnet.engine.program import WIDTH, Block, Space, Work, encode
 
 __all__ = ["Memory", "assert_only_written", "elements", "framed", "inside", "operand", "run", "shared"]
+
+NO_MOMENTS = np.zeros((2, 0), np.float32)
 
 
 class Memory:
@@ -51,6 +53,7 @@ def run(
     mean=(0,),
     scale=(1,),
     source=None,
+    moments=NO_MOMENTS,
     **arrays,
 ):
     """Run one segment of (op, operands, numbers) on `memory`, in place; every space begins at its beginning."""
@@ -74,7 +77,7 @@ def run(
     )
     if source is None:
         source = (*NO_IMAGES[:2], np.zeros(samples, np.int64))
-    execute(plan, network, memory, source, 1, **arrays)
+    Execution(plan, network, memory, 1, moments).run(source, **arrays)
 
 
 def shared(offset, stride=0):

@@ -1,0 +1,163 @@
+"""The way from a plan to the machine: kernels made ready, addresses written down, threads counted."""
+
+import time
+
+import joblib
+import numpy as np
+
+from skconvnet.engine.cpu.calls import Task
+from skconvnet.engine.program import Layout
+
+__all__ = ["Execution", "compile_time", "thread_count"]
+
+_INT64, _FLOAT32, _FLOAT64, _UINT8 = map(np.dtype, (np.int64, np.float32, np.float64, np.uint8))
+_NO_MOMENTS = np.zeros((2, 0), _FLOAT32)
+
+_seconds_compiling = 0.0
+
+
+class Execution:
+    """A plan made ready: run as often as one likes, it costs little more than its work.
+
+    The machine knows arrays by their addresses, all written into one array of int64 (`Task`): here those that stay,
+    those of a run by `run`. One Python thread at a time may run it.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to do.
+    network : Network
+        Its parameters are read, and written by an update.
+    memory : ndarray of float32
+        ``plan.memory(n_threads)`` elements, for this execution alone.
+    n_threads : int
+        Threads to use.
+    moments : ndarray of float32, (2, parameters)
+        The optimizer's; written by an update.
+    """
+
+    def __init__(self, plan, network, memory, n_threads, moments=_NO_MOMENTS):
+        self.plan, self.network = plan, network
+        self._machine, kernels = _machine(plan.ops)
+        self._layout = plan.layout(plan.batch_size, n_threads)
+        self._stays = [memory, moments]  # an address alone would not keep them alive
+        self._task = task = np.zeros(len(Task), _INT64)
+        task[: len(kernels)] = kernels
+        task[Task.INSTRUCTIONS], task[Task.N_BLOCKS] = len(plan.program), len(plan.blocks)
+        task[Task.LAYOUT] = _address(self._layout, _INT64)
+        task[Task.PROGRAM] = _address(plan.program, _INT64)
+        task[Task.BLOCKS] = _address(plan.blocks, _INT64)
+        task[Task.MEMORY] = _address(memory, _FLOAT32)
+        task[Task.MOMENT_1], task[Task.MOMENT_2] = (_address(moment, _FLOAT32) for moment in moments)
+        task[Task.MEAN], task[Task.SCALE] = _address(network.mean, _FLOAT32), _address(network.scale, _FLOAT32)
+
+    def run(
+        self,
+        source,
+        *,
+        segments=None,
+        targets=None,
+        weights=None,
+        losses=None,
+        scores=None,
+        rule=None,
+        warps=None,
+        draw=(0, 0),
+    ):
+        """Run the plan once. What it does not use may be left out.
+
+        Parameters
+        ----------
+        source : tuple
+            The images, as `Images.source` returns them.
+        segments : ndarray of int64, (segments, columns of Segment)
+            In place of the plan's.
+        targets : ndarray of int64, (samples,)
+            The samples' classes.
+        weights, losses : ndarray of float64, (samples,)
+            Their weights, which sum to one; their losses, which are overwritten.
+        scores : ndarray of float32, (samples, classes), or a map of them for each sample
+            Overwritten.
+        rule : ndarray of float64, (columns of Rule,)
+            The numbers of the optimizer's step.
+        warps : ndarray of int64, (samples, columns of Warp)
+            How the images are augmented; without it they are loaded as they are.
+        draw : tuple of int
+            The seed and the step that decide what DROPOUT draws.
+        """
+        pixels, floats, rows = source
+        segments = self.plan.segments if segments is None else segments
+        self._layout[Layout.SAMPLES :] = len(rows), *draw
+        self._task[Task.SEGMENT :] = [
+            0,
+            _address(segments, _INT64),
+            len(segments),
+            _address(self.network.parameters, _FLOAT32),
+            _address(pixels, _UINT8) if len(pixels) else _address(floats, _FLOAT32),
+            len(pixels),
+            _address(rows, _INT64),
+            _address(targets, _INT64),
+            _address(weights, _FLOAT64),
+            _address(losses, _FLOAT64),
+            _address(scores, _FLOAT32),
+            _address(rule, _FLOAT64),
+            _address(warps, _INT64),
+            0 if warps is None else len(warps),
+        ]
+        self._machine.run(self._task, self._layout)
+
+
+def _address(array, dtype):
+    """Return where an array begins, which has to be as the machine reads it; None is nowhere."""
+    if array is None:
+        return 0
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise TypeError(f"needed is a C-contiguous array of {dtype}, and this is one of {array.dtype}")
+    return array.__array_interface__["data"][0]
+
+
+def compile_time():
+    """Return the seconds that this process has spent so far compiling the kernels, or loading them from the cache."""
+    return _seconds_compiling
+
+
+def thread_count(n_jobs=None):
+    """Return how many threads `n_jobs` stands for here.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        As scikit-learn understands it: None is every processor this process may use (a container may have fewer
+        than its machine), but one inside a joblib worker; a negative number counts back from all processors.
+
+    Returns
+    -------
+    int
+        At least 1, at most the threads that Numba was started with; 1 in a forked child, which has no others.
+    """
+    threads = _threads()
+    if threads.are_lost():
+        return 1
+    limit = threads.most_threads()
+    if n_jobs is not None:
+        return max(1, min(limit, joblib.effective_n_jobs(n_jobs)))
+    inside_joblib_worker = joblib.parallel.get_active_backend()[0].nesting_level not in (0, None)
+    return 1 if inside_joblib_worker else min(limit, joblib.cpu_count())
+
+
+def _threads():
+    """Import Numba and start its threads when they are first wanted; nothing is compiled for them."""
+    from skconvnet.engine.cpu import threads
+
+    return threads
+
+
+def _machine(ops):
+    """Import the machine when it is first wanted, with Numba, and have the kernels that opcodes need made ready."""
+    global _seconds_compiling
+    start = time.perf_counter()
+    from skconvnet.engine.cpu import machine
+
+    kernels = machine.prepare(ops)
+    _seconds_compiling += time.perf_counter() - start
+    return machine, kernels
