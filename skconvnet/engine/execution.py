@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 
 from skconvnet.engine.cpu.calls import Task
+from skconvnet.engine.memory import DEPTH
 from skconvnet.engine.program import Layout
 
 __all__ = ["Execution", "compile_time", "thread_count"]
@@ -40,7 +41,8 @@ class Execution:
         self.plan, self.network = plan, network
         self._machine, kernels = _machine(plan.ops)
         self._layout = plan.layout(plan.batch_size, n_threads)
-        self._stays = [memory, moments]  # an address alone would not keep them alive
+        mean, scale = np.tile(network.mean, DEPTH), np.tile(network.scale, DEPTH)
+        self._stays = [memory, moments, mean, scale]  # an address alone would not keep them alive
         self._task = task = np.zeros(len(Task), _INT64)
         task[: len(kernels)] = kernels
         task[Task.INSTRUCTIONS], task[Task.N_BLOCKS] = len(plan.program), len(plan.blocks)
@@ -49,7 +51,7 @@ class Execution:
         task[Task.BLOCKS] = _address(plan.blocks, _INT64)
         task[Task.MEMORY] = _address(memory, _FLOAT32)
         task[Task.MOMENT_1], task[Task.MOMENT_2] = (_address(moment, _FLOAT32) for moment in moments)
-        task[Task.MEAN], task[Task.SCALE] = _address(network.mean, _FLOAT32), _address(network.scale, _FLOAT32)
+        task[Task.MEAN], task[Task.SCALE] = _address(mean, _FLOAT32), _address(scale, _FLOAT32)
 
     def run(
         self,

@@ -21,8 +21,8 @@ class Task(IntEnum):
     MEMORY = 10  # float32
     MOMENT_1 = 11  # float32, (parameters,) each
     MOMENT_2 = 12
-    MEAN = 13  # float32, (channels,)
-    SCALE = 14  # float32, (channels,)
+    MEAN = 13  # float32, the channels of 8 pixels
+    SCALE = 14
     SEGMENT = 15  # the one that is worked on. From here on a task differs from run to run
     SEGMENTS = 16  # int64, (segments, columns of Segment)
     N_SEGMENTS = 17

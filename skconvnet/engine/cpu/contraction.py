@@ -1,8 +1,8 @@
 """Contractions: one instruction's operands and loops made ready for the register tile."""
 
 import numpy as np
-from numba import njit
 
+from skconvnet.engine.cpu.kernel import kernel
 from skconvnet.engine.cpu.pointers import array_at
 from skconvnet.engine.cpu.tile import PANEL, WIDTHS
 from skconvnet.engine.program import FIRST_NUMBER, NUMBERS, Op, Samples
@@ -17,7 +17,7 @@ _W0, _W1, _W2, _W3 = WIDTHS
 _panel0, _panel1, _panel2, _panel3 = PANEL
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def describe(code, descriptor, a, b, start, c, samples, first):
     """Fill in the descriptor of one contraction.
 
@@ -36,7 +36,8 @@ def describe(code, descriptor, a, b, start, c, samples, first):
         later from what `c` holds.
     """
     d = descriptor
-    d[:_LOOPS] = code[FIRST_NUMBER : FIRST_NUMBER + _LOOPS]
+    for number in range(_LOOPS):  # one by one: a slice would bring half a second of Numba's checks to compile
+        d[number] = code[FIRST_NUMBER + number]
     d[At.A], d[At.B], d[At.START], d[At.C] = a, b, start, c
     if code[_SAMPLES] == Samples.I:
         d[At.I] = samples
@@ -51,7 +52,7 @@ def describe(code, descriptor, a, b, start, c, samples, first):
     _merge_products(descriptor)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _merge_rows(d):
     """Make loops j and p one where every operand's strides allow it, and let i move up to j.
 
@@ -68,7 +69,7 @@ def _merge_rows(d):
         d[At.I] = 1
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _merge_products(d):
     """Make loops r and k one where both operands' strides allow it, and let t move up to r."""
     count = d[At.K]
@@ -81,7 +82,7 @@ def _merge_products(d):
         d[At.T] = 1
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def rows_of(descriptor, first, count):
     """Narrow a described contraction with one loop of rows (I = J = 1) to `count` rows of A from `first` on.
 
@@ -91,7 +92,7 @@ def rows_of(descriptor, first, count):
     descriptor[At.M] = count
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def part_of(descriptor, part, parts):
     """Narrow a described contraction to one of `parts` parts of its output.
 
@@ -119,7 +120,7 @@ def part_of(descriptor, part, parts):
         d[At.START] += 4 * first * d[At.start_p]
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def contract(descriptor):
     """Run the described contraction at address `descriptor`: its columns in the widest panels that fit.
 

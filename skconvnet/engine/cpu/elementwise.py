@@ -5,8 +5,8 @@ vector width (the network's input alone is not). Every kernel works on one sampl
 """
 
 import numpy as np
-from numba import njit
 
+from skconvnet.engine.cpu.kernel import kernel
 from skconvnet.engine.cpu.simd import BYTES, LANES, exponential, load, peek, poke, splat, store, where_greater
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def clear(y, size):
     """Write `size` zeros at `y`."""
     zero = splat(np.float32(0))
@@ -34,7 +34,7 @@ def clear(y, size):
         poke(y + 4 * at, np.float32(0))
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def clear_border(y, rows, columns, depth, top, left, bottom, right):
     """Write zeros around an image: `top` rows above pixel (0, 0) at `y`, `left` columns before it, and so on.
 
@@ -47,7 +47,7 @@ def clear_border(y, rows, columns, depth, top, left, bottom, right):
     clear(y + 4 * ((rows - 1) * y_row + columns * depth), right * depth + bottom * y_row)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def relu(x, y, rows, columns, depth, x_row, y_row):
     """Y = max(x, 0); `x` and `y` may be the same place."""
     zero = splat(np.float32(0))
@@ -58,7 +58,7 @@ def relu(x, y, rows, columns, depth, x_row, y_row):
             store(to_y + at, where_greater(zero, value, zero, value))
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def bias_relu_backward(dy, y, dx, bias, rows, columns, depth, dy_row, y_row, dx_row, relu, biased, first):
     """Undo ReLU in the gradient of a layer's output, and add up the gradient of the layer's bias.
 
@@ -94,7 +94,7 @@ def bias_relu_backward(dy, y, dx, bias, rows, columns, depth, dy_row, y_row, dx_
                 store(bias + q, total)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def add(x, w, y, rows, columns, depth, x_row, w_row, y_row, relu):
     """Y = x + w, or max(x + w, 0) with `relu`; `y` may be the place of either."""
     zero = splat(np.float32(0))
@@ -107,7 +107,7 @@ def add(x, w, y, rows, columns, depth, x_row, w_row, y_row, relu):
             store(to_y + at, total)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def copy_channels(x, y, rows, columns, channels, x_row, x_depth, y_row, y_depth, cleared):
     """Copy `channels` numbers of each pixel, and write `cleared` zeros behind them.
 
@@ -141,7 +141,7 @@ _TANH = np.array(
 )
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def squash(x, y, rows, columns, depth, channels, x_row, y_row, sigmoid):
     """Y = 1/(1 + exp(-x)) with `sigmoid`, else tanh(x); what pads the `channels` stays zero.
 
@@ -165,13 +165,13 @@ def squash(x, y, rows, columns, depth, channels, x_row, y_row, sigmoid):
             clear(to_y + 4 * (column * depth + channels), depth - channels)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _sigmoid(x):
     one = splat(np.float32(1))
     return one / (one + exponential(splat(np.float32(0)) - x))
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _tanh(x):
     """tanh(x) = sign(x) (1 - 2/(exp(2|x|) + 1)), and where that would cancel, near zero, a polynomial."""
     zero, one, two = splat(np.float32(0)), splat(np.float32(1)), splat(np.float32(2))
@@ -185,7 +185,7 @@ def _tanh(x):
     return where_greater(splat(np.float32(0.6)), size, x + x * square * series, far)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def squash_backward(dy, y, dx, rows, columns, depth, dy_row, y_row, dx_row, sigmoid):
     """Dx = dy y (1 - y) with `sigmoid`, else dy (1 - y**2), from the output `y` of `squash`; `dx` is overwritten."""
     one = splat(np.float32(1))
@@ -197,7 +197,7 @@ def squash_backward(dy, y, dx, rows, columns, depth, dy_row, y_row, dx_row, sigm
             store(to_dx + at, load(from_dy + at) * slope)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def dropout(x, y, rows, columns, depth, x_row, y_row, key, rate):
     """Y = 0 with probability `rate`, else x / (1 - rate), activation by activation.
 
@@ -222,7 +222,7 @@ def dropout(x, y, rows, columns, depth, x_row, y_row, key, rate):
             poke(to_y + 4 * at, kept if draw >= limit else np.float32(0))
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def mixed(key, counter):
     """Return a random uint64 for a key and a counter: one step of SplitMix64 from a state that holds both.
 

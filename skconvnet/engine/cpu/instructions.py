@@ -5,7 +5,6 @@ its networks need. Each takes the address of a `Call`.
 """
 
 import numpy as np
-from numba import njit
 
 from skconvnet.engine.cpu.calls import Call, Task
 from skconvnet.engine.cpu.elementwise import (
@@ -20,6 +19,7 @@ from skconvnet.engine.cpu.elementwise import (
     squash,
     squash_backward,
 )
+from skconvnet.engine.cpu.kernel import kernel
 from skconvnet.engine.cpu.load import load_image, load_warped_image
 from skconvnet.engine.cpu.loss import cross_entropy, store_scores
 from skconvnet.engine.cpu.normalisation import (
@@ -46,7 +46,7 @@ _N0 = FIRST_NUMBER
 _N_CALL, _N_TASK, _N_LAYOUT, _N_RULE, _N_WARP = map(len, (Call, Task, Layout, Rule, Warp))
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _unpacked(call_at):
     """Return the call, the instruction and the task at the address of a call."""
     call = array_at(call_at, (_N_CALL,), np.int64)
@@ -54,19 +54,19 @@ def _unpacked(call_at):
     return call, code, array_at(call[Call.TASK], (_N_TASK,), np.int64)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _operands(call):
     """Return the addresses of X, W, START and Y, for the first sample."""
     return call[Call.X], call[Call.W], call[Call.START], call[Call.Y]
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _strides(code):
     """Return the bytes from one sample to the next in X, W, START and Y."""
     return 4 * code[_X + 2], 4 * code[_W + 2], 4 * code[_START + 2], 4 * code[_Y + 2]
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def plain(call_at):
     """Execute an instruction of the plain networks: CONV, RELU, POOL(max), FC and the loss."""
     call, code, task = _unpacked(call_at)
@@ -81,7 +81,7 @@ def plain(call_at):
         _plain_images(code, call)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _plain_images(code, call):
     """Execute an instruction that works on one image at a time, image by image."""
     op = code[0]
@@ -111,7 +111,7 @@ def _plain_images(code, call):
         start += start_step
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def further(call_at):
     """Execute an instruction of POOL(average), TANH, SIGMOID, DROPOUT, branches or NORM(lrn), image by image."""
     call, code, task = _unpacked(call_at)
@@ -146,7 +146,7 @@ def further(call_at):
         y += y_step
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _key_of_draw(task, layer, place):
     """Return the key of what DROPOUT draws: of the seed, the step, the layer and the sample's place in the batch."""
     layout = array_at(task[Task.LAYOUT], (_N_LAYOUT,), np.int64)
@@ -154,7 +154,7 @@ def _key_of_draw(task, layer, place):
     return mixed(mixed(step, np.uint64(layer)), np.uint64(place))
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def normal(call_at):
     """Execute an instruction of NORM(batch) or NORM(layer)."""
     call, code, _ = _unpacked(call_at)
@@ -171,7 +171,7 @@ def normal(call_at):
         _normal_images(code, call)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _normal_images(code, call):
     """Execute an instruction of a NORM that works on one image at a time, image by image."""
     op = code[0]
@@ -199,37 +199,24 @@ def _normal_images(code, call):
         start += start_step
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _load_images(code, y, task, first, samples):
     """Execute LOAD_IMAGES: standardise the micro-batch's images, from bytes where there are bytes."""
-    depth = code[_N0 + 2]
-    mean, scale = array_at(task[Task.MEAN], (depth,), np.float32), array_at(task[Task.SCALE], (depth,), np.float32)
-    size = code[_N0] * code[_N0 + 1] * depth
+    n_rows, columns, depth, y_row, y_depth = code[_N0], code[_N0 + 1], code[_N0 + 2], code[_N0 + 3], code[_N0 + 4]
+    mean, scale, are_bytes = task[Task.MEAN], task[Task.SCALE], task[Task.BYTES] != 0
+    size = n_rows * columns * depth * (1 if are_bytes else 4)
     rows = array_at(task[Task.ROWS], (first + samples,), np.int64)
-    for sample in range(first, first + samples):
-        at = rows[sample] * size
-        if task[Task.BYTES] != 0:
-            image = array_at(task[Task.PIXELS] + at, (size,), np.uint8)
-            _load_one(code, image, y, mean, scale, task, sample)
+    warps = array_at(task[Task.WARPS], (task[Task.WARPED], _N_WARP), np.int64)
+    for s in range(first, first + samples):
+        pixels = task[Task.PIXELS] + rows[s] * size
+        if task[Task.WARPED] == 0:
+            load_image(pixels, are_bytes, y, mean, scale, n_rows, columns, depth, y_row, y_depth)
         else:
-            image = array_at(task[Task.PIXELS] + 4 * at, (size,), np.float32)
-            _load_one(code, image, y, mean, scale, task, sample)
+            load_warped_image(pixels, are_bytes, y, mean, scale, n_rows, columns, depth, y_row, y_depth, warps[s])
         y += 4 * code[_Y + 2]
 
 
-@njit(nogil=True, error_model="numpy")
-def _load_one(code, image, y, mean, scale, task, sample):
-    """Load one image, as it is or as its warp says."""
-    rows, columns, depth = code[_N0], code[_N0 + 1], code[_N0 + 2]
-    y_row, y_depth = code[_N0 + 3], code[_N0 + 4]
-    if task[Task.WARPED] == 0:
-        load_image(image, y, mean, scale, rows, columns, depth, y_row, y_depth)
-    else:
-        warps = array_at(task[Task.WARPS], (task[Task.WARPED], _N_WARP), np.int64)
-        load_warped_image(image, y, mean, scale, rows, columns, depth, y_row, y_depth, warps[sample])
-
-
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _losses(code, x, y, task, first, samples):
     """Execute CROSS_ENTROPY: each sample's loss, and the gradient by its scores."""
     end = first + samples
@@ -243,7 +230,7 @@ def _losses(code, x, y, task, first, samples):
         y += 4 * code[_Y + 2]
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _store_scores(code, x, task, first, samples):
     """Execute STORE_SCORES: copy each sample's scores out."""
     rows, columns, classes = code[_N0], code[_N0 + 1], code[_N0 + 2]

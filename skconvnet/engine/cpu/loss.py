@@ -3,14 +3,14 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from skconvnet.engine.cpu.kernel import kernel
 from skconvnet.engine.cpu.simd import peek, poke
 
 __all__ = ["cross_entropy", "store_scores"]
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def cross_entropy(scores, gradient, classes, depth, target, weight, smoothing):
     """Weighted loss of one sample against its smoothed target, and the gradient by its scores.
 
@@ -56,7 +56,7 @@ def cross_entropy(scores, gradient, classes, depth, target, weight, smoothing):
     return weight * (log_total - (1.0 - smoothing) * on_target - smoothing * spread / classes)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def store_scores(x, scores, x_row, depth):
     """Copy the class scores at every pixel of the volume at address `x` to `scores`, (rows, columns, classes), written.
 

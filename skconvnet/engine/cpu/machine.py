@@ -16,6 +16,7 @@ from numba import cfunc, njit, prange, types
 from skconvnet.engine.cpu.calls import Call, Task
 from skconvnet.engine.cpu.contraction import contract, describe, part_of, rows_of
 from skconvnet.engine.cpu.instructions import further, normal, plain
+from skconvnet.engine.cpu.kernel import kernel
 from skconvnet.engine.cpu.optimizer import adam, sgd, sum_slots, turn
 from skconvnet.engine.cpu.pointers import array_at, call, call_with
 from skconvnet.engine.cpu.threads import are_lost, one_at_a_time, threads
@@ -40,9 +41,11 @@ _FRAME = len(Space) + 1  # an address for each space, then the first sample of t
 _N_DESCRIPTOR, _N_TASK, _N_CALL, _N_LAYOUT, _N_RULE, _N_BLOCK, _N_SEGMENT = map(
     len, (Descriptor, Task, Call, Layout, Rule, Block, Segment)
 )
+_OWN = max(_N_DESCRIPTOR, _N_CALL)
+_FIRST = np.True_  # for `True` Numba would compile a second variant of what takes it
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _address(code, operand, frame):
     """Address of an instruction's operand, for the first sample of the micro-batch."""
     space, offset, stride = code[operand], code[operand + 1], code[operand + 2]
@@ -51,7 +54,7 @@ def _address(code, operand, frame):
     return frame[space] + 4 * offset
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _execute(code, frame, own, samples, first, task):
     """Execute one instruction on `samples` samples; `own` is the worker's place for what it hands on."""
     x, w = _address(code, _X, frame), _address(code, _W, frame)
@@ -72,7 +75,7 @@ def _execute(code, frame, own, samples, first, task):
         call(task[Task.NORMAL], own.ctypes.data)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _spaces(frame, layout, parameters, memory, worker):
     """Fill in the addresses of the spaces as `worker` sees them before it has a shard."""
     frame[Space.PARAMETERS] = parameters
@@ -83,7 +86,7 @@ def _spaces(frame, layout, parameters, memory, worker):
     frame[-1] = 0
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _work_on_samples(worker, segment, program, layout, frame, own, task):
     """Take this worker's turns at the shards: shard `worker`, then every further one by the number of workers."""
     slots, samples, size = frame[Space.SHARD], layout[Layout.SAMPLES], layout[Layout.SHARD_SIZE]
@@ -98,27 +101,27 @@ def _work_on_samples(worker, segment, program, layout, frame, own, task):
                 _execute(program[at], frame, own, count, place == begin, task)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _work_once(worker, segment, program, layout, frame, own, task):
     """Execute a segment that one worker does for all."""
     if worker == 0:
         for at in range(segment[Segment.FIRST], segment[Segment.LAST]):
-            _execute(program[at], frame, own, layout[Layout.SAMPLES], True, task)
+            _execute(program[at], frame, own, layout[Layout.SAMPLES], _FIRST, task)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _work_on_parts(worker, segment, program, layout, frame, own, task):
     """Compute this worker's part of each contraction over the whole batch."""
     for at in range(segment[Segment.FIRST], segment[Segment.LAST]):
         code = program[at]
         x, w = _address(code, _X, frame), _address(code, _W, frame)
         start, y = _address(code, _START, frame), _address(code, _Y, frame)
-        describe(code, own, x, w, start, y, layout[Layout.SAMPLES], True)
+        describe(code, own, x, w, start, y, layout[Layout.SAMPLES], _FIRST)
         part_of(own, worker, layout[Layout.WORKERS])
         call(task[Task.CONTRACT], own.ctypes.data)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _gradient(block, program, layout, frame, own, task):
     """Bring a block's gradient over the whole batch together and return its address."""
     size, samples = layout[Layout.SHARD_SIZE], layout[Layout.SAMPLES]
@@ -131,13 +134,13 @@ def _gradient(block, program, layout, frame, own, task):
     code = program[block[Block.CONTRACTION]]
     x, w = _address(code, _X, frame), _address(code, _W, frame)
     start, gradient = _address(code, _START, frame), _address(code, _Y, frame)
-    describe(code, own, x, w, start, gradient, samples, True)
+    describe(code, own, x, w, start, gradient, samples, _FIRST)
     rows_of(own, block[Block.FIRST_ROW], block[Block.ROWS])
     call(task[Task.CONTRACT], own.ctypes.data)
     return gradient
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _update(block, gradient, parameters, task, rule):
     """Step one block of the parameters down its gradient."""
     at, count = 4 * block[Block.OFFSET], block[Block.ROWS] * block[Block.COLUMNS]
@@ -153,7 +156,7 @@ def _update(block, gradient, parameters, task, rule):
         sgd(p, gradient, m, count, rate, decay, beta_1, rule[Rule.NESTEROV] != 0)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _work_on_blocks(worker, kind, blocks, program, layout, frame, own, task, rule):
     """Take this worker's turns at the blocks of parameters."""
     for at in range(worker, blocks.shape[0], layout[Layout.WORKERS]):
@@ -166,14 +169,14 @@ def _work_on_blocks(worker, kind, blocks, program, layout, frame, own, task, rul
             turn(p, turned, block[Block.ROWS], block[Block.COLUMNS], block[Block.TURNED_STRIDE])
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _work(worker, task):
     """Do one worker's share of one segment."""
     layout = array_at(task[Task.LAYOUT], (_N_LAYOUT,), np.int64)
     segment = array_at(task[Task.SEGMENT], (_N_SEGMENT,), np.int64)
     program = array_at(task[Task.PROGRAM], (task[Task.INSTRUCTIONS], WIDTH), np.int64)
     rule = array_at(task[Task.RULE], (_N_RULE,), np.float64)
-    frame, own = np.empty(_FRAME, np.int64), np.empty(max(_N_DESCRIPTOR, _N_CALL), np.int64)
+    frame, own = np.empty(_FRAME, np.int64), np.empty(_OWN, np.int64)
     _spaces(frame, layout, task[Task.PARAMETERS], task[Task.MEMORY], worker)
     if segment[Segment.KIND] == Work.SAMPLES:
         _work_on_samples(worker, segment, program, layout, frame, own, task)

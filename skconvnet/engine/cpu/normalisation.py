@@ -8,8 +8,8 @@ batch alone. Sources: see `skconvnet.engine.steps.normalisation`.
 import math
 
 import numpy as np
-from numba import njit
 
+from skconvnet.engine.cpu.kernel import kernel
 from skconvnet.engine.cpu.pointers import array_at
 from skconvnet.engine.cpu.simd import (
     BYTES,
@@ -47,7 +47,7 @@ _ROWS = len(Normal)
 # -- Sample by sample --------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def channel_moments(x, sums, rows, columns, depth, x_row):
     """Take each channel's mean over one sample, and the sum of squares around that mean.
 
@@ -80,7 +80,7 @@ def channel_moments(x, sums, rows, columns, depth, x_row):
         store(sums + 4 * depth + q, squares)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def normalise(x, y, coefficients, rows, columns, depth, x_row, y_row, relu):
     """Y = FACTOR x + OFFSET, or its maximum with zero; `y` is overwritten."""
     zero = splat(np.float32(0))
@@ -97,7 +97,7 @@ def normalise(x, y, coefficients, rows, columns, depth, x_row, y_row, relu):
                 to_y += 4 * depth
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def normalise_sums(dy, x, coefficients, sums, rows, columns, depth, dy_row, x_row, relu):
     """Undo the ReLU in the gradient, and sum it: dy and dy (x - MEAN) INVERSE, channel by channel.
 
@@ -137,7 +137,7 @@ def normalise_sums(dy, x, coefficients, sums, rows, columns, depth, dy_row, x_ro
         store(sums + 4 * depth + q, moment * load(coefficients + 4 * _INVERSE * depth + q))
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def normalise_backward(dy, x, dx, coefficients, rows, columns, depth, dy_row, x_row, dx_row):
     """Dx = FACTOR dy + CONSTANT + SLOPE (x - MEAN); `dx` is overwritten."""
     for row in range(rows):
@@ -156,7 +156,7 @@ def normalise_backward(dy, x, dx, coefficients, rows, columns, depth, dy_row, x_
 # -- Bringing sums together --------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _write_coefficients(y, c, scale, shift, mean, variance, eps):
     """Write one channel's FACTOR, OFFSET, MEAN and INVERSE into `y`, (rows of Normal, depth)."""
     inverse = 1.0 / math.sqrt(variance + eps)
@@ -166,7 +166,7 @@ def _write_coefficients(y, c, scale, shift, mean, variance, eps):
     y[_INVERSE, c] = inverse
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def batch_statistics(sums, scales, running, coefficients, samples, stride, depth, pixels, momentum, eps):
     """Turn the samples' moments into coefficients, and move the running statistics.
 
@@ -204,7 +204,7 @@ def batch_statistics(sums, scales, running, coefficients, samples, stride, depth
             moved[1, c] = (1.0 - momentum) * moved[1, c] + momentum * squares / (count - 1)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def running_statistics(scales, running, coefficients, depth, eps):
     """Turn the running statistics into the first four rows of coefficients; see `batch_statistics`."""
     pair, moved = array_at(scales, (2, depth), np.float32), array_at(running, (2, depth), np.float32)
@@ -213,7 +213,7 @@ def running_statistics(scales, running, coefficients, depth, eps):
         _write_coefficients(y, c, pair[0, c], pair[1, c], np.float64(moved[0, c]), np.float64(moved[1, c]), eps)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def batch_gradients(sums, coefficients, samples, stride, depth, pixels):
     """Turn the samples' sums into the gradients of scale and shift, and into the coefficients of the input's gradient.
 
@@ -240,7 +240,7 @@ def batch_gradients(sums, coefficients, samples, stride, depth, pixels):
         y[_SLOPE, c] = -y[_FACTOR, c] * y[_INVERSE, c] * moment / count
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def layer_statistics(sums, scales, coefficients, depth, channels, pixels, eps):
     """Turn one sample's moments into coefficients: mean and variance over its whole volume.
 
@@ -266,7 +266,7 @@ def layer_statistics(sums, scales, coefficients, depth, channels, pixels, eps):
         _write_coefficients(y, c, pair[0, c], pair[1, c], mean, squares / (channels * pixels), eps)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def layer_gradients(sums, scales, gradients, coefficients, depth, channels, pixels, first):
     """Add one sample's sums to the gradients of scale and shift, and write the coefficients of its input's gradient.
 
@@ -300,7 +300,7 @@ def layer_gradients(sums, scales, gradients, coefficients, depth, channels, pixe
 # -- Local response normalisation --------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _sums_around(values, at, size, before):
     """Sum over the `size` numbers from `before` before each of the eight at `at`, in a run with `size` zeros around."""
     total = splat(np.float32(0))
@@ -310,12 +310,12 @@ def _sums_around(values, at, size, before):
     return total
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _power(x, exponent):
     return exponential(exponent * logarithm(x))
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def lrn(x, y, rows, columns, depth, x_row, y_row, size, alpha, beta, k):
     """y[c] = x[c] / (k + alpha * sum of x[j]**2 over `size` slices j from c - size//2 on) ** beta, pixel by pixel.
 
@@ -345,7 +345,7 @@ def lrn(x, y, rows, columns, depth, x_row, y_row, size, alpha, beta, k):
                 store(to_y + 4 * c, load(from_x + 4 * c) * _power(base, minus_beta))
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def lrn_backward(x, dy, dx, rows, columns, depth, x_row, dy_row, dx_row, size, alpha, beta, k):
     """dx[c] = dy[c] s[c]**-beta - 2 alpha beta x[c] * sum of dy[j] x[j] s[j]**(-beta - 1) over the j whose sums hold c.
 

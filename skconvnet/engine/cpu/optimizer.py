@@ -4,14 +4,14 @@ All addresses are of runs of `count` float32, a multiple of `LANES`.
 """
 
 import numpy as np
-from numba import njit
 
+from skconvnet.engine.cpu.kernel import kernel
 from skconvnet.engine.cpu.simd import LANES, load, peek, poke, splat, square_root, store
 
 __all__ = ["adam", "sgd", "sum_slots", "turn"]
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def sum_slots(gradient, slot_size, slots, count):
     """Add the gradients of all shards into the first one's slot, in the order of the shards.
 
@@ -31,7 +31,7 @@ def sum_slots(gradient, slot_size, slots, count):
         store(gradient + at, total)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def adam(p, g, m, v, count, rate, decay, beta_1, beta_2, epsilon, debias):
     """One step of Adam with decoupled weight decay.
 
@@ -68,7 +68,7 @@ def adam(p, g, m, v, count, rate, decay, beta_1, beta_2, epsilon, debias):
         store(p + at, keep * load(p + at) - step * first / (root * square_root(second) + small))
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def sgd(p, g, u, count, rate, decay, momentum, nesterov):
     """One step of gradient descent with momentum.
 
@@ -97,7 +97,7 @@ def sgd(p, g, u, count, rate, decay, momentum, nesterov):
         store(p + at, here + (inertia * velocity - downhill if nesterov else velocity))
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def turn(p, turned, rows, columns, stride):
     """Write the transposed copy of `rows` x `columns` weights: element (row, k) goes to turned + k*stride + row.
 

@@ -5,8 +5,10 @@ compiled once; three such seams keep the machine's cold start short.
 """
 
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import carray, types
 from numba.extending import intrinsic
+
+from skconvnet.engine.cpu.kernel import kernel
 
 __all__ = ["array_at", "call", "call_with", "real"]
 
@@ -53,7 +55,7 @@ def _pointer(typingctx, address):
     return types.voidptr(types.int64), codegen
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def array_at(address, shape, dtype):
     """View the memory at `address` as a C-contiguous array; nothing is copied or owned."""
     return carray(_pointer(address), shape, dtype)

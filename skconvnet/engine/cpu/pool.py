@@ -6,21 +6,21 @@ of equals in row-major order, as in the forward pass.
 """
 
 import numpy as np
-from numba import njit
 
+from skconvnet.engine.cpu.kernel import kernel
 from skconvnet.engine.cpu.simd import BYTES, load, splat, store, where_equal, where_greater
 
 __all__ = ["average_pool", "average_pool_backward", "max_pool", "max_pool_backward"]
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def _window(index, S, P, F, extent):
     """First and last (exclusive) input row or column of window `index`."""
     first = index * S - P
     return max(first, 0), min(first + F, extent)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def max_pool(x, y, rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_out, columns_out, y_row):
     """y[i, j] = maximum of x over the window of F_rows x F_columns that starts at (i*S - P, j*S - P).
 
@@ -52,7 +52,7 @@ def max_pool(x, y, rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_ou
                 store(out + q, best)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def max_pool_backward(
     x,
     y,
@@ -111,7 +111,7 @@ def max_pool_backward(
                         dx_at += 4 * depth
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def average_pool(x, y, rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_out, columns_out, y_row):
     """y[i, j] = mean of x over what lies inside it of the window that starts at (i*S - P, j*S - P).
 
@@ -134,7 +134,7 @@ def average_pool(x, y, rows, columns, depth, x_row, F_rows, F_columns, S, P, row
                 store(out + q, total * share)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel
 def average_pool_backward(dy, dx, rows, columns, depth, dx_row, F_rows, F_columns, S, P, rows_out, columns_out, dy_row):
     """Add to each input of a window its share of the output's gradient.
 

@@ -17,8 +17,10 @@ __all__ = [
     "LANES",
     "exponential",
     "load",
+    "load_bytes",
     "logarithm",
     "peek",
+    "peek_byte",
     "poke",
     "splat",
     "square_root",
@@ -167,9 +169,16 @@ def _store(kind):
     return lambda builder, at, x: builder.store(x, _pointer(builder, at, kind), align=4)
 
 
+def _load_bytes(kind, numbers):
+    """Load bytes as float32 numbers."""
+    return lambda builder, at: builder.uitofp(builder.load(_pointer(builder, at, kind), align=1), numbers)
+
+
 load = _unary(_load(_VECTOR), vector, types.int64)
+load_bytes = _unary(_load_bytes(ir.VectorType(ir.IntType(8), LANES), _VECTOR), vector, types.int64)
 store = _binary(_store(_VECTOR), types.void, types.int64, vector)
 peek = _unary(_load(ir.FloatType()), types.float32, types.int64)
+peek_byte = _unary(_load_bytes(ir.IntType(8), ir.FloatType()), types.float32, types.int64)
 poke = _binary(_store(ir.FloatType()), types.void, types.int64, types.float32)
 splat = _unary(_splat, vector, types.float32)
 square_root = _unary(_square_root, vector, vector)

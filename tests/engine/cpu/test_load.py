@@ -4,19 +4,30 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numba import njit
 from numpy.testing import assert_array_equal
 
-from skconvnet.engine.cpu.load import load_image, load_warped_image
+from skconvnet.engine.cpu import load
 from skconvnet.engine.program import Warp
 
 UNTOUCHED = np.float32(77)
 IDENTITY = dict.fromkeys(Warp.__members__, 0)
 
-sides = st.integers(1, 9)
+sides = st.integers(1, 19)
 shapes = st.tuples(sides, sides, st.integers(1, 4))
 shifts = st.integers(-12, 12)
 margins = st.tuples(st.integers(0, 3), st.integers(0, 3))  # between two rows, between two columns
 kinds = st.sampled_from([np.uint8, np.float32])
+
+
+@njit
+def load_image(*arguments):
+    load.load_image(*arguments)
+
+
+@njit
+def load_warped_image(*arguments):
+    load.load_warped_image(*arguments)
 
 
 def image(shape, kind):
@@ -34,8 +45,9 @@ def loaded(kernel, pixels, margins, *warp):
     rows, columns, depth = pixels.shape
     memory = np.full((rows + 2, columns + margins[0] + 1, depth + margins[1]), UNTOUCHED)
     y_row, y_depth = memory.strides[0] // 4, memory.strides[1] // 4
-    y = memory[1:, 1:].ctypes.data
-    kernel(pixels.ravel(), y, *statistics(depth), rows, columns, depth, y_row, y_depth, *warp)
+    mean, scale = (np.tile(of_channel, 8) for of_channel in statistics(depth))
+    addresses = memory[1:, 1:].ctypes.data, mean.ctypes.data, scale.ctypes.data
+    kernel(pixels.ctypes.data, pixels.dtype == np.uint8, *addresses, rows, columns, depth, y_row, y_depth, *warp)
     place = memory[1 : rows + 1, 1 : columns + 1, :depth]
     found = place.copy()
     place[:] = UNTOUCHED
@@ -106,8 +118,9 @@ def test_without_a_warp_it_is_loaded_as_it_is_to_the_bit(kind):
 def test_by_hand(warp, expected):
     pixels = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
     y = np.full((2, 3), UNTOUCHED)
-    mean, scale = np.zeros(1, np.float32), np.ones(1, np.float32)
-    load_warped_image(pixels.ravel(), y.ctypes.data, mean, scale, 2, 3, 1, 3, 1, numbers(IDENTITY | warp))
+    mean, scale = np.zeros(8, np.float32), np.ones(8, np.float32)
+    addresses = y.ctypes.data, mean.ctypes.data, scale.ctypes.data
+    load_warped_image(pixels.ctypes.data, False, *addresses, 2, 3, 1, 3, 1, numbers(IDENTITY | warp))
     assert_array_equal(y, expected)
 
 
