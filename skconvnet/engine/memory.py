@@ -23,12 +23,14 @@ __all__ = [
     "pack",
     "padded",
     "place",
+    "spread",
     "widest",
 ]
 
 DEPTH = 8  # every depth is a multiple of it: the narrowest panel of `cpu.tile`, the vector of `cpu.simd`
 NO_BORDER = (0, 0, 0, 0)
 _LINE = 16  # float32 in a cache line, to which sizes and offsets are rounded
+_WIDE = 192  # columns from which on rows are spread
 
 
 def padded(depth):
@@ -39,6 +41,16 @@ def padded(depth):
 def lined(size):
     """Round a number of float32 up to whole cache lines."""
     return int(-(-size // _LINE) * _LINE)
+
+
+def spread(columns):
+    """Return the distance, `columns` or more, at which rows of weights do not crowd into a few sets of a cache.
+
+    A panel of the tile reads two lines of each row. At a distance of 2**k lines they share 1 in 2**k sets of the cache,
+    and a panel that would fit in it is read from the next one again and again; at an odd number of lines all are used.
+    Narrow rows are read whole by few panels.
+    """
+    return columns + _LINE if columns >= _WIDE and columns % (2 * _LINE) == 0 else columns
 
 
 def aligned_zeros(size):

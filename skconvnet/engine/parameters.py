@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skconvnet.architecture import ArchitectureError, walk
-from skconvnet.engine.memory import aligned_zeros, lined, padded
+from skconvnet.engine.memory import aligned_zeros, lined, padded, spread
 
 __all__ = ["Learned", "Parameters", "Scales", "Weights", "lay_out_parameters", "learners"]
 
@@ -56,7 +56,7 @@ class Weights:
     depth : int
         Input channels of one group that are not padding.
     K, columns : int
-        Filters, and filters of one group as stored.
+        Filters, and the distance between two rows of one group's.
     groups : int
         Into which input and filters are divided.
     weights : int
@@ -81,6 +81,11 @@ class Weights:
     def n_rows(self):
         """Rows of one group's weights seen as a matrix of `columns` columns."""
         return prod(self.rows)
+
+    @property
+    def filters(self):
+        """Columns of one group's weights that are computed with: its filters, padded."""
+        return padded(self.K // self.groups)
 
     @property
     def n_biases(self):
@@ -252,8 +257,9 @@ def _shape(layer, reads_images):
         extent, depth, filters = layer.window, layer.input.depth, layer.units
     else:
         extent, depth, filters = (layer.F, layer.F), layer.input.depth // layer.groups, layer.K // layer.groups
+    columns = padded(filters) if layer.kind == "FC" else spread(padded(filters))  # an FC's are read once a batch
     # The network's input has no gradient and is read one number at a time: its depth needs no padding.
-    return (*extent, depth if reads_images else padded(depth), padded(filters))
+    return (*extent, depth if reads_images else padded(depth), columns)
 
 
 def _parts(layer, shape):

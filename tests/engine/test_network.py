@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from joblib import Parallel, delayed, parallel_config
 from numpy.testing import assert_array_equal
 
-from skconvnet.engine import Adam, Images, Network, Scorer, network, plan, scorer, thread_count, trainer
+from skconvnet.engine import Adam, Images, Network, Scorer, memory, network, plan, scorer, thread_count, trainer
 from skconvnet.engine.memory import aligned_zeros
 from tests import oracles
 from tests.engine.networks import NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, differences, mismatches, named, problems
@@ -174,6 +174,18 @@ def test_no_more_memory_is_taken_than_was_said(batch_size, n_threads, monkeypatc
     taken.clear()
     Scorer(net).scores(problem.images, n_threads)
     assert 4 * sum(taken) < said
+
+
+def test_rows_that_are_spread_change_nothing(monkeypatch):
+    """Weights of 32 and 64 columns, groups and strides, with gaps between rows as wide ones have them."""
+    problem = Problem(
+        "INPUT -> CONV(K=32) -> RELU -> CONV(K=64, F=3, S=2, groups=2) -> RELU -> CONV(K=32, F=1) -> FC", (7, 5, 2), n=9
+    )
+    close = problem.answers()
+    assert mismatches(close, problem.expected()) == {}
+    monkeypatch.setattr(memory, "_WIDE", 32)
+    assert [layer.columns for layer in problem.network().layout.layers] == [48, 48, 48, 8]
+    assert differences(problem.answers(), close) == []
 
 
 # -- The same bits -----------------------------------------------------------------------------------------------------

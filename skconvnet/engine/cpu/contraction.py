@@ -13,8 +13,8 @@ __all__ = ["contract", "describe", "part_of", "rows_of"]
 _FIELDS = len(At)
 _LOOPS = int(At.A)  # the fields before the addresses stand in the instruction as they are
 _SAMPLES, _ACCUMULATE = (FIRST_NUMBER + NUMBERS[Op.CONTRACT].index(name) for name in ("samples", "accumulate"))
-_W0, _W1, _W2, _W3 = WIDTHS
-_panel0, _panel1, _panel2, _panel3 = PANEL
+_W0, _W1, _W2 = WIDTHS
+_panel0, _panel1, _panel2 = PANEL
 
 
 @kernel
@@ -136,6 +136,3 @@ def contract(descriptor):
     while columns - q >= _W2:
         _panel2(descriptor, q)
         q += _W2
-    while columns - q >= _W3:
-        _panel3(descriptor, q)
-        q += _W3

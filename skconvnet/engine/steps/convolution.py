@@ -2,8 +2,9 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 
-from skconvnet.engine.memory import DEPTH, NO_BORDER, at, padded, place
+from skconvnet.engine.memory import DEPTH, NO_BORDER, at, padded, place, spread
 from skconvnet.engine.program import Op, Samples, Space
 from skconvnet.engine.steps.branches import copy_channels
 from skconvnet.engine.steps.step import Step
@@ -64,7 +65,7 @@ class Convolution(Step):
         if not self.wanted:
             return None
         dx = work.gradient(self.x)
-        self.turned = work.share(w.groups * w.n_rows * w.columns)
+        self.turned = work.share(w.groups * self._turned_size)
         if self.layer.kind == "FC":
             with work.shared_out(self):
                 self._covered_gradient(work, dx, dy)
@@ -83,7 +84,7 @@ class Convolution(Step):
             Op.CONTRACT,
             {"X": self._seen(x, group), "W": weights, "START": self._bias(group), "Y": at(y, channel=first)},
             **_contraction(
-                counts=self._filter_counts("TRK", x) | {"J": y.rows, "M": y.columns, "N": w.columns},
+                counts=self._filter_counts("TRK", x) | {"J": y.rows, "M": y.columns, "N": w.filters},
                 a={"i": x.size, "j": self.S * x.row, "p": self.S * x.depth, "t": x.row, "r": x.depth, "k": 1},
                 b=self._filter_strides("trk"),
                 start={"q": 0 if w.bias is None else 1},
@@ -124,7 +125,7 @@ class Convolution(Step):
                     "Y": place(space, into + group * w.n_rows * w.columns),
                 },
                 **_contraction(
-                    counts=self._filter_counts("IJM", x) | {"N": w.columns, "R": dy.rows, "K": dy.columns},
+                    counts=self._filter_counts("IJM", x) | {"N": w.filters, "R": dy.rows, "K": dy.columns},
                     a={"i": x.row, "j": x.depth, "p": 1, "t": x.size, "r": self.S * x.row, "k": self.S * x.depth},
                     b={"t": gradient.size, "r": gradient.row, "k": gradient.depth},
                     c=self._filter_strides("ijp"),
@@ -213,13 +214,12 @@ class Convolution(Step):
         with the taps turned about.
         """
         rows, columns, w = phase.rows, phase.columns, self.weights
-        depth, filters = w.rows[2], w.K // w.groups
-        tap = depth * w.columns
+        filters, tap = w.K // w.groups, self._turned_tap
         work.emit(
             Op.CONTRACT,
             {
                 "X": at(dy, rows.output - (rows.taps - 1), columns.output - (columns.taps - 1), group * filters),
-                "W": place(Space.SHARED, self.turned + group * w.n_rows * w.columns + phase.turned),
+                "W": place(Space.SHARED, self.turned + group * self._turned_size + phase.turned),
                 "START": place(Space.SHARED, 0),
                 "Y": at(dx, rows.first, columns.first, first),
             },
@@ -227,13 +227,13 @@ class Convolution(Step):
                 counts={
                     "J": rows.count,
                     "M": columns.count,
-                    "N": depth,
+                    "N": w.rows[2],
                     "T": rows.taps,
                     "R": columns.taps,
                     "K": dy.depth if w.groups == 1 else filters,
                 },
                 a={"i": dy.size, "j": dy.row, "p": dy.depth, "t": dy.row, "r": dy.depth, "k": 1},
-                b={"t": columns.taps * tap, "r": tap, "k": depth},
+                b={"t": columns.taps * tap, "r": tap, "k": self._turned_stride},
                 c={"i": dx.size, "j": self.S * dx.row, "p": self.S * dx.depth},
                 samples=Samples.I,
             ),
@@ -242,7 +242,7 @@ class Convolution(Step):
     def _phases(self):
         """Return the phases of the input's gradient, at most S x S, each with the place of its turned taps."""
         x, F = self.layer.input, self.weights.rows[0]
-        phases, turned, tap = {}, 0, self.weights.rows[2] * self.weights.columns
+        phases, turned, tap = {}, 0, self._turned_tap
         for down in self._phases_along(x.height, F):
             for along in self._phases_along(x.width, F):
                 rows, columns = self._phase(down, x.height, F), self._phase(along, x.width, F)
@@ -288,15 +288,25 @@ class Convolution(Step):
                 for v in range(width):
                     phase = phases[u % self.S, v % self.S]
                     down, along = phase.rows.taps - 1 - u // self.S, phase.columns.taps - 1 - v // self.S
-                    tap = phase.turned + (down * phase.columns.taps + along) * depth * w.columns
-                    turned = self.turned + group * w.n_rows * w.columns + tap
+                    tap = phase.turned + (down * phase.columns.taps + along) * self._turned_tap
+                    turned = self.turned + group * self._turned_size + tap
                     found.append((group * w.n_rows + (u * width + v) * depth, depth, turned))
         return found
 
     @property
     def _turned_stride(self):
         """Distance between two columns of the weights in their turned copy."""
-        return self.weights.n_rows if self.layer.kind == "FC" else self.weights.rows[2]
+        return self.weights.n_rows if self.layer.kind == "FC" else spread(self.weights.rows[2])
+
+    @property
+    def _turned_tap(self):
+        """Size of one filter tap's turned copy."""
+        return self.weights.columns * self._turned_stride
+
+    @property
+    def _turned_size(self):
+        """Size of one group's turned copy."""
+        return self._turned_tap if self.layer.kind == "FC" else prod(self.weights.rows[:2]) * self._turned_tap
 
 
 class _Slices:
