@@ -1,12 +1,13 @@
 """Small networks, what the engine makes of them, and what the oracles say it should have made.
 
-Run as a script, ``python -m tests.engine.networks FILE``, it writes the engine's answers to FILE, so that a test can
-ask for them on another machine.
+Run as a script, ``python -m tests.engine.networks DIRECTORY``, it writes the engine's answers to files there, so that a
+test can ask for them on another machine.
 """
 
 import sys
 from dataclasses import dataclass, field
 from math import prod
+from pathlib import Path
 
 import numpy as np
 from hypothesis import assume
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from skconvnet.architecture import Architecture, ArchitectureError, walk
 from skconvnet.engine import SGD, Images, Learned, Network, Scorer, Trainer
+from skconvnet.engine.cpu import tile
 from skconvnet.engine.memory import padded
 from tests import oracles
 from tests.engine import torch_networks
@@ -25,6 +27,16 @@ VARIED = (
     " -> POOL(F=3, S=2, round=ceil) -> CONV(K=70, F=2, S=1, P=1) -> RELU -> FC(33) -> RELU -> FC"
 )
 VARIED_SHAPE = (12, 10, 3)
+
+# Batch and layer normalisation and LRN over padded depths, a large eps, sums whose branches write over their gradient,
+# groups and stacks that begin between two vectors, an average pool whose windows are clipped, two DROPOUT.
+BRANCHED = (
+    "INPUT -> CONV(K=6) -> NORM(momentum=0.3, eps=0.1) -> RELU"
+    " -> (CONV(K=6, groups=3) -> NORM(layer, eps=0.1) -> RELU + SKIP + CONV(K=6, F=1) -> TANH) -> RELU"
+    " -> (CONV(K=5, bias=no) -> SIGMOID -> NORM(lrn, size=4, alpha=0.5, k=1) | POOL(average, F=3, S=1, P=1)"
+    " | DROPOUT(0.4) -> TANH) -> DROPOUT(0.3) -> CONV(K=9, bias=no) -> NORM -> RELU -> FC"
+)
+BRANCHED_SHAPE = (6, 5, 2)
 
 
 # What drawing may miss of the layers that VARIED has not: each is a trap of its own.
@@ -525,8 +537,23 @@ def fits(text, shape, n):
     return min(together, default=8) >= 8 and max(sizes) < 1500 and n * sum(sizes) < 40_000
 
 
-if __name__ == "__main__":
-    from skconvnet.engine.cpu import tile
+# -- Another machine ---------------------------------------------------------------------------------------------------
 
-    panels = np.array(tile.PANELS)
-    np.savez(sys.argv[1], panels=panels, **Problem(VARIED, VARIED_SHAPE, n=21).answers())
+# Between them they have every instruction that there is.
+EVERY_INSTRUCTION = {
+    "varied": Problem(VARIED, VARIED_SHAPE, n=21),
+    "branched": Problem(BRANCHED, BRANCHED_SHAPE, n=21),
+    # A RELU with an instruction of its own: those of the other two are part of what CONV, FC, NORM and sums do.
+    "relu": Problem("INPUT -> CONV(K=9) -> POOL -> RELU -> FC", (6, 8, 2), n=21),
+}
+
+
+def write_answers(directory):
+    """Write what this machine computes, and the panels in which it does."""
+    np.save(directory / "panels.npy", tile.PANELS)
+    for name, problem in EVERY_INSTRUCTION.items():
+        np.savez(directory / f"{name}.npz", **problem.answers())
+
+
+if __name__ == "__main__":
+    write_answers(Path(sys.argv[1]))

@@ -12,7 +12,7 @@ from skconvnet.engine import folding, plan, scorer, trainer
 from skconvnet.engine.program import FIRST_NUMBER, NUMBERS, OPERANDS, Block, Op, Samples, Space
 from skconvnet.engine.steps.branches import Sum
 from tests import oracles
-from tests.engine.networks import Problem, mismatches
+from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, Problem, mismatches
 
 # Every S but one divides what it must; micro-batches of several samples; a CONV gradient through CONV, POOL and FC.
 NETWORK = (
@@ -20,17 +20,6 @@ NETWORK = (
     " -> POOL(F=2, S=2) -> RELU -> FC(150) -> RELU -> FC"
 )
 SHAPE = (20, 20, 2)
-
-
-# Batch and layer normalisation and LRN over padded depths, a large eps, sums whose branches write over their gradient,
-# groups and stacks that begin between two vectors, an average pool whose windows are clipped, two DROPOUT.
-BRANCHED = (
-    "INPUT -> CONV(K=6) -> NORM(momentum=0.3, eps=0.1) -> RELU"
-    " -> (CONV(K=6, groups=3) -> NORM(layer, eps=0.1) -> RELU + SKIP + CONV(K=6, F=1) -> TANH) -> RELU"
-    " -> (CONV(K=5, bias=no) -> SIGMOID -> NORM(lrn, size=4, alpha=0.5, k=1) | POOL(average, F=3, S=1, P=1)"
-    " | DROPOUT(0.4) -> TANH) -> DROPOUT(0.3) -> CONV(K=9, bias=no) -> NORM -> RELU -> FC"
-)
-BRANCHED_SHAPE = (6, 5, 2)
 
 
 def instructions(mutated, op):

@@ -20,7 +20,9 @@ from numba.core.registry import cpu_target
 import skconvnet.engine
 from skconvnet.engine import Adam, compile_time
 from skconvnet.engine.cpu import machine, tile
-from tests.engine.networks import VARIED, VARIED_SHAPE, Problem, mismatches
+from skconvnet.engine.plan import plan_inference, plan_training
+from skconvnet.engine.program import Op
+from tests.engine.networks import EVERY_INSTRUCTION, VARIED, VARIED_SHAPE, Problem, mismatches
 
 ENGINE = Path(skconvnet.engine.__file__).parent
 
@@ -112,7 +114,7 @@ OTHERS = {
 
 @pytest.fixture(scope="module")
 def answers_of_others(tmp_path_factory):
-    """The answers of processes that compile for other machines, all at work at once."""
+    """Where each process that compiled for another machine wrote its answers, or its errors; all work at once."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         pytest.skip("these machines are kinds of x86-64, and this one is not")
     features = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
@@ -121,6 +123,7 @@ def answers_of_others(tmp_path_factory):
     for name, (cpu, wanted) in OTHERS.items():
         if not set(wanted.split(",")) <= set(features):
             continue
+        path.joinpath(name).mkdir()
         environment = os.environ | {
             "NUMBA_CPU_NAME": cpu,
             "NUMBA_CPU_FEATURES": wanted,
@@ -128,24 +131,31 @@ def answers_of_others(tmp_path_factory):
             "NUMBA_NUM_THREADS": "1",
             "PYTHONPATH": str(ENGINE.parents[1]),
         }
-        command = [sys.executable, "-m", "tests.engine.networks", str(path / f"{name}.npz")]
+        command = [sys.executable, "-m", "tests.engine.networks", str(path / name)]
         processes[name] = subprocess.Popen(
             command, env=environment, cwd=ENGINE.parents[1], stderr=subprocess.PIPE, text=True
         )
     errors = {name: process.communicate()[1] for name, process in processes.items()}
-    return {
-        name: dict(np.load(path / f"{name}.npz")) if process.returncode == 0 else errors[name]
-        for name, process in processes.items()
-    }
+    return {name: path / name if process.returncode == 0 else errors[name] for name, process in processes.items()}
 
 
+@pytest.mark.parametrize("network", EVERY_INSTRUCTION)
 @pytest.mark.parametrize("other", OTHERS)
-def test_another_machine_gives_the_same_answers(answers_of_others, other):
+def test_another_machine_gives_the_same_answers(answers_of_others, other, network):
     if other not in answers_of_others:
         pytest.skip(f"this machine cannot do what {other} does")
-    found = answers_of_others[other]
-    assert not isinstance(found, str), found
-    panels = tuple(tuple(panel) for panel in found.pop("panels").tolist())
+    written = answers_of_others[other]
+    assert not isinstance(written, str), written
+    panels = tuple(tuple(panel) for panel in np.load(written / "panels.npy").tolist())
     assert panels == tile.panels_of(OTHERS[other][1])
-    expected = Problem(VARIED, VARIED_SHAPE, n=21).answers()
-    assert mismatches(found, expected) == {}
+    found = dict(np.load(written / f"{network}.npz"))
+    assert mismatches(found, EVERY_INSTRUCTION[network].answers()) == {}
+
+
+def test_the_networks_that_other_machines_answer_have_every_instruction():
+    found = set()
+    for problem in EVERY_INSTRUCTION.values():
+        network = problem.network()
+        for planned in (plan_training, plan_inference):
+            found |= planned(network.architecture, network.layout, problem.n).ops
+    assert found == set(Op)

@@ -1,7 +1,16 @@
-"""What the tile chooses for a machine. What it computes is tested in test_contraction.py."""
+"""What the tile chooses for a machine, and its assembly there. What it computes is tested in test_contraction.py."""
+
+import re
+from collections import Counter
 
 import pytest
+from numba import types
+from numba.core import config
+from numba.core.codegen import JITCPUCodegen
+from numba.core.compiler_lock import global_compiler_lock
 
+from skconvnet.engine.cpu import tile
+from skconvnet.engine.cpu.contraction import contract
 from skconvnet.engine.cpu.tile import PANEL, PANELS, WIDTHS, has_fma, panels_of
 from skconvnet.engine.memory import DEPTH
 from skconvnet.engine.plan import _ZEROS
@@ -61,3 +70,110 @@ def test_this_machine_has_four_kinds():
 )
 def test_has_fma(triple, features, expected):
     assert has_fma(triple, features) is expected
+
+
+# -- The assembly ------------------------------------------------------------------------------------------------------
+
+on_x86 = pytest.mark.skipif(not tile._TRIPLE.startswith("x86_64"), reason="the assembly that is read here is x86-64's")
+
+# A processor of each machine; none of them need be at hand, for what is compiled for it is read and not run.
+PROCESSORS = {"AVX-512": "skylake-avx512", "AVX2": "haswell", "AVX": "sandybridge", "SSE2": "x86-64"}
+REGISTERS = {4: "xmm", 8: "ymm", 16: "zmm"}  # by lanes
+
+# A label, the lines up to the next one, and among them a jump back to it.
+LOOP = re.compile(r"^([.\w]+):.*\n((?:\t.*\n)*?)\tj\w+\t\1$", re.MULTILINE)
+# The last operand is the register that is written.
+ARITHMETIC = re.compile(r"\tv?(fmadd|mul|add)\d*(ps|ss)\t.*%([xyz]mm)")
+
+
+def loops_over_k(assembly):
+    """The innermost loops that multiply and add, each as its lines."""
+    return [body for _, body in LOOP.findall(assembly) if ARITHMETIC.search(body)]
+
+
+def arithmetic(loops):
+    """The loops by what one pass of them computes: {((("fmadd", "ps", "zmm"), 24),): 1, ...}."""
+    return Counter(tuple(sorted(Counter(ARITHMETIC.findall(loop)).items())) for loop in loops)
+
+
+def arithmetic_of(panels, fma):
+    """The same as it should be: a loop for each count of rows, of whole vectors, each multiplied and added once."""
+    steps = ["fmadd"] if fma else ["add", "mul"]
+    return Counter(
+        tuple(((step, "ps", REGISTERS[lanes]), rows * vectors) for step in steps)
+        for vectors, lanes, most in panels
+        for rows in range(1, most + 1)
+    )
+
+
+def spills(loops):
+    """Lines that move vectors to the stack or back. A loop over K writes nothing, so each that writes is one."""
+    lines = [line for loop in loops for line in loop.splitlines() if re.search("%[xyz]mm", line)]
+    return [line for line in lines if "(%rsp" in line or line.endswith(")")]
+
+
+def assembly_for(machine, panels, fma=None):
+    """What Numba makes of `panels` for a machine, with or without `fma` whatever the machine has."""
+    features, _, _ = MACHINES[machine]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "CPU_NAME", PROCESSORS[machine])
+        patch.setattr(config, "CPU_FEATURES", features)
+        patch.setattr(tile, "_FMA", has_fma(tile._TRIPLE, features) if fma is None else fma)
+        library = JITCPUCodegen(machine).create_library("panels")
+        module = library.create_ir_module("panels")
+        for panel in panels:
+            tile._Emitter(module, *panel).function().linkage = "external"  # else it is left out, as nothing calls it
+        library.add_ir_module(module)
+        with global_compiler_lock:
+            library.finalize()
+        return library.get_asm_str()
+
+
+@on_x86
+def test_this_machine_holds_its_tiles_in_registers():
+    contract.compile((types.int64,))
+    loops = loops_over_k(contract.inspect_asm((types.int64,)))
+    assert arithmetic(loops) == arithmetic_of(PANELS, tile._FMA)
+    assert spills(loops) == []
+
+
+@on_x86
+@pytest.mark.parametrize("machine", PROCESSORS)
+def test_a_machine_holds_its_tiles_in_registers(machine):
+    features, _, _ = MACHINES[machine]
+    panels = panels_of(features)
+    loops = loops_over_k(assembly_for(machine, panels))
+    assert arithmetic(loops) == arithmetic_of(panels, has_fma(tile._TRIPLE, features))
+    assert spills(loops) == []
+
+
+@on_x86
+@pytest.mark.parametrize("machine", PROCESSORS)
+def test_a_tile_of_more_rows_than_registers_is_seen_to_spill(machine):
+    features, registers, _ = MACHINES[machine]
+    vectors, lanes, _ = panels_of(features)[0]
+    panels = [(vectors, lanes, registers // vectors)]
+    loops = loops_over_k(assembly_for(machine, panels))
+    assert spills(loops)
+    assert arithmetic(loops) == arithmetic_of(panels, has_fma(tile._TRIPLE, features))
+
+
+# Eight or sixteen columns, but not as one vector, or not by the machine's own multiply-add.
+LESSER = {
+    "halves of 16 lanes": ("AVX2", (1, 16, 1), True, {(("fmadd", "ps", "ymm"), 2)}),
+    "halves of 8 lanes": ("SSE2", (1, 8, 1), False, {(("mul", "ps", "xmm"), 2), (("add", "ps", "xmm"), 2)}),
+    "vectors of 4 lanes": ("AVX2", (2, 4, 1), True, {(("fmadd", "ps", "xmm"), 2)}),
+    "scalars": ("AVX2", (8, 1, 1), True, {(("fmadd", "ss", "xmm"), 8)}),
+    "no FMA": ("AVX2", (1, 8, 1), False, {(("mul", "ps", "ymm"), 1), (("add", "ps", "ymm"), 1)}),
+}
+
+
+@on_x86
+@pytest.mark.parametrize("lesser", LESSER)
+def test_a_tile_of_lesser_instructions_is_seen(lesser):
+    machine, panel, fma, found = LESSER[lesser]
+    vectors, lanes, rows = panel
+    loops = loops_over_k(assembly_for(machine, [panel], fma))
+    assert [set(kinds) for kinds in arithmetic(loops)] == [found]
+    whole = (1, vectors * lanes, rows)
+    assert arithmetic(loops) != arithmetic_of([whole], has_fma(tile._TRIPLE, MACHINES[machine][0]))
