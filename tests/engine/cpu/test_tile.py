@@ -35,7 +35,7 @@ def test_panels_fit_the_registers(machine):
         assert rows * vectors + vectors + 1 <= registers
     widths = [vectors * lanes for vectors, lanes, _ in panels]
     assert widths == sorted(set(widths), reverse=True)
-    assert len(panels) <= 4
+    assert len(panels) <= 3
     assert max(lanes for _, lanes, _ in panels) == lanes_of_one
 
 
@@ -51,8 +51,8 @@ def test_any_depth_is_covered_by_panels(machine):
         assert left == 0
 
 
-def test_this_machine_has_four_kinds():
-    assert len(PANEL) == len(WIDTHS) == 4
+def test_this_machine_has_three_kinds():
+    assert len(PANEL) == len(WIDTHS) == 3
     assert WIDTHS[: len(PANELS)] == [vectors * lanes for vectors, lanes, _ in PANELS]
     assert set(WIDTHS[len(PANELS) :]) <= {DEPTH}
 
