@@ -35,6 +35,9 @@ def max_pool(x, y, rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_ou
     rows_out, columns_out, y_row : int64
         The output volume, and the distance between two of its rows.
     """
+    if _are_pairs(F_rows, S, P, rows, rows_out) and _are_pairs(F_columns, S, P, columns, columns_out):
+        _max_pool_2x2(x, y, depth, x_row, rows_out, columns_out, y_row)
+        return
     for i in range(rows_out):
         top, bottom = _window(i, S, P, F_rows, rows)
         for j in range(columns_out):
@@ -50,6 +53,27 @@ def max_pool(x, y, rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_ou
                         best = where_greater(value, best, value, best)
                         at += 4 * depth
                 store(out + q, best)
+
+
+@kernel
+def _are_pairs(F, S, P, extent, windows):
+    """Whether all windows along an axis are two neighbours, none of them in two windows: how most networks pool."""
+    return F == 2 and S == 2 and P == 0 and 2 * windows <= extent
+
+
+@kernel
+def _max_pool_2x2(x, y, depth, x_row, rows_out, columns_out, y_row):
+    """Do what `max_pool` does of pairs, in half the time: without loops over the window."""
+    pixel = 4 * depth
+    for i in range(rows_out):
+        for j in range(columns_out):
+            upper, out = x + 4 * 2 * i * x_row + 2 * j * pixel, y + 4 * i * y_row + j * pixel
+            lower = upper + 4 * x_row
+            for q in range(0, pixel, BYTES):
+                a, b, c, d = load(upper + q), load(upper + pixel + q), load(lower + q), load(lower + pixel + q)
+                best = where_greater(b, a, b, a)
+                best = where_greater(c, best, c, best)
+                store(out + q, where_greater(d, best, d, best))
 
 
 @kernel
@@ -89,6 +113,9 @@ def max_pool_backward(
     add : bool
         Whether windows overlap.
     """
+    if not add and _are_pairs(F_rows, S, P, rows, rows_out) and _are_pairs(F_columns, S, P, columns, columns_out):
+        _max_pool_2x2_backward(x, y, dx, dy, depth, x_row, rows_out, columns_out, y_row, dx_row, dy_row)
+        return
     zero = splat(np.float32(0))
     for i in range(rows_out):
         top, bottom = _window(i, S, P, F_rows, rows)
@@ -109,6 +136,26 @@ def max_pool_backward(
                         store(dx_at, load(dx_at) + won if add else won)
                         x_at += 4 * depth
                         dx_at += 4 * depth
+
+
+@kernel
+def _max_pool_2x2_backward(x, y, dx, dy, depth, x_row, rows_out, columns_out, y_row, dx_row, dy_row):
+    """Do what `max_pool_backward` does of pairs."""
+    zero, pixel = splat(np.float32(0)), 4 * depth
+    for i in range(rows_out):
+        for j in range(columns_out):
+            upper, to_upper = x + 4 * 2 * i * x_row + 2 * j * pixel, dx + 4 * 2 * i * dx_row + 2 * j * pixel
+            lower, to_lower = upper + 4 * x_row, to_upper + 4 * dx_row
+            for q in range(0, pixel, BYTES):
+                best, left = load(y + 4 * i * y_row + j * pixel + q), load(dy + 4 * i * dy_row + j * pixel + q)
+                a, b, c, d = load(upper + q), load(upper + pixel + q), load(lower + q), load(lower + pixel + q)
+                store(to_upper + q, where_equal(a, best, left, zero))
+                left = where_equal(a, best, zero, left)
+                store(to_upper + pixel + q, where_equal(b, best, left, zero))
+                left = where_equal(b, best, zero, left)
+                store(to_lower + q, where_equal(c, best, left, zero))
+                left = where_equal(c, best, zero, left)
+                store(to_lower + pixel + q, where_equal(d, best, left, zero))
 
 
 @kernel

@@ -25,6 +25,8 @@ Sources: the sums are the seeds' (sections "Convolutional Layer" and "Fully-conn
 registers is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
 """
 
+from functools import partial
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -112,7 +114,10 @@ class _Emitter:
         self.weights = weights
 
         def image(_, pointers):
-            self._loop(d["J"], pointers, line)
+            triples, pairs, single = self._deal_lines()
+            here = self._loop(triples, pointers, partial(self._lines_together, 3))
+            here = self._loop(pairs, here, partial(self._lines_together, 2))
+            self._loop(single, here, line)
             return self._advance(pointers, "i")
 
         def line(_, pointers):
@@ -120,6 +125,38 @@ class _Emitter:
             return self._advance(pointers, "j")
 
         self._loop(d["I"], [a, start, c], image)
+
+    def _deal_lines(self):
+        """Deal J lines out to tiles that hold three, two or one of them; returns how many tiles of each.
+
+        Few rows are few sums, and each multiply-add would wait for the one before it in its sum. So lines share a tile
+        where M is small, as evenly as can be: 4 are 2 and 2, not 3 and 1.
+        """
+        b, M, J = self.b, self.d["M"], self.d["J"]
+        fit = {lines: b.icmp_signed("<=", M, _I64(self._most_rows(lines))) for lines in (2, 3)}
+        several = b.and_(fit[3], b.icmp_signed(">", J, _I64(1)))
+        tiles = b.udiv(b.add(J, _I64(2)), _I64(3))
+        triples = b.select(several, b.sub(J, b.mul(tiles, _I64(2))), _I64(0))
+        left = b.sub(J, b.mul(triples, _I64(3)))
+        pairs = b.select(fit[2], b.udiv(left, _I64(2)), _I64(0))
+        return triples, pairs, b.sub(left, b.mul(pairs, _I64(2)))
+
+    def _most_rows(self, lines):
+        return min(self.rows // lines, _GROUP)
+
+    def _lines_together(self, lines, _, pointers):
+        """Sum the next so many lines in one tile, and return the pointers to those behind."""
+        b, function = self.b, self.b.function
+        done = function.append_basic_block("next")
+        switch = b.switch(self.d["M"], done)
+        for rows in range(1, self._most_rows(lines) + 1):
+            block = function.append_basic_block(f"tile{lines}x{rows}")
+            switch.add_case(_I64(rows), block)
+            b.position_at_end(block)
+            self._tile(rows, *pointers, lines)
+            b.branch(done)
+        b.position_at_end(done)
+        return self._advance(pointers, "j", _I64(lines))
 
     def _deal_rows(self, pointers):
         """Deal M rows out to as few tiles as hold them, as evenly as can be: 16 are 8 and 8, not 14 and 2."""
@@ -157,15 +194,17 @@ class _Emitter:
         b.branch(head)
         b.position_at_end(after)
 
-    def _tile(self, rows, a, start, c):
-        """Sum `rows` x `vectors` accumulators over t, r and k, from `start`, and store them in `c`."""
+    def _tile(self, rows, a, start, c, lines=1):
+        """Sum `vectors` accumulators for each row of each line over t, r and k, from `start`; store them in `c`."""
         b, d = self.b, self.d
-        groups = -(-rows // _GROUP)
-        places = [(p, q) for p in range(rows) for q in range(self.vectors)]
+        row_of = [(line, p) for line in range(lines) for p in range(rows)]
+        heads = row_of[::rows] if lines > 1 else row_of[::_GROUP]  # the rows of A that have a pointer
+        groups = len(heads)
+        places = [(*row, q) for row in row_of for q in range(self.vectors)]
 
-        def at(pointer, stride, p, q):
-            row = b.gep(pointer, [b.mul(d[stride], _I64(p))])
-            step = b.mul(d["start_q"], _I64(q * self.lanes)) if stride == "start_p" else _I64(q * self.lanes)
+        def at(pointer, operand, line, p, q):
+            row = self._row(pointer, operand, line, p)
+            step = b.mul(d["start_q"], _I64(q * self.lanes)) if operand == "start" else _I64(q * self.lanes)
             return b.bitcast(b.gep(row, [step]), ir.PointerType(self.vector))
 
         def step(_, state):
@@ -174,10 +213,12 @@ class _Emitter:
                 b.load(b.bitcast(b.gep(w, [_I64(q * self.lanes)]), ir.PointerType(self.vector)), align=4)
                 for q in range(self.vectors)
             ]
-            for p in range(rows):
-                value = self._splat(b.load(self._row_of_a(xs, p), align=4))
+            for number, (line, p) in enumerate(row_of):
+                x = xs[line] if lines > 1 else xs[p // _GROUP]
+                value = self._splat(b.load(self._row_of_group(x, p % _GROUP), align=4))
                 for q in range(self.vectors):
-                    acc[p * self.vectors + q] = self._multiply_add(value, weights[q], acc[p * self.vectors + q])
+                    at_q = number * self.vectors + q
+                    acc[at_q] = self._multiply_add(value, weights[q], acc[at_q])
             return [*(b.gep(x, [d["a_k"]]) for x in xs), b.gep(w, [d["b_k"]]), *acc]
 
         def nested(inner, count, letter):
@@ -189,19 +230,25 @@ class _Emitter:
             return lambda x, w, acc: self._loop(d[count], [x, w, *acc], body)[2:]
 
         def products(x, w, acc):
-            xs = [b.gep(x, [b.mul(d["a_p"], _I64(g * _GROUP))]) for g in range(groups)]
+            xs = [self._row(x, "a", line, p) for line, p in heads]
             return self._loop(d["K"], [*xs, w, *acc], step)[groups + 1 :]
 
-        acc = [b.load(at(start, "start_p", p, q), align=4) for p, q in places]
+        acc = [b.load(at(start, "start", *place), align=4) for place in places]
         acc = nested(nested(products, "R", "r"), "T", "t")(a, self.weights, acc)
-        for (p, q), value in zip(places, acc, strict=True):
+        for place, value in zip(places, acc, strict=True):
             # Ordered below the floor, or kept: a NaN is kept, so that a diverging fit is seen.
             value = b.select(b.fcmp_ordered("<", value, self.floor), self.floor, value)
-            b.store(value, at(c, "c_p", p, q), align=4)  # align=4: LLVM would assume 64, and fault
+            b.store(value, at(c, "c", *place), align=4)  # align=4: LLVM would assume 64, and fault
 
-    def _row_of_a(self, xs, p):
-        """Address row p from the pointer of its group of 7: 0, a, 2a, 3a, 4a, 5a and 6a away, 2, 4 and 6 by scaling."""
-        b, x, away = self.b, xs[p // _GROUP], p % _GROUP
+    def _row(self, pointer, operand, line, p):
+        """Move a pointer to a row of a line of A, of `start` or of C."""
+        b, d = self.b, self.d
+        along = b.mul(d[f"{operand}_p"], _I64(p))
+        return b.gep(pointer, [b.add(b.mul(d[f"{operand}_j"], _I64(line)), along) if line else along])
+
+    def _row_of_group(self, x, away):
+        """Address the rows of A from their group's pointer: 0, a, 2a, 3a, 4a, 5a and 6a away, 2, 4 and 6 by scaling."""
+        b = self.b
         if away == 0:
             return x
         if away % 2:

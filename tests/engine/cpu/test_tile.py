@@ -97,13 +97,20 @@ def arithmetic(loops):
 
 
 def arithmetic_of(panels, fma):
-    """The same as it should be: a loop for each count of rows, of whole vectors, each multiplied and added once."""
+    """The same as it should be: a loop for each tile, of whole vectors, each multiplied and added once."""
     steps = ["fmadd"] if fma else ["add", "mul"]
     return Counter(
         tuple(((step, "ps", REGISTERS[lanes]), rows * vectors) for step in steps)
         for vectors, lanes, most in panels
-        for rows in range(1, most + 1)
+        for rows in rows_of_tiles(most)
     )
+
+
+def rows_of_tiles(most):
+    """The rows of every tile: of one line, of two lines and of three, each of at most 7 rows where lines share it."""
+    yield from range(1, most + 1)
+    for lines in (2, 3):
+        yield from (lines * rows for rows in range(1, min(most // lines, 7) + 1))
 
 
 def spills(loops):
