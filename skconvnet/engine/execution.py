@@ -58,6 +58,7 @@ class Execution:
         source,
         *,
         segments=None,
+        shard_size=None,
         targets=None,
         weights=None,
         losses=None,
@@ -74,6 +75,8 @@ class Execution:
             The images, as `Images.source` returns them.
         segments : ndarray of int64, (segments, columns of Segment)
             In place of the plan's.
+        shard_size : int
+            In place of the plan's and of the size of its micro-batches, and no larger; in scoring only.
         targets : ndarray of int64, (samples,)
             The samples' classes.
         weights, losses : ndarray of float64, (samples,)
@@ -90,6 +93,8 @@ class Execution:
         pixels, floats, rows = source
         segments = self.plan.segments if segments is None else segments
         self._layout[Layout.SAMPLES :] = len(rows), *draw
+        if shard_size is not None:
+            self._layout[Layout.SHARD_SIZE] = self._layout[Layout.MICRO_BATCH] = shard_size
         self._task[Task.SEGMENT :] = [
             0,
             _address(segments, _INT64),

@@ -17,11 +17,12 @@ _ARENA = 256 * 1024  # float32 that the volumes of a micro-batch may fill: a cac
 _MOST_SHARDS = 16  # bounds both the gradient slots and the threads that a step can use
 _MOST_SAMPLES = 16  # in a micro-batch
 _HEAVY = 128 * 1024  # float32 of an FC layer's weights beyond which the whole batch reads them once: see `_ARENA`
+_WORTH_SHARING = 512 * 1024  # multiply-adds of a layer beyond which workers that are awake share one image
 _BLOCK = 8192  # float32 in a block of parameters,
 _MOST_BLOCKS = 4096  # unless that makes more blocks of a layer than this
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """A network's work, ready for a machine.
 
@@ -115,9 +116,22 @@ def plan_training(architecture, parameters, batch_size):
     )
 
 
-def plan_inference(architecture, parameters, batch_size):
-    """Plan the scores of at most `batch_size` images; see `plan_training`."""
-    work = _Inference(architecture, parameters, batch_size)
+def plan_inference(architecture, parameters, batch_size, shares=False):
+    """Plan the scores of at most `batch_size` images.
+
+    Parameters
+    ----------
+    architecture, parameters, batch_size
+        As in `plan_training`.
+    shares : bool
+        Whether workers that have no image of their own compute parts of every layer that is worth it.
+
+    Returns
+    -------
+    Plan
+        Whose shards may be made smaller, as nothing is summed over them.
+    """
+    work = _Inference(architecture, parameters, batch_size, shares)
     micro_batch = work.micro_batch(_MOST_SAMPLES)
     arena, batch = work.place_local(micro_batch), work.place_batch()
     return Plan(
@@ -265,8 +279,9 @@ class _Work:
 class _Inference(_Work):
     """The instructions from the images to the class scores."""
 
-    def __init__(self, architecture, parameters, batch_size):
+    def __init__(self, architecture, parameters, batch_size, shares):
         super().__init__(architecture, batch_size)
+        self.shares = shares
         steps = steps_of(architecture, parameters, training=False)
         with self.once():
             for step in run(steps):
@@ -281,6 +296,10 @@ class _Inference(_Work):
             x_row=scores.row,
             depth=scores.depth,
         )
+
+    def shares_out(self, step):
+        """Whether, besides, workers without an image would wait, and the step is worth two barriers."""
+        return super().shares_out(step) or (self.shares and step.layer.n_flops > _WORTH_SHARING)
 
 
 class _Training(_Work):

@@ -5,6 +5,7 @@ from collections import defaultdict
 
 import numpy as np
 
+from skconvnet.architecture import walk
 from skconvnet.engine.execution import Execution
 from skconvnet.engine.folding import fold_batch_norms
 from skconvnet.engine.memory import aligned_zeros
@@ -14,6 +15,8 @@ from skconvnet.engine.plan import plan_inference
 __all__ = ["Scorer"]
 
 _CHUNK = 1 << 22  # pixels, at most, of the images whose scores one run of the machine computes
+_WORTH_WAKING = 2_000_000  # multiply-adds that a worker takes as long for as to wake up,
+_WORTH_SHARING = 16_000_000  # and those of an image that workers gain by sharing
 _KEPT = 1 << 19  # float32 of memory, at most, that an execution may hold until it is wanted again
 
 
@@ -45,8 +48,9 @@ class Scorer:
         self._network = Network(architecture, network.mean, network.scale)
         self._network.learned = learned
         self._n_scores = architecture.layers[-1].output.size
-        self._plans = {}  # by the number of images
-        self._idle = defaultdict(list)  # executions that no thread is at, by that and the number of threads
+        self._n_flops = sum(layer.n_flops for layer in walk(architecture.layers) if layer.kind in ("CONV", "FC"))
+        self._plans = {}  # by the number of images, and whether workers share each
+        self._idle = defaultdict(list)  # executions that no thread is at, by plan and number of workers
 
     def scores(self, images, n_threads, approve=None):
         """Compute the class scores of images, whatever n_threads with the same bits.
@@ -65,30 +69,45 @@ class Scorer:
         ndarray of float32, (n, n_classes), or (n, rows * columns * n_classes) where the last volume is a map
             What the last layer gives, before any softmax.
         """
-        plan = self._plan(len(images), math.prod(images.shape))
-        n_threads = min(n_threads, -(-plan.batch_size // plan.shard_size))
+        batch_size = self._batch_size(len(images), math.prod(images.shape))
+        n_workers = self._n_workers(len(images), n_threads)
+        plan = self._plan(batch_size, shares=batch_size < n_workers)
         if approve is not None:
-            approve(4 * (len(images) * self._n_scores + plan.memory(n_threads)))
+            approve(4 * (len(images) * self._n_scores + plan.memory(n_workers)))
         scores = np.empty((len(images), self._n_scores), np.float32)
-        idle = self._idle[plan.batch_size, n_threads]
+        idle = self._idle[plan, n_workers]
         try:
             execution = idle.pop()
         except IndexError:
-            execution = Execution(plan, self._network, aligned_zeros(plan.memory(n_threads)), n_threads)
-        for indices in images.chunks(plan.batch_size):
-            execution.run(images.source(indices), scores=scores[indices[0] : indices[-1] + 1])
-        if plan.memory(n_threads) <= _KEPT:
+            execution = Execution(plan, self._network, aligned_zeros(plan.memory(n_workers)), n_workers)
+        for indices in images.chunks(batch_size):
+            shard_size = _evenly(len(indices), n_workers, plan.shard_size)
+            source = images.source(indices)
+            execution.run(source, scores=scores[indices[0] : indices[-1] + 1], shard_size=shard_size)
+        if plan.memory(n_workers) <= _KEPT:
             idle.append(execution)
         return scores
 
-    def _plan(self, n_images, image_size):
-        """Return a plan for so many images or, where they are more than one run takes, for a part of them.
+    def _batch_size(self, n_images, image_size):
+        """Return how many images one run takes, a power of two, so that batches of many sizes share a few plans."""
+        return min(max(1, _CHUNK // image_size), 1 << max(0, n_images - 1).bit_length())
 
-        There is one for each power of two, so that batches of many sizes share a few.
-        """
-        most = max(1, _CHUNK // image_size)
-        batch_size = min(most, 1 << max(0, n_images - 1).bit_length())
-        if batch_size not in self._plans:
+    def _n_workers(self, n_images, n_threads):
+        """Return how many of the threads have so much to do that waking them pays."""
+        work = n_images * self._n_flops
+        if n_images == 1:
+            return n_threads if work > _WORTH_SHARING else 1
+        return max(1, min(n_threads, n_images, work // _WORTH_WAKING))
+
+    def _plan(self, batch_size, shares):
+        if (batch_size, shares) not in self._plans:
             network = self._network
-            self._plans[batch_size] = plan_inference(network.architecture, network.layout, batch_size)
-        return self._plans[batch_size]
+            made = plan_inference(network.architecture, network.layout, batch_size, shares)
+            self._plans[batch_size, shares] = made
+        return self._plans[batch_size, shares]
+
+
+def _evenly(n_images, n_workers, most):
+    """Return the size of shards, no more than `most`, that gives all workers as many as can be of equal size."""
+    of_one = -(-n_images // n_workers)
+    return -(-of_one // -(-of_one // most))

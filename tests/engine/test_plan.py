@@ -347,7 +347,7 @@ def test_the_layout_says_what_dropout_draws_from():
 
 
 def test_shards_and_micro_batches():
-    bound = Architecture.parse("INPUT -> CONV(K=32) -> RELU -> CONV(K=32) -> RELU -> FC").bind((64, 64, 3), 10)
+    bound = Architecture.parse("INPUT -> CONV(K=32) -> RELU -> CONV(K=32) -> RELU -> FC").bind((96, 96, 3), 10)
     parameters = lay_out_parameters(bound)
     for batch_size, shard_size in [(1, 1), (16, 1), (17, 2), (32, 2), (200, 13)]:
         made = plan_training(bound, parameters, batch_size)

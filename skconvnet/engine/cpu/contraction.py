@@ -4,7 +4,7 @@ import numpy as np
 
 from skconvnet.engine.cpu.kernel import kernel
 from skconvnet.engine.cpu.pointers import array_at
-from skconvnet.engine.cpu.tile import PANEL, WIDTHS
+from skconvnet.engine.cpu.tile import FEW_ROWS, PANEL, PANEL_OF_FEW_ROWS, WIDTHS
 from skconvnet.engine.program import FIRST_NUMBER, NUMBERS, Op, Samples
 from skconvnet.engine.program import Descriptor as At
 
@@ -15,6 +15,7 @@ _LOOPS = int(At.A)  # the fields before the addresses stand in the instruction a
 _SAMPLES, _ACCUMULATE = (FIRST_NUMBER + NUMBERS[Op.CONTRACT].index(name) for name in ("samples", "accumulate"))
 _W0, _W1, _W2 = WIDTHS
 _panel0, _panel1, _panel2 = PANEL
+_WIDE, _FEW_ROWS, _panel_of_few_rows = FEW_ROWS[0] * FEW_ROWS[1], FEW_ROWS[2], PANEL_OF_FEW_ROWS
 
 
 @kernel
@@ -126,7 +127,12 @@ def contract(descriptor):
 
     Panels are the outer loop, so that the columns of B one panel reads stay in cache while all rows pass.
     """
-    columns, q = array_at(descriptor, (_FIELDS,), np.int64)[At.N], 0
+    d = array_at(descriptor, (_FIELDS,), np.int64)
+    columns, q = d[At.N], 0
+    if d[At.I] == 1 and d[At.J] == 1 and d[At.M] <= _FEW_ROWS:
+        while columns - q >= _WIDE:
+            _panel_of_few_rows(descriptor, q)
+            q += _WIDE
     while columns - q >= _W0:
         _panel0(descriptor, q)
         q += _W0

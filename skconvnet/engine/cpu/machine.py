@@ -87,6 +87,17 @@ def _spaces(frame, layout, parameters, memory, worker):
 
 
 @kernel
+def _busy_workers(kind, layout):
+    """How many workers have anything to do in a segment of this kind."""
+    if kind == Work.ONCE:
+        return 1
+    if kind == Work.SAMPLES:
+        shards = (layout[Layout.SAMPLES] + layout[Layout.SHARD_SIZE] - 1) // layout[Layout.SHARD_SIZE]
+        return max(1, min(layout[Layout.WORKERS], shards))
+    return layout[Layout.WORKERS]
+
+
+@kernel
 def _work_on_samples(worker, segment, program, layout, frame, own, task):
     """Take this worker's turns at the shards: shard `worker`, then every further one by the number of workers."""
     slots, samples, size = frame[Space.SHARD], layout[Layout.SAMPLES], layout[Layout.SHARD_SIZE]
@@ -258,9 +269,10 @@ def _compile_run(stamp, options):
     def run_entry(task_at):
         stamp  # noqa: B018
         task = array_at(task_at, (_N_TASK,), np.int64)
-        workers = array_at(task[Task.LAYOUT], (_N_LAYOUT,), np.int64)[Layout.WORKERS]
+        layout = array_at(task[Task.LAYOUT], (_N_LAYOUT,), np.int64)
         for segment in range(task[Task.N_SEGMENTS]):
             task[Task.SEGMENT] = task[Task.SEGMENTS] + 8 * _N_SEGMENT * segment
+            workers = _busy_workers(array_at(task[Task.SEGMENT], (_N_SEGMENT,), np.int64)[Segment.KIND], layout)
             if workers == 1:
                 call_with(task[Task.WORK], 0, task_at)
             else:

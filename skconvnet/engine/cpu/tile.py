@@ -35,7 +35,7 @@ from numba.extending import intrinsic
 
 from skconvnet.engine.program import Descriptor
 
-__all__ = ["PANEL", "PANELS", "WIDTHS"]
+__all__ = ["FEW_ROWS", "PANEL", "PANELS", "PANEL_OF_FEW_ROWS", "WIDTHS"]
 
 _F32, _I32, _I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
@@ -65,6 +65,19 @@ def panels_of(features):
     return ((2, 4, 6),)
 
 
+def panel_of_few_rows(features):
+    """Choose (vectors, lanes, rows) for sums of one or two rows: more columns, for as many sums.
+
+    Weights that come from memory, as those of a large FC do for one image, come in longer runs.
+    """
+    present = set(features.split(","))
+    if "+avx512f" in present:
+        return 8, 16, 2
+    if "+avx" in present:
+        return 4, 8, 2
+    return 4, 4, 2
+
+
 def has_fma(triple, features):
     """Whether the target multiplies and adds in one rounding: all 64-bit Arm machines do, x86 from AVX2 on."""
     return "+fma" in features.split(",") or not triple.startswith(("x86_64", "i686"))
@@ -74,6 +87,7 @@ _GROUP = 7  # rows of A reached from one pointer
 
 _TRIPLE, _, _FEATURES = cpu_target.target_context.codegen().magic_tuple()
 PANELS = panels_of(_FEATURES)
+FEW_ROWS = panel_of_few_rows(_FEATURES)
 _FMA = has_fma(_TRIPLE, _FEATURES)
 
 
@@ -323,3 +337,4 @@ PANEL = [_panel_intrinsic(*panel) for panel in PANELS]
 PANEL += [PANEL[-1]] * (3 - len(PANEL))
 WIDTHS = [vectors * lanes for vectors, lanes, _ in PANELS]
 WIDTHS += [WIDTHS[-1]] * (3 - len(WIDTHS))
+PANEL_OF_FEW_ROWS = _panel_intrinsic(*FEW_ROWS)

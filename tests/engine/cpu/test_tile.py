@@ -11,7 +11,7 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from skconvnet.engine.cpu import tile
 from skconvnet.engine.cpu.contraction import contract
-from skconvnet.engine.cpu.tile import PANEL, PANELS, WIDTHS, has_fma, panels_of
+from skconvnet.engine.cpu.tile import FEW_ROWS, PANEL, PANELS, WIDTHS, has_fma, panel_of_few_rows, panels_of
 from skconvnet.engine.memory import DEPTH
 from skconvnet.engine.plan import _ZEROS
 
@@ -30,7 +30,7 @@ MACHINES = {
 def test_panels_fit_the_registers(machine):
     features, registers, lanes_of_one = MACHINES[machine]
     panels = panels_of(features)
-    for vectors, lanes, rows in panels:
+    for vectors, lanes, rows in (*panels, panel_of_few_rows(features)):
         assert lanes <= lanes_of_one
         assert rows * vectors + vectors + 1 <= registers
     widths = [vectors * lanes for vectors, lanes, _ in panels]
@@ -140,7 +140,7 @@ def assembly_for(machine, panels, fma=None):
 def test_this_machine_holds_its_tiles_in_registers():
     contract.compile((types.int64,))
     loops = loops_over_k(contract.inspect_asm((types.int64,)))
-    assert arithmetic(loops) == arithmetic_of(PANELS, tile._FMA)
+    assert arithmetic(loops) == arithmetic_of((*PANELS, FEW_ROWS), tile._FMA)
     assert spills(loops) == []
 
 
@@ -148,7 +148,7 @@ def test_this_machine_holds_its_tiles_in_registers():
 @pytest.mark.parametrize("machine", PROCESSORS)
 def test_a_machine_holds_its_tiles_in_registers(machine):
     features, _, _ = MACHINES[machine]
-    panels = panels_of(features)
+    panels = *panels_of(features), panel_of_few_rows(features)
     loops = loops_over_k(assembly_for(machine, panels))
     assert arithmetic(loops) == arithmetic_of(panels, has_fma(tile._TRIPLE, features))
     assert spills(loops) == []
