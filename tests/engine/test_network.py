@@ -197,6 +197,7 @@ def any_number_of_workers(monkeypatch):
     from skconvnet.engine.cpu import machine
 
     monkeypatch.setattr(machine, "threads", lambda count: nullcontext())
+    monkeypatch.setattr(scorer, "_WORTH_WAKING", 1)
 
 
 def trained(problem, images=None, n_threads=1, steps=3):

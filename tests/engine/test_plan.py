@@ -24,6 +24,12 @@ def planned(problem, planner=plan_training, batch_size=None):
     return planner(problem.bound, parameters, batch_size or problem.n), parameters.size
 
 
+def plan_shared_image(architecture, parameters, batch_size):
+    """The plan in which workers share every layer of an image, or of as many as there are."""
+    with patch.object(plan, "_WORTH_SHARING", 0):
+        return plan_inference(architecture, parameters, batch_size, shares=True)
+
+
 def pack_without_sharing(buffers, samples, time):
     """A place for every buffer by itself."""
     offset = 0
@@ -78,7 +84,7 @@ def test_an_fc_of_many_weights_is_shared_out():
 @settings(max_examples=200)
 @given(
     problems(),
-    st.sampled_from([plan_training, plan_inference]),
+    st.sampled_from([plan_training, plan_inference, plan_shared_image]),
     st.sampled_from([1, 4]),
     st.sampled_from([0, 1 << 40]),
     st.data(),
@@ -88,7 +94,7 @@ def test_no_address_leaves_its_space_and_sharing_changes_no_value(problem, plann
         assert_walks_agree(problem, planner, data.draw(st.integers(1, problem.n)), micro_batch)
 
 
-@pytest.mark.parametrize("planner", [plan_training, plan_inference])
+@pytest.mark.parametrize("planner", [plan_training, plan_inference, plan_shared_image])
 @pytest.mark.parametrize("trap", NEW_TRAPS)
 def test_no_address_of_traps_leaves_its_space_and_sharing_changes_no_value(trap, planner):
     assert_walks_agree(Problem(*NEW_TRAPS[trap], n=9), planner, 9)
