@@ -303,8 +303,11 @@ def _check_values(X, shape):
     size = max(1, BLOCK_BYTES // (X.itemsize * prod(shape)))
     for first in range(0, len(X), size):
         block = X[first : first + size]
-        with np.errstate(over="ignore"):
-            finite = np.isfinite(block.astype(np.float32))
+        with np.errstate(over="ignore", invalid="ignore"):
+            pixels = block.astype(np.float32, copy=False)
+            if np.isfinite(pixels.sum()):  # as it is of nothing but finite numbers; it may also overflow
+                continue
+        finite = np.isfinite(pixels)
         if not finite.all():
             place = tuple(int(i) for i in np.argwhere(~finite)[0])
             raise ValueError(_not_finite(block[place], (first + place[0], *place[1:])))
