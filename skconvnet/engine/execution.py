@@ -5,9 +5,8 @@ import time
 import joblib
 import numpy as np
 
-from skconvnet.engine.cpu.calls import Task
 from skconvnet.engine.memory import DEPTH
-from skconvnet.engine.program import Layout
+from skconvnet.engine.program import Layout, Task
 
 __all__ = ["Execution", "compile_time", "thread_count"]
 

@@ -6,7 +6,7 @@ its networks need. Each takes the address of a `Call`.
 
 import numpy as np
 
-from skconvnet.engine.cpu.calls import Call, Task
+from skconvnet.engine.cpu.calls import Call
 from skconvnet.engine.cpu.elementwise import (
     add,
     bias_relu_backward,
@@ -37,7 +37,7 @@ from skconvnet.engine.cpu.normalisation import (
 )
 from skconvnet.engine.cpu.pointers import array_at, real
 from skconvnet.engine.cpu.pool import average_pool, average_pool_backward, max_pool, max_pool_backward
-from skconvnet.engine.program import FIRST_NUMBER, OPERANDS, WIDTH, Layout, Op, Rule, Warp
+from skconvnet.engine.program import FIRST_NUMBER, OPERANDS, WIDTH, Layout, Op, Rule, Task, Warp
 
 __all__ = ["further", "normal", "plain"]
 

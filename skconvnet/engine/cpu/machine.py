@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numba import cfunc, njit, prange, types
 
-from skconvnet.engine.cpu.calls import Call, Task
+from skconvnet.engine.cpu.calls import Call
 from skconvnet.engine.cpu.contraction import contract, describe, part_of, rows_of
 from skconvnet.engine.cpu.instructions import further, normal, plain
 from skconvnet.engine.cpu.kernel import kernel
@@ -30,6 +30,7 @@ from skconvnet.engine.program import (
     Rule,
     Segment,
     Space,
+    Task,
     Work,
 )
 
