@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from itertools import chain
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from numpy.testing import assert_array_equal
 
 from skconvnet.engine import Adam, Images, Network, Scorer, memory, network, plan, scorer, thread_count, trainer
 from skconvnet.engine.memory import aligned_zeros
+from skconvnet.engine.steps import convolution
 from tests import oracles
 from tests.engine.networks import NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, differences, mismatches, named, problems
 
@@ -186,6 +188,22 @@ def test_rows_that_are_spread_change_nothing(monkeypatch):
     monkeypatch.setattr(memory, "_WIDE", 32)
     assert [layer.columns for layer in problem.network().layout.layers] == [48, 48, 48, 8]
     assert differences(problem.answers(), close) == []
+
+
+@settings(max_examples=60)
+@given(problems())
+def test_rows_of_the_border_that_are_spared_change_no_bit(problem):
+    with patch.object(convolution, "_WORTH_SPARING", 1 << 60):
+        expected = problem.answers()
+    with patch.object(convolution, "_WORTH_SPARING", 0), patch.object(convolution, "_FEW", 0):
+        assert differences(problem.answers(), expected) == []
+
+
+@pytest.mark.parametrize("trap", TRAPS | NEW_TRAPS)
+def test_rows_of_the_border_that_are_spared_change_no_bit_of_traps(trap):
+    problem = Problem(*(TRAPS | NEW_TRAPS)[trap], n=5)
+    with patch.object(convolution, "_WORTH_SPARING", 0), patch.object(convolution, "_FEW", 0):
+        assert mismatches(problem.answers(), problem.expected()) == {}
 
 
 # -- The same bits -----------------------------------------------------------------------------------------------------

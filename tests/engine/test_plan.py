@@ -15,6 +15,7 @@ from skconvnet.engine.memory import lined, pack
 from skconvnet.engine.parameters import Scales, lay_out_parameters
 from skconvnet.engine.plan import plan_inference, plan_training
 from skconvnet.engine.program import FIRST_NUMBER, OPERANDS, Block, Layout, Op, Segment, Space, Work
+from skconvnet.engine.steps import convolution
 from tests.engine.networks import NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, problems
 from tests.engine.walker import Trespass, Walk
 
@@ -90,7 +91,7 @@ def test_an_fc_of_many_weights_is_shared_out():
     st.data(),
 )
 def test_no_address_leaves_its_space_and_sharing_changes_no_value(problem, planner, micro_batch, heavy, data):
-    with patch.object(plan, "_HEAVY", heavy):
+    with patch.object(plan, "_HEAVY", heavy), patch.object(convolution, "_WORTH_SPARING", heavy):
         assert_walks_agree(problem, planner, data.draw(st.integers(1, problem.n)), micro_batch)
 
 
@@ -397,3 +398,24 @@ def test_a_stride_far_beyond_the_image_is_planned_at_once():
     text = "INPUT -> CONV(K=4) -> RELU -> CONV(K=4, S=1000000000, round=floor) -> FC"
     bound = Architecture.parse(text).bind((8, 8, 1), 3)
     assert len(plan_training(bound, lay_out_parameters(bound), 32).program) < 100
+
+
+# -- Bands of a CONV's rows --------------------------------------------------------------------------------------------
+
+
+@given(
+    st.integers(1, 9), st.integers(1, 7), st.integers(1, 4), st.integers(1, 3), st.integers(0, 6), st.integers(1, 12)
+)
+def test_bands_hold_every_tap_that_meets_the_volume(positions, taps, step, tap_step, before, extent):
+    bands = convolution._bands(positions, taps, step, tap_step, before, extent, 1 << 20)
+    assert [position for band in bands for position in range(band.first, band.first + band.count)] == [
+        *range(positions)
+    ]
+    for band in bands:
+        assert 0 <= band.tap < band.tap + band.taps <= taps
+        for position in range(band.first, band.first + band.count):
+            inside = [t for t in range(taps) if 0 <= position * step + t * tap_step - before < extent]
+            if len(bands) > 1 and inside:
+                assert [*range(band.tap, band.tap + band.taps)] == inside
+            assert {*inside} <= {*range(band.tap, band.tap + band.taps)}
+    assert len(convolution._bands(positions, taps, step, tap_step, before, extent, of_tap=0)) == 1

@@ -49,6 +49,8 @@ def describe(code, descriptor, a, b, start, c, samples, first):
         d[At.start_i], d[At.start_j], d[At.start_p] = d[At.c_i], d[At.c_j], d[At.c_p]
     _merge_rows(descriptor)
     _merge_rows(descriptor)
+    if d[At.J] == 1:
+        _move_up(descriptor)
     _merge_products(descriptor)
     _merge_products(descriptor)
 
@@ -66,8 +68,14 @@ def _merge_rows(d):
         d[At.M] = count * d[At.J]
         if single:
             d[At.a_p], d[At.start_p], d[At.c_p] = d[At.a_j], d[At.start_j], d[At.c_j]
-        d[At.J], d[At.a_j], d[At.start_j], d[At.c_j] = d[At.I], d[At.a_i], d[At.start_i], d[At.c_i]
-        d[At.I] = 1
+        _move_up(d)
+
+
+@kernel
+def _move_up(d):
+    """Let i take the place of j, of which there is one: the tile takes lines together along j."""
+    d[At.J], d[At.a_j], d[At.start_j], d[At.c_j] = d[At.I], d[At.a_i], d[At.start_i], d[At.c_i]
+    d[At.I] = 1
 
 
 @kernel

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from math import prod
 
 from skconvnet.engine.memory import DEPTH, NO_BORDER, at, padded, place, spread
@@ -10,6 +11,9 @@ from skconvnet.engine.steps.branches import copy_channels
 from skconvnet.engine.steps.step import Step
 
 __all__ = ["Convolution"]
+
+_WORTH_SPARING = 8192  # multiply-adds of an image: those of some instructions
+_FEW = 12  # rows, of which several runs share a tile
 
 
 class Convolution(Step):
@@ -79,20 +83,28 @@ class Convolution(Step):
     def _sums(self, work, x, group, y, first):
         """Emit the sums of one group's filters, which go to the channels of `y` from the `first` on."""
         w = self.weights
-        weights = place(Space.PARAMETERS, w.weights + group * w.n_rows * w.columns)
-        work.emit(
-            Op.CONTRACT,
-            {"X": self._seen(x, group), "W": weights, "START": self._bias(group), "Y": at(y, channel=first)},
-            **_contraction(
-                counts=self._filter_counts("TRK", x) | {"J": y.rows, "M": y.columns, "N": w.filters},
-                a={"i": x.size, "j": self.S * x.row, "p": self.S * x.depth, "t": x.row, "r": x.depth, "k": 1},
-                b=self._filter_strides("trk"),
-                start={"q": 0 if w.bias is None else 1},
-                c={"i": y.size, "j": y.row, "p": y.depth},
-                RELU=self.relu,
-                samples=Samples.I,
-            ),
-        )
+        weights = w.weights + group * w.n_rows * w.columns
+        counts, strides = self._filter_counts("TRK", x), self._filter_strides("trk")
+        of_tap = y.columns * w.filters * counts["R"] * counts["K"]
+        for band in _bands(y.rows, counts["T"], self.S, 1, self.P, x.rows, of_tap):
+            work.emit(
+                Op.CONTRACT,
+                {
+                    "X": self._seen(x, group, band.first * self.S + band.tap),
+                    "W": place(Space.PARAMETERS, weights + band.tap * strides["t"]),
+                    "START": self._bias(group),
+                    "Y": at(y, band.first, channel=first),
+                },
+                **_contraction(
+                    counts=counts | {"J": band.count, "M": y.columns, "N": w.filters, "T": band.taps},
+                    a={"i": x.size, "j": self.S * x.row, "p": self.S * x.depth, "t": x.row, "r": x.depth, "k": 1},
+                    b=strides,
+                    start={"q": 0 if w.bias is None else 1},
+                    c={"i": y.size, "j": y.row, "p": y.depth},
+                    RELU=self.relu,
+                    samples=Samples.I,
+                ),
+            )
 
     def update(self, work):
         """Cut the weights, whose gradient the shards have summed or is still to be taken, and the biases."""
@@ -114,25 +126,31 @@ class Convolution(Step):
         dw[u, v, c, k] = sum over samples, i and j of x[i*S + u - P, j*S + v - P, c] * dy[i, j, k]
         """
         w = self.weights
+        counts, strides = self._filter_counts("IJM", x), self._filter_strides("ijp")
+        of_row = dy.columns * w.filters * counts["J"] * counts["M"]
+        if counts["J"] * counts["M"] < _FEW:
+            of_row = 0  # rows of the filter had better share a tile
         for group in range(w.groups):
             gradient, first = _Slices(work, dy, group, w.K // w.groups).read()
-            number = work.emit(
-                Op.CONTRACT,
-                {
-                    "X": self._seen(x, group),
-                    "W": at(gradient, channel=first),
-                    "START": place(Space.SHARED, 0),
-                    "Y": place(space, into + group * w.n_rows * w.columns),
-                },
-                **_contraction(
-                    counts=self._filter_counts("IJM", x) | {"N": w.filters, "R": dy.rows, "K": dy.columns},
-                    a={"i": x.row, "j": x.depth, "p": 1, "t": x.size, "r": self.S * x.row, "k": self.S * x.depth},
-                    b={"t": gradient.size, "r": gradient.row, "k": gradient.depth},
-                    c=self._filter_strides("ijp"),
-                    samples=Samples.T,
-                    accumulate=1,
-                ),
-            )
+            into_group = into + group * w.n_rows * w.columns
+            for band in _bands(counts["I"], dy.rows, 1, self.S, self.P, x.rows, of_row):
+                number = work.emit(
+                    Op.CONTRACT,
+                    {
+                        "X": self._seen(x, group, band.first + band.tap * self.S),
+                        "W": at(gradient, band.tap, channel=first),
+                        "START": place(Space.SHARED, 0),
+                        "Y": place(space, into_group + band.first * strides["i"]),
+                    },
+                    **_contraction(
+                        counts=counts | {"I": band.count, "N": w.filters, "R": band.taps, "K": dy.columns},
+                        a={"i": x.row, "j": x.depth, "p": 1, "t": x.size, "r": self.S * x.row, "k": self.S * x.depth},
+                        b={"t": gradient.size, "r": gradient.row, "k": gradient.depth},
+                        c=strides,
+                        samples=Samples.T,
+                        accumulate=1,
+                    ),
+                )
         return number
 
     def _dense(self, work, x):
@@ -163,9 +181,9 @@ class Convolution(Step):
             bias=bias is not None,
         )
 
-    def _seen(self, x, group):
-        """Operand: the first activation that the first filter of a group sees."""
-        return at(x, -self.P, -self.P, group * self.weights.depth)
+    def _seen(self, x, group, row=0):
+        """Operand: the first activation that the first filter of a group sees, or that so many rows further on."""
+        return at(x, row - self.P, -self.P, group * self.weights.depth)
 
     def _bias(self, group):
         w = self.weights
@@ -215,29 +233,35 @@ class Convolution(Step):
         """
         rows, columns, w = phase.rows, phase.columns, self.weights
         filters, tap = w.K // w.groups, self._turned_tap
-        work.emit(
-            Op.CONTRACT,
-            {
-                "X": at(dy, rows.output - (rows.taps - 1), columns.output - (columns.taps - 1), group * filters),
-                "W": place(Space.SHARED, self.turned + group * self._turned_size + phase.turned),
-                "START": place(Space.SHARED, 0),
-                "Y": at(dx, rows.first, columns.first, first),
-            },
-            **_contraction(
-                counts={
-                    "J": rows.count,
-                    "M": columns.count,
-                    "N": w.rows[2],
-                    "T": rows.taps,
-                    "R": columns.taps,
-                    "K": dy.depth if w.groups == 1 else filters,
+        products = dy.depth if w.groups == 1 else filters
+        turned = self.turned + group * self._turned_size + phase.turned
+        above = rows.taps - 1 - rows.output
+        of_tap = columns.count * w.rows[2] * columns.taps * products
+        for band in _bands(rows.count, rows.taps, 1, 1, above, dy.rows, of_tap):
+            row = band.first + band.tap - above
+            work.emit(
+                Op.CONTRACT,
+                {
+                    "X": at(dy, row, columns.output - (columns.taps - 1), group * filters),
+                    "W": place(Space.SHARED, turned + band.tap * columns.taps * tap),
+                    "START": place(Space.SHARED, 0),
+                    "Y": at(dx, rows.first + self.S * band.first, columns.first, first),
                 },
-                a={"i": dy.size, "j": dy.row, "p": dy.depth, "t": dy.row, "r": dy.depth, "k": 1},
-                b={"t": columns.taps * tap, "r": tap, "k": self._turned_stride},
-                c={"i": dx.size, "j": self.S * dx.row, "p": self.S * dx.depth},
-                samples=Samples.I,
-            ),
-        )
+                **_contraction(
+                    counts={
+                        "J": band.count,
+                        "M": columns.count,
+                        "N": w.rows[2],
+                        "T": band.taps,
+                        "R": columns.taps,
+                        "K": products,
+                    },
+                    a={"i": dy.size, "j": dy.row, "p": dy.depth, "t": dy.row, "r": dy.depth, "k": 1},
+                    b={"t": columns.taps * tap, "r": tap, "k": self._turned_stride},
+                    c={"i": dx.size, "j": self.S * dx.row, "p": self.S * dx.depth},
+                    samples=Samples.I,
+                ),
+            )
 
     def _phases(self):
         """Return the phases of the input's gradient, at most S x S, each with the place of its turned taps."""
@@ -371,6 +395,50 @@ class _Phase:
     rows: _PhaseAxis
     columns: _PhaseAxis
     turned: int
+
+
+@dataclass(frozen=True)
+class _Band:
+    """Consecutive positions along an axis, `count` from the `first` on, that meet `taps` taps from `tap` on."""
+
+    first: int
+    count: int
+    tap: int
+    taps: int
+
+
+def _bands(positions, taps, step, tap_step, before, extent, of_tap):
+    """Group positions by the taps that meet the volume: the others would add products with zeros of its border.
+
+    Parameters
+    ----------
+    positions, taps : int
+        How many there are along an axis.
+    step, tap_step, before, extent : int
+        Tap t of position i lies at i*step + t*tap_step - before, inside if that is one of 0 ... extent - 1.
+    of_tap : int
+        Multiply-adds that a tap of a position costs.
+
+    Returns
+    -------
+    list of _Band
+        A single one, of all, where the border costs less than the instructions to spare it.
+    """
+
+    def met(position):
+        first = position * step - before
+        tap = min(max(0, -(first // tap_step)), taps - 1)  # one at least, so that there is something to sum
+        return tap, max(1, min(taps, (extent - 1 - first) // tap_step + 1) - tap)
+
+    everything = [_Band(0, positions, 0, taps)]
+    if of_tap == 0 or taps == 0:
+        return everything
+    bands = []
+    for (tap, count), run in groupby(range(positions), met):
+        run = list(run)
+        bands.append(_Band(run[0], len(run), tap, count))
+    spared = positions * taps - sum(band.count * band.taps for band in bands)
+    return bands if spared * of_tap > _WORTH_SPARING else everything
 
 
 def _contraction(counts, a, b, c, start=None, *, RELU=0, samples=Samples.NONE, accumulate=0):
