@@ -285,22 +285,24 @@ def _compile_run(stamp, options):
 
 @cache
 def _compiled(compile_entry):
-    """Compile an entry, or load it from Numba's cache, if there is a place for one."""
+    """Compile an entry, or load it from Numba's cache; what cannot be kept there is compiled all the same."""
     options = {"nogil": True, "error_model": "numpy"}
     try:
         return compile_entry(_stamp(), options | {"cache": True})
     except RuntimeError as error:
         if "cannot cache" not in str(error):
             raise
-        _warn_once()
-        return compile_entry(_stamp(), options)
+        _warn_once("no directory for them is writable")
+    except OSError as error:  # a disk that is full, say
+        _warn_once(str(error))
+    return compile_entry(_stamp(), options)
 
 
 @cache
-def _warn_once():
+def _warn_once(reason):
     warnings.warn(
-        "No directory for compiled kernels is writable, so every process compiles them anew. Set NUMBA_CACHE_DIR to a "
-        "directory that is.",
+        f"Compiled kernels cannot be kept ({reason}), so every process compiles them anew. Set NUMBA_CACHE_DIR to a "
+        "directory that is writable and has room.",
         stacklevel=3,
     )
 

@@ -1,6 +1,7 @@
 """The machine: compiled once for all networks, anew for other sources, and on other machines with the same answers."""
 
 import ast
+import errno
 import hashlib
 import os
 import platform
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from numba import get_num_threads, njit, types
 from numba.core import event
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.registry import cpu_target
 
 import skconvnet.engine
@@ -102,6 +103,19 @@ def with_another_stamp(function):
         for name, cell in zip(function.__code__.co_freevars, function.__closure__, strict=True)
     ]
     return FunctionType(function.__code__, function.__globals__, function.__name__, None, tuple(cells))
+
+
+def test_on_a_full_disk_there_is_one_warning_and_kernels_all_the_same(monkeypatch):
+    def save(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(IndexDataCacheFile, "save", save)
+    monkeypatch.setattr(machine, "_stamp", lambda: "of sources that nobody has compiled")
+    machine._warn_once.cache_clear()
+    with pytest.warns(UserWarning, match="No space left on device.*Set NUMBA_CACHE_DIR") as warned:
+        entries = [machine._compiled.__wrapped__(machine._compile_run) for _ in range(2)]
+    assert len(warned) == 1
+    assert all(entry.signatures for entry in entries)
 
 
 # -- Other machines ----------------------------------------------------------------------------------------------------
