@@ -231,6 +231,7 @@ def test_fit_and_predict_use_as_many_threads_as_they_are_told(digits, monkeypatc
         used.append(n_threads)
         return Execution(plan, net, memory, n_threads, *others)
 
+    monkeypatch.setattr(scorer, "_WORTH_WAKING", 1)
     monkeypatch.setattr(scorer, "Execution", spy)
     monkeypatch.setattr(trainer, "Execution", spy)
     monkeypatch.setattr(_classifier, "thread_count", lambda n_jobs: n_jobs)

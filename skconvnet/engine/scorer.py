@@ -14,7 +14,7 @@ from skconvnet.engine.plan import plan_inference
 
 __all__ = ["Scorer"]
 
-_CHUNK = 1 << 22  # pixels, at most, of the images whose scores one run of the machine computes
+_CHUNK = 1 << 21  # pixels, at most, of the images whose scores one run of the machine computes
 _WORTH_WAKING = 2_000_000  # multiply-adds that a worker takes as long for as to wake up,
 _WORTH_SHARING = 16_000_000  # and those of an image that workers gain by sharing
 _KEPT = 1 << 19  # float32 of memory, at most, that an execution may hold until it is wanted again

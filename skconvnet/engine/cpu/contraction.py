@@ -4,7 +4,7 @@ import numpy as np
 
 from skconvnet.engine.cpu.kernel import kernel
 from skconvnet.engine.cpu.pointers import array_at
-from skconvnet.engine.cpu.tile import FEW_ROWS, PANEL, PANEL_OF_FEW_ROWS, WIDTHS
+from skconvnet.engine.cpu.tile import FEW_ROWS, HAS_PAIRS, PANEL, PANEL_OF_FEW_ROWS, PANEL_OF_PAIRS, WIDTHS
 from skconvnet.engine.program import FIRST_NUMBER, NUMBERS, Op, Samples
 from skconvnet.engine.program import Descriptor as At
 
@@ -15,6 +15,7 @@ _LOOPS = int(At.A)  # the fields before the addresses stand in the instruction a
 _SAMPLES, _ACCUMULATE = (FIRST_NUMBER + NUMBERS[Op.CONTRACT].index(name) for name in ("samples", "accumulate"))
 _W0, _W1, _W2 = WIDTHS
 _panel0, _panel1, _panel2 = PANEL
+_HAS_PAIRS, _panel_of_pairs = HAS_PAIRS, PANEL_OF_PAIRS
 _WIDE, _FEW_ROWS, _panel_of_few_rows = FEW_ROWS[0] * FEW_ROWS[1], FEW_ROWS[2], PANEL_OF_FEW_ROWS
 
 
@@ -147,6 +148,9 @@ def contract(descriptor):
     while columns - q >= _W1:
         _panel1(descriptor, q)
         q += _W1
+    if _HAS_PAIRS and d[At.b_k] == _W2 and d[At.a_k] == 1 and d[At.K] > 1:
+        _panel_of_pairs(descriptor, q)
+        return
     while columns - q >= _W2:
         _panel2(descriptor, q)
         q += _W2

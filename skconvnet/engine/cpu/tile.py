@@ -35,7 +35,7 @@ from numba.extending import intrinsic
 
 from skconvnet.engine.program import Descriptor
 
-__all__ = ["FEW_ROWS", "PANEL", "PANELS", "PANEL_OF_FEW_ROWS", "WIDTHS"]
+__all__ = ["FEW_ROWS", "HAS_PAIRS", "PANEL", "PANELS", "PANEL_OF_FEW_ROWS", "PANEL_OF_PAIRS", "WIDTHS"]
 
 _F32, _I32, _I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
@@ -94,6 +94,8 @@ _FMA = has_fma(_TRIPLE, _FEATURES)
 class _Emitter:
     """Writes the LLVM function of one panel: `vectors` x `lanes` columns of C, all of its rows."""
 
+    name = "panel"
+
     def __init__(self, module, vectors, lanes, rows):
         self.vectors, self.lanes, self.rows = vectors, lanes, rows
         self.vector = ir.VectorType(_F32, lanes)
@@ -102,7 +104,9 @@ class _Emitter:
     def function(self):
         """Return the panel's LLVM function, ``void (i64* descriptor, i64 column)``, written on first use."""
         kind = ir.FunctionType(ir.VoidType(), [_I64.as_pointer(), _I64])
-        function = cgutils.get_or_insert_function(self.module, kind, f"skconvnet_panel_{self.vectors}x{self.lanes}")
+        function = cgutils.get_or_insert_function(
+            self.module, kind, f"skconvnet_{self.name}_{self.vectors}x{self.lanes}"
+        )
         if not function.blocks:
             function.linkage = "internal"
             function.attributes.add("noinline")
@@ -121,7 +125,7 @@ class _Emitter:
         zero = ir.Constant(_I64, 0)
         relu = b.icmp_signed("!=", d["RELU"], zero)
         floor = b.select(relu, ir.Constant(_F32, 0.0), ir.Constant(_F32, float("-inf")))
-        self.d, self.floor = d, self._splat(floor)
+        self.d, self.floor = d, self._splat(floor, self.lanes)
         self.multiples = {m: b.mul(d["a_p"], _I64(m)) for m in (1, 2, 3, 5)}
         a, weights = pointer("A", zero), pointer("B", column)
         start, c = pointer("START", b.mul(column, d["start_q"])), pointer("C", column)
@@ -221,19 +225,17 @@ class _Emitter:
             step = b.mul(d["start_q"], _I64(q * self.lanes)) if operand == "start" else _I64(q * self.lanes)
             return b.bitcast(b.gep(row, [step]), ir.PointerType(self.vector))
 
-        def step(_, state):
+        def step(load_a, load_b, several, _, state):
             xs, w, acc = [self._opaque(x) for x in state[:groups]], state[groups], state[groups + 1 :]
-            weights = [
-                b.load(b.bitcast(b.gep(w, [_I64(q * self.lanes)]), ir.PointerType(self.vector)), align=4)
-                for q in range(self.vectors)
-            ]
+            weights = [load_b(b.gep(w, [_I64(q * self.lanes)])) for q in range(self.vectors)]
             for number, (line, p) in enumerate(row_of):
                 x = xs[line] if lines > 1 else xs[p // _GROUP]
-                value = self._splat(b.load(self._row_of_group(x, p % _GROUP), align=4))
+                value = load_a(self._row_of_group(x, p % _GROUP))
                 for q in range(self.vectors):
                     at_q = number * self.vectors + q
                     acc[at_q] = self._multiply_add(value, weights[q], acc[at_q])
-            return [*(b.gep(x, [d["a_k"]]) for x in xs), b.gep(w, [d["b_k"]]), *acc]
+            along_a, along_b = b.mul(d["a_k"], _I64(several)), b.mul(d["b_k"], _I64(several))
+            return [*(b.gep(x, [along_a]) for x in xs), b.gep(w, [along_b]), *acc]
 
         def nested(inner, count, letter):
             def body(_, state):
@@ -244,15 +246,35 @@ class _Emitter:
             return lambda x, w, acc: self._loop(d[count], [x, w, *acc], body)[2:]
 
         def products(x, w, acc):
-            xs = [self._row(x, "a", line, p) for line, p in heads]
-            return self._loop(d["K"], [*xs, w, *acc], step)[groups + 1 :]
+            state = [*(self._row(x, "a", line, p) for line, p in heads), w, *acc]
+            for repeat, several, load_a, load_b in self._steps():
+                state = repeat(state, partial(step, load_a, load_b, several))
+            return state[groups + 1 :]
 
-        acc = [b.load(at(start, "start", *place), align=4) for place in places]
+        acc = [self._begin(b.load(at(start, "start", *place), align=4)) for place in places]
         acc = nested(nested(products, "R", "r"), "T", "t")(a, self.weights, acc)
-        for place, value in zip(places, acc, strict=True):
+        for place, value in zip(places, map(self._end, acc), strict=True):
             # Ordered below the floor, or kept: a NaN is kept, so that a diverging fit is seen.
             value = b.select(b.fcmp_ordered("<", value, self.floor), self.floor, value)
             b.store(value, at(c, "c", *place), align=4)  # align=4: LLVM would assume 64, and fault
+
+    def _steps(self):
+        """Return what sums over k: a loop, how many it takes at once, how numbers of A and a vector of B are loaded."""
+        return [(partial(self._loop, self.d["K"]), 1, self._broadcast_of, self._vector_at)]
+
+    def _begin(self, start):
+        """Return the accumulator that begins with a vector of `start`."""
+        return start
+
+    def _end(self, accumulator):
+        """Return the vector of C that an accumulator has become."""
+        return accumulator
+
+    def _broadcast_of(self, pointer):
+        return self._splat(self.b.load(pointer, align=4), self.lanes)
+
+    def _vector_at(self, pointer):
+        return self.b.load(self.b.bitcast(pointer, ir.PointerType(self.vector)), align=4)
 
     def _row(self, pointer, operand, line, p):
         """Move a pointer to a row of a line of A, of `start` or of C."""
@@ -305,25 +327,84 @@ class _Emitter:
         b.position_at_end(after)
         return phis
 
-    def _splat(self, number):
-        undefined = ir.Constant(self.vector, ir.Undefined)
+    def _when(self, condition, carried, body):
+        """Do `body` once if the condition holds. Returns the carried values after it."""
+        b, before = self.b, self.b.block
+        inside, after = (b.function.append_basic_block(n) for n in ("then", "after"))
+        b.cbranch(condition, inside, after)
+        b.position_at_end(inside)
+        results, end = body(None, carried), b.block
+        b.branch(after)
+        b.position_at_end(after)
+        phis = [b.phi(value.type) for value in carried]
+        for phi, value, result in zip(phis, carried, results, strict=True):
+            phi.add_incoming(value, before)
+            phi.add_incoming(result, end)
+        return phis
+
+    def _splat(self, number, lanes):
+        undefined = ir.Constant(ir.VectorType(number.type, lanes), ir.Undefined)
         first = self.b.insert_element(undefined, number, _I32(0))
-        lanes = ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes)
-        return self.b.shuffle_vector(first, undefined, lanes)
+        return self._shuffle(first, undefined, [0] * lanes)
+
+    def _shuffle(self, x, y, lanes):
+        return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(_I32, len(lanes)), lanes))
 
     def _multiply_add(self, x, y, z):
         if not _FMA:
             return self.b.fadd(self.b.fmul(x, y), z)
-        kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        fma = cgutils.get_or_insert_function(self.module, kind, f"llvm.fma.v{self.lanes}f32")
+        kind = ir.FunctionType(x.type, [x.type] * 3)
+        fma = cgutils.get_or_insert_function(self.module, kind, f"llvm.fma.v{x.type.count}f32")
         return self.b.call(fma, [x, y, z])
 
 
-def _panel_intrinsic(vectors, lanes, rows):
+class _PairEmitter(_Emitter):
+    """Writes the panel of one vector half as wide as a register: each sum takes two products at once.
+
+    The lanes of a register are columns 0, 0, 1, 1, ..., for even and for odd k, and are added in the end. So the
+    numbers of A that are multiplied together have to be neighbours (a_k = 1), and so have the rows of B (b_k = 8).
+    """
+
+    name = "pairs"
+
+    def _steps(self):
+        b, K = self.b, self.d["K"]
+        pairs, is_odd = b.lshr(K, _I64(1)), b.trunc(K, ir.IntType(1))
+        return [
+            (partial(self._loop, pairs), 2, self._broadcast_of_pair, self._pair_at),
+            (partial(self._when, is_odd), 1, self._spread(self._broadcast_of), self._spread(self._vector_at)),
+        ]
+
+    def _spread(self, load):
+        return lambda pointer: self._begin(load(pointer))
+
+    def _begin(self, start):
+        """Spread a vector over the even lanes, beside zeros."""
+        return self._interleaved(start, ir.Constant(self.vector, [0.0] * self.lanes))
+
+    def _end(self, accumulator):
+        even, odd = (self._shuffle(accumulator, accumulator, [*range(first, 2 * self.lanes, 2)]) for first in (0, 1))
+        return self.b.fadd(even, odd)
+
+    def _broadcast_of_pair(self, pointer):
+        pair = self.b.load(self.b.bitcast(pointer, _I64.as_pointer()), align=4)
+        return self.b.bitcast(self._splat(pair, self.lanes), ir.VectorType(_F32, 2 * self.lanes))
+
+    def _pair_at(self, pointer):
+        """Load two rows of B, which are one run, with the columns of one beside those of the other."""
+        run = ir.PointerType(ir.VectorType(_F32, 2 * self.lanes))
+        rows = self.b.load(self.b.bitcast(pointer, run), align=4)
+        return self._shuffle(rows, rows, [lane for q in range(self.lanes) for lane in (q, q + self.lanes)])
+
+    def _interleaved(self, x, y):
+        return self._shuffle(x, y, [lane for q in range(self.lanes) for lane in (q, q + self.lanes)])
+
+
+def _panel_intrinsic(vectors, lanes, rows, emitter=_Emitter):
     @intrinsic
     def panel(typingctx, descriptor, column):
         def codegen(context, builder, signature, args):
-            function = _Emitter(builder.module, vectors, lanes, rows).function()
+            function = emitter(builder.module, vectors, lanes, rows).function()
             builder.call(function, [builder.inttoptr(args[0], _I64.as_pointer()), args[1]])
             return context.get_dummy_value()
 
@@ -338,3 +419,5 @@ PANEL += [PANEL[-1]] * (3 - len(PANEL))
 WIDTHS = [vectors * lanes for vectors, lanes, _ in PANELS]
 WIDTHS += [WIDTHS[-1]] * (3 - len(WIDTHS))
 PANEL_OF_FEW_ROWS = _panel_intrinsic(*FEW_ROWS)
+HAS_PAIRS = PANELS[-1][1] < max(lanes for _, lanes, _ in PANELS)  # the narrowest panel is half of a register
+PANEL_OF_PAIRS = _panel_intrinsic(*PANELS[-1], emitter=_PairEmitter) if HAS_PAIRS else PANEL[-1]

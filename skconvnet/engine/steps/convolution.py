@@ -85,7 +85,7 @@ class Convolution(Step):
         w = self.weights
         weights = w.weights + group * w.n_rows * w.columns
         counts, strides = self._filter_counts("TRK", x), self._filter_strides("trk")
-        of_tap = y.columns * w.filters * counts["R"] * counts["K"]
+        of_tap = _spared(y.columns) * w.filters * counts["R"] * counts["K"]
         for band in _bands(y.rows, counts["T"], self.S, 1, self.P, x.rows, of_tap):
             work.emit(
                 Op.CONTRACT,
@@ -127,7 +127,7 @@ class Convolution(Step):
         """
         w = self.weights
         counts, strides = self._filter_counts("IJM", x), self._filter_strides("ijp")
-        of_row = dy.columns * w.filters * counts["J"] * counts["M"]
+        of_row = _spared(dy.columns) * w.filters * counts["J"] * counts["M"]
         if counts["J"] * counts["M"] < _FEW:
             of_row = 0  # rows of the filter had better share a tile
         for group in range(w.groups):
@@ -236,7 +236,7 @@ class Convolution(Step):
         products = dy.depth if w.groups == 1 else filters
         turned = self.turned + group * self._turned_size + phase.turned
         above = rows.taps - 1 - rows.output
-        of_tap = columns.count * w.rows[2] * columns.taps * products
+        of_tap = _spared(columns.count) * w.rows[2] * columns.taps * products
         for band in _bands(rows.count, rows.taps, 1, 1, above, dy.rows, of_tap):
             row = band.first + band.tap - above
             work.emit(
@@ -395,6 +395,11 @@ class _Phase:
     rows: _PhaseAxis
     columns: _PhaseAxis
     turned: int
+
+
+def _spared(columns):
+    """Return the columns of which rows may be spared: with one, rows are a single run, whose order of sums is kept."""
+    return columns if columns > 1 else 0
 
 
 @dataclass(frozen=True)
