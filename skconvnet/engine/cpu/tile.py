@@ -18,8 +18,9 @@ are contiguous along q: the depth of an NHWC activation, the filters of an HWIO 
     FC forward        -, -                     sample               -, -                   input
     ================  =======================  ===================  =====================  =================
 
-so one set of compiled tiles serves every F, S, P and K. The order of the sum is t, r, k whatever the tile, the
-vector width or the thread count; that is why the same plan gives the same bits.
+so one set of compiled tiles serves every F, S, P and K. The order of the sum is t, r, k whatever the tile or the thread
+count; that is why the same plan gives the same bits. (Where a machine multiplies pairs, `_PairEmitter`, it is that of
+even and that of odd k, whatever the tile again.)
 
 Sources: the sums are the seeds' (sections "Convolutional Layer" and "Fully-connected layer"); the scheme of
 registers is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
@@ -419,5 +420,6 @@ PANEL += [PANEL[-1]] * (3 - len(PANEL))
 WIDTHS = [vectors * lanes for vectors, lanes, _ in PANELS]
 WIDTHS += [WIDTHS[-1]] * (3 - len(WIDTHS))
 PANEL_OF_FEW_ROWS = _panel_intrinsic(*FEW_ROWS)
+# A panel of pairs wants the whole of C to be eight columns; the machine takes it where strides allow.
 HAS_PAIRS = PANELS[-1][1] < max(lanes for _, lanes, _ in PANELS)  # the narrowest panel is half of a register
 PANEL_OF_PAIRS = _panel_intrinsic(*PANELS[-1], emitter=_PairEmitter) if HAS_PAIRS else PANEL[-1]
