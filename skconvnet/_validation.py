@@ -101,6 +101,7 @@ def _are_as_in_fit(estimator, X, image_shape):
     return (
         type(X) is np.ndarray
         and X.dtype.kind in "biuf"
+        and X.ndim > 1
         and len(X) > 0
         and X.shape[1:] in (image_shape, (prod(image_shape),), image_shape[: 2 if image_shape[2] == 1 else 3])
         and not hasattr(estimator, "feature_names_in_")
@@ -303,7 +304,7 @@ def _check_values(X, shape):
     size = max(1, BLOCK_BYTES // (X.itemsize * prod(shape)))
     for first in range(0, len(X), size):
         block = X[first : first + size]
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             pixels = block.astype(np.float32, copy=False)
             if np.isfinite(pixels.sum()):  # as it is of nothing but finite numbers; it may also overflow
                 continue

@@ -933,3 +933,9 @@ def test_what_is_kept_is_no_part_of_a_pickle(digits):
     expected = estimator.decision_function(digits[0])
     assert len(pickle.dumps(estimator)) == before
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(estimator)).decision_function(digits[0]), expected)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
+def test_a_number_is_no_image(fitted, method):
+    with pytest.raises(ValueError, match="Expected 2D array, got scalar array"):
+        getattr(fitted, method)(np.array(3.0))

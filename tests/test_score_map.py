@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet import ArchitectureError, ConvNetClassifier
+from skconvnet.engine import scorer
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 256, (60, 8, 10, 2)).astype(np.uint8), np.arange(60) % 3
@@ -76,7 +77,8 @@ def test_the_form_of_the_pixels_changes_no_bit(form):
     assert_array_equal(classifier.score_map(images), classifier.score_map(LARGE))
 
 
-def test_threads_change_no_bit():
+def test_threads_change_no_bit(monkeypatch):
+    monkeypatch.setattr(scorer, "_WORTH_WAKING", 1)
     classifier = fitted(WITHOUT_PADDING["branches"][0])
     one = classifier.score_map(LARGE)
     assert_array_equal(classifier.set_params(n_jobs=2).score_map(LARGE), one)

@@ -48,8 +48,8 @@ class Execution:
         task[Task.LAYOUT] = _address(self._layout, _INT64)
         task[Task.PROGRAM] = _address(plan.program, _INT64)
         task[Task.BLOCKS] = _address(plan.blocks, _INT64)
-        task[Task.MEMORY] = _address(memory, _FLOAT32)
-        task[Task.MOMENT_1], task[Task.MOMENT_2] = (_address(moment, _FLOAT32) for moment in moments)
+        task[Task.MEMORY] = _address(memory, _FLOAT32, written=True)
+        task[Task.MOMENT_1], task[Task.MOMENT_2] = (_address(moment, _FLOAT32, written=True) for moment in moments)
         task[Task.MEAN], task[Task.SCALE] = _address(mean, _FLOAT32), _address(scale, _FLOAT32)
 
     def run(
@@ -98,14 +98,14 @@ class Execution:
             0,
             _address(segments, _INT64),
             len(segments),
-            _address(self.network.parameters, _FLOAT32),
+            _address(self.network.parameters, _FLOAT32, written=True),
             _address(pixels, _UINT8) if len(pixels) else _address(floats, _FLOAT32),
             len(pixels),
             _address(rows, _INT64),
             _address(targets, _INT64),
             _address(weights, _FLOAT64),
-            _address(losses, _FLOAT64),
-            _address(scores, _FLOAT32),
+            _address(losses, _FLOAT64, written=True),
+            _address(scores, _FLOAT32, written=True),
             _address(rule, _FLOAT64),
             _address(warps, _INT64),
             0 if warps is None else len(warps),
@@ -113,12 +113,13 @@ class Execution:
         self._machine.run(self._task, self._layout)
 
 
-def _address(array, dtype):
-    """Return where an array begins, which has to be as the machine reads it; None is nowhere."""
+def _address(array, dtype, written=False):
+    """Return where an array begins, which has to be as the machine reads it, or writes it; None is nowhere."""
     if array is None:
         return 0
-    if array.dtype != dtype or not array.flags.c_contiguous:
-        raise TypeError(f"needed is a C-contiguous array of {dtype}, and this is one of {array.dtype}")
+    flags = array.flags
+    if array.dtype != dtype or not flags.c_contiguous or (written and not flags.writeable):
+        raise TypeError(f"Needed is a C-contiguous array of {dtype} that may be {'written' if written else 'read'}.")
     return array.__array_interface__["data"][0]
 
 

@@ -24,6 +24,23 @@ class OptimizerState:
     moments: np.ndarray
     n_steps: int = 0
 
+    def make_ready(self, size):
+        """Make sure that a network with so many parameters can go on from the moments, and write them.
+
+        What came from a pickle may be of another version's layout, or a memory map that joblib has opened for reading.
+
+        Raises
+        ------
+        ValueError
+            If the moments are not those of so many parameters.
+        """
+        if self.moments.shape != (2, size):
+            raise ValueError(
+                f"The optimizer's state has {self.moments.shape[-1]:,} numbers and the network has {size:,} parameters "
+                "as this version lays them out: it cannot go on from there. Fit anew, with warm_start=False."
+            )
+        self.moments = np.require(self.moments, np.float32, ["C", "A", "W"])
+
 
 @dataclass(frozen=True)
 class Adam:

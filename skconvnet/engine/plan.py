@@ -12,7 +12,7 @@ from skconvnet.engine.steps import backward_chain, forward_chain, mark_gradients
 
 __all__ = ["Plan", "plan_inference", "plan_training"]
 
-_ZEROS = 64  # float32 of zeros that sums start from: the widest panel
+_ZEROS = 64  # float32 of zeros that sums start from: one vector of them is read, again and again (start_q = 0)
 _ARENA = 256 * 1024  # float32 that the volumes of a micro-batch may fill: a cache of 1 MiB
 _MOST_SHARDS = 16  # bounds both the gradient slots and the threads that a step can use
 _MOST_SAMPLES = 16  # in a micro-batch

@@ -18,6 +18,7 @@ _CHUNK = 1 << 21  # pixels, at most, of the images whose scores one run of the m
 _WORTH_WAKING = 2_000_000  # multiply-adds that a worker takes as long for as to wake up,
 _WORTH_SHARING = 16_000_000  # and those of an image that workers gain by sharing
 _KEPT = 1 << 19  # float32 of memory, at most, that an execution may hold until it is wanted again
+_MOST_IDLE = 8  # executions of one kind that are kept
 
 
 class Scorer:
@@ -84,7 +85,7 @@ class Scorer:
             shard_size = _evenly(len(indices), n_workers, plan.shard_size)
             source = images.source(indices)
             execution.run(source, scores=scores[indices[0] : indices[-1] + 1], shard_size=shard_size)
-        if plan.memory(n_workers) <= _KEPT:
+        if plan.memory(n_workers) <= _KEPT and len(idle) < _MOST_IDLE:
             idle.append(execution)
         return scores
 

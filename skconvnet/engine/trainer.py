@@ -74,6 +74,7 @@ class Trainer:
         self.augmentation = augmentation
         self.seed = seed
         self.state = state or OptimizerState(np.zeros((2, network.layout.size), np.float32))
+        self.state.make_ready(network.layout.size)
         plan = plan_training(network.architecture, network.layout, batch_size)
         memory = aligned_zeros(plan.memory(n_threads))
         self._execution = Execution(plan, network, memory, n_threads, self.state.moments)

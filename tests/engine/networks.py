@@ -266,7 +266,7 @@ class Problem:
     def answers(self, **trainer):
         """What the engine computes: scores, loss, the gradient of each parameter, running statistics, by name."""
         network = self.network()
-        found = {"scores": Scorer(network).scores(self.images, 1)}
+        found = {"scores": Scorer(network).scores(self.images, trainer.get("n_threads", 1))}
         trainer = self.trainer(network, **trainer)
         found["loss"] = np.float64(trainer.step(np.arange(self.n), 1.0))
         gradients, after = network.layout.unpack(-trainer.state.moments[0]), network.learned

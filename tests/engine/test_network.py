@@ -62,6 +62,7 @@ def test_fully_connected_layers_that_are_shared_out_change_no_bit(trap, n_thread
     problem = Problem(*(TRAPS | NEW_TRAPS)[trap], n=5)
     expected = problem.answers()
     monkeypatch.setattr(plan, "_HEAVY", 0)
+    monkeypatch.setattr(scorer, "_WORTH_WAKING", 1)
     assert differences(problem.answers(n_threads=n_threads), expected) == []
 
 
@@ -237,9 +238,10 @@ def test_any_number_of_workers_gives_the_same_bits(n_threads, heavy, monkeypatch
     assert differences(trained(problem, n_threads=n_threads), trained(problem)) == []
 
 
-def test_two_threads_give_the_same_bits():
+def test_two_threads_give_the_same_bits(monkeypatch):
     if thread_count() < 2:
         pytest.skip("this machine has one thread")
+    monkeypatch.setattr(scorer, "_WORTH_WAKING", 1)
     problem = Problem(VARIED, VARIED_SHAPE, n=45)
     assert differences(trained(problem, n_threads=2), trained(problem)) == []
 
@@ -328,7 +330,8 @@ def test_worker_processes_do_not_take_more_threads_than_there_are():
     assert sum(Parallel(n_jobs=2, backend="loky")([delayed(thread_count)()] * 2)) <= max(2, thread_count())
 
 
-def test_scoring_from_many_python_threads():
+def test_scoring_from_many_python_threads(monkeypatch):
+    monkeypatch.setattr(scorer, "_WORTH_WAKING", 1)
     problem = Problem(VARIED, VARIED_SHAPE, n=20)
     net = problem.network()
     expected = Scorer(net).scores(problem.images, 1)

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet.architecture import walk
-from skconvnet.engine import SGD, Adam, Images, Scorer, plan, thread_count
+from skconvnet.engine import SGD, Adam, Images, OptimizerState, Scorer, plan, thread_count
 from skconvnet.engine.program import Warp
 from tests import oracles
 from tests.engine import torch_networks
@@ -340,3 +340,28 @@ def test_images_are_augmented_as_drawn_for_the_seed_and_each_step():
     assert train(trainer) == expected
     assert_array_equal(warped.parameters, by_hand.parameters)
     assert augmentation.asked == [(7, step, len(batch)) for step, batch in enumerate(MINIBATCHES, 1)]
+
+
+# -- State from elsewhere ----------------------------------------------------------------------------------------------
+
+
+def test_moments_that_may_not_be_written_are_copied():
+    """As joblib opens them, for a worker or with mmap_mode="r"."""
+    first, second = SMALL.network(), SMALL.network()
+    kept = SMALL.trainer(first, optimizer=Adam())
+    kept.step(np.arange(5), 0.1)
+    second.learned = first.learned
+    state = pickle.loads(pickle.dumps(kept.state))
+    state.moments.flags.writeable = False
+    before = state.moments.copy()
+    moments = state.moments
+    SMALL.trainer(second, optimizer=Adam(), state=state).step(np.arange(5), 0.1)
+    assert_array_equal(moments, before)
+    kept.step(np.arange(5), 0.1)
+    assert_array_equal(second.parameters, first.parameters)
+
+
+@pytest.mark.parametrize("shape", [(2, 8), (1, 100), (0,)])
+def test_moments_of_another_layout_are_refused(shape):
+    with pytest.raises(ValueError, match="as this version lays them out: it cannot go on from there"):
+        SMALL.trainer(SMALL.network(), state=OptimizerState(np.zeros(shape, np.float32)))

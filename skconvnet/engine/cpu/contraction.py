@@ -148,7 +148,7 @@ def contract(descriptor):
     while columns - q >= _W1:
         _panel1(descriptor, q)
         q += _W1
-    if _HAS_PAIRS and d[At.b_k] == _W2 and d[At.a_k] == 1 and d[At.K] > 1:
+    if _HAS_PAIRS and columns == _W2 and d[At.b_k] == _W2 and d[At.a_k] == 1 and d[At.K] > 1:
         _panel_of_pairs(descriptor, q)
         return
     while columns - q >= _W2:

@@ -283,19 +283,29 @@ def _compile_run(stamp, options):
     return run_entry
 
 
-@cache
+_STAMP = _stamp()  # of the sources as they are imported: what is compiled later is still that
+_entries = {}
+
+
 def _compiled(compile_entry):
+    """Return an entry, compiled when it is first wanted. Of threads that want it at once, the first one's stays."""
+    if compile_entry not in _entries:
+        _entries.setdefault(compile_entry, _obtain(compile_entry))
+    return _entries[compile_entry]
+
+
+def _obtain(compile_entry):
     """Compile an entry, or load it from Numba's cache; what cannot be kept there is compiled all the same."""
     options = {"nogil": True, "error_model": "numpy"}
     try:
-        return compile_entry(_stamp(), options | {"cache": True})
+        return compile_entry(_STAMP, options | {"cache": True})
     except RuntimeError as error:
         if "cannot cache" not in str(error):
             raise
         _warn_once("no directory for them is writable")
     except OSError as error:  # a disk that is full, say
         _warn_once(str(error))
-    return compile_entry(_stamp(), options)
+    return compile_entry(_STAMP, options)
 
 
 @cache

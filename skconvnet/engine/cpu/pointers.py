@@ -1,7 +1,7 @@
 """Calls through addresses, and arrays at addresses.
 
 Numba compiles a function anew, callees and all, into each function that calls it. What is called by its address is
-compiled once; three such seams keep the machine's cold start short.
+compiled once; such seams keep the machine's cold start short.
 """
 
 from llvmlite import ir

@@ -110,10 +110,10 @@ def test_on_a_full_disk_there_is_one_warning_and_kernels_all_the_same(monkeypatc
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(IndexDataCacheFile, "save", save)
-    monkeypatch.setattr(machine, "_stamp", lambda: "of sources that nobody has compiled")
+    monkeypatch.setattr(machine, "_STAMP", "of sources that nobody has compiled")
     machine._warn_once.cache_clear()
     with pytest.warns(UserWarning, match="No space left on device.*Set NUMBA_CACHE_DIR") as warned:
-        entries = [machine._compiled.__wrapped__(machine._compile_run) for _ in range(2)]
+        entries = [machine._obtain(machine._compile_run) for _ in range(2)]
     assert len(warned) == 1
     assert all(entry.signatures for entry in entries)
 

@@ -55,8 +55,9 @@ def in_process(source, **environment):
 NETWORK = """
 import numpy as np
 from skconvnet.architecture import Architecture
-from skconvnet.engine import Adam, Images, Network, Scorer, Trainer
+from skconvnet.engine import Adam, Images, Network, Scorer, Trainer, scorer
 
+scorer._WORTH_WAKING = 1  # for these few images, too
 X = np.random.default_rng(0).standard_normal((40, 64), dtype=np.float32)
 images = Images(X, (8, 8, 1))
 network = Network(Architecture.parse("INPUT -> CONV(K=8) -> RELU -> POOL -> FC").bind((8, 8, 1), 3), [0], [1])
