@@ -93,6 +93,14 @@ def test_the_stamp_is_part_of_the_key_of_every_cached_entry():
         assert cache_key(function) != cache_key(with_another_stamp(function))
 
 
+def test_what_is_compiled_later_has_the_stamp_of_what_was_imported(monkeypatch):
+    """Sources that are edited while the process runs are not what it compiles."""
+    monkeypatch.setattr(machine, "_stamp", lambda: pytest.fail("the sources may be others by now"))
+    function = machine._obtain(machine._compile_run)._cache._py_func
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__, strict=True))
+    assert cells["stamp"].cell_contents == machine._STAMP
+
+
 def cache_key(function):
     return FunctionCache(function)._index_key(types.void(types.int64), cpu_target.target_context.codegen())
 
