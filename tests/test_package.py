@@ -20,5 +20,5 @@ def test_every_public_name_is_there():
     import skconvnet
 
     names = {"ARCHITECTURES", "Architecture", "ArchitectureError", "ConvNetClassifier", "load_image_folder"}
-    assert names <= set(skconvnet.__all__)
+    assert names | {"valid_param_grid"} <= set(skconvnet.__all__)
     assert all(hasattr(skconvnet, name) for name in skconvnet.__all__)
