@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import shuffle
 
-from skconvnet import ConvNetClassifier, valid_param_grid
+from skconvnet import ConvNetClassifier, valid_param_grid, warmup
 from skconvnet.engine import thread_count
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed (`make peers` installs it)")
@@ -27,6 +27,7 @@ def cluster():
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         client.wait_for_workers(2, timeout=60)
+        client.run(warmup)
         yield client
 
 
@@ -39,7 +40,7 @@ def search():
 
 def test_the_scores_are_those_of_one_process_to_the_bit(cluster, digits):
     alone = search().fit(*digits)
-    with joblib.parallel_config(backend="dask"):
+    with joblib.parallel_config(backend="dask", scatter=list(digits)):
         together = search().fit(*digits)
     assert together.best_params_ == alone.best_params_
     for name in ("mean_test_score", "std_test_score", *(f"split{i}_test_score" for i in range(3))):

@@ -330,6 +330,14 @@ def test_a_search_over_architectures(digits, name, in_pipeline):
     assert search.predict(X).shape == (120,)
 
 
+def test_halving_can_spend_epochs(digits):
+    grid = valid_param_grid(quick(), {"architecture": TEXTS, "alpha": [0.01, 0.1]}, (8, 8), n_classes=10)
+    search = HalvingGridSearchCV(quick(), grid, resource="max_iter", max_resources=3, factor=3, cv=2, random_state=0)
+    search.fit(*digits)
+    assert search.n_resources_ == [1, 3]
+    assert search.best_estimator_.n_iter_ == 3
+
+
 def test_a_candidate_that_does_not_fit_gets_the_error_score(digits):
     X, y = digits
     search = GridSearchCV(quick(P=0), {"F": [3, 11]}, cv=2)
