@@ -67,14 +67,15 @@ def load(data, n_images):
 
 
 def results_of(search, image_shape):
-    """Return a dict for each candidate: its parameters, accuracy and costs, and whether it is on the fronts."""
+    """Return a dict for each candidate, the most accurate first: its parameters, accuracy and costs."""
     found = search.cv_results_
     accuracies, seconds = found["mean_test_score"], found["mean_fit_time"]
     n_params = np.array([count_params(params, image_shape) for params in found["params"]])
     fronts = pareto_front(n_params, accuracies), pareto_front(seconds, accuracies)
     names = ("params", "accuracy", "n_params", "seconds", "on_front_of_params", "on_front_of_time")
     columns = (found["params"], accuracies, n_params, seconds, *fronts)
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    results = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return sorted(results, key=lambda row: -row["accuracy"])
 
 
 def count_params(params, image_shape):
@@ -99,12 +100,12 @@ def pareto_front(costs, accuracies):
 
 
 def print_table(results):
-    """Print a line for each candidate, the most accurate first."""
-    print(f"\n{'accuracy':>8} {'parameters':>12} {'fit, s':>9}   network")
-    for row in sorted(results, key=lambda row: -row["accuracy"]):
+    """Print a line for each candidate, with its number."""
+    print(f"\n{'':4} {'accuracy':>8} {'parameters':>12} {'fit, s':>9}   network")
+    for number, row in enumerate(results, start=1):
         by_params, by_time = ("*" if row[name] else " " for name in ("on_front_of_params", "on_front_of_time"))
         print(
-            f"{row['accuracy']:8.4f} {row['n_params']:11,}{by_params} {row['seconds']:8.3f}{by_time}   "
+            f"{number:4} {row['accuracy']:8.4f} {row['n_params']:11,}{by_params} {row['seconds']:8.3f}{by_time}   "
             f"{spelled(row['params'])}"
         )
 
@@ -129,15 +130,14 @@ def draw(results, file):
 
 
 def draw_panel(axes, results, cost, on_front, label):
-    """Draw the candidates at their costs, and those on the front with their names."""
-    axes.scatter([row[cost] for row in results], [row["accuracy"] for row in results], color="0.6", s=16)
-    front = sorted((row for row in results if row[on_front]), key=lambda row: row[cost])
-    costs, accuracies = [row[cost] for row in front], [row["accuracy"] for row in front]
+    """Draw the candidates at their costs, and those on the front with their numbers in the table."""
+    axes.scatter([row[cost] for row in results], [row["accuracy"] for row in results], color="0.7", s=16)
+    front = sorted((row[cost], row["accuracy"], number) for number, row in enumerate(results, 1) if row[on_front])
+    costs, accuracies, numbers = zip(*front, strict=True)
     axes.step(costs, accuracies, where="post", marker="o", color="C1", label="Pareto front")
-    for row in front:
-        axes.annotate(spelled(row["params"]), (row[cost], row["accuracy"]), fontsize=6, rotation=-20, va="top")
+    for place, number in zip(zip(costs, accuracies, strict=True), numbers, strict=True):
+        axes.annotate(number, place, xytext=(-3, 4), textcoords="offset points", fontsize=8, ha="right")
     axes.set(xscale="log", xlabel=label)
-    axes.margins(x=0.2)
     axes.legend(loc="lower right")
 
 

@@ -173,10 +173,13 @@ def _combinations(param_grid):
     """Return the dicts of parameters that a grid stands for."""
     try:
         combinations = list(ParameterGrid(param_grid))
+        wrong = [name for params in combinations for name in params if not isinstance(name, str)]
+        if wrong:
+            raise TypeError(f"{shown(wrong[0])} is no name")
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"param_grid is no grid: {error} It has to be a dict with a list of values for each name, or a list of "
-            "such dicts. Distributions can be added to what is left of the grid: see docs/search.md."
+            f"param_grid is no grid: {str(error).rstrip('.')}. It has to be a dict with a list of values for each name, "
+            "or a list of such dicts. Distributions can be added to what is left of the grid: see docs/search.md."
         ) from error
     if not any(combinations):
         raise ValueError(f"param_grid={shown(param_grid)} names no parameter. Give at least one, as {{'F': [3, 5]}}.")
@@ -190,7 +193,7 @@ def _with_parameters(estimator, params):
     try:
         return clone(estimator).set_params(**clone(params, safe=False))
     except (AttributeError, ValueError) as error:
-        raise ValueError(f"{error}{_nearest_names(estimator, params)}") from error
+        raise ValueError(f"{str(error).rstrip('.')}{_nearest_names(estimator, params)}") from error
 
 
 def _nearest_names(estimator, params):
@@ -199,7 +202,7 @@ def _nearest_names(estimator, params):
     for name in params:
         if name not in known:
             prefixed = [other for other in known if other.endswith(f"__{name}")]
-            return f" Did you mean {prefixed[0]!r}?" if prefixed else did_you_mean(name, known).replace(": d", " D")
+            return f": did you mean {prefixed[0]}?" if prefixed else did_you_mean(name, known)
     return ""
 
 

@@ -10,7 +10,7 @@ from examples import search_images
 
 def search_lines(out):
     """The lines of candidates: accuracy, parameters with a star or none, seconds with a star or none, network."""
-    return re.findall(r"^ *(0\.\d{4}|1\.0000) +([\d,]+)(\*?) +([\d.]+)(\*?) +(F=.*)$", out, re.MULTILINE)
+    return re.findall(r"^ *\d+ +(0\.\d{4}|1\.0000) +([\d,]+)(\*?) +([\d.]+)(\*?) +(F=.*)$", out, re.MULTILINE)
 
 
 def test_search_images(capsys):
