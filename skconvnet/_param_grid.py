@@ -178,8 +178,8 @@ def _combinations(param_grid):
             raise TypeError(f"{shown(wrong[0])} is no name")
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"param_grid is no grid: {str(error).rstrip('.')}. It has to be a dict with a list of values for each name, "
-            "or a list of such dicts. Distributions can be added to what is left of the grid: see docs/search.md."
+            f"param_grid is no grid: {str(error).rstrip('.')}. It has to be a dict with a list of values for each "
+            "name, or a list of such dicts. Distributions can be added to what is left of the grid: see docs/search.md."
         ) from error
     if not any(combinations):
         raise ValueError(f"param_grid={shown(param_grid)} names no parameter. Give at least one, as {{'F': [3, 5]}}.")
