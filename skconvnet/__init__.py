@@ -7,6 +7,7 @@ ConvNetClassifier(F=5, K=[16, 32])
 
 from skconvnet._classifier import ConvNetClassifier
 from skconvnet._image_folder import load_image_folder
+from skconvnet._param_grid import valid_param_grid
 from skconvnet._warmup import warmup
 from skconvnet.architecture import ARCHITECTURES, Architecture, ArchitectureError, VolumeTable
 
@@ -17,6 +18,7 @@ __all__ = [
     "ConvNetClassifier",
     "VolumeTable",
     "load_image_folder",
+    "valid_param_grid",
     "warmup",
 ]
 __version__ = "0.1.0"

@@ -22,6 +22,7 @@ from skconvnet.architecture import walk
 from skconvnet.engine import Images, memory_needed
 
 _ALWAYS_THERE = 2**28  # bytes so few that no one asks whether the machine has them
+BYTES_OF_A_PARAMETER = 20  # of training: itself, two moments, the best so far, what is learned
 BLOCK_BYTES = 2**24  # images are looked through in blocks of this size, so that a memory map stays on the disk
 
 
@@ -222,7 +223,7 @@ def _warn_of_channels_first(X, shape):
 
 def _as_images(estimator, X, image_shape, reset):
     """Make Images of an array that scikit-learn has checked."""
-    shape = _shape_of_images(X, _checked_image_shape(image_shape))
+    shape = _shape_of_images(X, None if image_shape is None else check_image_shape(image_shape))
     if reset:
         estimator.n_features_in_ = prod(shape)
         _warn_of_channels_first(X, shape)
@@ -230,10 +231,29 @@ def _as_images(estimator, X, image_shape, reset):
     return Images(X, shape)
 
 
-def _checked_image_shape(image_shape):
-    """Return the `image_shape` parameter as None or three ints."""
-    if image_shape is None:
-        return None
+def check_image_shape(image_shape):
+    """Return an image shape that a user gives as three ints.
+
+    Parameters
+    ----------
+    image_shape : sequence of int
+        (height, width, channels), or (height, width) of grey images.
+
+    Returns
+    -------
+    tuple of int
+        (height, width, channels).
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> check_image_shape([8, 8])
+    (8, 8, 1)
+    """
     shape = tuple(image_shape) if np.iterable(image_shape) else (image_shape,)
     whole = all(isinstance(extent, Integral) and not isinstance(extent, bool) and extent >= 1 for extent in shape)
     if not whole or len(shape) not in (2, 3):
@@ -466,9 +486,7 @@ def check_memory(bound, batch_size, n_threads):
         What the memory depends on besides.
     """
     table, memory = bound.summary(), machine_memory()
-    needed = (
-        20 * table.n_params
-    )  # parameters, two moments, the best so far, what is learned; where even these are too many, no plan is made
+    needed = BYTES_OF_A_PARAMETER * table.n_params  # where even these are too many, no plan is made
     if needed <= memory:
         needed = memory_needed(bound, batch_size, n_threads)
     if needed <= memory:

@@ -1,5 +1,6 @@
 """The way from a plan to the machine: kernels made ready, addresses written down, threads counted."""
 
+import sys
 import time
 
 import joblib
@@ -135,7 +136,8 @@ def thread_count(n_jobs=None):
     ----------
     n_jobs : int or None
         As scikit-learn understands it: None is every processor this process may use (a container may have fewer
-        than its machine), but one inside a joblib worker; a negative number counts back from all processors.
+        than its machine), but one inside a joblib worker or a task of Dask; a negative number counts back from all
+        processors.
 
     Returns
     -------
@@ -147,9 +149,17 @@ def thread_count(n_jobs=None):
         return 1
     limit = threads.most_threads()
     if n_jobs is not None:
-        return max(1, min(limit, joblib.effective_n_jobs(n_jobs)))
+        # Joblib's backend for Dask answers with the processors of the cluster, whatever is asked.
+        most = min(limit, n_jobs) if n_jobs > 0 else limit
+        return max(1, min(most, joblib.effective_n_jobs(n_jobs)))
     inside_joblib_worker = joblib.parallel.get_active_backend()[0].nesting_level not in (0, None)
-    return 1 if inside_joblib_worker else min(limit, joblib.cpu_count())
+    return 1 if inside_joblib_worker or _inside_dask_task() else min(limit, joblib.cpu_count())
+
+
+def _inside_dask_task():
+    """Return whether this Python thread runs a task of Dask, beside others as they have it; joblib does not tell."""
+    worker = sys.modules.get("distributed.worker")
+    return worker is not None and hasattr(worker.thread_state, "execution_state")
 
 
 def _threads():

@@ -12,7 +12,19 @@ from hypothesis import given, settings
 from joblib import Parallel, delayed, parallel_config
 from numpy.testing import assert_array_equal
 
-from skconvnet.engine import Adam, Images, Network, Scorer, memory, network, plan, scorer, thread_count, trainer
+from skconvnet.engine import (
+    Adam,
+    Images,
+    Network,
+    Scorer,
+    execution,
+    memory,
+    network,
+    plan,
+    scorer,
+    thread_count,
+    trainer,
+)
 from skconvnet.engine.memory import aligned_zeros
 from skconvnet.engine.steps import convolution
 from tests import oracles
@@ -324,6 +336,13 @@ def test_a_worker_thread_has_one_thread_unless_told_otherwise():
     with parallel_config(backend="threading", n_jobs=2):
         assert Parallel()(tasks) == [1, 1, min(2, thread_count())]
         assert thread_count() == thread_count(-1)  # nothing runs beside this
+
+
+def test_where_joblib_counts_a_cluster_a_fit_takes_no_more_threads_than_asked_for(monkeypatch):
+    machine = SimpleNamespace(are_lost=lambda: False, most_threads=lambda: 64)
+    monkeypatch.setattr(execution, "_threads", lambda: machine)
+    monkeypatch.setattr(execution.joblib, "effective_n_jobs", lambda n_jobs: 32)
+    assert [thread_count(n_jobs) for n_jobs in (2, 8, -1)] == [2, 8, 32]
 
 
 def test_worker_processes_do_not_take_more_threads_than_there_are():

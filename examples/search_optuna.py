@@ -1,0 +1,85 @@
+"""Search over networks with Optuna, which ends early what does not come along.
+
+    python -m examples.search_optuna --trials 30
+
+Each trial is trained epoch by epoch with `partial_fit` and reports its accuracy on validation images after each. The
+pruner compares it with the trials before it at the same epoch. A network that does not fit costs no training.
+"""
+
+import argparse
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from benchmarks.datasets import digits
+from skconvnet import ArchitectureError, ConvNetClassifier
+
+try:
+    import optuna
+except ImportError:
+    raise SystemExit("This example needs Optuna: pip install 'skconvnet[search]'") from None
+
+ARCHITECTURE = "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC"
+
+
+def main(arguments=None):
+    """Search, print how the trials ended, and return the study."""
+    options = parse(arguments)
+    X, y = (values[: options.images] for values in digits())
+    parts = train_test_split(X, y, test_size=0.25, random_state=0, stratify=y)
+    sampler = optuna.samplers.TPESampler(seed=0)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1)
+    study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+    study.optimize(lambda trial: objective(trial, parts, options.epochs), n_trials=options.trials)
+    for trial in study.trials:
+        accuracies = " ".join(f"{accuracy:.3f}" for _, accuracy in sorted(trial.intermediate_values.items()))
+        print(f"{trial.number:3}  {trial.state.name:8}  {accuracies or trial.user_attrs.get('refused', '')}")
+    print(f"the best: {study.best_value:.4f} with {study.best_params}")
+    return study
+
+
+def parse(arguments):
+    """Read the command line."""
+    command_line = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    command_line.add_argument("--trials", type=int, default=30)
+    command_line.add_argument("--epochs", type=int, default=10, help="the most for a trial")
+    command_line.add_argument("--images", type=int, metavar="N", help="how many digits to take; all if not given")
+    return command_line.parse_args(arguments)
+
+
+def objective(trial, parts, n_epochs):
+    """Return the accuracy on the validation images after the last epoch, or raise what Optuna has for ending before."""
+    X_train, X_val, y_train, y_val = parts
+    classifier = suggest(trial)
+    classes = np.unique(y_train)
+    for epoch in range(n_epochs):
+        try:
+            classifier.partial_fit(X_train, y_train, classes=classes)
+        except ArchitectureError as error:
+            trial.set_user_attr("refused", str(error).splitlines()[0])
+            raise optuna.TrialPruned from error
+        accuracy = classifier.score(X_val, y_val)
+        trial.report(accuracy, epoch)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+    return accuracy
+
+
+def suggest(trial):
+    """Return the classifier that a trial is about."""
+    return ConvNetClassifier(
+        ARCHITECTURE,
+        F=trial.suggest_categorical("F", [3, 5]),
+        S=trial.suggest_categorical("S", [1, 2]),
+        P=trial.suggest_categorical("P", ["same", "valid"]),
+        K=trial.suggest_categorical("K", [8, 16, 32]),
+        N=trial.suggest_int("N", 1, 2),
+        M=trial.suggest_int("M", 1, 2),
+        alpha=trial.suggest_float("alpha", 1e-4, 1e-1, log=True),
+        learning_rate_init=trial.suggest_float("learning_rate_init", 1e-4, 2e-2, log=True),
+        random_state=0,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""A search whose candidates are fitted by a Dask cluster, through joblib's backend for it."""
+
+import os
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils import shuffle
+
+from skconvnet import ConvNetClassifier, valid_param_grid, warmup
+from skconvnet.engine import thread_count
+
+distributed = pytest.importorskip("distributed", reason="Dask is not installed (`make peers` installs it)")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = shuffle(*load_digits(return_X_y=True), random_state=0)
+    return X[:300].astype(np.uint8), y[:300]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two worker processes on this machine, and nothing to look at."""
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        client.wait_for_workers(2, timeout=60)
+        client.run(warmup)
+        yield client
+
+
+def search():
+    estimator = ConvNetClassifier(K=8, N=1, hidden_layer_sizes=16, max_iter=2, random_state=0)
+    texts = ["auto", "INPUT -> CONV(F=4, S=2, P=1) -> RELU -> FC", "INPUT -> CONV(F=4) -> FC"]
+    grid = valid_param_grid(estimator, {"architecture": texts, "alpha": [0.01, 0.1]}, (8, 8), n_classes=10)
+    return GridSearchCV(estimator, grid, cv=3)
+
+
+def test_the_scores_are_those_of_one_process_to_the_bit(cluster, digits):
+    alone = search().fit(*digits)
+    with joblib.parallel_config(backend="dask", scatter=list(digits)):
+        together = search().fit(*digits)
+    assert together.best_params_ == alone.best_params_
+    for name in ("mean_test_score", "std_test_score", *(f"split{i}_test_score" for i in range(3))):
+        assert np.array_equal(together.cv_results_[name], alone.cv_results_[name])
+    ours, theirs = ([*one.best_estimator_.coefs_, *one.best_estimator_.intercepts_] for one in (alone, together))
+    assert all(map(np.array_equal, ours, theirs))
+
+
+def where_and_with_how_many(n_jobs):
+    """The process, and the threads that a fit in it would take."""
+    return os.getpid(), thread_count(n_jobs)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1])
+def test_every_worker_takes_one_thread(cluster, n_jobs):
+    with joblib.parallel_config(backend="dask"):
+        task = joblib.delayed(where_and_with_how_many)
+        told = joblib.Parallel(batch_size=1)(task(n_jobs) for _ in range(20))
+        assert thread_count(1) == 1
+    assert {n_threads for _, n_threads in told} == {1}
+    processes = {process for process, _ in told}
+    assert os.getpid() not in processes
+    assert len(processes) == 2
+
+
+def test_outside_a_task_there_are_as_many_threads_as_ever(cluster):
+    before = thread_count(None)
+    with joblib.parallel_config(backend="dask"):
+        assert thread_count(None) == before

@@ -1,0 +1,353 @@
+"""Grids without what does not fit, and scikit-learn's searches over architectures."""
+
+import copy
+import math
+import re
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.ensemble import BaggingClassifier
+from sklearn.exceptions import FitFailedWarning
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - makes the next import possible
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, ParameterGrid, RandomizedSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+from sklearn.svm import SVC
+from sklearn.utils import shuffle
+
+from skconvnet import ArchitectureError, ConvNetClassifier, valid_param_grid
+from skconvnet.engine import memory_needed
+
+CONV_FC = "INPUT -> CONV -> RELU -> FC"
+BLOCKS = "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC"
+MIXED = {"F": [3, 8, 11], "P": [0], "S": [1, 2]}  # of which F=8 fits with both strides, F=3 with S=1, F=11 with none
+
+
+def quick(architecture=CONV_FC, **parameters):
+    """A classifier that fits in a moment."""
+    settings = {"K": 4, "hidden_layer_sizes": (8,), "batch_size": 16, "max_iter": 1, "n_jobs": 1, "random_state": 0}
+    return ConvNetClassifier(architecture, **settings | parameters)
+
+
+def scaled(**parameters):
+    return make_pipeline(MinMaxScaler(), quick(**parameters))
+
+
+def candidates(grid):
+    """Each candidate as its values."""
+    return list(ParameterGrid(grid))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = shuffle(*load_digits(return_X_y=True), random_state=0)
+    return X[:120], y[:120]
+
+
+# What is left, and why the rest is not
+
+
+def test_what_does_not_fit_is_dropped_with_the_arithmetic():
+    grid = valid_param_grid(quick(), MIXED, (8, 8), n_classes=10)
+    assert grid == [
+        {"F": [3], "P": [0], "S": [1]},
+        {"F": [8], "P": [0], "S": [1]},
+        {"F": [8], "P": [0], "S": [2]},
+    ]
+    reasons = {(params["F"], params["S"]): reason for params, reason in grid.dropped}
+    assert set(reasons) == {(3, 2), (11, 1), (11, 2)}
+    assert "(8 - 3 + 0)/2 + 1 = 3.5" in reasons[3, 2]
+    assert "F=11 is larger than the padded input, W + 2P = 8 + 0 = 8" in reasons[11, 1]
+
+
+def test_a_reason_is_the_text_of_the_error_in_fit(digits):
+    ((params, reason),) = valid_param_grid(quick(), {"F": [3, 11], "P": [0]}, (8, 8), 10).dropped
+    with pytest.raises(ArchitectureError) as error:
+        quick().set_params(**params).fit(*digits)
+    assert reason == str(error.value)
+
+
+def test_other_parameters_pass_through_in_the_order_of_scikit_learn():
+    param_grid = [{"alpha": [0.1, 0.01], "F": [3, 5]}, {"K": [(4,), [8]], "augment": [None, "flip"]}]
+    grid = valid_param_grid(quick(), param_grid, (8, 8), 10)
+    assert grid.dropped == []
+    assert candidates(grid) == candidates(param_grid)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "left"),
+    [
+        ("K", [4, [4, 4], [4, 4, 4]], [4, [4, 4]]),
+        ("N", [1, 9999, -1], [1]),
+        ("M", [2, 4, "auto"], [2, "auto"]),
+        ("pool_F", [2, 3], [2]),
+        ("pool", [[True, False], [True]], [[True, False]]),
+        ("hidden_layer_sizes", [(), (5, 6), (0,)], [(), (5, 6)]),
+        ("architecture", ["INPUT -> FC", "INPUT -> FC(9)", "INPUT -> ?", "mpl", 5, "auto"], ["INPUT -> FC", "auto"]),
+        ("alpha", [0.5, -1], [0.5]),
+        ("augment", ["flip", "flop"], ["flip"]),
+        ("F", np.array([1, 2, 3]), [1, 3]),
+    ],
+)
+def test_every_parameter(name, values, left):
+    estimator = quick(BLOCKS, M=2, N=1)
+    grid = valid_param_grid(estimator, {name: values}, (8, 8, 1), 10)
+    assert [candidate[name] for candidate in candidates(grid)] == left
+    assert len(grid) + len(grid.dropped) == len(values)
+
+
+def test_a_minibatch_too_small_for_its_mean_is_dropped():
+    estimator = quick("INPUT -> FC(3) -> NORM -> FC")
+    grid = valid_param_grid(estimator, {"batch_size": [1, 2, "auto"]}, (8, 8), 10)
+    assert [params["batch_size"] for params, _ in grid.dropped] == [1]
+
+
+def small_grids():
+    values = {
+        "F": st.integers(1, 9),
+        "S": st.integers(1, 4),
+        "P": st.sampled_from(["same", "valid", 0, 1, 2]),
+        "K": st.sampled_from([1, 3, (2, 4), (1, 2, 3)]),
+        "N": st.integers(0, 2),
+        "M": st.sampled_from(["auto", 0, 1, 2, 3]),
+        "pool_F": st.integers(1, 4),
+        "pool_S": st.integers(1, 3),
+        "pool": st.sampled_from([True, False, (True, False)]),
+        "architecture": st.sampled_from(["auto", CONV_FC, BLOCKS, "INPUT -> [CONV(round=floor) -> RELU]*M -> FC(2)"]),
+        "alpha": st.sampled_from([0.1, 0.01]),
+    }
+    lists = {name: st.lists(of_one, min_size=1, max_size=2, unique_by=repr) for name, of_one in values.items()}
+    names = st.lists(st.sampled_from(sorted(values)), min_size=1, max_size=3, unique=True)
+    return names.flatmap(lambda chosen: st.fixed_dictionaries({name: lists[name] for name in chosen}))
+
+
+@settings(max_examples=60)
+@given(small_grids())
+def test_the_candidates_are_those_that_fit_does_not_refuse(param_grid):
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 17, (6, 8, 8)).astype(np.uint8), np.array([0, 1] * 3)
+    estimator = quick(batch_size=6)
+    fitted, refused = [], []
+    for params in candidates(param_grid):
+        try:
+            clone(estimator).set_params(**params).fit(X, y)
+            fitted.append(params)
+        except ArchitectureError as error:
+            refused.append((params, str(error)))
+    if fitted:
+        grid = valid_param_grid(estimator, param_grid, (8, 8), n_classes=2)
+        assert candidates(grid) == fitted
+        assert grid.dropped == refused
+    else:
+        with pytest.raises(ValueError, match=f"None of the {len(refused)} combinations"):
+            valid_param_grid(estimator, param_grid, (8, 8), n_classes=2)
+
+
+# Cost
+
+
+def test_parameters_are_limited():
+    of_largest = 3 * 3 * 8 + 8 + 8 * 8 * 8 * 10 + 10
+    grid = valid_param_grid(quick(), {"K": [4, 8]}, (8, 8), 10, max_params=of_largest)
+    assert [candidate["K"] for candidate in grid] == [[4], [8]]
+    grid = valid_param_grid(quick(), {"K": [4, 8]}, (8, 8), 10, max_params=of_largest - 1)
+    assert grid.dropped == [({"K": 8}, f"{of_largest:,} parameters > max_params={of_largest - 1:,}")]
+
+
+def test_multiply_adds_are_limited():
+    of_largest = 8 * 8 * 8 * 3 * 3 + 8 * 8 * 8 * 10
+    grid = valid_param_grid(quick(), {"K": [4, 8]}, (8, 8), 10, max_flops=of_largest)
+    assert [candidate["K"] for candidate in grid] == [[4], [8]]
+    grid = valid_param_grid(quick(), {"K": [4, 8]}, (8, 8), 10, max_flops=of_largest - 0.5)
+    assert grid.dropped == [({"K": 8}, f"{of_largest:,} multiply-adds > max_flops={of_largest - 0.5:,}")]
+
+
+@pytest.mark.parametrize(("batch_size", "counted"), [(16, 16), (64, 64), ("auto", 128)])
+def test_memory_is_limited(digits, batch_size, counted):
+    bound = quick(K=64).fit(*digits).architecture_
+    of_largest = memory_needed(bound, counted, n_threads=1)
+    estimator = quick(batch_size=batch_size)
+    grid = valid_param_grid(estimator, {"K": [4, 64]}, (8, 8), 10, max_memory=of_largest)
+    assert [candidate["K"] for candidate in grid] == [[4], [64]]
+    grid = valid_param_grid(estimator, {"K": [4, 64]}, (8, 8), 10, max_memory=of_largest - 1)
+    reason = f"{of_largest:,} bytes to train on minibatches of {counted} > max_memory={of_largest - 1:,}"
+    assert grid.dropped == [({"K": 64}, reason)]
+
+
+def test_no_plan_is_made_where_the_parameters_are_too_much_memory():
+    estimator = quick("INPUT -> FC -> FC", hidden_layer_sizes=1)
+    grid = valid_param_grid(estimator, {"hidden_layer_sizes": [1, 2**30]}, (8, 8), 10, max_memory=1e9)
+    n_params = 65 * 2**30 + 10 * (2**30 + 1)
+    reason = f"20 * {n_params:,} parameters = {20 * n_params:,} bytes at least > max_memory=1,000,000,000"
+    assert grid.dropped == [({"hidden_layer_sizes": 2**30}, reason)]
+
+
+def test_without_a_number_of_classes_the_last_layer_has_what_the_text_says_or_ten():
+    texts = ["INPUT -> FC", "INPUT -> FC(7)"]
+    estimator = quick("INPUT -> FC")
+    assert valid_param_grid(estimator, {"architecture": texts}, (8, 8)).dropped == []
+    by_cost = valid_param_grid(estimator, {"architecture": texts}, (8, 8), max_params=65 * 7)
+    assert [reason.split()[0] for _, reason in by_cost.dropped] == ["650"]
+    by_classes = valid_param_grid(estimator, {"architecture": texts}, (8, 8), n_classes=7)
+    assert by_classes.dropped == []
+    assert len(valid_param_grid(estimator, {"architecture": texts}, (8, 8), n_classes=8)) == 1
+
+
+# Where the classifier is
+
+
+def test_in_a_pipeline():
+    param_grid = {f"convnetclassifier__{name}": values for name, values in MIXED.items()}
+    grid = valid_param_grid(scaled(), param_grid | {"minmaxscaler__clip": [True, False]}, (8, 8), 10)
+    assert len(grid) == 2 * 3
+    assert grid[0] == {
+        "convnetclassifier__F": [3],
+        "convnetclassifier__P": [0],
+        "convnetclassifier__S": [1],
+        "minmaxscaler__clip": [True],
+    }
+    assert len(grid.dropped) == 2 * 3
+
+
+def test_deeper_inside():
+    estimator = BaggingClassifier(Pipeline([("inner", scaled())]))
+    grid = valid_param_grid(estimator, {"estimator__inner__convnetclassifier__F": [3, 4]}, (8, 8), 10)
+    assert [list(params.values()) for params, _ in grid.dropped] == [[4]]
+
+
+def test_a_step_may_be_a_candidate_itself():
+    steps = [quick(F=3), quick(F=4), SVC()]
+    grid = valid_param_grid(scaled(), {"convnetclassifier": steps}, (8, 8), 10)
+    assert [candidate["convnetclassifier"] for candidate in grid] == [[steps[0]], [steps[2]]]
+
+
+def test_the_estimator_is_left_alone():
+    estimator = scaled()
+    before = repr(estimator.get_params())
+    valid_param_grid(estimator, {"convnetclassifier__F": [3, 4]}, (8, 8), 10)
+    assert repr(estimator.get_params()) == before
+
+
+def test_an_image_shape_of_its_own_is_taken_by_its_word():
+    param_grid = {"image_shape": [None, (16, 4), (16, 5)], "F": [7], "P": [0]}
+    grid = valid_param_grid(quick(), param_grid, (8, 8), 10)
+    assert [candidate["image_shape"] for candidate in grid] == [[None]]
+    reasons = [reason for _, reason in grid.dropped]
+    assert "over the width of [4x16x1]" in reasons[0]
+    assert reasons[1] == "image_shape=(16, 5, 1) has 80 numbers, and images of shape (8, 8, 1) have 64."
+
+
+# What comes back
+
+
+def test_the_list_can_be_copied_with_its_reasons():
+    grid = valid_param_grid(quick(), MIXED, (8, 8), 10)
+    for again in (copy.deepcopy(grid), copy.copy(grid), clone(grid, safe=False)):
+        assert again == grid
+        assert again.dropped == grid.dropped
+
+
+# Wrong inputs
+
+
+@pytest.mark.parametrize(
+    ("estimator", "param_grid", "message"),
+    [
+        (quick(), {"Q": [3]}, "Invalid parameter 'Q' for estimator ConvNetClassifier.*Valid parameters are"),
+        (quick(), {"pool_f": [3]}, "Invalid parameter 'pool_f'.*did you mean pool_F"),
+        (scaled(), {"F": [3]}, "Invalid parameter 'F' for estimator Pipeline.*did you mean convnetclassifier__F"),
+        (scaled(), {"convnetclassifier__Q": [3]}, "Invalid parameter 'Q' for estimator ConvNetClassifier"),
+        (SVC(), {"C": [3]}, r"no ConvNetClassifier in SVC\(\). Give one"),
+        (make_pipeline(MinMaxScaler(), SVC()), {"svc__C": [3]}, "no ConvNetClassifier in Pipeline"),
+        (ConvNetClassifier, {"F": [3]}, "estimator has to be a ConvNetClassifier or have one inside, but <class"),
+        ("auto", {"F": [3]}, "estimator has to be a ConvNetClassifier or have one inside, but 'auto' came"),
+        (quick(), {}, r"param_grid=\{\} names no parameter"),
+        (quick(), [], r"param_grid=\[\] names no parameter"),
+        (quick(), {"F": []}, "param_grid is no grid.*'F'.*list of values for each name"),
+        (quick(), {"F": 3}, "param_grid is no grid.*'F'.*list of values for each name"),
+        (quick(), {"architecture": "INPUT -> FC"}, "param_grid is no grid.*'architecture'"),
+        (quick(), {3: [5]}, "param_grid is no grid: 3 is no name. It has to be a dict"),
+        (quick(), {"F": np.ones((2, 2))}, r"param_grid is no grid.*shape \(2, 2\)\. It has to be"),
+        (quick(), 5, "param_grid is no grid.*list of values for each name"),
+        (quick(), {"F": [4, 6]}, r"None of the 2 combinations.*\(8, 8, 1\):\nF=4: CONV 1.*\nF=6: CONV 1"),
+        (quick(), {"F": range(10, 40, 2)}, "None of the 15 combinations"),
+        (quick(), {"F": range(10, 90, 2)}, "None of the 40 combinations.*\nand 20 more$"),
+    ],
+)
+def test_a_wrong_grid_is_refused(estimator, param_grid, message):
+    with pytest.raises(ValueError, match=re.compile(message, re.DOTALL)):
+        valid_param_grid(estimator, param_grid, (8, 8), 10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"image_shape": (8,)}, r"image_shape=\(8,\) is no image shape"),
+        ({"image_shape": None}, "image_shape=None is no image shape"),
+        ({"n_classes": 1}, "n_classes must be a whole number from 2 .*1 came"),
+        ({"n_classes": 2.5}, "n_classes must be a whole number from 2 .*2.5 came"),
+        ({"max_params": 0}, "max_params must be a number above 0 or None, but 0 came"),
+        ({"max_memory": "1 GB"}, "max_memory must be a number above 0 or None, but '1 GB' came"),
+        ({"max_flops": math.nan}, "max_flops must be a number above 0 or None, but nan came"),
+        ({"max_flops": True}, "max_flops must be a number above 0 or None, but True came"),
+    ],
+)
+def test_a_wrong_argument_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        valid_param_grid(quick(), {"F": [3]}, **{"image_shape": (8, 8)} | arguments)
+
+
+# Searches
+
+SEARCHES = {
+    "grid": GridSearchCV,
+    "randomized": lambda estimator, grid, **options: RandomizedSearchCV(
+        estimator, grid, n_iter=2, random_state=0, **options
+    ),
+    "halving": lambda estimator, grid, **options: HalvingGridSearchCV(
+        estimator, grid, resource="n_samples", min_resources=40, factor=2, random_state=0, **options
+    ),
+}
+TEXTS = ["INPUT -> FC", "INPUT -> CONV(K=4, F=4, S=2, P=1) -> RELU -> FC", "INPUT -> CONV(F=4) -> FC"]
+
+
+@pytest.mark.parametrize("in_pipeline", [False, True], ids=["alone", "in a pipeline"])
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_over_architectures(digits, name, in_pipeline):
+    X, y = digits
+    estimator, prefix = (scaled(), "convnetclassifier__") if in_pipeline else (quick(), "")
+    param_grid = {f"{prefix}architecture": TEXTS, f"{prefix}max_iter": [1, 2]}
+    grid = valid_param_grid(estimator, param_grid, (8, 8), n_classes=10)
+    assert [params[f"{prefix}architecture"] for params, _ in grid.dropped] == TEXTS[2:] * 2
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")
+        search = SEARCHES[name](estimator, grid, cv=2, error_score="raise").fit(X, y)
+    assert {name: [value] for name, value in search.best_params_.items()} in grid
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.predict(X).shape == (120,)
+
+
+def test_halving_can_spend_epochs(digits):
+    grid = valid_param_grid(quick(), {"architecture": TEXTS, "alpha": [0.01, 0.1]}, (8, 8), n_classes=10)
+    search = HalvingGridSearchCV(quick(), grid, resource="max_iter", max_resources=3, factor=3, cv=2, random_state=0)
+    search.fit(*digits)
+    assert search.n_resources_ == [1, 3]
+    assert search.best_estimator_.n_iter_ == 3
+
+
+def test_a_candidate_that_does_not_fit_gets_the_error_score(digits):
+    X, y = digits
+    search = GridSearchCV(quick(P=0), {"F": [3, 11]}, cv=2)
+    with pytest.warns(match="") as told:
+        search.fit(X, y)
+    (failed,) = (warning.message for warning in told if warning.category is FitFailedWarning)
+    assert "ArchitectureError: CONV 1 over the height of [8x8x1]" in str(failed)
+    scores = search.cv_results_["mean_test_score"]
+    assert np.isfinite(scores[0])
+    assert np.isnan(scores[1])
+    assert search.best_params_ == {"F": 3}
