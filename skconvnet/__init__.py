@@ -6,6 +6,7 @@ ConvNetClassifier(F=5, K=[16, 32])
 """
 
 from skconvnet._classifier import ConvNetClassifier
+from skconvnet._features import ConvNetFeatures
 from skconvnet._image_folder import load_image_folder
 from skconvnet._warmup import warmup
 from skconvnet.architecture import ARCHITECTURES, Architecture, ArchitectureError, VolumeTable
@@ -15,6 +16,7 @@ __all__ = [
     "Architecture",
     "ArchitectureError",
     "ConvNetClassifier",
+    "ConvNetFeatures",
     "VolumeTable",
     "load_image_folder",
     "warmup",
