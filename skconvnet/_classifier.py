@@ -302,7 +302,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-            Images of real numbers, of any dtype. An ndarray is not copied, a memory map included.
+            Images of real numbers, of any dtype. An ndarray is not copied, a memory map included; nor is an array that
+            speaks DLPack, as a PyTorch tensor. Data frames of pandas and polars have rows.
         y : array-like of shape (n,)
             Their labels.
         sample_weight : array-like of shape (n,), default=None
