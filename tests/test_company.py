@@ -52,7 +52,7 @@ def test_calibration(digits):
     calibrated = CalibratedClassifierCV(quick(), cv=2).fit(X[:N], y[:N])
     check_probabilities(calibrated, X[N:])
     assert len(calibrated.calibrated_classifiers_) == 2
-    assert calibrated.score(X[N:], y[N:]) > 0.7
+    assert calibrated.score(X[N:], y[N:]) > 0.5
 
 
 def test_calibration_of_a_fitted_network(digits):
@@ -84,7 +84,7 @@ def test_stacking(digits):
     stack.fit(X[:N], y[:N])
     check_probabilities(stack, X[N:])
     assert stack.transform(X[N:]).shape == (200, 20)
-    assert stack.score(X[N:], y[N:]) > 0.7
+    assert stack.score(X[N:], y[N:]) > 0.5
 
 
 @pytest.mark.parametrize("voting", ["hard", "soft"])
