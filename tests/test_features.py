@@ -56,17 +56,6 @@ def features(classifier, X, layer):
     return ConvNetFeatures(classifier, layer).fit(X).transform(X)
 
 
-def all_activations(layers, own, x, names):
-    """{name: volume behind it} of all layers, those in branches too, in float64; `names` are taken in walk order."""
-    found = {}
-    for layer, of_layer in zip(layers, own, strict=True):
-        for branch, of_branch in zip(getattr(layer, "branches", ()), of_layer, strict=False):
-            found |= all_activations(branch, of_branch, x, names)
-        x = layer.forward(x, *of_layer)
-        found[next(names)] = x
-    return found
-
-
 def test_every_layer_is_what_the_oracles_say(digits, classifier):
     X = digits[0][:5]
     bound = classifier.architecture_
@@ -75,11 +64,11 @@ def test_every_layer_is_what_the_oracles_say(digits, classifier):
     layers = oracles.in_inference(oracles.layers_of(bound.layers, lambda number, shape: np.ones(shape)), running)
     pairs = zip(classifier.coefs_, classifier.intercepts_, strict=True)
     images = (X.reshape(-1, 8, 8, 1) - classifier.pixel_mean_) * classifier.pixel_scale_
-    expected = all_activations(layers, oracles.per_layer(layers, iter(pairs)), images.astype(float), iter(LAYERS))
-    for place, name in enumerate(LAYERS, 1):
+    volumes = oracles.run_everywhere(layers, oracles.per_layer(layers, pairs), images.astype(float))
+    for place, (name, expected) in enumerate(zip(LAYERS, volumes, strict=True), 1):
         found = features(classifier, X, name)
         assert found.dtype == np.float32
-        assert_allclose(found, expected[name].reshape(5, -1), rtol=1e-4, atol=2e-5, err_msg=name)
+        assert_allclose(found, expected.reshape(5, -1), rtol=1e-4, atol=2e-5, err_msg=name)
         assert_array_equal(features(classifier, X, place), found)
         assert_array_equal(features(classifier, X, place - 27), found)
 
