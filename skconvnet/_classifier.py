@@ -307,8 +307,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         table, score = self.architecture_.summary(), self.best_validation_score_
         accuracy = "" if score is None else f", best validation accuracy {score:.4f}"
         text = (
-            f"{self.architecture_}: {table.n_params:,} parameters; {self.n_iter_} epochs in {self.fit_time_:.1f} s, "
-            f"loss {self.loss_:.4f}{accuracy}"
+            f"{self.architecture_}: {table.n_params:,} parameters; {self.n_iter_} epoch{'s' * (self.n_iter_ != 1)} in "
+            f"{self.fit_time_:.1f} s, loss {self.loss_:.4f}{accuracy}"
         )
         return f"{diagram}<details open><summary>{escape(text)}</summary>{table._repr_html_()}</details>"
 

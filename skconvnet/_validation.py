@@ -545,7 +545,7 @@ def check_scoring_memory(image_shape, needed):
     if needed > _ALWAYS_THERE and needed > machine_memory():
         raise ValueError(
             f"Scoring images of shape {image_shape} needs {needed / 1e9:,.1f} GB of memory, and this machine has "
-            f"{machine_memory() / 1e9:,.1f} GB. Use smaller images, or n_jobs=1."
+            f"{machine_memory() / 1e9:,.1f} GB. Use fewer images at a time, smaller ones, or n_jobs=1."
         )
 
 
