@@ -6,6 +6,7 @@ ConvNetClassifier(F=5, K=[16, 32])
 """
 
 from skconvnet._classifier import ConvNetClassifier
+from skconvnet._features import ConvNetFeatures
 from skconvnet._image_folder import load_image_folder
 from skconvnet._param_grid import valid_param_grid
 from skconvnet._warmup import warmup
@@ -16,6 +17,7 @@ __all__ = [
     "Architecture",
     "ArchitectureError",
     "ConvNetClassifier",
+    "ConvNetFeatures",
     "VolumeTable",
     "load_image_folder",
     "valid_param_grid",

@@ -5,8 +5,10 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from html import escape
 from itertools import chain
 from numbers import Integral, Real
+from time import perf_counter
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -162,6 +164,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         The images seen in training, each as often as it was seen.
     compile_time_ : float
         The seconds of the last fit that went into compiling kernels, or loading compiled ones.
+    fit_time_ : float
+        All the others.
 
     Warns
     -----
@@ -295,6 +299,19 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         return hasattr(self, "coefs_")
 
+    def _html_repr(self):
+        """Return what notebooks show: scikit-learn's diagram and, once fitted, the network below it."""
+        diagram = super()._html_repr()
+        if not self.__sklearn_is_fitted__():
+            return diagram
+        table, score = self.architecture_.summary(), self.best_validation_score_
+        accuracy = "" if score is None else f", best validation accuracy {score:.4f}"
+        text = (
+            f"{self.architecture_}: {table.n_params:,} parameters; {self.n_iter_} epoch{'s' * (self.n_iter_ != 1)} in "
+            f"{self.fit_time_:.1f} s, loss {self.loss_:.4f}{accuracy}"
+        )
+        return f"{diagram}<details open><summary>{escape(text)}</summary>{table._repr_html_()}</details>"
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
         """Train the network on images and their labels.
@@ -302,7 +319,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-            Images of real numbers, of any dtype. An ndarray is not copied, a memory map included.
+            Images of real numbers, of any dtype. An ndarray is not copied, a memory map included; nor is an array that
+            speaks DLPack, as a PyTorch tensor. Data frames of pandas and polars have rows.
         y : array-like of shape (n,)
             Their labels.
         sample_weight : array-like of shape (n,), default=None
@@ -330,11 +348,11 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         """
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
         with _as_it_was_if_refused(self) as as_it_was:
-            compiled = compile_time()
+            began = perf_counter(), compile_time()
             examples = self._validate(X, y, sample_weight, fresh, classes=None)
             indices, validation = self._set_aside(examples, X_val, y_val, sample_weight_val)
             trainer, batches = self._prepare(examples, indices, fresh)
-        return self._fit(trainer, batches, validation, compiled, fresh, as_it_was)
+        return self._fit(trainer, batches, validation, began, fresh, as_it_was)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -368,11 +386,11 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             )
         fresh = not self.__sklearn_is_fitted__()
         with _as_it_was_if_refused(self) as as_it_was:
-            compiled = compile_time()
+            began = perf_counter(), compile_time()
             _check_partial_fit_first_call(self, classes)
             examples = self._validate(X, y, sample_weight, fresh, classes=self.classes_)
             trainer, batches = self._prepare(examples, np.arange(len(examples)), fresh)
-        return self._fit(trainer, batches, None, compiled, fresh, as_it_was, incremental=True)
+        return self._fit(trainer, batches, None, began, fresh, as_it_was, incremental=True)
 
     def decision_function(self, X):
         """Return the scores of the classes, the numbers that softmax turns into probabilities.
@@ -490,12 +508,13 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         augmentation = make_augmentation(self.augment, bound.image_shape)
         return self._plan(bound, examples, batches.batch_size, augmentation, fresh), batches
 
-    def _fit(self, trainer, batches, validation, compiled, fresh, as_it_was, incremental=False):
-        """Train and keep. `compiled` is the compile time before the kernels were made ready.
+    def _fit(self, trainer, batches, validation, began, fresh, as_it_was, incremental=False):
+        """Train and keep. `began` is the time, and the compile time until then, before anything was done.
 
         Where not even one epoch ended before the training diverged, there is nothing to keep: the estimator is
         `as_it_was`.
         """
+        started, compiled = began
         self.compile_time_ = compile_time() - compiled
         if self.verbose:
             print(f"kernels ready in {self.compile_time_:.1f} s")
@@ -504,6 +523,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             _set_attributes(self, as_it_was)
             raise history.error
         self._keep(trainer, history, incremental)
+        self.fit_time_ = perf_counter() - started - self.compile_time_
         self._tell(history, incremental)
         return self
 

@@ -64,7 +64,8 @@ def check_images(estimator, X, image_shape, *, reset=False):
     estimator : ConvNetClassifier
         Its `n_features_in_` and `feature_names_in_` are what X has to agree with; if `reset`, it gets those of X.
     X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-        Real numbers. An ndarray is neither copied nor changed, whatever its dtype and layout.
+        Real numbers. An ndarray is neither copied nor changed, whatever its dtype and layout; nor is what speaks
+        DLPack.
     image_shape : tuple of int or None
         (height, width, channels), or (height, width) of grey images; None takes it from X.
     reset : bool, default=False
@@ -85,6 +86,7 @@ def check_images(estimator, X, image_shape, *, reset=False):
     UserWarning
         If `reset`, and the images look as if their channels came first.
     """
+    X = _as_numpy(X, "X")
     if not reset:
         if _are_as_in_fit(estimator, X, image_shape):
             _check_values(X, image_shape)
@@ -129,10 +131,12 @@ def check_images_and_labels(estimator, X, y, image_shape, *, reset=False):
     Raises
     ------
     ValueError
-        Besides, if y has another length, is no vector, is continuous, or is not finite.
+        Besides, if y has another length, has several labels for an image, is continuous, or is not finite.
     """
+    X, y = _as_numpy(X, "X"), _as_numpy(y, "y")
     if not reset:
         _check_axis_of_images(X, image_shape)
+    _check_one_label_each(y)
     X, y = validate_data(estimator, X, y, reset=reset, **_options(X))
     check_classification_targets(y)
     return _as_images(estimator, X, image_shape, reset), y
@@ -159,6 +163,7 @@ def check_larger_images(estimator, X, image_shape):
     ValueError
         If X is not finite, or not made of such images.
     """
+    X = _as_numpy(X, "X")
     X = validate_data(estimator, X, reset=False, dtype="numeric", allow_nd=True, ensure_2d=False)
     if X.ndim not in (3, 4):
         raise ValueError(
@@ -180,6 +185,35 @@ def check_larger_images(estimator, X, image_shape):
         )
     _check_values(X, shape)
     return Images(X, shape)
+
+
+def _as_numpy(array, name):
+    """Return what speaks DLPack, as a tensor of PyTorch, as an ndarray of the same memory, and all else as it is."""
+    if isinstance(array, np.ndarray) or not hasattr(array, "__dlpack__"):
+        return array
+    try:
+        return np.from_dlpack(array)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} is a {type(array).__name__} that cannot be read as an ndarray ({error}). Bring it to the CPU, "
+            "detached from any gradient, in a dtype that NumPy has."
+        ) from error
+
+
+def _check_one_label_each(y):
+    """Raise a ValueError if y has several labels for an image, or may have."""
+    try:
+        shape = tuple(y.shape if hasattr(y, "shape") else np.asarray(y).shape)
+    except ValueError:
+        came = "a sequence of sequences that differ in length"
+    else:
+        if len(shape) < 2 or (len(shape) == 2 and shape[1] == 1):
+            return  # a column, which scikit-learn warns of
+        came = f"an array of shape {shape}"
+    raise ValueError(
+        f"y should be a 1d array with one label for each image, got {came} instead. ConvNetClassifier has one output; "
+        "sklearn.multioutput.MultiOutputClassifier around it fits a network for each column of y."
+    )
 
 
 def _options(X):
@@ -530,7 +564,7 @@ def check_scoring_memory(image_shape, needed):
     if needed > _ALWAYS_THERE and needed > machine_memory():
         raise ValueError(
             f"Scoring images of shape {image_shape} needs {needed / 1e9:,.1f} GB of memory, and this machine has "
-            f"{machine_memory() / 1e9:,.1f} GB. Use smaller images, or n_jobs=1."
+            f"{machine_memory() / 1e9:,.1f} GB. Use fewer images at a time, smaller ones, or n_jobs=1."
         )
 
 

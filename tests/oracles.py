@@ -693,6 +693,18 @@ def run(layers, own, x):
     return volumes
 
 
+def run_everywhere(layers, own, x):
+    """What stands behind each layer, those in branches too, in walk order: branches before what holds them."""
+    found = []
+    for layer, of_layer in zip(layers, own, strict=True):
+        if isinstance(layer, BRANCHES):
+            for branch, of_branch in zip(layer.branches, of_layer, strict=True):
+                found += run_everywhere(branch, of_branch, x)
+        x = layer.forward(x, *of_layer)
+        found.append(x)
+    return found
+
+
 def run_back(layers, own, x, d_out):
     """Gradients of a chain's input, and of what its layers own, in the form of `own`."""
     *inputs, _ = run(layers, own, x)

@@ -6,6 +6,7 @@ import pickletools
 import re
 import tracemalloc
 import warnings
+from functools import partial
 
 import joblib
 import numpy as np
@@ -283,6 +284,28 @@ def test_fitted_attributes(digits, fitted):
     assert fitted.best_validation_score_ is None
     assert fitted.compile_time_ >= 0
     assert fitted.loss_ < fitted.loss_curve_[0] / 2
+
+
+def test_the_time_of_a_fit_is_what_was_not_spent_on_kernels(digits, monkeypatch):
+    for train in (quick().fit, partial(quick().partial_fit, classes=range(10))):
+        monkeypatch.setattr(_classifier, "perf_counter", iter([100.0, 107.0]).__next__)
+        monkeypatch.setattr(_classifier, "compile_time", iter([3.0, 5.0]).__next__)
+        estimator = train(*digits)
+        assert (estimator.compile_time_, estimator.fit_time_) == (2.0, 5.0)
+
+
+def test_a_notebook_shows_the_network_once_it_is_fitted(digits):
+    estimator = quick(architecture="INPUT -> FC(20) -> RELU -> FC")
+    assert "<details open>" not in estimator._repr_html_()
+    html = estimator.fit(*digits, X_val=digits[0], y_val=digits[1])._repr_html_()
+    diagram, network = html.split("<details open><summary>")
+    assert "sk-top-container" in diagram
+    assert network in estimator._repr_mimebundle_()["text/html"]
+    assert network.startswith("INPUT -&gt; FC(20) -&gt; RELU -&gt; FC(10): 1,510 parameters; 3 epochs in ")
+    best = f"loss {estimator.loss_:.4f}, best validation accuracy {estimator.best_validation_score_:.4f}</summary>"
+    assert best in network
+    assert estimator.architecture_.summary()._repr_html_() in network
+    assert "validation" not in estimator.fit(*digits)._repr_html_().split("<summary>")[-1]
 
 
 def test_predictions_agree_with_each_other(more_digits, fitted):

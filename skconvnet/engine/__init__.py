@@ -3,6 +3,7 @@
 Importing it does not import Numba; the first run of a machine does.
 """
 
+from skconvnet.engine.cutting import cut_behind
 from skconvnet.engine.execution import compile_time, thread_count
 from skconvnet.engine.images import Images
 from skconvnet.engine.network import Network, memory_needed
@@ -21,6 +22,7 @@ __all__ = [
     "Scorer",
     "Trainer",
     "compile_time",
+    "cut_behind",
     "memory_needed",
     "thread_count",
 ]

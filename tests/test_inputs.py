@@ -1,0 +1,208 @@
+"""Images and labels in the forms that other libraries have: the same bits as from numpy."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.datasets import load_digits
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.utils import shuffle
+
+from skconvnet import ConvNetClassifier
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = shuffle(*load_digits(return_X_y=True), random_state=0)
+    return X[:300].astype(np.float32), y[:300]
+
+
+def fitted(X, y, **data):
+    network = ConvNetClassifier("INPUT -> CONV(K=8) -> RELU -> POOL -> FC", max_iter=2, random_state=0, n_jobs=1)
+    return network.set_params(batch_size=16, learning_rate_init=0.01).fit(X, y, **data)
+
+
+@pytest.fixture(scope="module")
+def scores(digits):
+    """What they have to be in every form."""
+    return fitted(*digits).decision_function(digits[0])
+
+
+class OfAnotherLibrary:
+    """An array that speaks DLPack and nothing else."""
+
+    def __init__(self, array):
+        self._array = array
+
+    def __dlpack__(self, **options):
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self._array.__dlpack_device__()
+
+
+class OnAnotherDevice(OfAnotherLibrary):
+    def __dlpack__(self, **options):
+        raise BufferError("it is on a device")
+
+
+# Data frames
+
+
+def test_data_frames_of_pandas(digits, scores):
+    pd = pytest.importorskip("pandas")
+    X, y = pd.DataFrame(digits[0]).add_prefix("pixel"), pd.Series(digits[1])
+    network = fitted(X, y, sample_weight=pd.Series(np.ones(300)))
+    assert_array_equal(network.decision_function(X), scores)
+    assert network.feature_names_in_[:2].tolist() == ["pixel0", "pixel1"]
+
+
+def test_data_frames_of_polars(digits, scores):
+    pl = pytest.importorskip("polars", reason="polars is not installed (`make peers` installs it)")
+    X, y = pl.DataFrame(digits[0]), pl.Series(digits[1])
+    network = fitted(X, y, sample_weight=pl.Series(np.ones(300)))
+    assert_array_equal(network.decision_function(X), scores)
+    integers = X.with_columns(pl.col("column_3").cast(pl.Int8), pl.col("column_4").cast(pl.UInt16))
+    assert_array_equal(fitted(integers, y).decision_function(integers), scores)
+    named = pl.Series([f"digit {label}" for label in digits[1]])
+    assert_array_equal(fitted(X, named).predict(X), [f"digit {k}" for k in scores.argmax(axis=1)])
+
+
+# DLPack
+
+
+@pytest.mark.parametrize("shape", [(64,), (8, 8), (8, 8, 1)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.float16])
+def test_arrays_that_speak_dlpack(digits, scores, shape, dtype):
+    X, y = OfAnotherLibrary(digits[0].astype(dtype).reshape(-1, *shape)), OfAnotherLibrary(digits[1])
+    network = fitted(X, y, X_val=X, y_val=y)
+    assert_array_equal(network.decision_function(X), scores)
+    assert_array_equal(network.predict(X), scores.argmax(axis=1))
+
+
+def test_larger_images_that_speak_dlpack(digits):
+    network = fitted(*digits)
+    X = digits[0][:100].reshape(25, 2, 2, 8, 8).transpose(0, 1, 3, 2, 4).reshape(25, 16, 16)
+    assert_array_equal(network.score_map(OfAnotherLibrary(X)), network.score_map(X))
+
+
+def test_what_cannot_be_read_says_what_to_do(digits):
+    message = r"X is a OnAnotherDevice that cannot be read as an ndarray \(it is on a device\). Bring it to the CPU"
+    with pytest.raises(ValueError, match=message):
+        fitted(OnAnotherDevice(digits[0]), digits[1])
+    with pytest.raises(ValueError, match="y is a OnAnotherDevice"):
+        fitted(digits[0], OnAnotherDevice(digits[1]))
+
+
+# No other test imports PyTorch into a process with our kernels: see `tests/torch_answers.py`.
+TORCH = """
+import sys
+import numpy as np
+from sklearn.datasets import load_digits
+from skconvnet import ConvNetClassifier
+
+X, y = load_digits(return_X_y=True)
+X, y = X[:200].astype(np.float32), y[:200]
+network = ConvNetClassifier("INPUT -> CONV(K=4) -> POOL -> FC", max_iter=1, random_state=0, n_jobs=1)
+scores = network.fit(X, y).decision_function(X)
+assert "torch" not in sys.modules
+
+import torch
+
+for images in (torch.tensor(X), torch.tensor(X).reshape(-1, 8, 8), torch.tensor(X.T.copy()).T, torch.tensor(X).half()):
+    network.fit(images, torch.tensor(y), sample_weight=torch.ones(200))
+    assert np.array_equal(network.decision_function(images), scores)
+for images in (torch.tensor(X, requires_grad=True), torch.tensor(X).bfloat16()):
+    try:
+        network.predict(images)
+    except ValueError as error:
+        assert "X is a Tensor that cannot be read as an ndarray" in str(error), error
+    else:
+        raise AssertionError("it was taken")
+print("the same")
+"""
+
+
+def test_tensors_of_pytorch():
+    if find_spec("torch") is None:
+        pytest.skip("PyTorch is not installed (`make peers` installs it)")
+    process = subprocess.run([sys.executable, "-c", TORCH], capture_output=True, text=True, env=os.environ)
+    assert process.stdout == "the same\n", process.stderr
+
+
+# Labels
+
+
+LABELS = {
+    "strings": lambda y: np.array([f"digit {label}" for label in y]),
+    "objects": lambda y: np.array([f"digit {label}" for label in y], dtype=object),
+    "list of strings": lambda y: [f"digit {label}" for label in y],
+    "negative integers": lambda y: y - 12,
+    "large integers": lambda y: y + 2**60,
+    "unsigned integers": lambda y: (200 + y).astype(np.uint8),
+    "whole floats": lambda y: y.astype(float),
+    "bools": lambda y: y > 4,
+    "list of bools": lambda y: (y > 4).tolist(),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_labels_of_any_kind(digits, scores, kind):
+    X, y = digits
+    labels = LABELS[kind](y)
+    network = fitted(X, labels)
+    classes = np.unique(np.asarray(labels))
+    assert_array_equal(network.classes_, classes)
+    assert network.classes_.dtype == ("U7" if kind == "objects" else np.asarray(labels).dtype)  # as in MLPClassifier
+    predicted = network.predict(X)
+    assert predicted.dtype == network.classes_.dtype
+    assert np.mean(predicted == np.asarray(labels)) > 0.5 + 0.2 * (len(classes) == 2)
+    if len(classes) == 10:
+        assert_array_equal(network.decision_function(X), scores)
+        assert_array_equal(predicted, classes[scores.argmax(axis=1)])
+    with pytest.raises(ValueError, match="is none of the classes"):
+        network.fit(X, labels, X_val=X[:2], y_val=[other_than(classes)] * 2)
+
+
+def other_than(classes):
+    """A label of the classes' kind that is none of them."""
+    if classes.dtype.kind == "b":
+        return 7
+    return {"U": "another", "O": "another"}.get(classes.dtype.kind, 77)
+
+
+SEVERAL_LABELS = {
+    "indicators": (lambda y: np.eye(10, dtype=int)[y], r"\(300, 10\)"),
+    "several outputs": (lambda y: np.stack([y, y > 4], axis=1), r"\(300, 2\)"),
+    "lists of one length": (lambda y: [[label, label] for label in y], r"\(300, 2\)"),
+    "lists of any length": (lambda y: [[label] * (1 + label % 2) for label in y], "sequences that differ in length"),
+}
+
+
+@pytest.mark.parametrize("kind", SEVERAL_LABELS)
+def test_several_labels_an_image_are_refused(digits, kind):
+    labels, came = SEVERAL_LABELS[kind]
+    message = f"y should be a 1d array with one label for each image, got .*{came}.*MultiOutputClassifier"
+    with pytest.raises(ValueError, match=message):
+        fitted(digits[0], labels(digits[1]))
+
+
+def test_several_outputs_do_as_the_message_says(digits):
+    X, y = digits
+    outputs = np.stack([y, y > 4], axis=1)
+    network = ConvNetClassifier("INPUT -> FC", max_iter=2, learning_rate_init=0.02, random_state=0, n_jobs=1)
+    predicted = MultiOutputClassifier(network).fit(X, outputs).predict(X)
+    assert predicted.shape == (300, 2)
+    assert (predicted == outputs).mean(axis=0).min() > 0.5
+
+
+def test_labels_that_are_continuous_or_missing_are_refused(digits):
+    X, y = digits
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        fitted(X, y + 0.5)
+    with pytest.raises(ValueError, match="NaN"):
+        fitted(X, np.where(y == 3, np.nan, y))
