@@ -8,16 +8,15 @@ import hashlib
 import json
 import os
 import warnings
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
-from skconvnet.training import History, Plateau
-
 _FORMAT = "skconvnet checkpoint 1"
 _BLOCK_BYTES = 2**24  # images are digested in blocks of this size, so that a memory map stays on the disk
 _OF_HISTORY = ("loss_curve", "validation_scores", "n_images", "n_epochs", "n_steps", "n_plateaus")
+_OF_PLATEAU = ("best", "count")
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,8 @@ class Checkpoint:
         What is fitted to what; the name of each is how an error calls it. The same fit has the same.
     seed : int
         Decides the order of the images, what is set aside for validation, and what DROPOUT and augmentation draw.
-    history : History
-        Of the training.
+    history : dict of str to numbers and lists of them
+        The attributes of `History` that last, by their names, and `best` and `count` of its `Plateau`.
     n_steps, n_drawn : int
         The steps of the optimizer, and of the draws.
     parameters : ndarray of float32, (n,)
@@ -44,7 +43,7 @@ class Checkpoint:
 
     fit: dict
     seed: int
-    history: History
+    history: dict
     n_steps: int
     n_drawn: int
     parameters: np.ndarray
@@ -53,6 +52,7 @@ class Checkpoint:
 
 
 _ARRAYS = ("parameters", "moments", "best")
+_NUMBERS = tuple(field.name for field in fields(Checkpoint) if field.name not in _ARRAYS)
 
 
 class CheckpointFile:
@@ -85,21 +85,26 @@ class CheckpointFile:
             check_same_fit(self.path, self.saved, fit)
         self._fit = fit
 
-    def restore(self, trainer):
-        """Put a trainer where it was after the last epoch; return the history, and the best parameters or None."""
+    def restore(self, trainer, history):
+        """Put a trainer and a new history where they were after the last epoch; return the best parameters or None."""
         saved = self.saved
         trainer.network.parameters[:] = saved.parameters
         trainer.state.moments[:] = saved.moments
         trainer.state.n_steps, trainer.n_drawn = saved.n_steps, saved.n_drawn
         trainer.refresh()
-        return saved.history, saved.best if len(saved.best) else None
+        for name in _OF_HISTORY:
+            setattr(history, name, saved.history[name])
+        for name in _OF_PLATEAU:
+            setattr(history.plateau, name, saved.history[name])
+        return saved.best if len(saved.best) else None
 
     def write(self, trainer, early_stopping, history, best):
         """Write down where a trainer is after an epoch. A full disk is no end of the fit: it warns."""
         checkpoint = Checkpoint(
             fit=self._fit,
             seed=trainer.seed,
-            history=history,
+            history={name: getattr(history, name) for name in _OF_HISTORY}
+            | {name: getattr(history.plateau, name) for name in _OF_PLATEAU},
             n_steps=trainer.state.n_steps,
             n_drawn=trainer.n_drawn,
             parameters=trainer.network.parameters,
@@ -130,8 +135,8 @@ def check_place(path):
         The same.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"checkpoint={str(path)!r} is a directory. Give the path of a file.")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"checkpoint={str(path)!r} is a directory or a device. Give the path of a file.")
     try:
         with _beside(path).open("wb"):
             pass
@@ -164,16 +169,7 @@ def write_checkpoint(path, checkpoint):
     OSError
         If it cannot be written; the file is as it was.
     """
-    history = checkpoint.history
-    header = {
-        "format": _FORMAT,
-        "fit": checkpoint.fit,
-        "seed": checkpoint.seed,
-        "history": {name: getattr(history, name) for name in _OF_HISTORY},
-        "plateau": asdict(history.plateau),
-        "n_steps": checkpoint.n_steps,
-        "n_drawn": checkpoint.n_drawn,
-    }
+    header = {"format": _FORMAT} | {name: getattr(checkpoint, name) for name in _NUMBERS}
     arrays = {name: getattr(checkpoint, name) for name in _ARRAYS}
     beside = _beside(path)
     try:
@@ -228,12 +224,10 @@ def _checkpoint(header, arrays):
     for name, array in arrays.items():
         if array.dtype != np.float32 or array.shape not in shapes[name]:
             raise ValueError(f"{name} has dtype {array.dtype} and shape {array.shape}")
-    history = History(Plateau(**header["plateau"]), **{name: header["history"][name] for name in _OF_HISTORY})
-    rest = {name: header[name] for name in ("fit", "seed", "n_steps", "n_drawn")}
-    return Checkpoint(history=history, **rest, **arrays)
-
-
-assert {field.name for field in fields(Checkpoint)} == {"fit", "seed", "history", "n_steps", "n_drawn", *_ARRAYS}
+    missing = {*_OF_HISTORY, *_OF_PLATEAU} - set(header["history"])
+    if missing:
+        raise ValueError(f"its history has no {missing.pop()}")
+    return Checkpoint(**{name: header[name] for name in _NUMBERS}, **arrays)
 
 
 def check_same_fit(path, checkpoint, fit):

@@ -193,12 +193,13 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     estimator keeps the weights of the last epoch, which were finite (the best ones if `early_stopping`), or is as it
     was if no epoch had ended. Ctrl-C ends `fit` with a warning; the estimator is fitted as far as it got.
 
-    A `checkpoint` belongs to one fit. All that decides about its result has to be the same when it goes on, `max_iter`
-    included, and is compared before any work; `n_jobs`, `device` and `verbose` may change. Where something differs, or
-    the file is damaged, `fit` raises a ValueError and leaves the file as it is: delete it to begin anew. With
-    ``random_state=None`` the seed is that of the checkpoint. The file is written beside its place and then moved there,
-    so that it is whole whenever the process is killed. Its arrays are stored by NumPy, and nothing in it is executed
-    when it is read. `warm_start` and `partial_fit` do not go together with it.
+    A `checkpoint` belongs to one fit, and so has no place in a cross-validation. All that decides about the result has
+    to be the same when the fit goes on, `max_iter` included, and is compared before any work; `n_jobs`, `device` and
+    `verbose` may change. Where something differs, or the file is damaged, `fit` raises a ValueError and leaves the file
+    as it is: delete it to begin anew. With ``random_state=None`` the seed is that of the checkpoint. The file is
+    written beside its place and then moved there, so that it is whole whenever the process is killed. Its arrays are
+    stored by NumPy, and nothing in it is executed when it is read. `warm_start` and `partial_fit` do not go together
+    with it.
 
     Examples
     --------
@@ -671,7 +672,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         """Train the trainer's network, from where the file's checkpoint is if it has one; return the history of it."""
         history, best = self._history(fresh), None
         if file is not None and file.saved is not None:
-            history, best = file.restore(trainer)
+            best = file.restore(trainer, history)
             if self.verbose:
                 print(f"going on after epoch {history.n_epochs}, from {file.path}")
         learning_rate, max_iter = ("constant", 1) if incremental else (self.learning_rate, self.max_iter)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +151,7 @@ def test_a_fit_killed_at_any_moment_ends_in_the_same_bits(fit_in_child, name, pa
         answer.unlink(missing_ok=True)
         if fit_in_child(name, path, rng.random() * seconds / 3):
             saved = _checkpoint.read_checkpoint(path)  # it is whole, or not there yet
-            reached.append(saved.history.n_epochs if saved else 0)
+            reached.append(saved.history["n_epochs"] if saved else 0)
         else:
             assert pickle.loads(answer.read_bytes()) == expected
             path.unlink()
@@ -163,7 +164,7 @@ def test_a_case_has_what_it_is_there_for(path):
     scores = quick(**RICH, checkpoint=path).fit(*digits()).validation_scores_
     assert np.argmax(scores) < len(scores) - 1
     assert len(set(scores)) > 3
-    assert _checkpoint.read_checkpoint(path).history.n_plateaus > 2
+    assert _checkpoint.read_checkpoint(path).history["n_plateaus"] > 2
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -262,6 +263,21 @@ def test_threads_and_what_is_printed_may_change(path, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == f"going on after epoch 2, from {path}"
     assert [line[:9] for line in lines[2:]] == ["epoch 3/4", "epoch 4/4"]
+
+
+def test_numbers_may_be_those_of_numpy(path, monkeypatch):
+    parameters = {"tol": np.float32(0.01), "n_iter_no_change": np.int64(2), "alpha": np.float32(0.01)}
+    parameters |= {"max_iter": np.int16(8), "batch_size": np.int32(16), "random_state": np.int64(3)}
+    parameters |= {"early_stopping": np.True_, "learning_rate": "adaptive", "learning_rate_init": np.float32(0.01)}
+    killed_after(5, monkeypatch, path, *digits(), parameters)
+    went_on = quick(**parameters, checkpoint=path).fit(*digits())
+    assert result(went_on) == result(quick(**parameters).fit(*digits()))
+
+
+def test_patience_may_be_infinite(path, monkeypatch):
+    killed_after(2, monkeypatch, path, *digits(), {"n_iter_no_change": np.inf})
+    went_on = quick(n_iter_no_change=np.inf, checkpoint=path).fit(*digits())
+    assert result(went_on) == result(quick().fit(*digits()))
 
 
 def test_forms_of_the_same_images_are_the_same_fit(path, monkeypatch, tmp_path):
@@ -418,6 +434,13 @@ def test_a_checkpoint_of_another_format_is_refused(path):
         quick(checkpoint=path).fit(*digits())
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/null"), reason="there are no devices")
+def test_a_device_is_no_place_for_it():
+    with refused("checkpoint='/dev/null' is a directory or a device"):
+        quick(checkpoint="/dev/null").fit(*digits())
+    assert not Path("/dev/null").is_file()
+
+
 @pytest.mark.parametrize("where", ["no/such/directory/fit.npz", "file/fit.npz", "directory", ""])
 def test_a_place_that_cannot_be_written_is_found_before_training(tmp_path, where, monkeypatch):
     (tmp_path / "directory").mkdir()
@@ -498,7 +521,7 @@ def test_a_full_disk_warns_and_the_fit_goes_on(path, monkeypatch):
     ):
         fitted = quick(checkpoint=path).fit(*digits())
     assert result(fitted) == result(quick().fit(*digits()))
-    assert _checkpoint.read_checkpoint(path).history.n_epochs == 2
+    assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 2
 
 
 def test_a_fit_that_diverges_leaves_the_checkpoint_of_its_last_finite_epoch(path, monkeypatch):
@@ -513,11 +536,21 @@ def test_a_fit_that_diverges_leaves_the_checkpoint_of_its_last_finite_epoch(path
         with pytest.raises(FloatingPointError, match="in epoch 3, step 4 of 13") as caught:
             quick(checkpoint=path).fit(*digits())
         errors.append(str(caught.value))
-        assert _checkpoint.read_checkpoint(path).history.n_epochs == 2
+        assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 2
     assert errors[0] == errors[1]
 
 
 # Digests
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_digest_copies_no_more_than_a_block(order):
+    X = np.zeros((2**12, 2**11), order=order)  # 64 MB that are never written
+    tracemalloc.start()
+    digest(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= X.nbytes / 3
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, ">f8", bool, np.float16])
