@@ -117,8 +117,9 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     validation_fraction : float, default=0.1
         The part of the training data that is set aside for `early_stopping`.
     warm_start : bool, default=False
-        Whether `fit` goes on with the network, and the state of the optimizer, of the `fit` before. A "one-cycle" or
-        "adaptive" learning rate begins anew.
+        Whether `fit` goes on with the network, and the state of the optimizer, of the `fit` before, to the bit as one
+        longer fit would. A "one-cycle" or "adaptive" learning rate begins anew, though; after `early_stopping` it is
+        the best weights that it goes on with; and a `fit` that had no warm_start has kept no state of the optimizer.
     class_weight : dict, "balanced" or None, default=None
         How much the images of each class count. "balanced" makes up for the classes' frequencies.
     label_smoothing : float, default=0.1

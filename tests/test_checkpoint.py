@@ -341,6 +341,16 @@ def test_what_may_change_and_what_may_not_is_every_parameter():
     assert known == set(ConvNetClassifier().get_params())
 
 
+PARTS = {
+    "X": "the images X",
+    "y": "the labels y",
+    "sample_weight": "the weights (sample_weight, class_weight)",
+    "X_val": "the images X_val",
+    "y_val": "the labels y_val",
+    "sample_weight_val": "the sample_weight_val",
+}
+
+
 def changed(array):
     array = array.copy()
     array[-1] = array[0]
@@ -356,9 +366,9 @@ def test_other_data_are_refused_by_name(path):
     before = path.read_bytes()
     others = {name: changed(array) for name, array in data.items()}
     others["X"] = changed(data["X"].reshape(-1, 8, 8)).reshape(-1, 64)
-    for name, other in others.items():
-        with refused("is of another fit", f"the {'images ' * ('X' in name)}{'labels ' * ('y' in name[:1])}", name):
-            quick(checkpoint=path).fit(**data | {name: other})
+    for name, what in PARTS.items():
+        with refused(f"is of another fit: {what} differ. It was left as it is. Go on with the parameters and the data"):
+            quick(checkpoint=path).fit(**data | {name: others[name]})
     with refused("is of another fit: the weights (sample_weight, class_weight) differ. It was left"):
         quick(checkpoint=path, class_weight={3: 2}).fit(**data)
     with refused("is of another fit: the classes differ. It was left"):
