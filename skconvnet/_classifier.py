@@ -1,6 +1,7 @@
 """The estimator: its parameters, and the sentence that fit is. What the words of the sentence do is told elsewhere."""
 
 import operator
+import os
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
 from sklearn.utils.validation import check_is_fitted
 
+from skconvnet._checkpoint import CheckpointFile, digest
 from skconvnet._validation import (
     Numbers,
     check_batch_size,
@@ -33,7 +35,17 @@ from skconvnet._validation import (
     weigh_classes,
 )
 from skconvnet.architecture import Architecture, Hyperparameters, find_architecture
-from skconvnet.engine import SGD, Adam, Learned, Network, Scorer, Trainer, compile_time, thread_count
+from skconvnet.engine import (
+    SGD,
+    Adam,
+    Learned,
+    Network,
+    Scorer,
+    Trainer,
+    compile_time,
+    lay_out_parameters,
+    thread_count,
+)
 from skconvnet.training import Batches, Ending, History, Plateau, make_augmentation, make_schedule, train
 
 HYPERPARAMETERS = ("K", "F", "S", "P", "N", "M", "hidden_layer_sizes", "pool", "pool_F", "pool_S")
@@ -107,8 +119,9 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     validation_fraction : float, default=0.1
         The part of the training data that is set aside for `early_stopping`.
     warm_start : bool, default=False
-        Whether `fit` goes on with the network, and the state of the optimizer, of the `fit` before. A "one-cycle" or
-        "adaptive" learning rate begins anew.
+        Whether `fit` goes on with the network, and the state of the optimizer, of the `fit` before, to the bit as one
+        longer fit would. A "one-cycle" or "adaptive" learning rate begins anew, though; after `early_stopping` it is
+        the best weights that it goes on with; and a `fit` that had no warm_start has kept no state of the optimizer.
     class_weight : dict, "balanced" or None, default=None
         How much the images of each class count. "balanced" makes up for the classes' frequencies.
     label_smoothing : float, default=0.1
@@ -125,6 +138,10 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         Decides the initial weights, the order of the images, and which are set aside for validation.
     verbose : int, default=0
         1 prints a line an epoch.
+    checkpoint : str or os.PathLike, default=None
+        A file for the state of `fit`, written after every epoch. A `fit` that was killed, and is started again with the
+        same parameters and data, goes on after the last epoch that ended, and comes to the same bits as if it had not
+        been killed. One that had ended has its result at once. See the notes.
 
     Attributes
     ----------
@@ -172,13 +189,22 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     sklearn.exceptions.ConvergenceWarning
         If `max_iter` ended the training. That is the regular end under "one-cycle", which warns of nothing.
     UserWarning
-        If `batch_size` is more than there are images, or Ctrl-C ended the training.
+        If `batch_size` is more than there are images, Ctrl-C ended the training, or the `checkpoint` could no longer
+        be written.
 
     Notes
     -----
     A learning rate that is too high can make the loss infinite. Then `fit` raises a FloatingPointError, and the
-    estimator keeps the best weights of before, or is as it was if no epoch had ended. Ctrl-C ends `fit` with a warning;
-    the estimator is fitted as far as it got.
+    estimator keeps the weights of the last epoch, which were finite (the best ones if `early_stopping`), or is as it
+    was if no epoch had ended. Ctrl-C ends `fit` with a warning; the estimator is fitted as far as it got.
+
+    A `checkpoint` belongs to one fit, and so has no place in a cross-validation. All that decides about the result has
+    to be the same when the fit goes on, `max_iter` included, and is compared before any work; `n_jobs`, `device` and
+    `verbose` may change. Where something differs, or the file is damaged, `fit` raises a ValueError and leaves the file
+    as it is: delete it to begin anew. With ``random_state=None`` the seed is that of the checkpoint. The file is
+    written beside its place and then moved there, so that it is whole whenever the process is killed. Its arrays are
+    stored by NumPy, and nothing in it is executed when it is read. `warm_start` and `partial_fit` do not go together
+    with it.
 
     Examples
     --------
@@ -218,6 +244,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         "n_jobs": [Numbers(Integral, 1, None, closed="left"), Numbers(Integral, None, -1, closed="right"), None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
+        "checkpoint": [str, os.PathLike, None],
     }
 
     def __init__(
@@ -256,6 +283,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         n_jobs=None,
         random_state=None,
         verbose=0,
+        checkpoint=None,
     ):
         self.architecture = architecture
         self.K = K
@@ -290,6 +318,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+        self.checkpoint = checkpoint
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -342,17 +371,22 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         ------
         ValueError
             If a parameter or the data are not what they have to be, or the architecture does not fit the images
-            (`ArchitectureError`); before any work.
+            (`ArchitectureError`), or the `checkpoint` is damaged, of another fit, or cannot be written; before any
+            work.
         FloatingPointError
             If the loss, or a weight, became infinite or NaN.
         """
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
         with _as_it_was_if_refused(self) as as_it_was:
             began = perf_counter(), compile_time()
+            file = self._open_checkpoint()
             examples = self._validate(X, y, sample_weight, fresh, classes=None)
+            if file is not None and file.saved is not None and self.random_state is None:
+                self._seed = file.saved.seed
             indices, validation = self._set_aside(examples, X_val, y_val, sample_weight_val)
-            trainer, batches = self._prepare(examples, indices, fresh)
-        return self._fit(trainer, batches, validation, began, fresh, as_it_was)
+            given = None if X_val is None else validation
+            trainer, batches = self._prepare(examples, indices, fresh, file, given)
+        return self._fit(trainer, batches, validation, began, fresh, as_it_was, file=file)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -377,12 +411,18 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError, FloatingPointError
-            As `fit`; and with ``early_stopping=True`` or ``class_weight="balanced"``, which mean nothing here.
+            As `fit`; and with ``early_stopping=True``, ``class_weight="balanced"`` or a `checkpoint`, which mean
+            nothing here.
         """
         if self.early_stopping or self.class_weight == "balanced":
             raise ValueError(
                 "partial_fit does not support early_stopping=True and class_weight='balanced': it sees the data in "
                 "parts. Validate between the calls, and give class_weight as a dict."
+            )
+        if self.checkpoint is not None:
+            raise ValueError(
+                "partial_fit does not support checkpoint: which data come next is known to its caller alone. Use "
+                "checkpoint=None, and pickle the estimator between the calls: partial_fit goes on in the copy."
             )
         fresh = not self.__sklearn_is_fitted__()
         with _as_it_was_if_refused(self) as as_it_was:
@@ -499,16 +539,57 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         rows, columns = bound.layers[-1].output.height, bound.layers[-1].output.width
         return self._network_scores(bound, images).reshape(len(images), rows, columns, -1)
 
-    def _prepare(self, examples, indices, fresh):
+    def _open_checkpoint(self):
+        """Return the file of the checkpoint, None if there is to be none."""
+        if self.checkpoint is None:
+            return None
+        if self.warm_start:
+            raise ValueError(
+                "warm_start=True goes on with the network in the estimator, and checkpoint with that in the file. Use "
+                "one of them: warm_start=False or checkpoint=None."
+            )
+        return CheckpointFile(self.checkpoint)
+
+    def _prepare(self, examples, indices, fresh, file=None, given_validation=None):
         """Bind and plan: what is left to do before the work begins, and may still be refused."""
         examples = weigh_classes(examples, self.class_weight, self.classes_)
         batches = Batches(indices, examples.weights, self._batch_size(len(indices)), self.shuffle, self._seed)
         bound = self._bind(examples.images.shape, fresh)
         check_batch_size(bound, batches.batch_size)
         augmentation = make_augmentation(self.augment, bound.image_shape)
+        if file is not None:
+            file.claim(self._what_is_fitted(bound, examples, batches, augmentation, given_validation))
         return self._plan(bound, examples, batches.batch_size, augmentation, fresh), batches
 
-    def _fit(self, trainer, batches, validation, began, fresh, as_it_was, incremental=False):
+    def _what_is_fitted(self, bound, examples, batches, augmentation, given_validation):
+        """Return all that decides about the result of a fit, by names that an error can call it."""
+        sgd, sets_aside = self.solver == "sgd", self.early_stopping and given_validation is None
+        return {
+            "architecture": str(bound),
+            "image_shape": list(bound.image_shape),
+            "the layouts of the parameters": digest(repr(lay_out_parameters(bound))),
+            "solver": self.solver,
+            "alpha": float(self.alpha),
+            "batch_size": batches.batch_size,
+            "learning_rate": self.learning_rate,
+            "learning_rate_init": float(self.learning_rate_init),
+            "momentum": float(self.momentum) if sgd else None,
+            "nesterovs_momentum": bool(self.nesterovs_momentum) if sgd else None,
+            "max_iter": int(self.max_iter),
+            "shuffle": bool(self.shuffle),
+            "tol": float(self.tol),
+            "n_iter_no_change": float(self.n_iter_no_change),
+            "early_stopping": bool(self.early_stopping),
+            "validation_fraction": float(self.validation_fraction) if sets_aside else None,
+            "label_smoothing": float(self.label_smoothing),
+            "augment": sorted(augmentation.kinds),
+            "the seeds of random_state": None if self.random_state is None else self._seed,
+            **_digests("X", "y", "weights (sample_weight, class_weight)", examples),
+            "the classes": digest(repr(self.classes_.tolist())),
+            **(_digests("X_val", "y_val", "sample_weight_val", given_validation) if given_validation else {}),
+        }
+
+    def _fit(self, trainer, batches, validation, began, fresh, as_it_was, incremental=False, file=None):
         """Train and keep. `began` is the time, and the compile time until then, before anything was done.
 
         Where not even one epoch ended before the training diverged, there is nothing to keep: the estimator is
@@ -518,7 +599,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         self.compile_time_ = compile_time() - compiled
         if self.verbose:
             print(f"kernels ready in {self.compile_time_:.1f} s")
-        history = self._train(trainer, batches, validation, fresh, incremental)
+        history = self._train(trainer, batches, validation, fresh, incremental, file)
         if history.ending is Ending.DIVERGED and history.n_epochs == 0:
             _set_attributes(self, as_it_was)
             raise history.error
@@ -591,6 +672,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             network.initialise(np.random.default_rng(self._seed))
         else:
             network.learned = self._learned()
+        state = None if fresh else self._optimizer_states.get(self.solver)
         return Trainer(
             network,
             examples.images,
@@ -603,21 +685,29 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             n_threads=n_threads,
             seed=self._seed,
             augmentation=augmentation,
-            state=None if fresh else self._optimizer_states.get(self.solver),
+            state=state,
+            n_drawn=0 if fresh else self._n_drawn,
         )
 
-    def _train(self, trainer, batches, validation, fresh, incremental):
-        """Train the trainer's network, and return the history of it."""
+    def _train(self, trainer, batches, validation, fresh, incremental, file):
+        """Train the trainer's network, from where the file's checkpoint is if it has one; return the history of it."""
+        history, best = self._history(fresh), None
+        if file is not None and file.saved is not None:
+            best = file.restore(trainer, history)
+            if self.verbose:
+                print(f"going on after epoch {history.n_epochs}, from {file.path}")
         learning_rate, max_iter = ("constant", 1) if incremental else (self.learning_rate, self.max_iter)
         return train(
             trainer,
             batches,
             make_schedule(learning_rate, self.learning_rate_init, max_iter * len(batches)),
-            self._history(fresh),
+            history,
             max_iter=max_iter,
             validate=None if validation is None else partial(_accuracy, trainer.network, validation, trainer.n_threads),
             early_stopping=self.early_stopping,
             report=partial(_print_epoch, max_iter) if self.verbose else None,
+            best=best,
+            after_epoch=None if file is None else partial(file.write, trainer, self.early_stopping),
         )
 
     def _history(self, fresh):
@@ -646,6 +736,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         self.n_iter_ = history.n_epochs
         self.t_ = history.n_images
         self._no_improvement_count = history.plateau.count
+        self._n_drawn = trainer.n_drawn
         goes_on = (self.warm_start or incremental) and history.ending is not Ending.DIVERGED
         self._optimizer_states = {self.solver: trainer.state} if goes_on else {}
 
@@ -754,6 +845,15 @@ def _accuracy(network, validation, n_threads):
     """Return the weighted accuracy of a network on validation examples."""
     right = Scorer(network).scores(validation.images, n_threads).argmax(axis=1) == validation.targets
     return float(np.average(right, weights=validation.weights))
+
+
+def _digests(X, y, weights, examples):
+    """Return digests of labelled images, by the names that these parts have for a user."""
+    return {
+        f"the images {X}": digest(examples.images.pixels),
+        f"the labels {y}": digest(examples.targets),
+        f"the {weights}": digest(examples.weights),
+    }
 
 
 def _print_epoch(max_iter, history):

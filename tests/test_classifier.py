@@ -717,19 +717,52 @@ def test_an_interrupt_keeps_what_was_learnt(digits, monkeypatch):
     assert estimator.score(*digits) > 0.5
 
 
-def test_divergence_names_the_epoch_and_keeps_the_weights_of_before(digits, monkeypatch):
+def diverging_at(n_steps):
+    """A trainer whose loss is NaN at this step."""
+
     class Diverging(_classifier.Trainer):
         def step(self, indices, learning_rate):
             loss = super().step(indices, learning_rate)
-            return np.nan if self.state.n_steps == 60 else loss
+            return np.nan if self.state.n_steps == n_steps else loss
 
-    monkeypatch.setattr(_classifier, "Trainer", Diverging)
-    estimator = quick(max_iter=10)
-    with pytest.raises(FloatingPointError, match=r"The loss is nan in epoch 3, step 10 of 25, at a learning rate of"):
+    return Diverging
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_divergence_names_the_place_and_keeps_the_last_finite_weights(digits, monkeypatch):
+    parameters = {"learning_rate": "constant", "learning_rate_init": 0.02}
+    monkeypatch.setattr(_classifier, "Trainer", diverging_at(60))
+    estimator = quick(**parameters, max_iter=10)
+    message = "The loss is nan in epoch 3, step 10 of 25, at a learning rate of 0.02. Try a smaller learning_rate_init,"
+    with pytest.raises(FloatingPointError, match=re.escape(message)):
         estimator.fit(*digits)
     monkeypatch.undo()
-    assert len(estimator.loss_curve_) == 2
+    shorter = quick(**parameters, max_iter=2).fit(*digits)
+    assert same_network(estimator, shorter)
+    assert estimator.loss_curve_ == shorter.loss_curve_
     assert estimator.score(*digits) > 0.5
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_divergence_under_early_stopping_keeps_the_best_weights(digits, more_digits, monkeypatch):
+    validation = dict(zip(("X_val", "y_val"), more_digits, strict=True))
+    monkeypatch.setattr(_classifier, "Trainer", diverging_at(110))
+    estimator = quick(early_stopping=True, learning_rate="constant", learning_rate_init=0.04, max_iter=10)
+    with pytest.raises(FloatingPointError, match="in epoch 5, step 10 of 25"):
+        estimator.fit(*digits, **validation)
+    assert len(estimator.validation_scores_) == 4
+    assert estimator.score(*more_digits) == max(estimator.validation_scores_)
+
+
+def test_weights_that_grow_until_they_overflow_stay_finite(digits):
+    """Decay takes away 2.5 times of every weight in each step."""
+    parameters = {"solver": "sgd", "momentum": 0, "learning_rate": "constant", "learning_rate_init": 0.01}
+    estimator = quick(architecture="INPUT -> FC", **parameters, alpha=2.5 * 16 / 0.01, max_iter=20)
+    with pytest.raises(FloatingPointError, match=r"in epoch \d+, step \d+ of 25, at a learning rate of 0\.01\. Try"):
+        estimator.fit(*digits)
+    assert len(estimator.loss_curve_) > 1
+    assert all(np.isfinite(array).all() for array in estimator.coefs_ + estimator.intercepts_)
+    assert np.isfinite(estimator.predict_proba(digits[0])).all()
 
 
 def test_a_learning_rate_beyond_reason_leaves_nothing_fitted(digits):
@@ -764,6 +797,53 @@ def test_warm_start_goes_on_as_one_longer_fit(digits):
     assert estimator.best_loss_ == longer.best_loss_
     assert (estimator.n_iter_, longer.n_iter_) == (3, 5)
     assert estimator.t_ == longer.t_
+
+
+ALL_DRAWS = {"architecture": "INPUT -> CONV -> NORM -> RELU -> POOL -> DROPOUT(0.3) -> FC(16) -> DROPOUT -> FC"}
+ALL_DRAWS |= {"augment": ["flip", "crop", "cutout"], "learning_rate": "constant"}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_warm_start_goes_on_with_all_that_is_drawn(digits, more_digits, solver):
+    parameters = ALL_DRAWS | {"solver": solver}
+    validation = dict(zip(("X_val", "y_val"), more_digits, strict=True))
+    longer = quick(**parameters, max_iter=5).fit(*digits, **validation)
+    estimator = quick(**parameters, max_iter=1, warm_start=True)
+    for _ in range(5):
+        estimator.fit(*digits, **validation)
+    assert same_network(estimator, longer)
+    assert estimator.loss_curve_ == longer.loss_curve_
+    assert estimator.validation_scores_ == longer.validation_scores_
+    assert estimator.t_ == longer.t_
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({}, {"warm_start": True}),
+        ({"warm_start": True}, {"solver": "sgd"}),
+        ({"warm_start": True, "solver": "sgd"}, {"solver": "adam"}),
+    ],
+    ids=["warm_start switched on", "from adam to sgd", "from sgd to adam"],
+)
+def test_a_fit_that_goes_on_with_a_new_optimizer_has_draws_of_its_own(digits, monkeypatch, first, then):
+    drawn = []
+
+    class Noting(_classifier.Trainer):
+        def step(self, indices, learning_rate):
+            loss = super().step(indices, learning_rate)
+            drawn.append((self.seed, self.n_drawn, self.state.n_steps))
+            return loss
+
+    monkeypatch.setattr(_classifier, "Trainer", Noting)
+    estimator = quick(**ALL_DRAWS | first).fit(*digits).set_params(**then).fit(*digits)
+    estimator.fit(*digits)
+    seeds, numbers, steps = zip(*drawn, strict=True)
+    assert len(set(seeds)) == 1
+    assert numbers == tuple(range(1, 3 * 75 + 1))  # 3 fits of 3 epochs of 25 steps
+    assert steps == (*range(1, 76), *range(1, 151))  # Adam's own count begins with its moments
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -8,7 +8,7 @@ from skconvnet.engine.execution import compile_time, thread_count
 from skconvnet.engine.images import Images
 from skconvnet.engine.network import Network, memory_needed
 from skconvnet.engine.optimizers import SGD, Adam, OptimizerState
-from skconvnet.engine.parameters import Learned
+from skconvnet.engine.parameters import Learned, lay_out_parameters
 from skconvnet.engine.scorer import Scorer
 from skconvnet.engine.trainer import Trainer
 
@@ -23,6 +23,7 @@ __all__ = [
     "Trainer",
     "compile_time",
     "cut_behind",
+    "lay_out_parameters",
     "memory_needed",
     "thread_count",
 ]

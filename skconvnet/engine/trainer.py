@@ -45,6 +45,8 @@ class Trainer:
         Its ``draw(seed, step, n)`` gives the warps of a step's images, (n, columns of `Warp`).
     seed : int
         Decides what DROPOUT draws, and how images are augmented.
+    n_drawn : int, optional
+        Steps that have drawn from this seed before: other draws than theirs are made. By default those of the state.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Trainer:
         state=None,
         augmentation=None,
         seed=0,
+        n_drawn=None,
     ):
         self.network = network
         self.images = images
@@ -75,6 +78,7 @@ class Trainer:
         self.seed = seed
         self.state = state or OptimizerState(np.zeros((2, network.layout.size), np.float32))
         self.state.make_ready(network.layout.size)
+        self.n_drawn = self.state.n_steps if n_drawn is None else n_drawn
         plan = plan_training(network.architecture, network.layout, batch_size)
         memory = aligned_zeros(plan.memory(n_threads))
         self._execution = Execution(plan, network, memory, n_threads, self.state.moments)
@@ -104,6 +108,7 @@ class Trainer:
         if total == 0:
             return 0.0
         self.state.n_steps += 1
+        self.n_drawn += 1
         losses = np.empty(len(indices))
         self._execution.run(
             self.images.source(indices),
@@ -111,7 +116,7 @@ class Trainer:
             weights=weights / total,
             losses=losses,
             rule=self._rule(learning_rate, len(indices)),
-            draw=(self.seed, self.state.n_steps),
+            draw=(self.seed, self.n_drawn),
             **self._warps(len(indices)),
         )
         return float(losses.sum())
@@ -119,7 +124,7 @@ class Trainer:
     def _warps(self, n_images):
         if self.augmentation is None:
             return {}
-        return {"warps": self.augmentation.draw(self.seed, self.state.n_steps, n_images)}
+        return {"warps": self.augmentation.draw(self.seed, self.n_drawn, n_images)}
 
     def _rule(self, learning_rate, n_samples):
         rule = self.optimizer.rule(learning_rate, self.alpha, self.state.n_steps, n_samples)

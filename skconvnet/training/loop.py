@@ -122,8 +122,8 @@ class History:
         The validation accuracy after every epoch, where there is validation.
     n_images : int
         The images seen, each as often as it was seen.
-    n_epochs, n_steps : int
-        The epochs and the steps of this training alone.
+    n_epochs, n_steps, n_plateaus : int
+        The epochs, the steps, and the plateaus reached, of this training alone.
     images_per_second : float
         The speed of the last epoch's training, without compilation and without validation.
     ending : Ending
@@ -138,16 +138,33 @@ class History:
     n_images: int = 0
     n_epochs: int = 0
     n_steps: int = 0
+    n_plateaus: int = 0
     images_per_second: float = nan
     ending: Ending = Ending.MAX_ITER
     error: FloatingPointError | None = None
 
 
-def train(trainer, batches, schedule, history, *, max_iter, validate=None, early_stopping=False, report=None):
+def train(
+    trainer,
+    batches,
+    schedule,
+    history,
+    *,
+    max_iter,
+    validate=None,
+    early_stopping=False,
+    report=None,
+    best=None,
+    after_epoch=None,
+):
     """Train a network, in place, until ``max_iter`` epochs are over or a plateau is reached.
 
     An interrupt (Ctrl-C) ends the training as well, and is kept in the history, not raised. So is the error of a loss
-    that is not finite; the network then has its best weights of before.
+    that is not finite; the network then has the weights of its last epoch, which were finite, or its best ones under
+    early stopping.
+
+    A training that was cut off after an epoch goes on as if nothing had been, if trainer, history and `best` are as
+    they were then; where it was over, nothing is done.
 
     Parameters
     ----------
@@ -156,7 +173,7 @@ def train(trainer, batches, schedule, history, *, max_iter, validate=None, early
     batches : Batches
         The minibatches.
     schedule : Constant, Adaptive or OneCycle
-        The learning rates.
+        The learning rates, as they are before any plateau.
     history : History
         Where the training is written down. Changed.
     max_iter : int
@@ -167,6 +184,10 @@ def train(trainer, batches, schedule, history, *, max_iter, validate=None, early
         Whether the plateau is one of the validation score, and the weights with the best score are restored.
     report : callable, optional
         Called with the history after every epoch.
+    best : ndarray of float32, as the network's parameters, optional
+        Those with the best score, where the history has scores already.
+    after_epoch : callable, optional
+        Called with the history and the best parameters so far when all is decided about an epoch.
 
     Returns
     -------
@@ -174,27 +195,33 @@ def train(trainer, batches, schedule, history, *, max_iter, validate=None, early
         The same history, for the convenience of the caller.
     """
     network = trainer.network
-    best = network.parameters.copy()
+    for _ in range(history.n_plateaus):
+        schedule = schedule.after_plateau()
+    kept = (network.parameters if best is None else best).copy()
     try:
-        while history.n_epochs < max_iter:
+        while history.n_epochs < max_iter and schedule is not None:
             loss = _one_epoch(trainer, batches, schedule, history)
             _write_down(history, loss, len(batches.indices), validate)
-            if history.plateau.update(-history.validation_scores[-1] if early_stopping else loss):
-                best[:] = network.parameters
+            improved = history.plateau.update(-history.validation_scores[-1] if early_stopping else loss)
+            if improved or not early_stopping:
+                kept[:] = network.parameters
             if report is not None:
                 report(history)
             if history.plateau.reached:
                 schedule = schedule.after_plateau()
-                if schedule is None:
-                    history.ending = Ending.PLATEAU
-                    break
-                history.plateau.count = 0
+                history.n_plateaus += 1
+                if schedule is not None:
+                    history.plateau.count = 0
+            if after_epoch is not None:
+                after_epoch(history, kept)
+        if schedule is None:
+            history.ending = Ending.PLATEAU
     except KeyboardInterrupt:
         history.ending = Ending.INTERRUPTED
     except FloatingPointError as error:
         history.ending, history.error = Ending.DIVERGED, error
     if early_stopping or history.ending is Ending.DIVERGED:
-        network.parameters[:] = best
+        network.parameters[:] = kept
     return history
 
 
@@ -230,7 +257,7 @@ def _write_down(history, loss, n_images, validate):
 def _divergence(what, history, batches, rate):
     """Make the error that says where the training diverged, and what to try."""
     step = (history.n_steps - 1) % len(batches) + 1
-    kept = "keeps the best weights of before" if history.n_epochs else "is as it was: not one epoch had ended"
+    kept = "keeps the finite weights of before" if history.n_epochs else "is as it was: not one epoch had ended"
     return FloatingPointError(
         f"{what} in epoch {history.n_epochs + 1}, step {step} of {len(batches)}, at a learning rate of {rate:.3g}. Try "
         f"a smaller learning_rate_init, and look for outliers in X. The estimator {kept}."

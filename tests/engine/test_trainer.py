@@ -331,6 +331,18 @@ class Mirror:
         return warps
 
 
+@pytest.mark.parametrize(("n_drawn", "same"), [(2, True), (0, False)])
+def test_steps_that_have_drawn_before_are_not_drawn_again(n_drawn, same):
+    """Without momentum a new optimizer goes on as the one before would; only what is dropped may differ."""
+    whole, stopped = RESNET.network(), RESNET.network()
+    train(RESNET.trainer(whole))
+    train(RESNET.trainer(stopped), MINIBATCHES[:2], LEARNING_RATES[:2])
+    another = RESNET.trainer(stopped)
+    another.n_drawn = n_drawn
+    train(another, MINIBATCHES[2:], LEARNING_RATES[2:])
+    assert np.array_equal(stopped.parameters, whole.parameters) == same
+
+
 def test_images_are_augmented_as_drawn_for_the_seed_and_each_step():
     by_hand, warped, augmentation = SMALL.network(), SMALL.network(), Mirror()
     mirrored = Images(np.ascontiguousarray(SMALL.x[:, :, ::-1]), SMALL.shape)

@@ -1,5 +1,7 @@
 """The loop with a trainer that does as it is told: the loss of each epoch is written in the test."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -34,22 +36,20 @@ def batches_of(n, batch_size, shuffle=False, seed=0, weights=None):
     return Batches(np.arange(n), np.ones(n) if weights is None else weights, batch_size, shuffle, seed)
 
 
-def run(losses, *, max_iter=None, patience=2, tol=0.0, schedule=None, scores=None, **options):
+def run(losses, *, max_iter=None, patience=2, tol=0.0, scores=None, **options):
     """Train on a single minibatch an epoch; return trainer, network and history."""
     network = Network()
     trainer = Trainer(network, losses)
-    scores = None if scores is None else iter(scores)
     history = History(Plateau(tol, patience))
-    train(
-        trainer,
-        batches_of(4, 4),
-        schedule or Constant(0.1),
-        history,
-        max_iter=max_iter or len(losses),
-        validate=scores and (lambda: next(scores)),
-        **options,
-    )
+    follow(trainer, scores, history, max_iter=max_iter or len(losses), **options)
     return trainer, network, history
+
+
+def follow(trainer, scores, history, *, schedule=None, **options):
+    """Train on a single minibatch an epoch, with these scores from here on."""
+    scores = None if scores is None else iter(scores)
+    validate = scores and (lambda: next(scores))
+    train(trainer, batches_of(4, 4), schedule or Constant(0.1), history, validate=validate, **options)
 
 
 def test_an_epoch_visits_each_image_once():
@@ -153,13 +153,20 @@ def test_an_interrupt_under_early_stopping_restores_the_best():
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf])
-def test_divergence_names_the_place_and_goes_back_to_the_best_weights(loss):
+def test_divergence_names_the_place_and_goes_back_to_the_last_finite_weights(loss):
     _, network, history = run([3.0, 1.0, 2.0, loss])
     assert history.ending is Ending.DIVERGED
-    assert network.parameters[0] == 2  # those after the epoch of loss 1.0
+    assert network.parameters[0] == 3
     message = str(history.error)
     assert message.startswith(f"The loss is {loss} in epoch 4, step 1 of 1, at a learning rate of 0.1.")
-    assert "smaller learning_rate_init" in message
+    assert "Try a smaller learning_rate_init, and look for outliers in X." in message
+    assert message.endswith("The estimator keeps the finite weights of before.")
+
+
+def test_divergence_under_early_stopping_goes_back_to_the_best_weights():
+    _, network, history = run([3.0, 2.0, 1.0, np.nan], scores=[0.5, 0.8, 0.7], early_stopping=True)
+    assert history.ending is Ending.DIVERGED
+    assert network.parameters[0] == 2
 
 
 def test_divergence_in_the_first_epoch_goes_back_to_the_initial_weights():
@@ -199,3 +206,42 @@ def test_every_epoch_is_reported():
     reported = []
     run([3.0, 2.0], report=lambda history: reported.append(history.loss_curve[-1]))
     assert reported == [3.0, 2.0]
+
+
+def test_what_follows_an_epoch_is_called_when_all_is_decided_about_it():
+    seen = []
+
+    def note(history, best):
+        seen.append((len(history.loss_curve), history.plateau.count, history.n_plateaus, best[0]))
+
+    run([1.0] * 5, patience=1, tol=0.1, schedule=Adaptive(1.0), after_epoch=note)
+    assert seen == [(1, 0, 0, 1), (2, 1, 0, 2), (3, 0, 1, 3), (4, 1, 1, 4), (5, 0, 2, 5)]
+
+
+@pytest.mark.parametrize("schedule", [Constant(1.0), Adaptive(1.0)], ids=repr)
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_a_training_that_was_cut_off_goes_on_where_it_was(schedule, cut):
+    """Scores whose best is the second; a plateau ends the training, or lowers its rate more than once."""
+    scores = [0.5, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]
+    options = {"max_iter": 8, "schedule": schedule, "early_stopping": True}
+    whole, whole_network, expected = run([1.0] * 8, scores=scores, patience=1, **options)
+    kept = []
+
+    def cut_off(history, best):
+        if history.n_epochs == cut:
+            kept.append((copy.deepcopy(history), best.copy(), first.network.parameters.copy()))
+
+    first = Trainer(Network(), [1.0] * 8)
+    follow(first, scores, History(Plateau(0.0, 1)), after_epoch=cut_off, **options)
+    if not kept:  # it was over before
+        assert expected.n_epochs < cut
+        return
+    ((history, best, parameters),) = kept
+    second = Trainer(Network(), [1.0] * 8)
+    second.network.parameters[:] = parameters
+    follow(second, scores[cut:], history, best=best, **options)
+    assert second.rates == whole.rates[cut:]
+    assert np.array_equal(second.network.parameters, whole_network.parameters)
+    assert (history.loss_curve, history.validation_scores) == (expected.loss_curve, expected.validation_scores)
+    assert (history.plateau, history.n_plateaus) == (expected.plateau, expected.n_plateaus)
+    assert (history.n_epochs, history.n_steps, history.ending) == (expected.n_epochs, expected.n_steps, expected.ending)

@@ -1,0 +1,291 @@
+"""The state of a fit in a file: written after every epoch, read by the same fit when it is started again.
+
+The file is NumPy's .npz, read without pickle: the arrays as the training has them, and a header of JSON with all that
+is no array. JSON keeps every bit of a float.
+"""
+
+import hashlib
+import json
+import os
+import warnings
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+_FORMAT = "skconvnet checkpoint 1"
+_BLOCK_BYTES = 2**24  # images are digested in blocks of this size, so that a memory map stays on the disk
+_OF_HISTORY = ("loss_curve", "validation_scores", "n_images", "n_epochs", "n_steps", "n_plateaus")
+_OF_PLATEAU = ("best", "count")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a fit after an epoch: all that the rest of it depends on, beside its parameters and its data.
+
+    Parameters
+    ----------
+    fit : dict of str to JSON values
+        What is fitted to what; the name of each is how an error calls it. The same fit has the same.
+    seed : int
+        Decides the order of the images, what is set aside for validation, and what DROPOUT and augmentation draw.
+    history : dict of str to numbers and lists of them
+        The attributes of `History` that last, by their names, and `best` and `count` of its `Plateau`.
+    n_steps, n_drawn : int
+        The steps of the optimizer, and of the draws.
+    parameters : ndarray of float32, (n,)
+        The network's, in the plan's order, what pads them included.
+    moments : ndarray of float32, (2, n)
+        The optimizer's.
+    best : ndarray of float32, (n,), or (0,) where none are wanted
+        The parameters with the best validation score.
+    """
+
+    fit: dict
+    seed: int
+    history: dict
+    n_steps: int
+    n_drawn: int
+    parameters: np.ndarray
+    moments: np.ndarray
+    best: np.ndarray
+
+
+_ARRAYS = ("parameters", "moments", "best")
+_NUMBERS = tuple(field.name for field in fields(Checkpoint) if field.name not in _ARRAYS)
+
+
+class CheckpointFile:
+    """The file of one fit, from its first look at it to its last epoch.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Where the file is, or shall be.
+
+    Attributes
+    ----------
+    saved : Checkpoint or None
+        What the file had at first; None if there was none.
+
+    Raises
+    ------
+    ValueError
+        If no file can be written there, or what there is is damaged or something else.
+    """
+
+    def __init__(self, path):
+        self.path = check_place(path)
+        self.saved = read_checkpoint(self.path)
+        self._fit = None
+
+    def claim(self, fit):
+        """Say what is fitted to what, as `Checkpoint.fit`; a ValueError if the file is of another fit."""
+        if self.saved is not None:
+            check_same_fit(self.path, self.saved, fit)
+        self._fit = fit
+
+    def restore(self, trainer, history):
+        """Put a trainer and a new history where they were after the last epoch; return the best parameters or None."""
+        saved = self.saved
+        trainer.network.parameters[:] = saved.parameters
+        trainer.state.moments[:] = saved.moments
+        trainer.state.n_steps, trainer.n_drawn = saved.n_steps, saved.n_drawn
+        trainer.refresh()
+        for name in _OF_HISTORY:
+            setattr(history, name, saved.history[name])
+        for name in _OF_PLATEAU:
+            setattr(history.plateau, name, saved.history[name])
+        return saved.best if len(saved.best) else None
+
+    def write(self, trainer, early_stopping, history, best):
+        """Write down where a trainer is after an epoch. A full disk is no end of the fit: it warns."""
+        checkpoint = Checkpoint(
+            fit=self._fit,
+            seed=trainer.seed,
+            history={name: getattr(history, name) for name in _OF_HISTORY}
+            | {name: getattr(history.plateau, name) for name in _OF_PLATEAU},
+            n_steps=trainer.state.n_steps,
+            n_drawn=trainer.n_drawn,
+            parameters=trainer.network.parameters,
+            moments=trainer.state.moments,
+            best=best if early_stopping else best[:0],
+        )
+        try:
+            write_checkpoint(self.path, checkpoint)
+        except OSError as error:
+            warnings.warn(
+                f"checkpoint={str(self.path)!r} was not written after epoch {history.n_epochs}, and is as it was "
+                f"before: {error}. The fit goes on.",
+                stacklevel=2,
+            )
+
+
+def check_place(path):
+    """Raise a ValueError if no checkpoint can be written here.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Where the checkpoint is, or shall be.
+
+    Returns
+    -------
+    Path
+        The same.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"checkpoint={str(path)!r} is a directory or a device. Give the path of a file.")
+    try:
+        with _beside(path).open("wb"):
+            pass
+        _beside(path).unlink()
+    except OSError as error:
+        raise ValueError(
+            f"checkpoint={str(path)!r} cannot be written: {error}. Give a path in a directory that exists and is "
+            "writable."
+        ) from error
+    return path
+
+
+def _beside(path):
+    """Return where a checkpoint is written before it takes its place; what a kill leaves there is overwritten."""
+    return path.with_name(f"{path.name}.part")
+
+
+def write_checkpoint(path, checkpoint):
+    """Write a checkpoint. Whenever the process is killed, the file has the checkpoint of before, or this one.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    checkpoint : Checkpoint
+        What it shall have.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the file is as it was.
+    """
+    header = {"format": _FORMAT} | {name: getattr(checkpoint, name) for name in _NUMBERS}
+    arrays = {name: getattr(checkpoint, name) for name in _ARRAYS}
+    beside = _beside(path)
+    try:
+        with beside.open("wb") as file:
+            np.savez(file, allow_pickle=False, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def read_checkpoint(path):
+    """Read a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        The file. It is not changed.
+
+    Returns
+    -------
+    Checkpoint or None
+        None if there is no such file.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or something else.
+    """
+    if not path.exists():
+        return None
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
+            header = json.loads(members["header"].tobytes())
+            arrays = {name: members[name] for name in _ARRAYS}
+        return _checkpoint(header, arrays)
+    except Exception as error:  # what a damaged file raises depends on where it is damaged
+        raise ValueError(
+            f"checkpoint={str(path)!r} is no whole checkpoint of this version of skconvnet ({error}). It was left as "
+            "it is. Delete or move it to begin anew, or give another path."
+        ) from error
+
+
+def _checkpoint(header, arrays):
+    """Put header and arrays together; raise whatever it may be if they do not fit."""
+    if header["format"] != _FORMAT:
+        raise ValueError(f"its format is {header['format']!r}")
+    size = len(arrays["parameters"])
+    shapes = {"parameters": [(size,)], "moments": [(2, size)], "best": [(size,), (0,)]}
+    for name, array in arrays.items():
+        if array.dtype != np.float32 or array.shape not in shapes[name]:
+            raise ValueError(f"{name} has dtype {array.dtype} and shape {array.shape}")
+    missing = {*_OF_HISTORY, *_OF_PLATEAU} - set(header["history"])
+    if missing:
+        raise ValueError(f"its history has no {missing.pop()}")
+    return Checkpoint(**{name: header[name] for name in _NUMBERS}, **arrays)
+
+
+def check_same_fit(path, checkpoint, fit):
+    """Raise a ValueError that says what differs if a checkpoint is of another fit.
+
+    Parameters
+    ----------
+    path : Path
+        Of the checkpoint.
+    checkpoint : Checkpoint
+        What was read there.
+    fit : dict of str to JSON values
+        What is to be fitted to what.
+    """
+    there, here = checkpoint.fit, json.loads(json.dumps(fit))
+    differences = [_difference(name, there.get(name), here.get(name)) for name in here | there]
+    differences = [difference for difference in differences if difference]
+    if differences:
+        raise ValueError(
+            f"checkpoint={str(path)!r} is of another fit: {'; '.join(differences)}. It was left as it is. Go on with "
+            "the parameters and the data that it is of, or delete or move it, or give another path."
+        )
+
+
+def _difference(name, there, here):
+    """Say how the value of this name differs; nothing if it does not."""
+    if there == here:
+        return ""
+    if name.startswith("the "):  # what a digest stands for
+        return f"{name} differ"
+    return f"{name} is {there!r} there and {here!r} here"
+
+
+def digest(*parts):
+    """Return a digest of arrays and texts, which costs as much as reading them. Arrays are not copied.
+
+    Parameters
+    ----------
+    *parts : ndarray or str
+        An array counts by its dtype and its values in C order, whatever its shape and layout.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> X = np.arange(6).reshape(2, 3)
+    >>> digest(X) == digest(np.asfortranarray(X)) != digest(X.astype(float))
+    True
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, str):
+            digest.update(part.encode())
+            continue
+        digest.update(f"{part.dtype.str} {part.size} ".encode())
+        size = max(1, _BLOCK_BYTES // max(1, part[:1].nbytes))
+        for first in range(0, len(part), size):
+            digest.update(np.ascontiguousarray(part[first : first + size]))
+    return digest.hexdigest()
