@@ -353,7 +353,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         y : array-like of shape (n,)
             Their labels.
         sample_weight : array-like of shape (n,), default=None
-            How much each image counts.
+            How much each image counts, relative to the others. See the notes.
         X_val : array-like, as X, default=None
             Images to validate on after every epoch. With `early_stopping` they decide when to stop, and no training
             data are set aside.
@@ -375,6 +375,18 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             work.
         FloatingPointError
             If the loss, or a weight, became infinite or NaN.
+
+        Notes
+        -----
+        The loss is a weighted mean, and pixels are standardised with the weighted mean and deviation. So where a
+        minibatch is all the images, an image of weight 2 is that image twice, and one of weight 0 is as good as not
+        there; the weights of `class_weight` are multiplied with those given. Smaller minibatches are of `batch_size`
+        images, whatever these weigh. Three things count images and not weights: the `alpha` of "sgd", which is divided
+        by the images in a minibatch; ``NORM(batch)``, whose mean is over all of them, those of weight 0 included; and
+        what is drawn for each, by DROPOUT and by `augment`.
+
+        In a Pipeline, ``transform_input=["X_val"]`` has X_val go through the steps before. A cross-validation hands
+        X_val on as it is, unless it has as many images as X: then it is cut as X is.
         """
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
         with _as_it_was_if_refused(self) as as_it_was:
@@ -401,7 +413,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         classes : array-like of shape (n_classes,), default=None
             All the labels that will ever come. The first call needs them.
         sample_weight : array-like of shape (n,), default=None
-            How much each image counts.
+            How much each image counts, relative to the others of this call.
 
         Returns
         -------
@@ -666,7 +678,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         """Return the trainer of a new network, or of the network of the fit before, with the kernels ready."""
         n_threads = thread_count(self.n_jobs)
         check_memory(bound, batch_size, n_threads)
-        mean, scale = examples.images.statistics() if fresh else (self.pixel_mean_, self.pixel_scale_)
+        mean, scale = examples.images.statistics(examples.weights) if fresh else (self.pixel_mean_, self.pixel_scale_)
         network = Network(bound, mean, scale)
         if fresh:
             network.initialise(np.random.default_rng(self._seed))

@@ -422,7 +422,8 @@ def weigh_classes(examples, class_weight, classes):
     examples : LabelledImages
         The examples.
     class_weight : dict, "balanced" or None
-        How much each class counts, as scikit-learn has it. None is all the same.
+        How much each class counts, as scikit-learn has it. None is all the same; "balanced" has each class count the
+        same, whatever the weights of its examples come to.
     classes : ndarray of shape (n_classes,)
         The labels.
 
@@ -435,10 +436,16 @@ def weigh_classes(examples, class_weight, classes):
     ValueError
         If the weights become negative, not finite, or all zero.
     """
-    if class_weight is not None:
+    if class_weight is None:
+        return examples
+    if class_weight == "balanced":
+        # Not compute_class_weight, which counts examples of weight zero too before scikit-learn knew sample_weight there.
+        totals = np.bincount(examples.targets, examples.weights, len(classes))
+        counts = totals > 0
+        of_class = np.divide(totals.sum(), counts.sum() * totals, out=np.ones(len(classes)), where=counts)
+    else:
         of_class = compute_class_weight(class_weight, classes=classes, y=classes[examples.targets])
-        examples = replace(examples, weights=_scaled(examples.weights * of_class[examples.targets]))
-    return examples
+    return replace(examples, weights=_scaled(examples.weights * of_class[examples.targets]))
 
 
 def _scaled(weights):

@@ -68,8 +68,14 @@ class Images:
         for first in range(0, len(self), size):
             yield np.arange(first, min(first + size, len(self)))
 
-    def statistics(self):
+    def statistics(self, weights=None):
         """Mean and inverse standard deviation of each channel.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n,), optional
+            How much each image counts, >= 0 and not all zero. One of weight zero is as good as not there. Without
+            weights all images count the same, and where all weights are equal the bits are those without.
 
         Returns
         -------
@@ -77,15 +83,22 @@ class Images:
             The same bits for the same values, whatever their dtype and layout. A constant channel has scale 1.
         """
         height, width, channels = self.shape
+        if weights is None or (weights == weights[0]).all():
+            weights = np.ones(len(self))
         count, shift, total, squares = 0, None, 0.0, 0.0
         for indices in self.chunks(max(1, _CHUNK // (height * width * channels))):
-            values = self._floats(slice(indices[0], indices[-1] + 1)).reshape(-1, channels).astype(np.float64)
+            counting = indices[weights[indices] > 0]
+            if len(counting) == 0:
+                continue
+            which = slice(indices[0], indices[-1] + 1) if len(counting) == len(indices) else counting
+            values = self._floats(which).reshape(-1, channels).astype(np.float64)
+            of_pixel = np.repeat(weights[counting].astype(np.float64), height * width)[:, None]
             # Sums around the first chunk's mean: around zero, a large mean would drown a small deviation.
-            shift = values.mean(axis=0) if shift is None else shift
+            shift = (values * of_pixel).sum(axis=0) / of_pixel.sum() if shift is None else shift
             values -= shift
-            count += len(values)
-            total = total + values.sum(axis=0)
-            squares = squares + np.square(values).sum(axis=0)
+            count += of_pixel.sum()
+            total = total + (values * of_pixel).sum(axis=0)
+            squares = squares + (np.square(values) * of_pixel).sum(axis=0)
         offset = total / count
         deviation = np.sqrt(np.maximum(squares / count - np.square(offset), 0.0))
         mean = shift + offset

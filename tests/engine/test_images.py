@@ -100,3 +100,40 @@ def test_a_small_deviation_around_a_large_mean():
     stored = x.astype(np.float32).astype(float)
     assert_allclose(mean, stored.mean(), rtol=1e-7)
     assert_allclose(1 / scale, stored.std(), rtol=1e-5)
+
+
+# -- Weighted statistics -----------------------------------------------------------------------------------------------
+
+
+def bits(statistics):
+    return [statistic.tobytes() for statistic in statistics]
+
+
+@pytest.mark.parametrize("weights", [None, np.ones(11), np.full(11, 0.3, np.float32)], ids=["none", "ones", "equal"])
+def test_equal_weights_have_the_bits_of_no_weights(pixels, weights):
+    assert bits(Images(pixels, SHAPE).statistics(weights)) == bits(Images(pixels, SHAPE).statistics())
+
+
+@pytest.mark.parametrize("chunk", [1, 24, 100, 1 << 20])
+def test_weighted_statistics_are_those_of_repeated_images(pixels, chunk, monkeypatch):
+    counts = np.array([0, 0, 0, 0, 0, 2, 1, 0, 5, 1, 3])  # whole chunks without weight at the beginning
+    expected = Images(np.repeat(pixels, counts, axis=0), SHAPE).statistics()
+    monkeypatch.setattr(images, "_CHUNK", chunk)
+    for weights in (counts, (counts / 5).astype(np.float32)):
+        assert_allclose(Images(pixels, SHAPE).statistics(weights), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "int64", "float16"])
+def test_an_image_without_weight_is_as_good_as_not_there(pixels, dtype):
+    weights = np.arange(11) % 3 / 2
+    there = weights > 0
+    expected = bits(Images(pixels[there].astype(float), SHAPE).statistics(weights[there]))
+    pixels[~there] = 255
+    assert bits(Images(pixels.astype(dtype), SHAPE).statistics(weights)) == expected
+
+
+def test_a_channel_that_is_constant_where_images_count_has_scale_one(pixels):
+    weights = np.linspace(0, 1, 11)
+    pixels[1:, ..., 1] = 77
+    mean, scale = Images(pixels, SHAPE).statistics(weights)
+    assert (mean[1], scale[1]) == (77, 1)

@@ -1,0 +1,174 @@
+"""Weights: an image of weight 2 is that image twice, and one of weight 0 is not there. What early stopping keeps."""
+
+import re
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state, shuffle
+from sklearn.utils.class_weight import compute_sample_weight
+
+from skconvnet import ConvNetClassifier
+
+PLAIN = "INPUT -> CONV(K=6) -> RELU -> POOL -> NORM(layer) -> FC(16) -> TANH -> FC"
+WHOLE = {"shuffle": False, "label_smoothing": 0.1, "learning_rate_init": 0.01, "max_iter": 8, "random_state": 0}
+SGD = {"solver": "sgd", "learning_rate_init": 0.05, "alpha": 0.5}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = shuffle(*load_digits(return_X_y=True), random_state=0)
+    return X[:120].astype(np.uint8), y[:120]
+
+
+@pytest.fixture(scope="module")
+def counts():
+    """How often each image is there: 0 to 3 times."""
+    return np.random.default_rng(0).integers(0, 4, 120)
+
+
+def whole(X, y, architecture=PLAIN, sample_weight=None, **parameters):
+    """Fitted with all images in one minibatch."""
+    network = ConvNetClassifier(architecture, n_jobs=1, **{"batch_size": len(X)} | WHOLE | parameters)
+    return network.fit(X, y, sample_weight=sample_weight)
+
+
+def learned(network):
+    """All numbers that a fit found."""
+    arrays = [*network.coefs_, *network.intercepts_, network.pixel_mean_, network.pixel_scale_]
+    return np.concatenate([array.ravel() for array in arrays])
+
+
+def same_bits(one, other):
+    return np.array_equal(learned(one), learned(other))
+
+
+def assert_same(one, other, X):
+    assert_allclose(learned(one), learned(other), atol=1e-5)
+    assert_allclose(one.predict_proba(X), other.predict_proba(X), atol=1e-5)
+    assert_allclose(one.loss_curve_, other.loss_curve_, rtol=1e-5)
+
+
+# Repetition
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced", {3: 0.25, 4: 4.0}], ids=str)
+def test_weights_are_repetition_with_adam(digits, counts, class_weight):
+    X, y = digits
+    weighted = whole(X, y, sample_weight=counts, class_weight=class_weight)
+    repeated = whole(np.repeat(X, counts, axis=0), np.repeat(y, counts), class_weight=class_weight)
+    assert_same(weighted, repeated, X)
+    assert np.abs(learned(weighted) - learned(whole(X, y, class_weight=class_weight))).max() > 0.01
+
+
+def test_weights_are_repetition_with_sgd_once_alpha_is_for_as_many_images(digits, counts):
+    X, y = digits
+    weighted = whole(X, y, sample_weight=counts, **SGD)
+    repeated = [np.repeat(X, counts, axis=0), np.repeat(y, counts)]
+    assert_same(weighted, whole(*repeated, **SGD | {"alpha": 0.5 * counts.sum() / 120}), X)
+    assert np.abs(learned(weighted) - learned(whole(*repeated, **SGD))).max() > 1e-4
+
+
+def test_an_image_of_weight_zero_is_not_there(digits, counts):
+    X, y = digits
+    garbage, there = X.astype(np.float32), counts > 0
+    garbage[~there] = 1000 * garbage[~there, ::-1]
+    weighted = whole(garbage, y, sample_weight=there)
+    assert_same(weighted, whole(X[there], y[there]), X)
+
+
+def test_the_scale_of_weights_means_nothing(digits, counts):
+    one, other = (whole(*digits, sample_weight=factor * counts) for factor in (1, 1024))
+    assert same_bits(one, other)
+
+
+def test_norm_batch_takes_its_mean_over_all_images_whatever_they_weigh(digits, counts):
+    """As the notes of fit say: it is no fault that this differs, but a limit."""
+    X, y = digits
+    norm, there = "INPUT -> CONV(K=6) -> NORM -> RELU -> FC", counts > 0
+    weighted = whole(X, y, norm, there)
+    assert np.abs(learned(weighted) - learned(whole(X[there], y[there], norm))).max() > 1e-3
+
+
+# Classes
+
+
+def test_balanced_classes_are_sample_weights(digits):
+    X, y = digits
+    chosen = (y < 3) | (np.arange(120) % 4 == 0)
+    X, y = X[chosen], y[chosen]
+    balanced = whole(X, y, class_weight="balanced", batch_size=16)
+    assert same_bits(balanced, whole(X, y, sample_weight=compute_sample_weight("balanced", y), batch_size=16))
+    assert not same_bits(balanced, whole(X, y, batch_size=16))
+
+
+def test_class_weights_and_sample_weights_are_multiplied(digits, counts):
+    X, y = digits
+    of_class = {3: 0.25, 4: 4.0}
+    both = whole(X, y, sample_weight=counts, class_weight=of_class)
+    product = counts * np.select([y == 3, y == 4], [0.25, 4.0], 1.0)
+    assert_same(both, whole(X, y, sample_weight=product), X)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.zeros(120), "at least one non-zero number"),
+        (-np.ones(120), "Negative values"),
+        (np.full(120, np.nan), "NaN"),
+        (np.ones(119), "sample_weight.shape == (119,), expected (120,)"),
+        (np.ones((120, 2)), "Sample weights must be 1D"),
+    ],
+    ids=["zero", "negative", "nan", "too few", "a table"],
+)
+def test_weights_that_are_none_are_refused(digits, weights, message):
+    network = ConvNetClassifier()
+    with pytest.raises(ValueError, match=re.escape(message)):
+        network.fit(*digits, sample_weight=weights)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        network.partial_fit(*digits, classes=range(10), sample_weight=weights)
+    assert not hasattr(network, "coefs_")
+
+
+def test_classes_that_weigh_nothing_together_are_refused(digits):
+    with pytest.raises(ValueError, match="The weights are all zero"):
+        ConvNetClassifier(class_weight=dict.fromkeys(range(10), 0)).fit(*digits)
+
+
+# Early stopping
+
+
+def up_and_down(**parameters):
+    """A rate so high that validation scores go up and down."""
+    parameters = {"learning_rate": "constant", "learning_rate_init": 0.08, "max_iter": 11, **parameters}
+    return ConvNetClassifier(PLAIN, batch_size=16, early_stopping=True, n_jobs=1, random_state=0, **parameters)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_weights_kept_are_those_of_the_best_epoch_on_a_stratified_split(digits):
+    X, y = digits
+    network = up_and_down(validation_fraction=0.25).fit(X, y)
+    seed = check_random_state(0).randint(2**31 - 1)
+    _, X_aside, _, y_aside = train_test_split(X, y, test_size=0.25, random_state=seed, stratify=y)
+    scores, best = network.validation_scores_, int(np.argmax(network.validation_scores_))
+    assert scores[-1] < network.score(X_aside, y_aside) == max(scores) == network.best_validation_score_
+    until_then = up_and_down(validation_fraction=0.25, max_iter=best + 1).fit(X, y)
+    assert same_bits(network, until_then)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_weights_of_validation_images_decide_which_epoch_is_best(digits):
+    X, y = digits
+    X_val, y_val = X[60:], y[60:]
+    bests = []
+    for hard in (np.ones(60), np.where(np.isin(y_val, [1, 8, 9]), 1.0, 1e-3)):
+        network = up_and_down().fit(X[:60], y[:60], X_val=X_val, y_val=y_val, sample_weight_val=hard)
+        score = network.score(X_val, y_val, sample_weight=hard)
+        assert score == pytest.approx(max(network.validation_scores_), rel=1e-6)
+        bests.append(int(np.argmax(network.validation_scores_)))
+    assert bests[0] != bests[1]
