@@ -9,6 +9,7 @@ from skconvnet._classifier import ConvNetClassifier
 from skconvnet._features import ConvNetFeatures
 from skconvnet._image_folder import load_image_folder
 from skconvnet._param_grid import valid_param_grid
+from skconvnet._version import __version__ as __version__
 from skconvnet._warmup import warmup
 from skconvnet.architecture import ARCHITECTURES, Architecture, ArchitectureError, VolumeTable
 
@@ -23,4 +24,3 @@ __all__ = [
     "valid_param_grid",
     "warmup",
 ]
-__version__ = "0.1.0"

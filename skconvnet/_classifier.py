@@ -34,6 +34,7 @@ from skconvnet._validation import (
     hold_out,
     weigh_classes,
 )
+from skconvnet._version import __version__
 from skconvnet.architecture import Architecture, Hyperparameters, find_architecture
 from skconvnet.engine import (
     SGD,
@@ -319,6 +320,21 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
         self.checkpoint = checkpoint
+
+    def __getstate__(self):
+        return super().__getstate__() | {"_skconvnet_version": __version__}
+
+    def __setstate__(self, state):
+        written_by = state.get("_skconvnet_version", __version__)
+        if not _can_read(written_by):
+            warnings.warn(
+                f"A {type(self).__name__} was written by skconvnet {written_by}, and is read by {__version__}, which "
+                "reads its own minor version and the one before. Predictions may be wrong: fit anew, or use the other.",
+                stacklevel=2,
+            )
+        # A parameter that is newer than what was written has its default.
+        kept = {name: value for name, value in state.items() if name != "_skconvnet_version"}
+        super().__setstate__(vars(ConvNetClassifier()) | kept)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -810,6 +826,12 @@ class _Ready:
                 array.flags.writeable = False
             self._made = arrays, scorer
         return scorer
+
+
+def _can_read(version):
+    """Return whether what another version has written can be read: of this minor version, or of the one before."""
+    (major, minor), (other_major, other_minor) = (tuple(map(int, v.split(".")[:2])) for v in (__version__, version))
+    return major == other_major and minor - other_minor in (0, 1)
 
 
 @contextmanager

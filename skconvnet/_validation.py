@@ -439,7 +439,7 @@ def weigh_classes(examples, class_weight, classes):
     if class_weight is None:
         return examples
     if class_weight == "balanced":
-        # Not compute_class_weight, which counts examples of weight zero too before scikit-learn knew sample_weight there.
+        # Not compute_class_weight: that of older versions of scikit-learn counts examples whatever they weigh.
         totals = np.bincount(examples.targets, examples.weights, len(classes))
         counts = totals > 0
         of_class = np.divide(totals.sum(), counts.sum() * totals, out=np.ones(len(classes)), where=counts)

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import joblib
@@ -17,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 import skconvnet
-from skconvnet import Architecture, ConvNetClassifier, ConvNetFeatures
+from skconvnet import Architecture, ConvNetClassifier, ConvNetFeatures, _classifier
 
 PACKAGE = Path(skconvnet.__file__).parent
 NOWHERE = "/dev/null/below"  # a directory that not even root can make
@@ -106,6 +107,47 @@ def test_weights_may_stay_on_the_disk(digits, classifier, tmp_path):
     loaded = joblib.load(tmp_path / "network.joblib", mmap_mode="r")
     assert all(isinstance(coef, np.memmap) for coef in loaded.coefs_ if coef.size)
     assert_array_equal(loaded.decision_function(digits[0]), classifier.decision_function(digits[0]))
+
+
+# Versions
+
+
+def written_by(classifier, version, monkeypatch):
+    """The pickle that another version would have written, had it all but the parameter `checkpoint`."""
+    copy = pickle.loads(pickle.dumps(classifier))
+    del copy.checkpoint
+    with monkeypatch.context() as patch:
+        patch.setattr(_classifier, "__version__", version)
+        return pickle.dumps(copy)
+
+
+@pytest.mark.parametrize("version", ["1.4.0", "1.4.9", "1.3.2", "1.3.0rc1"])
+@pytest.mark.parametrize("wrapped", [lambda network: network, make_pipeline], ids=["alone", "in a pipeline"])
+def test_what_the_minor_version_before_wrote_is_read(digits, classifier, version, wrapped, monkeypatch):
+    data = written_by(classifier, version, monkeypatch)
+    monkeypatch.setattr(_classifier, "__version__", "1.4.1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        copy = wrapped(pickle.loads(data))
+    assert_array_equal(copy.predict_proba(digits[0]), classifier.predict_proba(digits[0]))
+    network = copy[-1] if wrapped is make_pipeline else copy
+    assert network.get_params() == classifier.get_params()
+    assert vars(network).keys() == vars(classifier).keys()
+    assert "_skconvnet_version" not in vars(network)
+
+
+@pytest.mark.parametrize("version", ["1.2.9", "1.5.0", "0.4.1", "2.4.1"])
+def test_what_another_version_wrote_is_read_with_a_warning(digits, classifier, version, monkeypatch):
+    data = written_by(classifier, version, monkeypatch)
+    monkeypatch.setattr(_classifier, "__version__", "1.4.1")
+    with pytest.warns(UserWarning, match=f"written by skconvnet {re.escape(version)}, and is read by 1.4.1"):
+        copy = pickle.loads(data)
+    assert_array_equal(copy.predict(digits[0]), classifier.predict(digits[0]))
+
+
+def test_what_was_read_is_written_by_this_version(classifier, monkeypatch):
+    data = written_by(classifier, "0.0.1", monkeypatch)
+    assert pickle.loads(data).__getstate__()["_skconvnet_version"] == skconvnet.__version__
 
 
 # skops

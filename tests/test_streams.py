@@ -1,4 +1,4 @@
-"""`partial_fit` on batches as they come: from a memory map, from Dask, from a generator; the bits of the same in memory."""
+"""`partial_fit` on batches as they come, from a memory map, Dask or a generator: the bits of the same from memory."""
 
 import pickle
 
@@ -73,9 +73,9 @@ def test_the_blocks_of_a_dask_array(digits, in_memory, computed):
     sizes = tuple(cut.stop - cut.start for cut in CUTS)
     X = da.from_array(digits[0], chunks=(sizes, 8, 8))
     y = da.from_array(digits[1], chunks=(sizes,))
-    blocks = zip(X.blocks, y.blocks, strict=True) if not computed else zip(X.blocks, map(np.asarray, y.blocks))
+    blocks = zip(X.blocks, y.blocks, strict=True)
     if computed:
-        blocks = ((images.compute(), labels) for images, labels in blocks)
+        blocks = ((images.compute(), labels.compute()) for images, labels in blocks)
     assert_same_bits(streamed(blocks), in_memory)
 
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from threading import Lock
 
 import joblib
 import numpy as np
@@ -15,6 +16,7 @@ _INT64, _FLOAT32, _FLOAT64, _UINT8 = map(np.dtype, (np.int64, np.float32, np.flo
 _NO_MOMENTS = np.zeros((2, 0), _FLOAT32)
 
 _seconds_compiling = 0.0
+_adding_seconds = Lock()
 
 
 class Execution:
@@ -176,5 +178,6 @@ def _machine(ops):
     from skconvnet.engine.cpu import machine
 
     kernels = machine.prepare(ops)
-    _seconds_compiling += time.perf_counter() - start
+    with _adding_seconds:
+        _seconds_compiling += time.perf_counter() - start
     return machine, kernels

@@ -1,0 +1,3 @@
+"""The version of the package: fitted networks name it in their pickles."""
+
+__version__ = "0.1.0"
