@@ -398,8 +398,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         minibatch is all the images, an image of weight 2 is that image twice, and one of weight 0 is as good as not
         there; the weights of `class_weight` are multiplied with those given. Smaller minibatches are of `batch_size`
         images, whatever these weigh. Three things count images and not weights: the `alpha` of "sgd", which is divided
-        by the images in a minibatch; ``NORM(batch)``, whose mean is over all of them, those of weight 0 included; and
-        what is drawn for each, by DROPOUT and by `augment`.
+        by the images in a minibatch, where MLPClassifier divides it by the sum of their weights; ``NORM(batch)``, whose
+        mean is over all of them, those of weight 0 included; and what is drawn for each, by DROPOUT and by `augment`.
 
         In a Pipeline, ``transform_input=["X_val"]`` has X_val go through the steps before. A cross-validation hands
         X_val on as it is, unless it has as many images as X: then it is cut as X is.
