@@ -42,8 +42,8 @@ def _bar():
     console = Console(file=sys.stdout)
     if console.is_dumb_terminal:
         return None
-    time = TimeRemainingColumn(elapsed_when_finished=True)
-    return Progress(BarColumn(), TextColumn("{task.description}"), time, console=console, auto_refresh=False)
+    bar, time = BarColumn(bar_width=None), TimeRemainingColumn(elapsed_when_finished=True)  # the bar fills the line
+    return Progress(bar, TextColumn("{task.description}"), time, console=console, auto_refresh=False, expand=True)
 
 
 def _move(progress, bar, max_iter, history):
