@@ -690,6 +690,8 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         else:
             network.learned = self._learned()
         state = None if fresh else self._optimizer_states.get(self.solver)
+        if state is not None:  # a fit that fails must leave it as it was
+            state = replace(state, moments=state.moments.copy())
         return Trainer(
             network,
             examples.images,
