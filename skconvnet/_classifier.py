@@ -3,7 +3,7 @@
 import operator
 import os
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from html import escape
@@ -20,7 +20,9 @@ from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
 from sklearn.utils.validation import check_is_fitted
 
+from skconvnet._callbacks import CallbackSupportMixin, Tasks
 from skconvnet._checkpoint import CheckpointFile, digest
+from skconvnet._progress import epoch_report
 from skconvnet._validation import (
     Numbers,
     check_batch_size,
@@ -52,7 +54,7 @@ from skconvnet.training import Batches, Ending, History, Plateau, make_augmentat
 HYPERPARAMETERS = ("K", "F", "S", "P", "N", "M", "hidden_layer_sizes", "pool", "pool_F", "pool_S")
 
 
-class ConvNetClassifier(ClassifierMixin, BaseEstimator):
+class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Convolutional network for images.
 
     The network is given as a text in the notation of CS231n, or is chosen for the size of the images. It is trained
@@ -138,7 +140,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         Decides the initial weights, the order of the images, and which are set aside for validation.
     verbose : int, default=0
-        1 prints a line an epoch.
+        1 shows the epochs: a progress bar on a terminal, if `rich` is installed, and a line an epoch elsewhere.
     checkpoint : str or os.PathLike, default=None
         A file for the state of `fit`, written after every epoch. A `fit` that was killed, and is started again with the
         same parameters and data, goes on after the last epoch that ended, and comes to the same bits as if it had not
@@ -199,12 +201,19 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     estimator keeps the weights of the last epoch, which were finite (the best ones if `early_stopping`), or is as it
     was if no epoch had ended. Ctrl-C ends `fit` with a warning; the estimator is fitted as far as it got.
 
+    With scikit-learn 1.9 or newer, ``set_callbacks`` takes the callbacks of `sklearn.callback`: `fit` is a task with a
+    task for each epoch, whose id is the epoch's number, from 0. They are given X, y and ``sample_weight`` as `fit` was,
+    what is set aside for validation included, and the estimator as it would be if the training had ended there. When
+    ``on_fit_task_end`` of an epoch returns True, it ends there indeed, with no warning. `partial_fit` is a `fit` of one
+    epoch to them. An error in a callback leaves the estimator as it was before `fit`.
+
     A `checkpoint` belongs to one fit, and so has no place in a cross-validation. All that decides about the result has
-    to be the same when the fit goes on, `max_iter` included, and is compared before any work; `n_jobs`, `device` and
-    `verbose` may change. Where something differs, or the file is damaged, `fit` raises a ValueError and leaves the file
-    as it is: delete it to begin anew. With ``random_state=None`` the seed is that of the checkpoint. The file is
-    written beside its place and then moved there, so that it is whole whenever the process is killed. Its arrays are
-    stored by NumPy, and nothing in it is executed when it is read. `warm_start` and `partial_fit` do not go together
+    to be the same when the fit goes on, `max_iter` included, and is compared before any work; `n_jobs`, `device`,
+    `verbose` and callbacks may change; a `fit` that a callback stopped goes on. Where something differs, or the file is
+    damaged, `fit` raises a ValueError and leaves the file as it is: delete it to begin anew. With
+    ``random_state=None`` the seed is that of the checkpoint. The file is written beside its place and then moved there,
+    so that it is whole whenever the process is killed. Its arrays are stored by NumPy, and nothing in it is executed
+    when it is read. `warm_start` and `partial_fit` do not go together
     with it.
 
     Examples
@@ -405,6 +414,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         X_val on as it is, unless it has as many images as X: then it is cut as X is.
         """
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
+        tasks = Tasks.of(self, self.max_iter, X, y, sample_weight)
         with _as_it_was_if_refused(self) as as_it_was:
             began = perf_counter(), compile_time()
             file = self._open_checkpoint()
@@ -414,7 +424,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             indices, validation = self._set_aside(examples, X_val, y_val, sample_weight_val)
             given = None if X_val is None else validation
             trainer, batches = self._prepare(examples, indices, fresh, file, given)
-        return self._fit(trainer, batches, validation, began, fresh, as_it_was, file=file)
+        return self._fit(trainer, batches, validation, began, fresh, as_it_was, tasks, file=file)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -453,12 +463,13 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
                 "checkpoint=None, and pickle the estimator between the calls: partial_fit goes on in the copy."
             )
         fresh = not self.__sklearn_is_fitted__()
+        tasks = Tasks.of(self, 1, X, y, sample_weight)
         with _as_it_was_if_refused(self) as as_it_was:
             began = perf_counter(), compile_time()
             _check_partial_fit_first_call(self, classes)
             examples = self._validate(X, y, sample_weight, fresh, classes=self.classes_)
             trainer, batches = self._prepare(examples, np.arange(len(examples)), fresh)
-        return self._fit(trainer, batches, None, began, fresh, as_it_was, incremental=True)
+        return self._fit(trainer, batches, None, began, fresh, as_it_was, tasks, incremental=True)
 
     def decision_function(self, X):
         """Return the scores of the classes, the numbers that softmax turns into probabilities.
@@ -617,23 +628,29 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             **(_digests("X_val", "y_val", "sample_weight_val", given_validation) if given_validation else {}),
         }
 
-    def _fit(self, trainer, batches, validation, began, fresh, as_it_was, incremental=False, file=None):
+    def _fit(self, trainer, batches, validation, began, fresh, as_it_was, tasks, incremental=False, file=None):
         """Train and keep. `began` is the time, and the compile time until then, before anything was done.
 
-        Where not even one epoch ended before the training diverged, there is nothing to keep: the estimator is
-        `as_it_was`.
+        Where not even one epoch ended before the training diverged, or a callback raised an error, there is nothing to
+        keep: the estimator is `as_it_was`.
         """
         started, compiled = began
         self.compile_time_ = compile_time() - compiled
         if self.verbose:
             print(f"kernels ready in {self.compile_time_:.1f} s")
-        history = self._train(trainer, batches, validation, fresh, incremental, file)
-        if history.ending is Ending.DIVERGED and history.n_epochs == 0:
+        try:
+            history = self._train(trainer, batches, validation, started, fresh, incremental, tasks, file)
+            if history.ending is Ending.DIVERGED and history.n_epochs == 0:
+                raise history.error
+        except Exception:
             _set_attributes(self, as_it_was)
-            raise history.error
-        self._keep(trainer, history, incremental)
-        self.fit_time_ = perf_counter() - started - self.compile_time_
+            raise
+        vars(self).update(self._fitted_attributes(trainer, started, history, trainer.network.parameters))
+        goes_on = (self.warm_start or incremental) and history.ending is not Ending.DIVERGED
+        self._optimizer_states = {self.solver: trainer.state} if goes_on else {}
         self._tell(history, incremental)
+        if tasks is not None:
+            tasks.end()
         return self
 
     def _validate(self, X, y, sample_weight, fresh, classes):
@@ -701,6 +718,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         else:
             network.learned = self._learned()
         state = None if fresh else self._optimizer_states.get(self.solver)
+        if state is not None:  # a fit that fails must leave it as it was
+            state = replace(state, moments=state.moments.copy())
         return Trainer(
             network,
             examples.images,
@@ -717,7 +736,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             n_drawn=0 if fresh else self._n_drawn,
         )
 
-    def _train(self, trainer, batches, validation, fresh, incremental, file):
+    def _train(self, trainer, batches, validation, started, fresh, incremental, tasks, file):
         """Train the trainer's network, from where the file's checkpoint is if it has one; return the history of it."""
         history, best = self._history(fresh), None
         if file is not None and file.saved is not None:
@@ -725,18 +744,37 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             if self.verbose:
                 print(f"going on after epoch {history.n_epochs}, from {file.path}")
         learning_rate, max_iter = ("constant", 1) if incremental else (self.learning_rate, self.max_iter)
-        return train(
-            trainer,
-            batches,
-            make_schedule(learning_rate, self.learning_rate_init, max_iter * len(batches)),
-            history,
-            max_iter=max_iter,
-            validate=None if validation is None else partial(_accuracy, trainer.network, validation, trainer.n_threads),
-            early_stopping=self.early_stopping,
-            report=partial(_print_epoch, max_iter) if self.verbose else None,
-            best=best,
-            after_epoch=None if file is None else partial(file.write, trainer, self.early_stopping),
-        )
+
+        def fitted(history, best):
+            return partial(self._fitted_attributes, trainer, started, history, best)
+
+        def before_epoch(history, best):
+            tasks.begin_epoch(fitted(history, best))
+
+        def after_epoch(history, best):
+            if file is not None:
+                file.write(trainer, self.early_stopping, history, best)
+            return tasks is not None and tasks.end_epoch(fitted(history, best))
+
+        validate = None
+        if validation is not None:
+            validate = partial(_accuracy, trainer.network, validation, trainer.n_threads)
+        if tasks is not None:
+            tasks.begin(history.n_epochs)
+        with epoch_report(max_iter, history.n_epochs) if self.verbose else nullcontext() as report:
+            return train(
+                trainer,
+                batches,
+                make_schedule(learning_rate, self.learning_rate_init, max_iter * len(batches)),
+                history,
+                max_iter=max_iter,
+                validate=validate,
+                early_stopping=self.early_stopping,
+                report=report,
+                best=best,
+                before_epoch=None if tasks is None else before_epoch,
+                after_epoch=after_epoch,
+            )
 
     def _history(self, fresh):
         """Return the history to write on: an empty one, or that of the fits before."""
@@ -748,25 +786,32 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             plateau = replace(plateau, best=-best if self.early_stopping else best, count=self._no_improvement_count)
         return History(plateau, list(self.loss_curve_), list(self.validation_scores_ or []), self.t_)
 
-    def _keep(self, trainer, history, incremental):
-        """Set the fitted attributes. The state of the optimizer is kept where more training is to be expected."""
-        network, losses, scores = trainer.network, history.loss_curve, history.validation_scores
-        self.architecture_ = network.architecture
-        self.image_shape_ = network.architecture.image_shape
-        self.coefs_, self.intercepts_, self.norm_means_, self.norm_variances_ = network.learned
-        self.pixel_mean_, self.pixel_scale_ = network.mean, network.scale
-        self._ready = _Ready()
-        self.loss_curve_ = losses
-        self.loss_ = losses[-1] if losses else np.inf
-        self.best_loss_ = None if self.early_stopping else history.plateau.best
-        self.validation_scores_ = scores or None
-        self.best_validation_score_ = max(scores, default=None)
-        self.n_iter_ = history.n_epochs
-        self.t_ = history.n_images
-        self._no_improvement_count = history.plateau.count
-        self._n_drawn = trainer.n_drawn
-        goes_on = (self.warm_start or incremental) and history.ending is not Ending.DIVERGED
-        self._optimizer_states = {self.solver: trainer.state} if goes_on else {}
+    def _fitted_attributes(self, trainer, started, history, parameters):
+        """Return the attributes of an estimator whose training left these parameters, without the optimizer's state."""
+        network, losses, scores = trainer.network, list(history.loss_curve), list(history.validation_scores)
+        learned = network.layout.unpack(parameters)
+        return {
+            "architecture_": network.architecture,
+            "image_shape_": network.architecture.image_shape,
+            "coefs_": learned.coefs,
+            "intercepts_": learned.intercepts,
+            "norm_means_": learned.means,
+            "norm_variances_": learned.variances,
+            "pixel_mean_": network.mean,
+            "pixel_scale_": network.scale,
+            "_ready": _Ready(),
+            "loss_curve_": losses,
+            "loss_": losses[-1] if losses else np.inf,
+            "best_loss_": None if self.early_stopping else history.plateau.best,
+            "validation_scores_": scores or None,
+            "best_validation_score_": max(scores, default=None),
+            "n_iter_": history.n_epochs,
+            "t_": history.n_images,
+            "fit_time_": perf_counter() - started - self.compile_time_,
+            "_no_improvement_count": history.plateau.count,
+            "_n_drawn": trainer.n_drawn,
+            "_optimizer_states": {},
+        }
 
     def _tell(self, history, incremental):
         """Raise or warn if the training came to another end than it should."""
@@ -888,12 +933,3 @@ def _digests(X, y, weights, examples):
         f"the labels {y}": digest(examples.targets),
         f"the {weights}": digest(examples.weights),
     }
-
-
-def _print_epoch(max_iter, history):
-    """Print the line of an epoch."""
-    score = f"   validation {history.validation_scores[-1]:.4f}" if history.validation_scores else ""
-    print(
-        f"epoch {history.n_epochs:{len(str(max_iter))}}/{max_iter}   loss {history.loss_curve[-1]:.4f}{score}   "
-        f"{history.images_per_second:,.0f} images/s"
-    )

@@ -106,6 +106,7 @@ class Ending(Enum):
     PLATEAU = auto()
     INTERRUPTED = auto()
     DIVERGED = auto()
+    STOPPED = auto()
 
 
 @dataclass
@@ -155,9 +156,10 @@ def train(
     early_stopping=False,
     report=None,
     best=None,
+    before_epoch=None,
     after_epoch=None,
 ):
-    """Train a network, in place, until ``max_iter`` epochs are over or a plateau is reached.
+    """Train a network, in place, until ``max_iter`` epochs are over, a plateau is reached or `after_epoch` says so.
 
     An interrupt (Ctrl-C) ends the training as well, and is kept in the history, not raised. So is the error of a loss
     that is not finite; the network then has the weights of its last epoch, which were finite, or its best ones under
@@ -186,8 +188,11 @@ def train(
         Called with the history after every epoch.
     best : ndarray of float32, as the network's parameters, optional
         Those with the best score, where the history has scores already.
+    before_epoch : callable, optional
+        Called as `after_epoch`, before every epoch.
     after_epoch : callable, optional
-        Called with the history and the best parameters so far when all is decided about an epoch.
+        Called with the history and the parameters that a training which ended here would leave, the last or the best,
+        when all is decided about an epoch. If it returns True, that ends the training.
 
     Returns
     -------
@@ -200,6 +205,8 @@ def train(
     kept = (network.parameters if best is None else best).copy()
     try:
         while history.n_epochs < max_iter and schedule is not None:
+            if before_epoch is not None:
+                before_epoch(history, kept)
             loss = _one_epoch(trainer, batches, schedule, history)
             _write_down(history, loss, len(batches.indices), validate)
             improved = history.plateau.update(-history.validation_scores[-1] if early_stopping else loss)
@@ -212,8 +219,9 @@ def train(
                 history.n_plateaus += 1
                 if schedule is not None:
                     history.plateau.count = 0
-            if after_epoch is not None:
-                after_epoch(history, kept)
+            if after_epoch is not None and after_epoch(history, kept):
+                history.ending = Ending.STOPPED
+                break
         if schedule is None:
             history.ending = Ending.PLATEAU
     except KeyboardInterrupt:

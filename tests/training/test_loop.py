@@ -218,6 +218,26 @@ def test_what_follows_an_epoch_is_called_when_all_is_decided_about_it():
     assert seen == [(1, 0, 0, 1), (2, 1, 0, 2), (3, 0, 1, 3), (4, 1, 1, 4), (5, 0, 2, 5)]
 
 
+def test_what_precedes_an_epoch_is_called_with_what_the_one_before_left():
+    seen = []
+    run([3.0, 2.0], before_epoch=lambda history, best: seen.append((history.n_epochs, best[0])))
+    assert seen == [(0, 0), (1, 1)]
+
+
+def test_what_follows_an_epoch_may_stop_the_training():
+    _, network, history = run([3.0, 2.0, 1.0], after_epoch=lambda history, best: history.n_epochs == 2)
+    assert history.ending is Ending.STOPPED
+    assert history.loss_curve == [3.0, 2.0]
+    assert network.parameters[0] == 2
+
+
+def test_a_stop_under_early_stopping_restores_the_best():
+    stop = {"after_epoch": lambda history, best: history.n_epochs == 3}
+    _, network, history = run([3.0, 2.0, 1.0, 0.5], scores=[0.5, 0.9, 0.8, 1.0], early_stopping=True, **stop)
+    assert history.ending is Ending.STOPPED
+    assert network.parameters[0] == 2
+
+
 @pytest.mark.parametrize("schedule", [Constant(1.0), Adaptive(1.0)], ids=repr)
 @pytest.mark.parametrize("cut", range(1, 9))
 def test_a_training_that_was_cut_off_goes_on_where_it_was(schedule, cut):
