@@ -2,13 +2,13 @@
 
     python -m examples.search_optuna --trials 30
 
-Each trial is trained epoch by epoch with `partial_fit` and reports its accuracy on validation images after each. The
-pruner compares it with the trials before it at the same epoch. A network that does not fit costs no training.
+A callback reports each trial's accuracy on validation images after every epoch, and stops the fit where the pruner
+says so, which compares it with the trials before it at the same epoch. A network that does not fit costs no training.
+Callbacks need scikit-learn 1.9.
 """
 
 import argparse
 
-import numpy as np
 from sklearn.model_selection import train_test_split
 
 from benchmarks.datasets import digits
@@ -50,19 +50,40 @@ def parse(arguments):
 def objective(trial, parts, n_epochs):
     """Return the accuracy on the validation images after the last epoch, or raise what Optuna has for ending before."""
     X_train, X_val, y_train, y_val = parts
-    classifier = suggest(trial)
-    classes = np.unique(y_train)
-    for epoch in range(n_epochs):
-        try:
-            classifier.partial_fit(X_train, y_train, classes=classes)
-        except ArchitectureError as error:
-            trial.set_user_attr("refused", str(error).splitlines()[0])
-            raise optuna.TrialPruned from error
-        accuracy = classifier.score(X_val, y_val)
-        trial.report(accuracy, epoch)
-        if trial.should_prune():
-            raise optuna.TrialPruned
-    return accuracy
+    pruning = Pruning(trial, X_val, y_val)
+    classifier = suggest(trial).set_params(max_iter=n_epochs).set_callbacks(pruning)
+    try:
+        classifier.fit(X_train, y_train)
+    except ArchitectureError as error:
+        trial.set_user_attr("refused", str(error).splitlines()[0])
+        raise optuna.TrialPruned from error
+    if pruning.stopped:
+        raise optuna.TrialPruned
+    return classifier.score(X_val, y_val)
+
+
+class Pruning:
+    """A callback that reports to a trial, and stops the fit where the trial is to be pruned."""
+
+    def __init__(self, trial, X_val, y_val):
+        self.trial, self.X_val, self.y_val = trial, X_val, y_val
+        self.stopped = False
+
+    def setup(self, estimator, context):
+        """Begin; there is nothing to do."""
+
+    def teardown(self, estimator, context):
+        """End; there is nothing to do."""
+
+    def on_fit_task_begin(self, estimator, context):
+        """Do nothing before an epoch."""
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        """Report the accuracy after an epoch, and return whether to stop."""
+        if context.task_name == "epoch":
+            self.trial.report(fitted_estimator.score(self.X_val, self.y_val), context.task_id)
+            self.stopped = self.trial.should_prune()
+        return self.stopped
 
 
 def suggest(trial):

@@ -61,6 +61,7 @@ def test_the_pareto_front(costs, accuracies, front):
 
 def test_search_optuna(capsys):
     pytest.importorskip("optuna", reason="Optuna is not installed (`make peers` installs it)")
+    pytest.importorskip("sklearn.callback", reason="this scikit-learn has no callbacks")
     from examples import search_optuna
 
     study = search_optuna.main(["--trials", "12", "--epochs", "3", "--images", "200"])
@@ -76,6 +77,7 @@ def test_search_optuna(capsys):
 
 def test_optuna_prunes_what_does_not_come_along():
     optuna = pytest.importorskip("optuna", reason="Optuna is not installed (`make peers` installs it)")
+    pytest.importorskip("sklearn.callback", reason="this scikit-learn has no callbacks")
     from examples import search_optuna
 
     parts = tuple(
