@@ -642,7 +642,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             history = self._train(trainer, batches, validation, started, fresh, incremental, tasks, file)
             if history.ending is Ending.DIVERGED and history.n_epochs == 0:
                 raise history.error
-        except Exception:
+        except BaseException:
             _set_attributes(self, as_it_was)
             raise
         vars(self).update(self._fitted_attributes(trainer, started, history, trainer.network.parameters))
@@ -888,7 +888,7 @@ def _as_it_was_if_refused(estimator):
     before = dict(vars(estimator))
     try:
         yield before
-    except Exception:
+    except BaseException:  # Ctrl-C, too: before the first epoch there is nothing new to keep
         _set_attributes(estimator, before)
         raise
 

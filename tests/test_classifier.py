@@ -1042,3 +1042,18 @@ def test_what_is_kept_is_no_part_of_a_pickle(digits):
 def test_a_number_is_no_image(fitted, method):
     with pytest.raises(ValueError, match="Expected 2D array, got scalar array"):
         getattr(fitted, method)(np.array(3.0))
+
+
+def test_an_interrupt_before_the_first_epoch_leaves_a_fitted_estimator_as_it_was(digits, monkeypatch):
+    X, y = digits
+    estimator = quick().fit(X, y)
+    before, classes = estimator.predict(X), estimator.classes_
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_classifier, "Trainer", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(X, -y)
+    assert estimator.classes_ is classes
+    assert (estimator.predict(X) == before).all()
