@@ -26,6 +26,7 @@ from skconvnet._progress import epoch_report
 from skconvnet._validation import (
     Numbers,
     check_batch_size,
+    check_class_weight,
     check_examples,
     check_images,
     check_images_and_labels,
@@ -417,7 +418,8 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         tasks = Tasks.of(self, self.max_iter, X, y, sample_weight)
         with _as_it_was_if_refused(self) as as_it_was:
             began = perf_counter(), compile_time()
-            file = self._open_checkpoint()
+            self._check_settings(sets_aside=self.early_stopping and X_val is None)
+            file = None if self.checkpoint is None else CheckpointFile(self.checkpoint)
             examples = self._validate(X, y, sample_weight, fresh, classes=None)
             if file is not None and file.saved is not None and self.random_state is None:
                 self._seed = file.saved.seed
@@ -466,6 +468,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         tasks = Tasks.of(self, 1, X, y, sample_weight)
         with _as_it_was_if_refused(self) as as_it_was:
             began = perf_counter(), compile_time()
+            self._check_settings(sets_aside=False)
             _check_partial_fit_first_call(self, classes)
             examples = self._validate(X, y, sample_weight, fresh, classes=self.classes_)
             trainer, batches = self._prepare(examples, np.arange(len(examples)), fresh)
@@ -578,16 +581,21 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         rows, columns = bound.layers[-1].output.height, bound.layers[-1].output.width
         return self._network_scores(bound, images).reshape(len(images), rows, columns, -1)
 
-    def _open_checkpoint(self):
-        """Return the file of the checkpoint, None if there is to be none."""
-        if self.checkpoint is None:
-            return None
-        if self.warm_start:
+    def _check_settings(self, sets_aside):
+        """Refuse parameters that do not go together, or are not to be had, whatever the data are."""
+        if self.device == "cuda":
+            raise ValueError("device='cuda' is not implemented yet. Use device='cpu'.")
+        if self.warm_start and self.checkpoint is not None:
             raise ValueError(
                 "warm_start=True goes on with the network in the estimator, and checkpoint with that in the file. Use "
                 "one of them: warm_start=False or checkpoint=None."
             )
-        return CheckpointFile(self.checkpoint)
+        if sets_aside and self.validation_fraction == 0:
+            raise ValueError(
+                "early_stopping=True with validation_fraction=0 has nothing to validate on. Set a part of the images "
+                "aside, as validation_fraction=0.1 does, or pass X_val and y_val."
+            )
+        check_class_weight(self.class_weight)
 
     def _prepare(self, examples, indices, fresh, file=None, given_validation=None):
         """Bind and plan: what is left to do before the work begins, and may still be refused."""
@@ -655,8 +663,6 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _validate(self, X, y, sample_weight, fresh, classes):
         """Return the training examples; `classes` are given in partial_fit only. Sets `classes_` if they are new."""
-        if self.device == "cuda":
-            raise ValueError("device='cuda' is not implemented yet. Use device='cpu'.")
         images, y = check_images_and_labels(self, X, y, self.image_shape if fresh else self.image_shape_, reset=fresh)
         present = unique_labels(y)
         if classes is None and not fresh and not np.array_equal(present, self.classes_):

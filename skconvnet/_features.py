@@ -1,8 +1,10 @@
 """What a fitted network has found in images: the activations of one of its layers, as features for other estimators."""
 
+from copy import copy
 from functools import partial
 from numbers import Integral
 
+from sklearn import get_config
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -13,10 +15,12 @@ from sklearn.base import (
 )
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import check_is_fitted
 
 from skconvnet._classifier import ConvNetClassifier, _Ready
-from skconvnet._validation import Numbers, check_images, check_scoring_memory
+from skconvnet._validation import Numbers, check_images, check_images_and_labels, check_scoring_memory
 from skconvnet.architecture import Volume, walk
 from skconvnet.engine import Network, Scorer, cut_behind, thread_count
 
@@ -24,10 +28,10 @@ from skconvnet.engine import Network, Scorer, cut_behind, thread_count
 class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     """The activations of a layer of a `ConvNetClassifier`, as features.
 
-    A classifier that is fitted is taken as it is: `fit` looks whether the layer and the images fit, and learns nothing.
-    One that is not fitted is cloned, and `fit` fits the clone. As `clone` forgets what an estimator has learned,
-    cross-validation fits a network for each split; a `sklearn.frozen.FrozenEstimator` around a fitted classifier keeps
-    its network there too.
+    A classifier that is fitted is taken as it is when `fit` is called, whatever becomes of it later: `fit` looks
+    whether the layer and the images fit, and learns nothing. One that is not fitted is cloned, and `fit` fits the
+    clone. As `clone` forgets what an estimator has learned, cross-validation fits a network for each split; a
+    `sklearn.frozen.FrozenEstimator` around a fitted classifier keeps its network there too.
 
     Parameters
     ----------
@@ -41,7 +45,7 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
     Attributes
     ----------
     estimator_ : ConvNetClassifier
-        The fitted network: `estimator`, what is frozen in it, or its fitted clone.
+        The fitted network: the fitted clone, or a copy of `estimator` or of what is frozen in it, with the same arrays.
     layer_ : str
         The name of the layer.
     volume_ : Volume
@@ -83,8 +87,14 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
         tags.target_tags.required = not getattr(self.estimator, "__sklearn_is_fitted__", lambda: False)()
         return tags
 
+    def get_metadata_routing(self):
+        """Return how metadata of `fit` are routed: to the `fit` of the classifier, as far as it asks for them."""
+        return MetadataRouter(owner=self).add(
+            estimator=self.estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit")
+        )
+
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, **params):
         """Check a fitted network, or fit one.
 
         Parameters
@@ -93,6 +103,9 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
             Images. A fitted network only looks whether they are of its size.
         y : array-like of shape (n,), default=None
             Their labels, which a fitted network does not need.
+        **params : dict
+            ``sample_weight``, ``X_val`` and what else `ConvNetClassifier.fit` takes, for a network that is to be
+            fitted. Where metadata routing is enabled, the classifier gets those that it asks for.
 
         Returns
         -------
@@ -104,13 +117,16 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
         ValueError
             If there is no such layer, or as `ConvNetClassifier.fit` does.
         """
-        network = self._network()
-        if not network.__sklearn_is_fitted__():
-            network = clone(network).fit(X, y)
-            layer = _name_of(network.architecture_, self.layer)
+        network = fitted_network(self.estimator)
+        if network is None:
+            layer = layer_name(_architecture_for(self.estimator, X, y), self.layer)
+            if get_config()["enable_metadata_routing"]:
+                params = process_routing(self, "fit", **params).estimator.fit
+            network = clone(self.estimator).fit(X, y, **params)
         else:
-            layer = _name_of(network.architecture_, self.layer)
+            layer = layer_name(network.architecture_, self.layer)
             check_images(network, X, network.image_shape_)
+            network = _as_it_is(network)
         self.estimator_, self.layer_ = network, layer
         self.volume_ = next(one.output for one in walk(network.architecture_.layers) if one.name == layer)
         self._n_features_out = self.volume_.size
@@ -142,15 +158,49 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
         approve = partial(check_scoring_memory, images.shape)
         return scorer.scores(images, thread_count(network.n_jobs), approve)
 
-    def _network(self):
-        """Return the classifier that was given."""
-        if not isinstance(self.estimator, FrozenEstimator):
-            return self.estimator
-        network = self.estimator.estimator
-        if not isinstance(network, ConvNetClassifier):
-            raise ValueError(f"ConvNetFeatures needs a ConvNetClassifier, and in the FrozenEstimator is {network!r}.")
-        check_is_fitted(self.estimator)
-        return network
+
+def fitted_network(estimator):
+    """Return the classifier that is fitted already, frozen or not.
+
+    Parameters
+    ----------
+    estimator : ConvNetClassifier or FrozenEstimator
+
+    Returns
+    -------
+    ConvNetClassifier or None
+        None of a classifier that is still to be fitted.
+
+    Raises
+    ------
+    ValueError
+        If anything else is frozen.
+    sklearn.exceptions.NotFittedError
+        If what is frozen is not fitted.
+    """
+    if not isinstance(estimator, FrozenEstimator):
+        return estimator if estimator.__sklearn_is_fitted__() else None
+    network = estimator.estimator
+    if not isinstance(network, ConvNetClassifier):
+        raise ValueError(f"ConvNetFeatures needs a ConvNetClassifier, and in the FrozenEstimator is {network!r}.")
+    check_is_fitted(estimator)
+    return network
+
+
+def _architecture_for(classifier, X, y):
+    """Return the bound architecture that a classifier would be fitted to these data with, before any work."""
+    classifier = clone(classifier)
+    images, y = check_images_and_labels(classifier, X, y, classifier.image_shape, reset=True)
+    classifier.classes_ = unique_labels(y)
+    return classifier._bind(images.shape, fresh=True)
+
+
+def _as_it_is(network):
+    """Return a classifier with the same arrays, which will not change where the first is trained or given others."""
+    kept = copy(network)
+    lists = {name: list(value) for name, value in vars(network).items() if isinstance(value, list)}
+    vars(kept).update(lists, _optimizer_states={})
+    return kept
 
 
 def _scorer(network, layer, learned):
@@ -161,8 +211,25 @@ def _scorer(network, layer, learned):
     return Scorer(cut)
 
 
-def _name_of(architecture, layer):
-    """Return the name of the layer that the `layer` parameter means."""
+def layer_name(architecture, layer):
+    """Return the name of a layer that has features.
+
+    Parameters
+    ----------
+    architecture : BoundArchitecture
+        The network.
+    layer : int or str
+        Its place in the table of ``architecture.summary()``, or its name.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer, or nothing is learned in front of it; the message has those that there are.
+    """
     records, choices = architecture.summary().records, _choices(architecture.layers)
     names = [record["layer"] for record in records]
     if isinstance(layer, str):

@@ -5,9 +5,12 @@ from math import prod
 from numbers import Integral, Real
 
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import ParameterGrid
 
+from skconvnet._checkpoint import check_place
 from skconvnet._classifier import HYPERPARAMETERS, ConvNetClassifier
+from skconvnet._features import ConvNetFeatures, fitted_network, layer_name
 from skconvnet._validation import BYTES_OF_A_PARAMETER, check_batch_size, check_image_shape
 from skconvnet.architecture import Hyperparameters, find_architecture
 from skconvnet.architecture.errors import did_you_mean, shown
@@ -87,8 +90,9 @@ def valid_param_grid(
 
     Notes
     -----
-    What is left is what `fit` does not refuse for its parameters, given images of this shape in so many classes. What
-    it may refuse for the data, or for the memory of the machine, is not known here.
+    What is left is what ``fit(X, y)`` does not refuse for the parameters of classifiers and of `ConvNetFeatures`, given
+    images of this shape in so many classes. What it may refuse for the data, for the memory of the machine, or for the
+    parameters of other steps is not known here.
 
     Examples
     --------
@@ -111,12 +115,12 @@ def valid_param_grid(
     if n_classes is not None:
         n_classes = whole_number("n_classes", n_classes, 2)
     limits = _Limits(max_params, max_memory, max_flops)
-    candidates = [(params, _classifiers(_with_parameters(estimator, params))) for params in _combinations(param_grid)]
-    if not any(classifiers for _, classifiers in candidates):
+    candidates = [(params, _networks(_with_parameters(estimator, params))) for params in _combinations(param_grid)]
+    if not any(networks for _, networks in candidates):
         raise ValueError(f"There is no ConvNetClassifier in {shown(estimator)}. Give one, or a Pipeline with one.")
     grid = ParamGrid()
-    for params, classifiers in candidates:
-        reasons = (_reason_against(classifier, shape, n_classes, limits) for classifier in classifiers)
+    for params, networks in candidates:
+        reasons = (_reason_against(network, shape, n_classes, limits) for network in networks)
         reason = next(filter(None, reasons), None)
         if reason is None:
             grid.append({name: [value] for name, value in params.items()})
@@ -206,41 +210,61 @@ def _nearest_names(estimator, params):
     return ""
 
 
-def _classifiers(estimator):
-    """Return the ConvNetClassifiers in an estimator, itself included."""
-    inside = [estimator, *estimator.get_params().values()]
-    return [part for part in inside if isinstance(part, ConvNetClassifier)]
+def _networks(estimator):
+    """Return the ConvNetClassifiers in an estimator that its `fit` would fit, and its ConvNetFeatures."""
+    params = {"": estimator} | estimator.get_params()
+    frozen = tuple(f"{name}__" for name, part in params.items() if isinstance(part, FrozenEstimator))
+    inside = [part for name, part in params.items() if not name.startswith(frozen)]
+    return [part for part in inside if isinstance(part, (ConvNetClassifier, ConvNetFeatures))]
 
 
-def _reason_against(classifier, shape, n_classes, limits):
-    """Return why a classifier is not worth fitting to images of this shape, or None."""
+def _reason_against(network, shape, n_classes, limits):
+    """Return why a classifier, or a transformer with one inside, is not worth fitting to such images, or None."""
     try:
-        classifier._validate_params()
-        bound = _bind(classifier, _own_shape(classifier, shape), n_classes)
-        if classifier.batch_size != "auto":
-            check_batch_size(bound, classifier.batch_size)
-        make_augmentation(classifier.augment, bound.image_shape)
+        network._validate_params()
+        if isinstance(network, ConvNetFeatures):
+            layer_name(_architecture_of(network, shape, n_classes), network.layer)
+            return None  # what it costs is a matter of the classifier inside
+        bound = _bind(network, shape, n_classes)
     except ValueError as error:
         return str(error)
-    return limits.reason_against(
-        bound, _LARGEST_AUTO_BATCH if classifier.batch_size == "auto" else classifier.batch_size
-    )
+    return limits.reason_against(bound, _LARGEST_AUTO_BATCH if network.batch_size == "auto" else network.batch_size)
 
 
-def _own_shape(classifier, shape):
-    """Return the image shape that a classifier makes of rows: its own, if it has one."""
-    if classifier.image_shape is None:
-        return shape
-    own = check_image_shape(classifier.image_shape)
+def _architecture_of(features, shape, n_classes):
+    """Return the bound architecture of which a transformer is to have a layer."""
+    if isinstance(features.estimator, ConvNetClassifier):
+        return _bind(features.estimator, shape, n_classes)
+    network = fitted_network(features.estimator)
+    _check_own_shape(network.image_shape_, shape)
+    return network.architecture_
+
+
+def _bind(classifier, shape, n_classes):
+    """Bind a classifier's network as its `fit` would, with all that `fit` asks of its parameters."""
+    classifier._check_settings(sets_aside=classifier.early_stopping)
+    if classifier.checkpoint is not None:
+        check_place(classifier.checkpoint)
+    if classifier.image_shape is not None:
+        _check_own_shape(check_image_shape(classifier.image_shape), shape)
+        shape = check_image_shape(classifier.image_shape)
+    bound = _bind_architecture(classifier, shape, n_classes)
+    if classifier.batch_size != "auto":
+        check_batch_size(bound, classifier.batch_size)
+    make_augmentation(classifier.augment, bound.image_shape)
+    return bound
+
+
+def _check_own_shape(own, shape):
+    """Raise a ValueError if images of a shape, as rows, cannot be taken for images of a network's own shape."""
     if prod(own) != prod(shape):
         raise ValueError(
             f"image_shape={own} has {prod(own):,} numbers, and images of shape {shape} have {prod(shape):,}."
         )
-    return own
 
 
-def _bind(classifier, shape, n_classes):
-    """Bind a classifier's network as its `fit` would; without a number of classes, to that of the text."""
+def _bind_architecture(classifier, shape, n_classes):
+    """Put the numbers into the architecture; without a number of classes, that of the text."""
     hyperparameters = Hyperparameters(**{name: getattr(classifier, name) for name in HYPERPARAMETERS})
     architecture = find_architecture(classifier.architecture, shape, hyperparameters)
     if n_classes is None:

@@ -6,8 +6,8 @@ Everything here happens before any work. An error says what came and what is nee
 import os
 import warnings
 from dataclasses import dataclass, replace
-from math import isqrt, prod
-from numbers import Integral
+from math import isfinite, isqrt, prod
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn import get_config
@@ -414,6 +414,24 @@ def check_examples(images, y, classes, sample_weight):
     return LabelledImages(images, targets, _scaled(weights))
 
 
+def check_class_weight(class_weight):
+    """Raise a ValueError if the weight of a class is no number, not finite, or negative.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+        How much each class counts.
+    """
+    if not isinstance(class_weight, dict):
+        return
+    for label, weight in class_weight.items():
+        is_number = isinstance(weight, Real) and not isinstance(weight, bool)
+        if not (is_number and isfinite(weight) and weight >= 0):
+            raise ValueError(
+                f"class_weight has {weight!r} for {label!r}. Weights have to be finite numbers, and not negative."
+            )
+
+
 def weigh_classes(examples, class_weight, classes):
     """Multiply the weights of examples by those of their classes.
 
@@ -434,7 +452,7 @@ def weigh_classes(examples, class_weight, classes):
     Raises
     ------
     ValueError
-        If the weights become negative, not finite, or all zero.
+        If the weights become all zero, or a class that has a weight is not there.
     """
     if class_weight is None:
         return examples

@@ -6,9 +6,10 @@ import re
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -97,7 +98,7 @@ def test_a_branch_first(digits, first):
 def test_what_it_says_of_the_layer(digits, classifier):
     X = digits[0]
     transformer = ConvNetFeatures(classifier, "STACK 1").fit(X)
-    assert transformer.estimator_ is classifier
+    assert transformer.estimator_.architecture_ is classifier.architecture_
     assert transformer.layer_ == "STACK 1"
     assert str(transformer.volume_) == "[4x4x12]"
     assert transformer.n_features_in_ == 64
@@ -178,7 +179,7 @@ def test_cross_validation_fits_a_network_for_each_split_unless_it_is_frozen(digi
     X, y = digits
     fits = []
     fit = ConvNetClassifier.fit
-    monkeypatch.setattr(ConvNetClassifier, "fit", lambda self, *data: fits.append(self) or fit(self, *data))
+    monkeypatch.setattr(ConvNetClassifier, "fit", lambda self, *data, **params: fits.append(self) or fit(self, *data))
     learner = SVC()
     frozen = make_pipeline(ConvNetFeatures(FrozenEstimator(plain), "FC 1"), learner)
     assert cross_val_score(frozen, X, y, cv=2).min() > 0.8
@@ -187,6 +188,54 @@ def test_cross_validation_fits_a_network_for_each_split_unless_it_is_frozen(digi
     search = GridSearchCV(make_pipeline(ConvNetFeatures(network), learner), {"convnetfeatures__layer": [1, 3]}, cv=2)
     assert search.fit(X, y).best_score_ > 0.8
     assert len(fits) == 2 * 2 + 1
+
+
+def test_what_becomes_of_the_classifier_later_does_not_matter(digits, plain):
+    X, y = digits
+    classifier = clone_with(plain)
+    transformer = ConvNetFeatures(classifier, "FC 1").fit(X)
+    expected = transformer.transform(X)
+    classifier.partial_fit(X, y)
+    assert_array_equal(transformer.transform(X), expected)
+    classifier.coefs_[0] = 2 * classifier.coefs_[0]
+    assert_array_equal(transformer.transform(X), expected)
+    classifier.set_params(architecture="INPUT -> FC").fit(X, y)
+    assert_array_equal(transformer.transform(X), expected)
+    assert_array_equal(pickle.loads(pickle.dumps(transformer)).transform(X), expected)
+    with pytest.raises(ValueError, match="layer='RELU 2', but there is no such layer"):
+        transformer.set_params(layer="RELU 2").fit(X)
+
+
+def test_it_keeps_no_state_of_an_optimizer(digits, plain):
+    classifier = clone_with(plain).partial_fit(*digits)
+    size = len(pickle.dumps(ConvNetFeatures(FrozenEstimator(classifier)).fit(digits[0]).estimator_))
+    assert size < len(pickle.dumps(classifier)) / 2
+
+
+def test_a_wrong_layer_is_refused_before_the_network_is_fitted(digits, monkeypatch):
+    monkeypatch.setattr(ConvNetClassifier, "fit", lambda *data, **params: pytest.fail("was fitted"))
+    with pytest.raises(ValueError, match="layer='FC 3', but there is no such layer"):
+        ConvNetFeatures(ConvNetClassifier("INPUT -> FC(5) -> FC"), "FC 3").fit(*digits)
+
+
+def test_weights_and_validation_data_go_to_the_network(digits):
+    X, y = digits
+    network = ConvNetClassifier("INPUT -> FC(9) -> FC", max_iter=2, random_state=0)
+    params = {"sample_weight": np.linspace(0, 1, 600), "X_val": X[:50], "y_val": y[:50]}
+    alone = clone(network).fit(X, y, **params)
+    expected = features(alone, X, "FC 1")
+    transformer = ConvNetFeatures(network, "FC 1")
+    assert_array_equal(clone(transformer).fit(X, y, **params).transform(X), expected)
+    pipeline = make_pipeline(clone(transformer), SVC())
+    pipeline.fit(X, y, **{f"convnetfeatures__{name}": value for name, value in params.items()})
+    assert pipeline[0].estimator_.validation_scores_ == alone.validation_scores_
+    with config_context(enable_metadata_routing=True):
+        transformer.estimator.set_fit_request(sample_weight=True, X_val=True, y_val=True)
+        fitted = make_pipeline(transformer, SVC().set_fit_request(sample_weight=False)).fit(X, y, **params)
+        assert_array_equal(fitted[0].transform(X), expected)
+        transformer.estimator.set_fit_request(sample_weight=None)
+        with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+            make_pipeline(transformer, SVC().set_fit_request(sample_weight=False)).fit(X, y, **params)
 
 
 def test_pandas_in_and_out(digits, classifier):

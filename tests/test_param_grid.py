@@ -14,13 +14,14 @@ from sklearn.datasets import load_digits
 from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - makes the next import possible
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, ParameterGrid, RandomizedSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVC
 from sklearn.utils import shuffle
 
-from skconvnet import ArchitectureError, ConvNetClassifier, valid_param_grid
+from skconvnet import ArchitectureError, ConvNetClassifier, ConvNetFeatures, valid_param_grid
 from skconvnet.engine import memory_needed
 
 CONV_FC = "INPUT -> CONV -> RELU -> FC"
@@ -107,6 +108,48 @@ def test_a_minibatch_too_small_for_its_mean_is_dropped():
     assert [params["batch_size"] for params, _ in grid.dropped] == [1]
 
 
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({"device": "cuda"}, "device='cuda' is not implemented yet"),
+        ({"early_stopping": True, "validation_fraction": 0.0}, "has nothing to validate on"),
+        ({"warm_start": True, "checkpoint": "fit.npz"}, "Use one of them: warm_start=False or checkpoint=None"),
+        ({"checkpoint": "no/such/place.npz"}, "cannot be written"),
+        ({"class_weight": {0: -1.0}}, "class_weight has -1.0 for 0"),
+        ({"class_weight": {0: math.nan}}, "class_weight has nan for 0"),
+        ({"class_weight": {0: "much"}}, "class_weight has 'much' for 0"),
+    ],
+)
+def test_what_does_not_go_together_is_dropped_as_fit_refuses_it(digits, tmp_path, monkeypatch, params, reason):
+    monkeypatch.chdir(tmp_path)
+    param_grid = [{"F": [3]}, {name: [value] for name, value in params.items()}]
+    ((dropped, why),) = valid_param_grid(quick(), param_grid, (8, 8), 10).dropped
+    assert dropped.keys() == params.keys()
+    assert reason in why
+    with pytest.raises(ValueError, match=re.escape(why)):
+        quick(**params).fit(*digits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_layer_of_features_has_to_be_there():
+    features = ConvNetFeatures(quick("INPUT -> [CONV -> RELU]*N -> FC"))
+    layers = {"convnetfeatures__layer": ["RELU 2", -2, "FC 1", 0], "convnetfeatures__estimator__N": [1, 2]}
+    grid = valid_param_grid(make_pipeline(features, SVC()), layers, (8, 8), 10)
+    dropped = [tuple(params.values()) for params, _ in grid.dropped]
+    assert dropped == [(1, "RELU 2"), (1, 0), (2, 0)]
+    assert "layer='RELU 2', but there is no such layer. Choose one of" in grid.dropped[0][1]
+
+
+def test_a_frozen_network_is_as_it_is(digits):
+    """What its parameters have become does not matter any more."""
+    frozen = FrozenEstimator(quick("INPUT -> FC(5) -> FC").fit(*digits).set_params(architecture="?", device="cuda"))
+    layers = {"convnetfeatures__layer": ["FC 1", "FC 3"]}
+    grid = valid_param_grid(make_pipeline(ConvNetFeatures(frozen), SVC()), layers, (8, 8), 10)
+    assert grid == [{"convnetfeatures__layer": ["FC 1"]}]
+    with pytest.raises(ValueError, match=r"image_shape=\(8, 8, 1\) has 64 numbers"):
+        valid_param_grid(ConvNetFeatures(frozen), {"layer": ["FC 1"]}, (9, 9), 10)
+
+
 def small_grids():
     values = {
         "F": st.integers(1, 9),
@@ -119,30 +162,44 @@ def small_grids():
         "pool_S": st.integers(1, 3),
         "pool": st.sampled_from([True, False, (True, False)]),
         "architecture": st.sampled_from(["auto", CONV_FC, BLOCKS, "INPUT -> [CONV(round=floor) -> RELU]*M -> FC(2)"]),
-        "alpha": st.sampled_from([0.1, 0.01]),
+        "alpha": st.sampled_from([0.1, 0.01, -1]),
+        "augment": st.sampled_from([None, "crop", "flop", ["flip", "cutout"]]),
+        "batch_size": st.sampled_from(["auto", 1, 4, 0]),
+        "class_weight": st.sampled_from([None, "balanced", {0: 2}, {0: -2}, {1: math.inf}]),
+        "device": st.sampled_from(["auto", "cpu", "cuda"]),
+        "early_stopping": st.booleans(),
+        "validation_fraction": st.sampled_from([0.0, 0.5, 1.0]),
+        "image_shape": st.sampled_from([None, (4, 16), (8, 8, 1), (7, 9), "large"]),
+        "label_smoothing": st.sampled_from([0.0, 1.0]),
+        "n_jobs": st.sampled_from([None, 0, -2]),
+        "solver": st.sampled_from(["adam", "sgd", "lbfgs"]),
+        "warm_start": st.booleans(),
     }
     lists = {name: st.lists(of_one, min_size=1, max_size=2, unique_by=repr) for name, of_one in values.items()}
     names = st.lists(st.sampled_from(sorted(values)), min_size=1, max_size=3, unique=True)
     return names.flatmap(lambda chosen: st.fixed_dictionaries({name: lists[name] for name in chosen}))
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(small_grids())
 def test_the_candidates_are_those_that_fit_does_not_refuse(param_grid):
     rng = np.random.default_rng(0)
-    X, y = rng.integers(0, 17, (6, 8, 8)).astype(np.uint8), np.array([0, 1] * 3)
-    estimator = quick(batch_size=6)
+    X, y = rng.integers(0, 17, (40, 64)).astype(np.uint8), np.array([0, 1] * 20)
+    estimator = quick()
     fitted, refused = [], []
     for params in candidates(param_grid):
-        try:
-            clone(estimator).set_params(**params).fit(X, y)
-            fitted.append(params)
-        except ArchitectureError as error:
-            refused.append((params, str(error)))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "batch_size=")
+            try:
+                clone(estimator).set_params(**params).fit(X, y)
+                fitted.append(params)
+            except ValueError as error:
+                refused.append((params, str(error)))
     if fitted:
         grid = valid_param_grid(estimator, param_grid, (8, 8), n_classes=2)
         assert candidates(grid) == fitted
-        assert grid.dropped == refused
+        assert [params for params, _ in grid.dropped] == [params for params, _ in refused]
+        assert [why for _, why in grid.dropped if "CONV" in why] == [why for _, why in refused if "CONV" in why]
     else:
         with pytest.raises(ValueError, match=f"None of the {len(refused)} combinations"):
             valid_param_grid(estimator, param_grid, (8, 8), n_classes=2)
