@@ -35,6 +35,7 @@ from skconvnet._validation import (
     check_scoring_memory,
     check_two_classes,
     hold_out,
+    labels_of_one_kind,
     weigh_classes,
 )
 from skconvnet._version import __version__
@@ -469,7 +470,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         with _as_it_was_if_refused(self) as as_it_was:
             began = perf_counter(), compile_time()
             self._check_settings(sets_aside=False)
-            _check_partial_fit_first_call(self, classes)
+            _check_partial_fit_first_call(self, None if classes is None else labels_of_one_kind(classes))
             examples = self._validate(X, y, sample_weight, fresh, classes=self.classes_)
             trainer, batches = self._prepare(examples, np.arange(len(examples)), fresh)
         return self._fit(trainer, batches, None, began, fresh, as_it_was, tasks, incremental=True)
@@ -535,6 +536,25 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             Finite even where a probability is too small for a float.
         """
         return log_softmax(self._scores(X), axis=1)
+
+    def score(self, X, y, sample_weight=None):
+        """Return the part of the labels that are predicted right.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            Images of the size of those in `fit`.
+        y : array-like of shape (n,)
+            Their labels.
+        sample_weight : array-like of shape (n,), default=None
+            How much each image counts, relative to the others.
+
+        Returns
+        -------
+        float
+            The accuracy.
+        """
+        return super().score(X, labels_of_one_kind(y), sample_weight)
 
     def score_map(self, X):
         """Return the scores of the classes at every place of larger images where the network can stand.

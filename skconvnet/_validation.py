@@ -137,6 +137,7 @@ def check_images_and_labels(estimator, X, y, image_shape, *, reset=False):
     if not reset:
         _check_axis_of_images(X, image_shape)
     _check_one_label_each(y)
+    y = labels_of_one_kind(y)
     X, y = validate_data(estimator, X, y, reset=reset, **_options(X))
     check_classification_targets(y)
     return _as_images(estimator, X, image_shape, reset), y
@@ -214,6 +215,59 @@ def _check_one_label_each(y):
         f"y should be a 1d array with one label for each image, got {came} instead. ConvNetClassifier has one output; "
         "sklearn.multioutput.MultiOutputClassifier around it fits a network for each column of y."
     )
+
+
+def labels_of_one_kind(y):
+    """Return labels that come as Python's objects, in a pandas Series of them for one, as an array of what they are.
+
+    Parameters
+    ----------
+    y : array-like
+        Labels in any form.
+
+    Returns
+    -------
+    array-like
+        The same, unless it was an array of objects.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing, or labels are not all strings, all booleans, or all numbers.
+
+    Examples
+    --------
+    >>> labels_of_one_kind(np.array([3, 1], dtype=object))
+    array([3, 1])
+    """
+    labels = np.asarray(y)
+    if labels.dtype.kind not in "OST" or labels.ndim == 0:
+        return y
+    values = labels.ravel().tolist()
+    for place, value in enumerate(values):
+        if _is_missing(value):
+            raise ValueError(f"y contains {value} at y[{place}]. Every image needs a label, and None or NaN is none.")
+    kinds = {_kind_of_label(value) for value in values}
+    found = np.array(values).reshape(labels.shape)
+    if len(kinds) == 1 and None not in kinds and found.dtype != object:
+        return found
+    names = sorted({type(value).__name__ for value in values})
+    raise ValueError(
+        f"y has labels of type {' and '.join(names)}. They have to be strings, booleans or numbers, all of one kind, "
+        "for which NumPy has a dtype. Pass [str(label) for label in y], or the like."
+    )
+
+
+def _is_missing(label):
+    """Whether a label stands for none: None, NaN, or what pandas has in their place."""
+    return (
+        label is None or type(label).__name__ in ("NAType", "NaTType") or (isinstance(label, Real) and label != label)
+    )
+
+
+def _kind_of_label(label):
+    """Return the kind of labels that a label is one of, None if there is no such kind."""
+    return next((kind for kind in (str, bool, Real) if isinstance(label, kind)), None)
 
 
 def _options(X):

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from fractions import Fraction
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_digits
+from sklearn.model_selection import cross_val_score
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.utils import shuffle
 
@@ -166,6 +168,63 @@ def test_labels_of_any_kind(digits, scores, kind):
         assert_array_equal(predicted, classes[scores.argmax(axis=1)])
     with pytest.raises(ValueError, match="is none of the classes"):
         network.fit(X, labels, X_val=X[:2], y_val=[other_than(classes)] * 2)
+
+
+OF_OBJECTS = {
+    "whole numbers": lambda y: y - 3,
+    "floats": lambda y: y / 2.0 * 2,
+    "bools": lambda y: y > 4,
+    "strings": lambda y: np.array([f"digit {label}" for label in y]),
+}
+
+
+@pytest.mark.parametrize("kind", OF_OBJECTS)
+def test_labels_that_come_as_objects_are_what_they_are(digits, kind):
+    X, y = digits
+    plain = OF_OBJECTS[kind](y)
+    objects = plain.astype(object)
+    expected, network = fitted(X, plain, X_val=X, y_val=plain), fitted(X, objects, X_val=X, y_val=objects)
+    assert_array_equal(network.classes_, expected.classes_)
+    assert network.classes_.dtype == expected.classes_.dtype
+    assert_array_equal(network.decision_function(X), expected.decision_function(X))
+    assert network.validation_scores_ == expected.validation_scores_
+    assert network.score(X, objects) == expected.score(X, plain)
+    stream = ConvNetClassifier("INPUT -> FC").partial_fit(X[:200], objects[:200], classes=np.unique(objects))
+    assert_array_equal(stream.partial_fit(X[200:], objects[200:]).classes_, expected.classes_)
+
+
+def test_a_column_of_objects_of_pandas(digits):
+    pd = pytest.importorskip("pandas")
+    X, y = digits
+    column = pd.Series(y, dtype=object)
+    assert_array_equal(fitted(X, column).classes_, range(10))
+    assert cross_val_score(ConvNetClassifier("INPUT -> FC"), X, column, cv=2, error_score="raise").min() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (None, r"y contains None at y\[7\]. Every image needs a label"),
+        (float("nan"), r"y contains nan at y\[7\]"),
+        (7, "y has labels of type int and str. They have to be strings, booleans or numbers, all of one kind"),
+        (b"bytes", "y has labels of type bytes and str"),
+    ],
+)
+def test_a_label_that_is_missing_or_of_another_kind_is_refused(digits, label, message):
+    X, y = digits
+    labels = np.array([f"digit {label}" for label in y], dtype=object)
+    labels[7] = label
+    with pytest.raises(ValueError, match=message):
+        fitted(X, labels)
+    with pytest.raises(ValueError, match=message):
+        fitted(X, y.astype(str)).score(X, labels)
+
+
+@pytest.mark.parametrize("of", [Fraction, lambda label: 10**30 * int(label), lambda label: str(label).encode()])
+def test_objects_that_are_no_labels_are_refused(digits, of):
+    X, y = digits
+    with pytest.raises(ValueError, match="They have to be strings, booleans or numbers, all of one kind"):
+        fitted(X, np.array([of(label) for label in y], dtype=object))
 
 
 def other_than(classes):
