@@ -15,7 +15,7 @@ import numpy as np
 
 _FORMAT = "skconvnet checkpoint 1"
 _BLOCK_BYTES = 2**24  # images are digested in blocks of this size, so that a memory map stays on the disk
-_OF_HISTORY = ("loss_curve", "validation_scores", "n_images", "n_epochs", "n_steps", "n_plateaus")
+_OF_HISTORY = ("loss_curve", "accuracy_curve", "validation_scores", "n_images", "n_epochs", "n_steps", "n_plateaus")
 _OF_PLATEAU = ("best", "count")
 
 

@@ -174,6 +174,9 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         The loss of the last epoch.
     loss_curve_ : list of float
         The loss of every epoch.
+    accuracy_curve_ : list of float
+        The accuracy on the training data in every epoch: the weighted part of the images that were classified right
+        when their minibatch was learned from, as augmented, and with what DROPOUT left.
     best_loss_ : float or None
         The lowest of them; None if `early_stopping`.
     validation_scores_ : list of float or None
@@ -361,10 +364,11 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if not self.__sklearn_is_fitted__():
             return diagram
         table, score = self.architecture_.summary(), self.best_validation_score_
-        accuracy = "" if score is None else f", best validation accuracy {score:.4f}"
+        validation = "" if score is None else f", {score:.4f} at best in validation"
         text = (
             f"{self.architecture_}: {table.n_params:,} parameters; {self.n_iter_} epoch{'s' * (self.n_iter_ != 1)} in "
-            f"{self.fit_time_:.1f} s, loss {self.loss_:.4f}{accuracy}"
+            f"{self.fit_time_:.3g} s; loss {self.loss_:.4f}, accuracy {self.accuracy_curve_[-1]:.4f} in training"
+            f"{validation}"
         )
         return f"{diagram}<details open><summary>{escape(text)}</summary>{table._repr_html_()}</details>"
 
@@ -810,7 +814,8 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         best = self.best_validation_score_ if self.early_stopping else self.best_loss_
         if best is not None:
             plateau = replace(plateau, best=-best if self.early_stopping else best, count=self._no_improvement_count)
-        return History(plateau, list(self.loss_curve_), list(self.validation_scores_ or []), self.t_)
+        curves = list(self.loss_curve_), list(self.accuracy_curve_), list(self.validation_scores_ or [])
+        return History(plateau, *curves, self.t_)
 
     def _fitted_attributes(self, trainer, started, history, parameters):
         """Return the attributes of an estimator whose training left these parameters, without the optimizer's state."""
@@ -827,6 +832,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             "pixel_scale_": network.scale,
             "_ready": _Ready(),
             "loss_curve_": losses,
+            "accuracy_curve_": list(history.accuracy_curve),
             "loss_": losses[-1] if losses else np.inf,
             "best_loss_": None if self.early_stopping else history.plateau.best,
             "validation_scores_": scores or None,

@@ -60,6 +60,7 @@ def _line(max_iter, history):
     """Return what there is to tell about the last epoch."""
     score = f"   validation {history.validation_scores[-1]:.4f}" if history.validation_scores else ""
     return (
-        f"epoch {history.n_epochs:{len(str(max_iter))}}/{max_iter}   loss {history.loss_curve[-1]:.4f}{score}   "
+        f"epoch {history.n_epochs:{len(str(max_iter))}}/{max_iter}   loss {history.loss_curve[-1]:.4f}   "
+        f"accuracy {history.accuracy_curve[-1]:.4f}{score}   "
         f"{history.images_per_second:,.0f} images/s"
     )

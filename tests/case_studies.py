@@ -71,7 +71,7 @@ def training_answers(name, x, targets, n_threads, seed=0):
         batch_size=len(x),
         n_threads=n_threads,
     )
-    found = {"loss": trainer.step(np.arange(len(x)), 1.0)}
+    found = {"loss": trainer.step(np.arange(len(x)), 1.0).loss}
     gradients, after = trained.layout.unpack(-trainer.state.moments[0]), trained.learned
     for number, (d_weights, d_biases) in enumerate(zip(gradients.coefs, gradients.intercepts, strict=True), 1):
         found |= {f"d_weights {number}": d_weights, f"d_biases {number}": d_biases}

@@ -537,8 +537,8 @@ def test_a_full_disk_warns_and_the_fit_goes_on(path, monkeypatch):
 def test_a_fit_that_diverges_leaves_the_checkpoint_of_its_last_finite_epoch(path, monkeypatch):
     class Diverging(_classifier.Trainer):
         def step(self, indices, learning_rate):
-            loss = super().step(indices, learning_rate)
-            return np.nan if self.state.n_steps == 30 else loss
+            outcome = super().step(indices, learning_rate)
+            return outcome._replace(loss=np.nan) if self.state.n_steps == 30 else outcome
 
     monkeypatch.setattr(_classifier, "Trainer", Diverging)
     errors = []

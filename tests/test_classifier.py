@@ -278,12 +278,25 @@ def test_fitted_attributes(digits, fitted):
     np.testing.assert_allclose(fitted.pixel_mean_, X.mean(), rtol=1e-6)
     assert len(fitted.loss_curve_) == fitted.n_iter_ == 10
     assert fitted.loss_ == fitted.loss_curve_[-1]
+    assert len(fitted.accuracy_curve_) == 10
+    assert fitted.accuracy_curve_[0] < 0.8 < fitted.accuracy_curve_[-1] <= 1
     assert fitted.best_loss_ == min(fitted.loss_curve_)
     assert fitted.t_ == 10 * 400
     assert fitted.validation_scores_ is None
     assert fitted.best_validation_score_ is None
     assert fitted.compile_time_ >= 0
     assert fitted.loss_ < fitted.loss_curve_[0] / 2
+
+
+def test_the_accuracy_of_an_epoch_is_that_of_the_images_as_they_come(digits):
+    X, y = digits
+    weights = np.random.default_rng(0).random(400)
+    still = {"learning_rate": "constant", "learning_rate_init": 1e-12, "alpha": 0.0, "max_iter": 2}
+    with pytest.warns(ConvergenceWarning):
+        estimator = quick(**still).fit(X, y, sample_weight=weights)
+    assert estimator.accuracy_curve_ == pytest.approx([estimator.score(X, y, weights)] * 2, rel=1e-6)
+    learned = quick(max_iter=30).fit(X[:50], y[:50])
+    assert learned.accuracy_curve_[-1] == 1.0 == learned.score(X[:50], y[:50])
 
 
 def test_the_time_of_a_fit_is_what_was_not_spent_on_kernels(digits, monkeypatch):
@@ -302,8 +315,9 @@ def test_a_notebook_shows_the_network_once_it_is_fitted(digits):
     assert "sk-top-container" in diagram
     assert network in estimator._repr_mimebundle_()["text/html"]
     assert network.startswith("INPUT -&gt; FC(20) -&gt; RELU -&gt; FC(10): 1,510 parameters; 3 epochs in ")
-    best = f"loss {estimator.loss_:.4f}, best validation accuracy {estimator.best_validation_score_:.4f}</summary>"
-    assert best in network
+    accuracies = estimator.accuracy_curve_[-1], estimator.best_validation_score_
+    found = "loss {:.4f}, accuracy {:.4f} in training, {:.4f} at best in validation</summary>"
+    assert f"in {estimator.fit_time_:.3g} s; {found.format(estimator.loss_, *accuracies)}" in network
     assert estimator.architecture_.summary()._repr_html_() in network
     assert "validation" not in estimator.fit(*digits)._repr_html_().split("<summary>")[-1]
 
@@ -722,8 +736,8 @@ def diverging_at(n_steps):
 
     class Diverging(_classifier.Trainer):
         def step(self, indices, learning_rate):
-            loss = super().step(indices, learning_rate)
-            return np.nan if self.state.n_steps == n_steps else loss
+            outcome = super().step(indices, learning_rate)
+            return outcome._replace(loss=np.nan) if self.state.n_steps == n_steps else outcome
 
     return Diverging
 
@@ -833,9 +847,9 @@ def test_a_fit_that_goes_on_with_a_new_optimizer_has_draws_of_its_own(digits, mo
 
     class Noting(_classifier.Trainer):
         def step(self, indices, learning_rate):
-            loss = super().step(indices, learning_rate)
+            outcome = super().step(indices, learning_rate)
             drawn.append((self.seed, self.n_drawn, self.state.n_steps))
-            return loss
+            return outcome
 
     monkeypatch.setattr(_classifier, "Trainer", Noting)
     estimator = quick(**ALL_DRAWS | first).fit(*digits).set_params(**then).fit(*digits)
@@ -936,7 +950,7 @@ def test_verbose_prints_a_line_an_epoch(digits, more_digits, capsys):
     quick(verbose=1).fit(*digits, X_val=more_digits[0], y_val=more_digits[1])
     lines = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"kernels ready in \d+\.\d s", lines[0])
-    pattern = r"epoch {}/3   loss \d+\.\d{{4}}   validation [01]\.\d{{4}}   [\d,]+ images/s"
+    pattern = r"epoch {}/3   loss \d+\.\d{{4}}   accuracy [01]\.\d{{4}}   validation [01]\.\d{{4}}   [\d,]+ images/s"
     assert len(lines) == 4
     assert all(re.fullmatch(pattern.format(epoch), line) for epoch, line in enumerate(lines[1:], 1))
     quick().fit(*digits)

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 QUICK = {"K": 8, "N": 1, "hidden_layer_sizes": (32,), "batch_size": 16, "max_iter": 3, "n_jobs": 1, "random_state": 0}
-LINE = r"epoch {}/3   loss \d+\.\d{{4}}   [\d,]+ images/s"
+LINE = r"epoch {}/3   loss \d+\.\d{{4}}   accuracy [01]\.\d{{4}}   [\d,]+ images/s"
 
 
 def on_a_terminal(code, **environment):

@@ -10,7 +10,7 @@ from skconvnet.engine.network import Network, memory_needed
 from skconvnet.engine.optimizers import SGD, Adam, OptimizerState
 from skconvnet.engine.parameters import Learned, lay_out_parameters
 from skconvnet.engine.scorer import Scorer
-from skconvnet.engine.trainer import Trainer
+from skconvnet.engine.trainer import Outcome, Trainer
 
 __all__ = [
     "SGD",
@@ -19,6 +19,7 @@ __all__ = [
     "Learned",
     "Network",
     "OptimizerState",
+    "Outcome",
     "Scorer",
     "Trainer",
     "compile_time",

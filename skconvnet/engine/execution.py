@@ -64,6 +64,7 @@ class Execution:
         targets=None,
         weights=None,
         losses=None,
+        right=None,
         scores=None,
         rule=None,
         warps=None,
@@ -81,8 +82,8 @@ class Execution:
             In place of the plan's and of the size of its micro-batches, and no larger; in scoring only.
         targets : ndarray of int64, (samples,)
             The samples' classes.
-        weights, losses : ndarray of float64, (samples,)
-            Their weights, which sum to one; their losses, which are overwritten.
+        weights, losses, right : ndarray of float64, (samples,)
+            Their weights, which sum to one; overwritten: their losses, and 1 where the target has the highest score.
         scores : ndarray of float32, (samples, classes), or a map of them for each sample
             Overwritten.
         rule : ndarray of float64, (columns of Rule,)
@@ -108,6 +109,7 @@ class Execution:
             _address(targets, _INT64),
             _address(weights, _FLOAT64),
             _address(losses, _FLOAT64, written=True),
+            _address(right, _FLOAT64, written=True),
             _address(scores, _FLOAT32, written=True),
             _address(rule, _FLOAT64),
             _address(warps, _INT64),

@@ -195,10 +195,11 @@ class Task(IntEnum):
     TARGETS = 22  # int64, (samples,)
     WEIGHTS = 23  # float64, (samples,)
     LOSSES = 24  # float64, (samples,)
-    SCORES = 25  # float32, (samples, classes), or a map of them for each sample
-    RULE = 26  # float64, (columns of Rule,)
-    WARPS = 27  # int64, (samples, columns of Warp)
-    WARPED = 28  # their number; 0: images as they are
+    RIGHT = 25  # float64, (samples,): 1 where the target has the highest score, else 0
+    SCORES = 26  # float32, (samples, classes), or a map of them for each sample
+    RULE = 27  # float64, (columns of Rule,)
+    WARPS = 28  # int64, (samples, columns of Warp)
+    WARPED = 29  # their number; 0: images as they are
 
 
 class Rule(IntEnum):

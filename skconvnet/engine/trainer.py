@@ -1,5 +1,7 @@
 """The trainer: minibatch steps on a network's parameters."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from skconvnet.engine.execution import Execution
@@ -9,10 +11,23 @@ from skconvnet.engine.optimizers import OptimizerState
 from skconvnet.engine.plan import plan_training
 from skconvnet.engine.program import Segment, Work
 
-__all__ = ["Trainer"]
+__all__ = ["Outcome", "Trainer"]
 
 _TURN = np.array([[Work.TURN, 0, 0]], np.int64)
 assert len(Segment) == _TURN.shape[1]
+
+
+class Outcome(NamedTuple):
+    """What a step found on its minibatch, before the update.
+
+    Parameters
+    ----------
+    loss, accuracy : float
+        Weighted means over the minibatch, as it was augmented, with what DROPOUT left of the network.
+    """
+
+    loss: float
+    accuracy: float
 
 
 class Trainer:
@@ -100,26 +115,27 @@ class Trainer:
 
         Returns
         -------
-        float
-            The weighted mean loss of the minibatch, before the update. With no weight in it nothing is done: 0.
+        Outcome
+            Of the minibatch. With no weight in it nothing is done, and both numbers are 0.
         """
         weights = self.weights[indices]
         total = weights.sum()
         if total == 0:
-            return 0.0
+            return Outcome(0.0, 0.0)
         self.state.n_steps += 1
         self.n_drawn += 1
-        losses = np.empty(len(indices))
+        losses, right = np.empty((2, len(indices)))
         self._execution.run(
             self.images.source(indices),
             targets=self.targets[indices],
             weights=weights / total,
             losses=losses,
+            right=right,
             rule=self._rule(learning_rate, len(indices)),
             draw=(self.seed, self.n_drawn),
             **self._warps(len(indices)),
         )
-        return float(losses.sum())
+        return Outcome(float(losses.sum()), float((weights * right).sum() / total))
 
     def _warps(self, n_images):
         if self.augmentation is None:

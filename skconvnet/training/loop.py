@@ -11,7 +11,7 @@ from time import perf_counter
 
 import numpy as np
 
-from skconvnet.engine import compile_time
+from skconvnet.engine import Outcome, compile_time
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,8 @@ class History:
         The watch on the training loss, or on the validation score under early stopping.
     loss_curve : list of float
         The weighted mean loss of every epoch, those of earlier trainings of the same network included.
+    accuracy_curve : list of float
+        The weighted accuracy on the minibatches of every epoch, each before its step.
     validation_scores : list of float
         The validation accuracy after every epoch, where there is validation.
     n_images : int
@@ -135,6 +137,7 @@ class History:
 
     plateau: Plateau
     loss_curve: list[float] = field(default_factory=list)
+    accuracy_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
     n_images: int = 0
     n_epochs: int = 0
@@ -207,9 +210,9 @@ def train(
         while history.n_epochs < max_iter and schedule is not None:
             if before_epoch is not None:
                 before_epoch(history, kept)
-            loss = _one_epoch(trainer, batches, schedule, history)
-            _write_down(history, loss, len(batches.indices), validate)
-            improved = history.plateau.update(-history.validation_scores[-1] if early_stopping else loss)
+            outcome = _one_epoch(trainer, batches, schedule, history)
+            _write_down(history, outcome, len(batches.indices), validate)
+            improved = history.plateau.update(-history.validation_scores[-1] if early_stopping else outcome.loss)
             if improved or not early_stopping:
                 kept[:] = network.parameters
             if report is not None:
@@ -234,29 +237,31 @@ def train(
 
 
 def _one_epoch(trainer, batches, schedule, history):
-    """Train for one epoch; return the weighted mean of its minibatches' losses."""
+    """Train for one epoch; return the weighted means of what its minibatches' steps found."""
     started, compiled = perf_counter(), compile_time()
-    total = weight = 0.0
+    loss = accuracy = weight = 0.0
     for batch in batches.of_epoch(len(history.loss_curve)):
         rate = schedule.at(history.n_steps)
         history.n_steps += 1
-        loss = trainer.step(batch, rate)
-        if not isfinite(loss):
-            raise _divergence(f"The loss is {loss}", history, batches, rate)
-        total += loss * batches.weight_of(batch)
+        outcome = trainer.step(batch, rate)
+        if not isfinite(outcome.loss):
+            raise _divergence(f"The loss is {outcome.loss}", history, batches, rate)
+        loss += outcome.loss * batches.weight_of(batch)
+        accuracy += outcome.accuracy * batches.weight_of(batch)
         weight += batches.weight_of(batch)
     # The loss is that of before the step, so a last step that goes astray shows in the weights only.
     if not np.isfinite(trainer.network.parameters).all():
         raise _divergence("A weight is no longer finite", history, batches, rate)
     seconds = perf_counter() - started - (compile_time() - compiled)
     history.images_per_second = len(batches.indices) / max(seconds, 1e-9)
-    return total / weight
+    return Outcome(loss / weight, accuracy / weight)
 
 
-def _write_down(history, loss, n_images, validate):
+def _write_down(history, outcome, n_images, validate):
     """Add a finished epoch to the history."""
     scores = [validate()] if validate is not None else []
-    history.loss_curve.append(loss)
+    history.loss_curve.append(outcome.loss)
+    history.accuracy_curve.append(outcome.accuracy)
     history.validation_scores.extend(scores)
     history.n_epochs += 1
     history.n_images += n_images

@@ -268,7 +268,7 @@ class Problem:
         network = self.network()
         found = {"scores": Scorer(network).scores(self.images, trainer.get("n_threads", 1))}
         trainer = self.trainer(network, **trainer)
-        found["loss"] = np.float64(trainer.step(np.arange(self.n), 1.0))
+        found["loss"] = np.float64(trainer.step(np.arange(self.n), 1.0).loss)
         gradients, after = network.layout.unpack(-trainer.state.moments[0]), network.learned
         found |= named(zip(gradients.coefs, gradients.intercepts, strict=True))
         return found | named_statistics(zip(after.means, after.variances, strict=True))

@@ -236,7 +236,7 @@ def trained(problem, images=None, n_threads=1, steps=3):
     net = problem.network()
     images = images or problem.images
     going = problem.trainer(net, batch_size=problem.n, n_threads=n_threads, optimizer=Adam(), images=images, alpha=0.1)
-    losses = [going.step(np.arange(step, problem.n)[::-1].copy(), 1e-3) for step in range(steps)]
+    losses = [going.step(np.arange(step, problem.n)[::-1].copy(), 1e-3).loss for step in range(steps)]
     found = {"losses": np.array(losses), "scores": Scorer(net).scores(images, n_threads), "parameters": net.parameters}
     return found | {"moments": going.state.moments}
 

@@ -36,7 +36,7 @@ LEARNING_RATES = [0.01, 0.02, 0.005, 0.01]
 
 
 def train(trainer, minibatches=MINIBATCHES, learning_rates=LEARNING_RATES):
-    return [trainer.step(*step) for step in zip(minibatches, learning_rates, strict=True)]
+    return [trainer.step(*step).loss for step in zip(minibatches, learning_rates, strict=True)]
 
 
 def oracle_of(problem, optimizer, alpha, seed=0):
@@ -111,10 +111,19 @@ def test_adam_with_decay_is_adamw_of_pytorch(in_torch):
         assert_allclose(found, wanted, atol=1e-4)
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_the_accuracy_is_that_of_the_scores(n_threads):
+    network = SMALL.network()
+    right = Scorer(network).scores(SMALL.images, 1).argmax(axis=1) == SMALL.targets
+    assert 0 < right.mean() < 1
+    found = SMALL.trainer(network, n_threads=n_threads).step(np.arange(SMALL.n), 0.1)
+    assert found.accuracy == pytest.approx(np.average(right, weights=SMALL.weights))
+
+
 def test_the_loss_falls():
     network = SMALL.network()
     trainer = SMALL.trainer(network, optimizer=Adam())
-    losses = [trainer.step(np.arange(SMALL.n), 0.01) for _ in range(40)]
+    losses = [trainer.step(np.arange(SMALL.n), 0.01).loss for _ in range(40)]
     assert losses[-1] < losses[0] / 2
 
 
@@ -126,7 +135,7 @@ def test_a_learning_rate_of_zero_changes_no_parameter(optimizer):
     network = SMALL.network()
     before = network.parameters.copy()
     trainer = SMALL.trainer(network, optimizer=optimizer, alpha=0.1)
-    losses = [trainer.step(np.arange(SMALL.n), 0.0) for _ in range(2)]
+    losses = [trainer.step(np.arange(SMALL.n), 0.0).loss for _ in range(2)]
     assert losses[0] == losses[1]
     assert_array_equal(network.parameters, before)
 
@@ -186,7 +195,7 @@ def test_a_minibatch_without_weight_does_nothing():
     trainer.step(np.arange(3), 0.1)
     trainer.weights[3:6] = 0
     parameters, moments = network.parameters.copy(), trainer.state.moments.copy()
-    assert trainer.step(np.arange(3, 6), 0.1) == 0.0
+    assert trainer.step(np.arange(3, 6), 0.1) == (0.0, 0.0)
     assert trainer.state.n_steps == 1
     assert_array_equal(network.parameters, parameters)
     assert_array_equal(trainer.state.moments, moments)
@@ -244,12 +253,12 @@ def test_parameters_set_from_outside_are_taken_up_by_refresh():
 
 def test_a_minibatch_may_be_smaller_than_the_largest():
     one, other = SMALL.network(), SMALL.network()
-    losses = [SMALL.trainer(one, batch_size=5).step(np.arange(5), 0.1)]
+    losses = [SMALL.trainer(one, batch_size=5).step(np.arange(5), 0.1).loss]
     trainer = SMALL.trainer(other, batch_size=5)
     trainer.step(np.arange(5, 10), 0.0)  # whose remains must not count
-    losses.append(trainer.step(np.arange(5), 0.1))
+    losses.append(trainer.step(np.arange(5), 0.1).loss)
     assert losses[0] == losses[1]
-    ragged = [SMALL.trainer(SMALL.network(), batch_size=size).step(np.arange(5), 0.1) for size in (5, 12, 100)]
+    ragged = [SMALL.trainer(SMALL.network(), batch_size=size).step(np.arange(5), 0.1).loss for size in (5, 12, 100)]
     assert_allclose(ragged, losses[0], rtol=1e-6)
 
 
@@ -311,7 +320,7 @@ def test_the_seed_decides_what_is_dropped():
 
 def test_every_step_drops_others():
     trainer = RESNET.trainer(RESNET.network())
-    losses = [trainer.step(np.arange(RESNET.n), 0.0) for _ in range(4)]
+    losses = [trainer.step(np.arange(RESNET.n), 0.0).loss for _ in range(4)]
     assert len(set(losses)) == 4
 
 

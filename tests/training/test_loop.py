@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 
+from skconvnet.engine import Outcome
 from skconvnet.training import Adaptive, Batches, Constant, Ending, History, Plateau, train
 
 
@@ -29,7 +30,7 @@ class Trainer:
         self.batches.append(batch.tolist())
         self.rates.append(rate)
         self.network.parameters[0] += 1
-        return loss
+        return Outcome(loss, 1 / (1 + loss))
 
 
 def batches_of(n, batch_size, shuffle=False, seed=0, weights=None):
@@ -86,6 +87,7 @@ def test_the_loss_of_an_epoch_is_the_weighted_mean():
     batches = batches_of(4, 2, weights=np.array([1.0, 0.5, 0.0, 0.5]))
     history = train(trainer, batches, Constant(1), History(Plateau(0, 9)), max_iter=1)
     assert history.loss_curve == [(2.0 * 1.5 + 5.0 * 0.5) / 2]
+    assert history.accuracy_curve == [(1.5 / 3 + 0.5 / 6) / 2]
 
 
 def test_max_iter_ends_a_training_that_improves():
@@ -179,10 +181,10 @@ def test_divergence_in_the_first_epoch_goes_back_to_the_initial_weights():
 def test_a_last_step_that_makes_a_weight_infinite_is_divergence():
     class Overflow(Trainer):
         def step(self, batch, rate):
-            loss = super().step(batch, rate)
+            outcome = super().step(batch, rate)
             if len(self.batches) == 4:
                 self.network.parameters[1] = np.inf
-            return loss
+            return outcome
 
     network = Network()
     trainer = Overflow(network, [2.0, 1.0], steps_per_epoch=2)
@@ -195,7 +197,7 @@ def test_a_last_step_that_makes_a_weight_infinite_is_divergence():
 
 def test_a_longer_history_goes_on():
     network, plateau = Network(), Plateau(0.1, 2, best=1.0, count=2)
-    history = History(plateau, loss_curve=[1.0], n_images=4)
+    history = History(plateau, loss_curve=[1.0], accuracy_curve=[0.25], n_images=4)
     train(Trainer(network, [1.0, 1.0]), batches_of(4, 4), Constant(1), history, max_iter=2)
     assert history.ending is Ending.PLATEAU
     assert history.loss_curve == [1.0, 1.0]

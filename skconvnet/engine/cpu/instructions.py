@@ -218,14 +218,15 @@ def _load_images(code, y, task, first, samples):
 
 @kernel
 def _losses(code, x, y, task, first, samples):
-    """Execute CROSS_ENTROPY: each sample's loss, and the gradient by its scores."""
+    """Execute CROSS_ENTROPY: each sample's loss, whether its class is found, and the gradient by its scores."""
     end = first + samples
     smoothing = array_at(task[Task.RULE], (_N_RULE,), np.float64)[Rule.SMOOTHING]
     targets = array_at(task[Task.TARGETS], (end,), np.int64)
     weights = array_at(task[Task.WEIGHTS], (end,), np.float64)
     losses = array_at(task[Task.LOSSES], (end,), np.float64)
+    right = array_at(task[Task.RIGHT], (end,), np.float64)
     for s in range(first, end):
-        losses[s] = cross_entropy(x, y, code[_N0], code[_N0 + 1], targets[s], weights[s], smoothing)
+        losses[s], right[s] = cross_entropy(x, y, code[_N0], code[_N0 + 1], targets[s], weights[s], smoothing)
         x += 4 * code[_X + 2]
         y += 4 * code[_Y + 2]
 

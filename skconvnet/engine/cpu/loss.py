@@ -12,7 +12,7 @@ __all__ = ["cross_entropy", "store_scores"]
 
 @kernel
 def cross_entropy(scores, gradient, classes, depth, target, weight, smoothing):
-    """Weighted loss of one sample against its smoothed target, and the gradient by its scores.
+    """Weighted loss of one sample against its smoothed target, whether it is right, and the gradient by its scores.
 
     The target distribution is ``1 - smoothing`` on the class and ``smoothing / classes`` spread over all of them
     (C. Szegedy et al., "Rethinking the Inception Architecture", section 7).
@@ -34,12 +34,15 @@ def cross_entropy(scores, gradient, classes, depth, target, weight, smoothing):
 
     Returns
     -------
-    float64
+    loss : float64
         The sample's share of the batch's mean loss.
+    right : float64
+        1 if the target is the first class with the highest score, as `predict` chooses it; else 0.
     """
-    highest = peek(scores)
+    highest, first = peek(scores), 0
     for k in range(1, classes):
-        highest = max(highest, peek(scores + 4 * k))
+        if peek(scores + 4 * k) > highest:
+            highest, first = peek(scores + 4 * k), k
     total, spread = 0.0, 0.0
     for k in range(classes):
         away = np.float64(peek(scores + 4 * k)) - highest
@@ -53,7 +56,8 @@ def cross_entropy(scores, gradient, classes, depth, target, weight, smoothing):
     for k in range(classes, depth):
         poke(gradient + 4 * k, np.float32(0))
     on_target = np.float64(peek(scores + 4 * target)) - highest
-    return weight * (log_total - (1.0 - smoothing) * on_target - smoothing * spread / classes)
+    loss = weight * (log_total - (1.0 - smoothing) * on_target - smoothing * spread / classes)
+    return loss, 1.0 if first == target else 0.0
 
 
 @kernel

@@ -13,7 +13,7 @@ from tests.engine.cpu.programs import Memory, framed, operand, run
 
 
 def cross_entropy(scores, targets, weights, smoothing, depth=None):
-    """The machine's losses of each sample, and the gradient as stored."""
+    """The machine's losses of each sample, whether they are right, and the gradient as stored."""
     n, classes = scores.shape
     depth = depth or -(-classes // 8) * 8
     memory = Memory(fill=77)
@@ -21,7 +21,7 @@ def cross_entropy(scores, targets, weights, smoothing, depth=None):
     stored[:, :classes] = scores
     x, y = memory.put(stored), memory.put(np.full((n, depth), 99))
     memory = memory.array()
-    losses, rule = np.full(n, np.nan), np.zeros(len(Rule))
+    losses, right, rule = np.full(n, np.nan), np.full(n, np.nan), np.zeros(len(Rule))
     rule[Rule.SMOOTHING] = smoothing
     operands = {"X": (Space.BATCH, x, depth), "Y": (Space.BATCH, y, depth)}
     run(
@@ -32,9 +32,10 @@ def cross_entropy(scores, targets, weights, smoothing, depth=None):
         targets=targets,
         weights=weights / weights.sum(),
         losses=losses,
+        right=right,
         rule=rule,
     )
-    return losses, memory[y : y + n * depth].reshape(n, depth)
+    return losses, right, memory[y : y + n * depth].reshape(n, depth)
 
 
 @given(st.integers(1, 5), st.integers(1, 19), st.sampled_from([0.0, 0.1, 0.9]), st.sampled_from([1, 100]))
@@ -42,7 +43,8 @@ def test_loss_and_gradient(n, classes, smoothing, size):
     rng = np.random.default_rng(n + classes)
     scores = (size * rng.standard_normal((n, classes))).astype(np.float32)
     targets, weights = rng.integers(0, classes, n), rng.random(n) + 0.1
-    losses, gradient = cross_entropy(scores, targets, weights, smoothing)
+    losses, right, gradient = cross_entropy(scores, targets, weights, smoothing)
+    assert_array_equal(right, scores.argmax(axis=1) == targets)
     scores = scores.astype(float)
     if size == 1:  # the oracle takes the logarithm of a probability: of one that is zero it has none
         own = [oracles.softmax_cross_entropy(scores[[s]], targets[[s]], None, smoothing) for s in range(n)]
@@ -54,7 +56,7 @@ def test_loss_and_gradient(n, classes, smoothing, size):
 
 def test_scores_of_any_size():
     scores = np.array([[3e38, -3e38, 0], [1e4, 0, -1e4]], np.float32)
-    losses, gradient = cross_entropy(scores, np.array([0, 1]), np.ones(2), 0.0)
+    losses, _, gradient = cross_entropy(scores, np.array([0, 1]), np.ones(2), 0.0)
     assert_allclose(losses, [0, 5e3])
     assert_allclose(gradient[:, :3], [[0, 0, 0], [0.5, -0.5, 0]])
 
@@ -64,12 +66,12 @@ def test_scores_of_any_size():
 def test_a_score_that_is_not_finite_is_seen_in_the_loss(bad, place):
     scores = np.zeros((1, 3), np.float32)
     scores[0, place] = bad
-    losses, _ = cross_entropy(scores, np.array([1]), np.ones(1), 0.0)
+    losses, _, _ = cross_entropy(scores, np.array([1]), np.ones(1), 0.0)
     assert not np.isfinite(losses).all()
 
 
 def test_a_sample_without_weight_has_no_gradient():
-    losses, gradient = cross_entropy(np.eye(3, dtype=np.float32), np.arange(3), np.array([1.0, 0.0, 1.0]), 0.1)
+    losses, _, gradient = cross_entropy(np.eye(3, dtype=np.float32), np.arange(3), np.array([1.0, 0.0, 1.0]), 0.1)
     assert losses[1] == 0
     assert_array_equal(gradient[1], 0)
 
@@ -100,3 +102,9 @@ def test_a_map_of_scores_is_stored_without_border_and_what_pads_it(rows, columns
     run([(Op.STORE_SCORES, {"X": place}, numbers)], memory.array(), samples=n, micro_batch=micro_batch, scores=scores)
     assert_array_equal(scores[:n].reshape(n, rows, columns, classes), volumes[..., :classes])
     assert_array_equal(scores[n], 99)
+
+
+def test_of_equal_scores_the_first_is_chosen():
+    scores = np.array([[1, 1, 1], [0, 2, 2], [0, 2, 2], [-np.inf, -3, -3]], np.float32)
+    _, right, _ = cross_entropy(scores, np.array([0, 1, 2, 1]), np.ones(4), 0.0)
+    assert_array_equal(right, [1, 1, 0, 1])
