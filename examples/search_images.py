@@ -10,12 +10,13 @@ Pareto fronts. The plot draws them. Times mean something where nothing else runs
 """
 
 import argparse
+import sys
 
 import numpy as np
+from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import shuffle
 
-from benchmarks.datasets import digits, fashion_mnist
 from skconvnet import Architecture, ConvNetClassifier, valid_param_grid, warmup
 from skconvnet.architecture import Hyperparameters
 
@@ -57,13 +58,26 @@ def parse(arguments):
 def load(data, n_images):
     """Return rows of pixels in random order, their labels, and the image shape."""
     if data == "digits":
-        X, y = digits()
+        X, y = load_digits(return_X_y=True)
         image_shape = (8, 8, 1)
     else:
-        X, _, y, _ = fashion_mnist()
+        X, y = fashion_mnist()
         image_shape = (28, 28, 1)
+    if n_images is not None and not 0 < n_images <= len(X):
+        raise ValueError(f"--images {n_images}: there are {len(X):,} images to take from.")
     X, y = shuffle(X, y, random_state=0, n_samples=n_images)
     return X, y, image_shape
+
+
+def fashion_mnist():
+    """Return the 60,000 training images of Fashion-MNIST as rows, and their labels."""
+    try:
+        from benchmarks import datasets
+    except ImportError:
+        message = "Fashion-MNIST is read by the benchmarks: run python -m examples.search_images in the checkout's root"
+        raise SystemExit(message) from None
+    X, _, y, _ = datasets.fashion_mnist()
+    return X, y
 
 
 def results_of(search, image_shape):
@@ -142,4 +156,7 @@ def draw_panel(axes, results, cost, on_front, label):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ValueError as error:  # of what the command line says
+        sys.exit(f"error: {error}")

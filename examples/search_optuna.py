@@ -8,10 +8,11 @@ Callbacks need scikit-learn 1.9.
 """
 
 import argparse
+import sys
 
+from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from benchmarks.datasets import digits
 from skconvnet import ArchitectureError, ConvNetClassifier
 
 try:
@@ -25,7 +26,7 @@ ARCHITECTURE = "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC"
 def main(arguments=None):
     """Search, print how the trials ended, and return the study."""
     options = parse(arguments)
-    X, y = (values[: options.images] for values in digits())
+    X, y = (values[: options.images] for values in load_digits(return_X_y=True))
     parts = train_test_split(X, y, test_size=0.25, random_state=0, stratify=y)
     sampler = optuna.samplers.TPESampler(seed=0)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1)
@@ -103,4 +104,7 @@ def suggest(trial):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ValueError as error:  # of what the command line says
+        sys.exit(f"error: {error}")

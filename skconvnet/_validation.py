@@ -189,16 +189,27 @@ def check_larger_images(estimator, X, image_shape):
 
 
 def _as_numpy(array, name):
-    """Return what speaks DLPack, as a tensor of PyTorch, as an ndarray of the same memory, and all else as it is."""
+    """Return what speaks DLPack, as a tensor of PyTorch, as an ndarray, and all else as it is.
+
+    It is an ndarray of the same memory if that is the CPU's; an array of CuPy copies itself from the GPU.
+    """
     if isinstance(array, np.ndarray) or not hasattr(array, "__dlpack__"):
         return array
     try:
-        return np.from_dlpack(array)
+        return _from_dlpack(array)
     except (BufferError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{name} is a {type(array).__name__} that cannot be read as an ndarray ({error}). Bring it to the CPU, "
             "detached from any gradient, in a dtype that NumPy has."
         ) from error
+
+
+def _from_dlpack(array):
+    """Read by DLPack, asking for the CPU; of older versions, which cannot be asked, what they have."""
+    try:
+        return np.from_dlpack(array, device="cpu")
+    except TypeError:
+        return np.from_dlpack(array)
 
 
 def _check_one_label_each(y):
@@ -464,6 +475,7 @@ def check_examples(images, y, classes, sample_weight):
     if unknown:
         raise ValueError(f"y contains {unknown[0]!r}, which is none of the classes {classes.tolist()}.")
     targets = LabelEncoder().fit(classes).transform(y).astype(np.int64)
+    sample_weight = _as_numpy(sample_weight, "sample_weight")
     weights = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
     return LabelledImages(images, targets, _scaled(weights))
 

@@ -1,6 +1,10 @@
 """The examples run, on very little."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,11 +43,48 @@ def test_search_images_draws(tmp_path, capsys):
 def test_search_images_of_fashion_mnist(monkeypatch, capsys):
     rng = np.random.default_rng(0)
     X, y = rng.integers(0, 256, (40, 784)).astype(np.uint8), np.arange(40) % 10
-    monkeypatch.setattr(search_images, "fashion_mnist", lambda: (X, X, y, y))
+    monkeypatch.setattr(search_images, "fashion_mnist", lambda: (X, y))
     options = ["--data", "fashion-mnist", "--images", "40", "--epochs", "1", "--cv", "2", "--max-params", "8000"]
     search_images.main(options)
     lines = search_lines(capsys.readouterr().out)
     assert "F=3, K=8, P=0, S=2" in {network for *_, network in lines}
+
+
+def run_from(folder, example, *options):
+    """Run an example by its path; return the exit status and what was said of errors."""
+    root = Path(__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    process = subprocess.run(
+        [sys.executable, root / "examples" / f"{example}.py", *options],
+        capture_output=True, text=True, cwd=folder, env=environment,
+    )  # fmt: skip
+    return process.returncode, process.stderr
+
+
+def test_examples_run_from_anywhere(tmp_path):
+    options = ["--images", "60", "--epochs", "1", "--cv", "2", "--max-params", "800"]
+    assert run_from(tmp_path, "search_images", *options) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("example", "option", "value", "message"),
+    [
+        ("search_images", "--images", "5000", "error: --images 5000: there are 1,797 images to take from"),
+        ("search_images", "--images", "0", "error: --images 0: there are 1,797"),
+        ("search_images", "--epochs", "0", "error: None of the 48 combinations"),
+        ("search_images", "--cv", "1", "error: "),
+        ("search_optuna", "--trials", "0", "error: "),
+        ("search_optuna", "--epochs", "0", "error: "),
+        ("search_optuna", "--images", "5", "error: "),
+    ],
+)
+def test_what_the_command_line_cannot_mean_is_no_traceback(tmp_path, example, option, value, message):
+    if example == "search_optuna":
+        pytest.importorskip("optuna", reason="Optuna is not installed (`make peers` installs it)")
+    status, errors = run_from(tmp_path, example, option, value)
+    assert status == 1
+    assert message in errors
+    assert "Traceback" not in errors.split(message)[-1]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,28 @@ class OfAnotherLibrary:
         return self._array.__dlpack_device__()
 
 
+class OfAnOlderLibrary(OfAnotherLibrary):
+    """An array that speaks DLPack as it was before 1.0, and cannot be asked for a device."""
+
+    def __dlpack__(self, *, stream=None):
+        return self._array.__dlpack__()
+
+
 class OnAnotherDevice(OfAnotherLibrary):
+    """An array on a GPU that has to be asked for a copy on the CPU, as CuPy's do."""
+
+    def __dlpack__(self, *, dl_device=None, **options):
+        if dl_device != self._array.__dlpack_device__():
+            raise BufferError("it is on a device")
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return 2, 0  # CUDA's first
+
+
+class StayingThere(OnAnotherDevice):
+    """An array on a GPU that is not copied for the asking."""
+
     def __dlpack__(self, **options):
         raise BufferError("it is on a device")
 
@@ -77,11 +98,12 @@ def test_data_frames_of_polars(digits, scores):
 # DLPack
 
 
+@pytest.mark.parametrize("kind", [OfAnotherLibrary, OfAnOlderLibrary, OnAnotherDevice])
 @pytest.mark.parametrize("shape", [(64,), (8, 8), (8, 8, 1)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.float16])
-def test_arrays_that_speak_dlpack(digits, scores, shape, dtype):
-    X, y = OfAnotherLibrary(digits[0].astype(dtype).reshape(-1, *shape)), OfAnotherLibrary(digits[1])
-    network = fitted(X, y, X_val=X, y_val=y)
+def test_arrays_that_speak_dlpack(digits, scores, kind, shape, dtype):
+    X, y = kind(digits[0].astype(dtype).reshape(-1, *shape)), kind(digits[1])
+    network = fitted(X, y, X_val=X, y_val=y, sample_weight=kind(np.ones(300)))
     assert_array_equal(network.decision_function(X), scores)
     assert_array_equal(network.predict(X), scores.argmax(axis=1))
 
@@ -93,11 +115,13 @@ def test_larger_images_that_speak_dlpack(digits):
 
 
 def test_what_cannot_be_read_says_what_to_do(digits):
-    message = r"X is a OnAnotherDevice that cannot be read as an ndarray \(it is on a device\). Bring it to the CPU"
+    message = r"X is a StayingThere that cannot be read as an ndarray \(it is on a device\). Bring it to the CPU"
     with pytest.raises(ValueError, match=message):
-        fitted(OnAnotherDevice(digits[0]), digits[1])
-    with pytest.raises(ValueError, match="y is a OnAnotherDevice"):
-        fitted(digits[0], OnAnotherDevice(digits[1]))
+        fitted(StayingThere(digits[0]), digits[1])
+    with pytest.raises(ValueError, match="y is a StayingThere"):
+        fitted(digits[0], StayingThere(digits[1]))
+    with pytest.raises(ValueError, match="sample_weight is a StayingThere"):
+        fitted(*digits, sample_weight=StayingThere(np.ones(300)))
 
 
 # No other test imports PyTorch into a process with our kernels: see `tests/torch_answers.py`.
