@@ -1,7 +1,9 @@
 """The way from a plan to the machine: kernels made ready, addresses written down, threads counted."""
 
+import os
 import sys
 import time
+from functools import cache
 from threading import Lock
 
 import joblib
@@ -157,7 +159,23 @@ def thread_count(n_jobs=None):
         most = min(limit, n_jobs) if n_jobs > 0 else limit
         return max(1, min(most, joblib.effective_n_jobs(n_jobs)))
     inside_joblib_worker = joblib.parallel.get_active_backend()[0].nesting_level not in (0, None)
-    return 1 if inside_joblib_worker or _inside_dask_task() else min(limit, joblib.cpu_count())
+    return 1 if inside_joblib_worker or _inside_dask_task() else min(limit, _processors())
+
+
+def _processors():
+    """Return how many processors this process may use.
+
+    Joblib looks it up in files, in twice the time that a small network takes for the scores of an image. Its answer is
+    kept as long as what can change it while a process runs is the same.
+    """
+    allowed = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    return _counted(allowed, os.environ.get("LOKY_MAX_CPU_COUNT"))
+
+
+@cache
+def _counted(allowed, limit):
+    """Ask joblib once for each combination of what its answer depends on."""
+    return joblib.cpu_count()
 
 
 def _inside_dask_task():

@@ -1,5 +1,6 @@
 """Networks: scores, losses and gradients against the oracles, finite differences and PyTorch; the same bits."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from itertools import chain
@@ -321,8 +322,23 @@ def test_threads_at_the_top():
 
 
 def test_no_more_threads_than_the_processors_that_a_container_has(monkeypatch):
+    before = thread_count()
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     assert thread_count() == thread_count(-1) == 1
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT")
+    assert thread_count() == before
+
+
+def test_no_more_threads_than_the_processors_that_it_may_use_now():
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system does not tell a process where it may run")
+    before, allowed = thread_count(), os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert thread_count() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert thread_count() == before
 
 
 @pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing", "sequential"])
