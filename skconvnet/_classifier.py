@@ -367,7 +367,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         validation = "" if score is None else f", {score:.4f} at best in validation"
         text = (
             f"{self.architecture_}: {table.n_params:,} parameters; {self.n_iter_} epoch{'s' * (self.n_iter_ != 1)} in "
-            f"{self.fit_time_:.3g} s; loss {self.loss_:.4f}, accuracy {self.accuracy_curve_[-1]:.4f} in training"
+            f"{self.fit_time_:.2f} s; loss {self.loss_:.4f}, accuracy {self.accuracy_curve_[-1]:.4f} in training"
             f"{validation}"
         )
         return f"{diagram}<details open><summary>{escape(text)}</summary>{table._repr_html_()}</details>"

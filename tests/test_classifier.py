@@ -317,7 +317,7 @@ def test_a_notebook_shows_the_network_once_it_is_fitted(digits):
     assert network.startswith("INPUT -&gt; FC(20) -&gt; RELU -&gt; FC(10): 1,510 parameters; 3 epochs in ")
     accuracies = estimator.accuracy_curve_[-1], estimator.best_validation_score_
     found = "loss {:.4f}, accuracy {:.4f} in training, {:.4f} at best in validation</summary>"
-    assert f"in {estimator.fit_time_:.3g} s; {found.format(estimator.loss_, *accuracies)}" in network
+    assert f"in {estimator.fit_time_:.2f} s; {found.format(estimator.loss_, *accuracies)}" in network
     assert estimator.architecture_.summary()._repr_html_() in network
     assert "validation" not in estimator.fit(*digits)._repr_html_().split("<summary>")[-1]
 
