@@ -7,13 +7,18 @@ is no array. JSON keeps every bit of a float.
 import hashlib
 import json
 import os
+import re
+import secrets
+import stat
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 _FORMAT = "skconvnet checkpoint 1"
+_BESIDE = ".skconvnet-part"  # ends the name of a file that has not taken its place
 _BLOCK_BYTES = 2**24  # images are digested in blocks of this size, so that a memory map stays on the disk
 _OF_HISTORY = ("loss_curve", "validation_scores", "n_images", "n_epochs", "n_steps", "n_plateaus")
 _OF_PLATEAU = ("best", "count")
@@ -75,7 +80,8 @@ class CheckpointFile:
     """
 
     def __init__(self, path):
-        self.path = check_place(path)
+        self.path = Path(path)
+        self._place = find_place(self.path)
         self.saved = read_checkpoint(self.path)
         self._fit = None
 
@@ -84,6 +90,7 @@ class CheckpointFile:
         if self.saved is not None:
             check_same_fit(self.path, self.saved, fit)
         self._fit = fit
+        _remove_leftovers(self._place)
 
     def restore(self, trainer, history):
         """Put a trainer and a new history where they were after the last epoch; return the best parameters or None."""
@@ -112,55 +119,78 @@ class CheckpointFile:
             best=best if early_stopping else best[:0],
         )
         try:
-            write_checkpoint(self.path, checkpoint)
+            write_checkpoint(self._place, checkpoint)
         except OSError as error:
             warnings.warn(
                 f"checkpoint={str(self.path)!r} was not written after epoch {history.n_epochs}, and is as it was "
-                f"before: {error}. The fit goes on.",
+                f"before: {error.strerror or error}. The fit goes on.",
                 stacklevel=2,
             )
 
 
-def check_place(path):
-    """Raise a ValueError if no checkpoint can be written here.
+def find_place(path):
+    """Return the file that a path leads to. That is replaced, and a link to it stays.
 
     Parameters
     ----------
-    path : str or os.PathLike
+    path : Path
         Where the checkpoint is, or shall be.
 
     Returns
     -------
     Path
-        The same.
+        From the root and without links, so that it means the same in another working directory.
+
+    Raises
+    ------
+    ValueError
+        If no checkpoint can be written there.
     """
-    path = Path(path)
-    if path.exists() and not path.is_file():
-        raise ValueError(f"checkpoint={str(path)!r} is a directory or a device. Give the path of a file.")
     try:
-        with _beside(path).open("wb"):
-            pass
-        _beside(path).unlink()
+        place = Path(os.path.realpath(path))
+        mode = _mode(place)
+        if mode is not None and not stat.S_ISREG(mode):
+            raise OSError("it is a directory or a device")
+        beside = _beside(place)
+        beside.open("xb").close()
+        beside.unlink()
     except OSError as error:
         raise ValueError(
-            f"checkpoint={str(path)!r} cannot be written: {error}. Give a path in a directory that exists and is "
-            "writable."
+            f"checkpoint={str(path)!r} cannot be written: {error.strerror or error}. Give the path of a file in a "
+            "directory that exists and is writable."
         ) from error
-    return path
+    return place
 
 
-def _beside(path):
-    """Return where a checkpoint is written before it takes its place; what a kill leaves there is overwritten."""
-    return path.with_name(f"{path.name}.part")
+def _mode(place):
+    """Return the mode of a file, None if there is no file."""
+    try:
+        return place.stat().st_mode
+    except FileNotFoundError:
+        return None
 
 
-def write_checkpoint(path, checkpoint):
+def _beside(place):
+    """Return a new name for a checkpoint that has not taken its place: hidden, and nobody else's."""
+    return place.with_name(f".{place.name}.{secrets.token_hex(8)}{_BESIDE}")
+
+
+def _remove_leftovers(place):
+    """Remove what kills left beside a checkpoint while it was written; also that of a fit that is writing just now."""
+    ours = re.compile(rf"\.{re.escape(place.name)}\.[0-9a-f]{{16}}{re.escape(_BESIDE)}")
+    with suppress(OSError), os.scandir(place.parent) as entries:
+        for entry in entries:
+            if ours.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                os.unlink(entry)
+
+
+def write_checkpoint(place, checkpoint):
     """Write a checkpoint. Whenever the process is killed, the file has the checkpoint of before, or this one.
 
     Parameters
     ----------
-    path : Path
-        The file.
+    place : Path
+        The file, as `find_place` returns it. A file that is there keeps its mode.
     checkpoint : Checkpoint
         What it shall have.
 
@@ -171,16 +201,37 @@ def write_checkpoint(path, checkpoint):
     """
     header = {"format": _FORMAT} | {name: getattr(checkpoint, name) for name in _NUMBERS}
     arrays = {name: getattr(checkpoint, name) for name in _ARRAYS}
-    beside = _beside(path)
+    beside = _beside(place)
+    file = beside.open("xb")
     try:
-        with beside.open("wb") as file:
+        with file:
+            _take_mode(file, place)
             np.savez(file, allow_pickle=False, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(beside, place)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         raise
+    _sync_directory(place.parent)
+
+
+def _take_mode(file, place):
+    """Give a new file the mode of the file that it will replace. Some file systems have one mode for all."""
+    mode = _mode(place)
+    if mode is not None and stat.S_IMODE(mode) != stat.S_IMODE(os.fstat(file.fileno()).st_mode):
+        os.chmod(file.name, stat.S_IMODE(mode))
+
+
+def _sync_directory(directory):
+    """Bring the names in a directory to its disk, where the system can; else a power cut may undo the last write."""
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_checkpoint(path):

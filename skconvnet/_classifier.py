@@ -212,9 +212,10 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     `verbose` and callbacks may change; a `fit` that a callback stopped goes on. Where something differs, or the file is
     damaged, `fit` raises a ValueError and leaves the file as it is: delete it to begin anew. With
     ``random_state=None`` the seed is that of the checkpoint. The file is written beside its place and then moved there,
-    so that it is whole whenever the process is killed. Its arrays are stored by NumPy, and nothing in it is executed
-    when it is read. `warm_start` and `partial_fit` do not go together
-    with it.
+    so that it is whole whenever the process is killed; a link stays, and the file that it leads to is replaced. A kill
+    may leave a hidden file beside it whose name ends in ``.skconvnet-part``, which the next such `fit` removes. Its
+    arrays are stored by NumPy, and nothing in it is executed when it is read. `warm_start` and `partial_fit` do not go
+    together with it.
 
     Examples
     --------

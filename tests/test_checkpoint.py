@@ -6,10 +6,12 @@ import os
 import pickle
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -446,7 +448,7 @@ def test_a_checkpoint_of_another_format_is_refused(path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="there are no devices")
 def test_a_device_is_no_place_for_it():
-    with refused("checkpoint='/dev/null' is a directory or a device"):
+    with refused("checkpoint='/dev/null' cannot be written: it is a directory or a device. Give the path of a file"):
         quick(checkpoint="/dev/null").fit(*digits())
     assert not Path("/dev/null").is_file()
 
@@ -502,27 +504,157 @@ def test_what_ends_the_writing_leaves_the_file_of_before(path, name, monkeypatch
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_it_is_on_the_disk_before_it_takes_its_place(path, monkeypatch):
+def test_it_is_on_the_disk_before_it_takes_its_place_and_so_is_its_name_after(path, monkeypatch):
     done = []
-    for name in ("fsync", "replace"):
-        own = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *args, own=own, name=name: (done.append(name), own(*args)))
+    fsync, replace = os.fsync, os.replace
+
+    def note_fsync(descriptor):
+        done.append("directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        return fsync(descriptor)
+
+    def note_replace(*names):
+        done.append("replace")
+        return replace(*names)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
     quick(checkpoint=path, max_iter=2).fit(*digits())
-    assert done == ["fsync", "replace"] * 2
+    assert done == ["file", "replace", "directory"] * 2
 
 
-def test_what_a_kill_left_beside_it_is_overwritten(path):
-    path.with_name("fit.npz.part").write_text("half a check")
+@pytest.mark.parametrize("name", ["open", "fsync"])
+def test_a_system_that_cannot_sync_a_directory_writes_all_the_same(path, name, monkeypatch):
+    own = getattr(os, name)
+
+    def no_directories(what, *arguments):
+        if what == path.parent or (name == "fsync" and stat.S_ISDIR(os.fstat(what).st_mode)):
+            raise PermissionError(13, "Permission denied")
+        return own(what, *arguments)
+
+    monkeypatch.setattr(os, name, no_directories)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quick(checkpoint=path).fit(*digits())
+    assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 4
+
+
+def files_in(directory):
+    """The bytes of all the files in a directory, by their names."""
+    return {file.name: file.read_bytes() for file in directory.iterdir()}
+
+
+def left_by_a_kill(path, token="0123456789abcdef"):
+    """The name of a file that a kill leaves."""
+    return path.with_name(f".{path.name}.{token}.skconvnet-part")
+
+
+def test_no_other_file_is_written_to_or_removed(path):
+    names = ["fit.npz.part", "fit.npz.tmp", ".fit.npz.0123.skconvnet-part", left_by_a_kill(Path("other.npz")).name]
+    names += [f"{left_by_a_kill(path).name}.mine", f"my{left_by_a_kill(path).name}"]
+    others = {name: f"mine {name}".encode() for name in names}
+    for name, content in others.items():
+        path.with_name(name).write_bytes(content)
     quick(checkpoint=path).fit(*digits())
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert files_in(path.parent) == others | {path.name: path.read_bytes()}
+
+
+def test_a_file_whose_name_is_taken_is_not_written_over(path, monkeypatch):
+    quick(checkpoint=path).fit(*digits())
+    monkeypatch.setattr(_checkpoint.secrets, "token_hex", lambda _: "0" * 16)
+    taken = left_by_a_kill(path, "0" * 16)
+    taken.write_text("another's")
+    before = files_in(path.parent)
+    with pytest.raises(FileExistsError):
+        _checkpoint.write_checkpoint(path, _checkpoint.read_checkpoint(path))
+    with refused("cannot be written: File exists"):
+        quick(checkpoint=path).fit(*digits())
+    assert files_in(path.parent) == before
+
+
+def test_what_a_kill_left_is_removed_by_the_fit_that_goes_on(path, monkeypatch):
+    killed_after(2, monkeypatch, path, *digits(), {})
+    left_by_a_kill(path).write_text("half a check")
+    with refused("of another fit"):
+        quick(checkpoint=path, alpha=7).fit(*digits())
+    assert left_by_a_kill(path).exists()  # a refused fit changes nothing
+    quick(checkpoint=path).fit(*digits())
+    assert list(files_in(path.parent)) == [path.name]
+
+
+def test_a_directory_and_a_link_are_nothing_that_a_kill_left(path):
+    left_by_a_kill(path).mkdir()
+    left_by_a_kill(path, "f" * 16).symlink_to(path.parent)
+    quick(checkpoint=path).fit(*digits())
+    assert left_by_a_kill(path).is_dir()
+    assert left_by_a_kill(path, "f" * 16).is_symlink()
+
+
+def test_a_fit_whose_half_written_file_is_taken_away_warns_and_goes_on(path, monkeypatch):
+    fsync, writes = os.fsync, []
+
+    def another_fit_begins(descriptor):
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            writes.append(fsync(descriptor))
+            if len(writes) == 2:
+                _checkpoint._remove_leftovers(path)
+
+    monkeypatch.setattr(os, "fsync", another_fit_begins)
+    with pytest.warns(UserWarning, match="was not written after epoch 2, .*No such file or directory. The fit goes on"):
+        fitted = quick(checkpoint=path).fit(*digits())
+    assert result(fitted) == result(quick().fit(*digits()))
+    assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_new_file_has_the_mode_of_open_and_a_file_keeps_its_own(path, umask, mode):
+    own = os.umask(umask)
+    try:
+        quick(checkpoint=path, max_iter=1).fit(*digits())
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+        checkpoint = _checkpoint.read_checkpoint(path)
+        for other in (0o600, 0o640, 0o666):
+            path.chmod(other)
+            _checkpoint.write_checkpoint(path, checkpoint)
+            assert stat.S_IMODE(path.stat().st_mode) == other
+    finally:
+        os.umask(own)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are those of POSIX")
+@pytest.mark.parametrize("dangling", [True, False])
+def test_a_link_stays_and_its_target_is_written(tmp_path, dangling, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    target, link = tmp_path / "disk" / "fit.npz", tmp_path / "link.npz"
+    link.symlink_to(Path("disk", "fit.npz"))
+    if not dangling:
+        killed_after(2, monkeypatch, target, *digits(), {})
+    assert result(quick(checkpoint=link).fit(*digits())) == result(quick().fit(*digits()))
+    assert os.readlink(link) == str(Path("disk", "fit.npz"))
+    assert not target.is_symlink()
+    assert _checkpoint.read_checkpoint(target).history["n_epochs"] == 4
+    assert [file.name for file in target.parent.iterdir()] == [target.name]
+    with refused(f"checkpoint={str(link)!r} is of another fit"):
+        quick(checkpoint=link, alpha=7).fit(*digits())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are those of POSIX")
+def test_links_that_lead_nowhere_are_refused_and_stay(tmp_path):
+    loop, lost = tmp_path / "loop.npz", tmp_path / "lost.npz"
+    loop.symlink_to(loop.name)
+    lost.symlink_to(Path("no", "such", "directory"))
+    for link in (loop, lost):
+        with refused(f"checkpoint={str(link)!r} cannot be written: "):
+            quick(checkpoint=link).fit(*digits())
+        assert link.is_symlink()
 
 
 def test_a_full_disk_warns_and_the_fit_goes_on(path, monkeypatch):
     calls = []
 
-    def full(_):
-        calls.append(1)
-        if len(calls) > 2:
+    def full(descriptor):
+        calls.append(stat.S_ISREG(os.fstat(descriptor).st_mode))
+        if sum(calls) > 2:
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
