@@ -11,6 +11,7 @@ import re
 import secrets
 import stat
 import warnings
+import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -95,6 +96,8 @@ class CheckpointFile:
     def restore(self, trainer, history):
         """Put a trainer and a new history where they were after the last epoch; return the best parameters or None."""
         saved = self.saved
+        if saved.parameters.shape != trainer.network.parameters.shape:
+            raise _damaged(self.path)
         trainer.network.parameters[:] = saved.parameters
         trainer.state.moments[:] = saved.moments
         trainer.state.n_steps, trainer.n_drawn = saved.n_steps, saved.n_drawn
@@ -250,26 +253,54 @@ def read_checkpoint(path):
     Raises
     ------
     ValueError
-        If the file is damaged, or something else.
+        If the file is damaged, or something else, or cannot be read.
     """
-    if not path.exists():
-        return None
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
-            header = json.loads(members["header"].tobytes())
-            arrays = {name: members[name] for name in _ARRAYS}
-        return _checkpoint(header, arrays)
-    except Exception as error:  # what a damaged file raises depends on where it is damaged
+        file = path.open("rb")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
         raise ValueError(
-            f"checkpoint={str(path)!r} is no whole checkpoint of this version of skconvnet ({error}). It was left as "
-            "it is. Delete or move it to begin anew, or give another path."
+            f"checkpoint={str(path)!r} cannot be read: {error.strerror}. Make it readable, or give another path."
         ) from error
+    try:
+        with file, zipfile.ZipFile(file) as archive:
+            header = json.loads(_read_array(archive, "header").tobytes())
+            if header["format"] == _FORMAT:
+                return _checkpoint(header, {name: _read_array(archive, name) for name in _ARRAYS})
+    except Exception as error:  # what a damaged file raises depends on where it is damaged
+        raise _damaged(path) from error
+    raise ValueError(
+        f"checkpoint={str(path)!r} has the format {header['format']!r}, and this version of skconvnet reads "
+        f"{_FORMAT!r}. It was left as it is. Go on with the version that wrote it, or give another path."
+    )
+
+
+def _damaged(path):
+    """Return the error that a file is no checkpoint, whatever shows it."""
+    return ValueError(
+        f"checkpoint={str(path)!r} is damaged, or is no checkpoint. It was left as it is. Delete or move it to begin "
+        "anew, or give another path."
+    )
+
+
+def _read_array(archive, name):
+    """Read an array of an archive; its checksum is compared. Whatever its head claims, it is no larger than the file."""
+    member = archive.getinfo(f"{name}.npy")
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name} is compressed")
+    with archive.open(member) as file:
+        np.lib.format.read_magic(file)
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        return np.frombuffer(file.read(), dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
 def _checkpoint(header, arrays):
     """Put header and arrays together; raise whatever it may be if they do not fit."""
-    if header["format"] != _FORMAT:
-        raise ValueError(f"its format is {header['format']!r}")
+    checkpoint = Checkpoint(**{name: header[name] for name in _NUMBERS}, **arrays)
+    for field in fields(Checkpoint):
+        if not isinstance(getattr(checkpoint, field.name), field.type):
+            raise ValueError(f"{field.name} is no {field.type.__name__}")
     size = len(arrays["parameters"])
     shapes = {"parameters": [(size,)], "moments": [(2, size)], "best": [(size,), (0,)]}
     for name, array in arrays.items():
@@ -278,7 +309,7 @@ def _checkpoint(header, arrays):
     missing = {*_OF_HISTORY, *_OF_PLATEAU} - set(header["history"])
     if missing:
         raise ValueError(f"its history has no {missing.pop()}")
-    return Checkpoint(**{name: header[name] for name in _NUMBERS}, **arrays)
+    return checkpoint
 
 
 def check_same_fit(path, checkpoint, fit):

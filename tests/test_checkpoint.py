@@ -12,6 +12,7 @@ import sys
 import time
 import tracemalloc
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,11 @@ _WRITE = _checkpoint.write_checkpoint
 
 def refused(*messages):
     return pytest.raises(ValueError, match=".*".join(map(re.escape, messages)))
+
+
+def files_in(directory):
+    """The bytes of all the files in a directory, by their names."""
+    return {file.name: file.read_bytes() for file in directory.iterdir()}
 
 
 @pytest.fixture
@@ -380,13 +386,19 @@ def test_other_data_are_refused_by_name(path):
     assert path.read_bytes() == before
 
 
+DAMAGED = (
+    "is damaged, or is no checkpoint. It was left as it is. Delete or move it to begin anew, or give another path."
+)
+
+
 def test_a_file_cut_short_anywhere_is_refused_and_stays(path):
     quick(max_iter=1, checkpoint=path).fit(*digits())
     whole = path.read_bytes()
     for size in [0, 1, 3, 4, 100, *range(200, len(whole), len(whole) // 40), len(whole) - 1]:
         path.write_bytes(whole[:size])
-        with refused(f"checkpoint={str(path)!r} is no whole checkpoint", "Delete or move it to begin anew"):
+        with refused(f"checkpoint={str(path)!r} {DAMAGED}") as caught:
             quick(max_iter=1, checkpoint=path).fit(*digits())
+        assert isinstance(caught.value.__cause__, Exception)
         assert path.read_bytes() == whole[:size]
 
 
@@ -417,32 +429,101 @@ def bytes_of(save, *arrays, **named_arrays):
     return file.getvalue()
 
 
+def zip_of(name, content, compression=zipfile.ZIP_STORED):
+    """The bytes of an archive with one file."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+def claiming(shape, descr="|u1"):
+    """The bytes of an array whose head claims this shape, and that has next to nothing."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+    return file.getvalue() + b"{}"
+
+
+HUGE_HEAD = b"\x93NUMPY\x01\x00\xff\xff" + b"{" * 0xFFFF
 OTHER_FILES = {
+    "nothing": b"",
     "a text": b"something else",
     "an array": bytes_of(np.save, np.zeros(3)),
     "other arrays": bytes_of(np.savez, X=np.zeros(3)),
     "a pickle": bytes_of(np.savez, header=np.array([{"a": 1}], object), allow_pickle=True),
     "no arrays": bytes_of(np.savez, header=np.frombuffer(b"{}", np.uint8)),
+    "an archive of something else": zip_of("letter.txt", "Dear"),
+    "an empty archive": zip_of("header.npy", "")[-22:],
+    "JSON of something else": bytes_of(np.savez, header=np.frombuffer(b"[1]", np.uint8)),
+    "deep JSON": bytes_of(np.savez, header=np.frombuffer(b"[" * 10**5, np.uint8)),
+    "an array that claims a terabyte": claiming((10**12,)),
+    "an archive that claims a terabyte": zip_of("header.npy", claiming((10**12,))),
+    "an archive that claims more than there are bytes": zip_of("header.npy", claiming((10**30,))),
+    "an archive with a negative shape": zip_of("header.npy", claiming((-1,))),
+    "an array with a huge head": HUGE_HEAD,
+    "an archive with a huge head": zip_of("header.npy", HUGE_HEAD),
 }
 
 
 @pytest.mark.parametrize("other", OTHER_FILES.values(), ids=OTHER_FILES)
 def test_another_file_is_refused_and_stays(path, other):
     path.write_bytes(other)
-    with refused("is no whole checkpoint"):
+    with refused(f"checkpoint={str(path)!r} {DAMAGED}"):
         quick(checkpoint=path).fit(*digits())
-    assert path.read_bytes() == other
+    assert files_in(path.parent) == {path.name: other}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        claiming((2**30,)),
+        zip_of("header.npy", claiming((2**30,))),
+        zip_of("header.npy", claiming((2**30,)) + bytes(2**26), zipfile.ZIP_DEFLATED),
+    ],
+    ids=["array", "archive", "compressed"],
+)
+def test_no_more_memory_is_asked_for_than_the_file_has(path, other):
+    path.write_bytes(other)
+    tracemalloc.start()
+    with refused(DAMAGED):
+        _checkpoint.read_checkpoint(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**23
+
+
+def rewritten(path, arrays=(), **header):
+    """Write a checkpoint anew with other entries, as only someone who means to can."""
+    with np.load(path) as file:
+        members = dict(file) | dict(arrays)
+    numbers = json.loads(members.pop("header").tobytes()) | header
+    with path.open("wb") as file:
+        np.savez(file, header=np.frombuffer(json.dumps(numbers).encode(), np.uint8), **members)
+
+
+@pytest.mark.parametrize(
+    "other", [{"seed": "1"}, {"fit": []}, {"history": {}}, {"n_steps": 0.5}, {"arrays": {"moments": np.zeros(3)}}]
+)
+def test_what_is_whole_but_no_checkpoint_is_refused(path, other):
+    quick(checkpoint=path, random_state=None).fit(*digits())
+    rewritten(path, **other)
+    with refused(DAMAGED):
+        quick(checkpoint=path, random_state=None).fit(*digits())
+
+
+def test_parameters_of_another_size_are_refused(path):
+    estimator = quick(checkpoint=path).fit(*digits())
+    before = result(estimator)
+    rewritten(path, {"parameters": np.zeros(1, "f4"), "moments": np.zeros((2, 1), "f4")})
+    with refused(f"checkpoint={str(path)!r} {DAMAGED}"):
+        estimator.fit(*digits())
+    assert result(estimator) == before
 
 
 def test_a_checkpoint_of_another_format_is_refused(path):
     quick(checkpoint=path).fit(*digits())
-    with np.load(path) as file:
-        arrays = dict(file)
-    header = json.loads(arrays["header"].tobytes()) | {"format": "skconvnet checkpoint 99"}
-    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    with path.open("wb") as file:
-        np.savez(file, **arrays)
-    with refused("its format is 'skconvnet checkpoint 99'"):
+    rewritten(path, format="skconvnet checkpoint 99")
+    with refused("has the format 'skconvnet checkpoint 99', and this version of skconvnet reads", "It was left"):
         quick(checkpoint=path).fit(*digits())
 
 
@@ -481,7 +562,7 @@ def test_a_refused_checkpoint_leaves_the_fitted_network_as_it_was(path):
     path.write_text("something else")
     estimator = quick().fit(*digits())
     before = result(estimator)
-    with refused("is no whole checkpoint"):
+    with refused(DAMAGED):
         estimator.set_params(checkpoint=path).fit(*digits())
     assert result(estimator) == before
 
@@ -536,11 +617,6 @@ def test_a_system_that_cannot_sync_a_directory_writes_all_the_same(path, name, m
         warnings.simplefilter("error")
         quick(checkpoint=path).fit(*digits())
     assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 4
-
-
-def files_in(directory):
-    """The bytes of all the files in a directory, by their names."""
-    return {file.name: file.read_bytes() for file in directory.iterdir()}
 
 
 def left_by_a_kill(path, token="0123456789abcdef"):
