@@ -21,6 +21,8 @@ import numpy as np
 _FORMAT = "skconvnet checkpoint 1"
 _BESIDE = ".skconvnet-part"  # ends the name of a file that has not taken its place
 _BLOCK_BYTES = 2**24  # images are digested in blocks of this size, so that a memory map stays on the disk
+_MANY_FITS = "A cross-validation or a search fits many networks, and needs checkpoint=None"
+SEEDS = "the seeds of random_state"
 _OF_HISTORY = ("loss_curve", "validation_scores", "n_images", "n_epochs", "n_steps", "n_plateaus")
 _OF_PLATEAU = ("best", "count")
 
@@ -109,7 +111,7 @@ class CheckpointFile:
         return saved.best if len(saved.best) else None
 
     def write(self, trainer, early_stopping, history, best):
-        """Write down where a trainer is after an epoch. A full disk is no end of the fit: it warns."""
+        """Write down where a trainer is after an epoch. What hinders it, as a full disk, warns: the fit goes on."""
         checkpoint = Checkpoint(
             fit=self._fit,
             seed=trainer.seed,
@@ -123,10 +125,10 @@ class CheckpointFile:
         )
         try:
             write_checkpoint(self._place, checkpoint)
-        except OSError as error:
+        except (OSError, OccupiedError) as error:
             warnings.warn(
                 f"checkpoint={str(self.path)!r} was not written after epoch {history.n_epochs}, and is as it was "
-                f"before: {error.strerror or error}. The fit goes on.",
+                f"before: {getattr(error, 'strerror', None) or error}. The fit goes on.",
                 stacklevel=2,
             )
 
@@ -187,6 +189,10 @@ def _remove_leftovers(place):
                 os.unlink(entry)
 
 
+class OccupiedError(Exception):
+    """Where a checkpoint was to be written, there is by now what is not its own."""
+
+
 def write_checkpoint(place, checkpoint):
     """Write a checkpoint. Whenever the process is killed, the file has the checkpoint of before, or this one.
 
@@ -201,6 +207,8 @@ def write_checkpoint(place, checkpoint):
     ------
     OSError
         If it cannot be written; the file is as it was.
+    OccupiedError
+        If the file is not a checkpoint of the same fit.
     """
     header = {"format": _FORMAT} | {name: getattr(checkpoint, name) for name in _NUMBERS}
     arrays = {name: getattr(checkpoint, name) for name in _ARRAYS}
@@ -212,12 +220,27 @@ def write_checkpoint(place, checkpoint):
             np.savez(file, allow_pickle=False, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
             file.flush()
             os.fsync(file.fileno())
+        _check_own(place, checkpoint)
         os.replace(beside, place)
     except BaseException:
         with suppress(OSError):
             beside.unlink()
         raise
     _sync_directory(place.parent)
+
+
+def _check_own(place, checkpoint):
+    """Raise an OccupiedError if there is a file that is not of this fit, as where two began before there was one."""
+    try:
+        with place.open("rb") as file, zipfile.ZipFile(file) as archive:
+            header = _read_header(archive)
+        same = header["seed"] == checkpoint.seed and header["fit"] == _as_read(checkpoint.fit)
+    except FileNotFoundError:
+        return
+    except Exception as error:  # as in read_checkpoint
+        raise OccupiedError("something else has been put there since the fit began") from error
+    if not same:
+        raise OccupiedError(f"another fit has written its own there since this one began. {_MANY_FITS}")
 
 
 def _take_mode(file, place):
@@ -265,7 +288,7 @@ def read_checkpoint(path):
         ) from error
     try:
         with file, zipfile.ZipFile(file) as archive:
-            header = json.loads(_read_array(archive, "header").tobytes())
+            header = _read_header(archive)
             if header["format"] == _FORMAT:
                 return _checkpoint(header, {name: _read_array(archive, name) for name in _ARRAYS})
     except Exception as error:  # what a damaged file raises depends on where it is damaged
@@ -284,8 +307,13 @@ def _damaged(path):
     )
 
 
+def _read_header(archive):
+    """Read the header of an archive."""
+    return json.loads(_read_array(archive, "header").tobytes())
+
+
 def _read_array(archive, name):
-    """Read an array of an archive; its checksum is compared. Whatever its head claims, it is no larger than the file."""
+    """Read an array of an archive; its checksum is compared. Whatever its head says, it is as large as its bytes."""
     member = archive.getinfo(f"{name}.npy")
     if member.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{name} is compressed")
@@ -324,20 +352,27 @@ def check_same_fit(path, checkpoint, fit):
     fit : dict of str to JSON values
         What is to be fitted to what.
     """
-    there, here = checkpoint.fit, json.loads(json.dumps(fit))
+    there, here = checkpoint.fit, _as_read(fit)
     differences = [_difference(name, there.get(name), here.get(name)) for name in here | there]
     differences = [difference for difference in differences if difference]
     if differences:
         raise ValueError(
             f"checkpoint={str(path)!r} is of another fit: {'; '.join(differences)}. It was left as it is. Go on with "
-            "the parameters and the data that it is of, or delete or move it, or give another path."
+            f"the parameters and the data that it is of, or delete or move it, or give another path. {_MANY_FITS}."
         )
+
+
+def _as_read(fit):
+    """Return what is read where this is written."""
+    return json.loads(json.dumps(fit))
 
 
 def _difference(name, there, here):
     """Say how the value of this name differs; nothing if it does not."""
     if there == here:
         return ""
+    if name == SEEDS:
+        return f"{name} differ (a RandomState instance moves on with every fit: give an int, or one that is made anew)"
     if name.startswith("the "):  # what a digest stands for
         return f"{name} differ"
     return f"{name} is {there!r} there and {here!r} here"

@@ -13,11 +13,14 @@ import time
 import tracemalloc
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skconvnet import ConvNetClassifier, _checkpoint, _classifier
 from skconvnet._checkpoint import digest
@@ -347,6 +350,78 @@ def test_what_may_change_and_what_may_not_is_every_parameter():
     refused_together = {"warm_start"}
     known = may_change | elsewhere | of_architecture | of_weights | refused_together | set(OTHER_PARAMETERS)
     assert known == set(ConvNetClassifier().get_params())
+
+
+def test_a_generator_that_has_moved_on_is_refused_with_what_to_do(path):
+    estimator = quick(random_state=np.random.RandomState(5), checkpoint=path).fit(*digits())
+    advice = "a RandomState instance moves on with every fit: give an int, or one that is made anew"
+    with refused("is of another fit: the seeds of random_state differ", advice):
+        estimator.fit(*digits())
+    expected = result(estimator)
+    assert result(estimator.set_params(random_state=np.random.RandomState(5)).fit(*digits())) == expected
+
+
+def test_a_cross_validation_is_refused_with_what_to_do(path):
+    with refused("the images X differ", "A cross-validation or a search fits many networks, and needs checkpoint=None"):
+        cross_val_score(quick(checkpoint=path), *digits(), cv=2, error_score="raise")
+    with pytest.warns(FitFailedWarning, match="A cross-validation or a search .* needs checkpoint=None"):
+        GridSearchCV(quick(checkpoint=path), {"alpha": [0.01, 0.1]}, cv=2, refit=False).fit(*digits())
+
+
+# What comes there during the fit
+
+
+def during_the_write_of_epoch(epoch, path, monkeypatch, happen):
+    """Fit a quick network, and have something happen while the checkpoint of an epoch is written."""
+    fsync, writes = os.fsync, []
+
+    def sync(descriptor):
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            writes.append(descriptor)
+            if len(writes) == epoch:
+                happen()
+        return fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", sync)
+        return quick(checkpoint=path).fit(*digits())
+
+
+def test_two_fits_that_begin_before_there_is_a_file_do_not_overwrite_each_other(path, monkeypatch):
+    X, y = digits()
+    other = []
+
+    def another_fit():
+        with monkeypatch.context() as patch:
+            patch.undo()
+            other.append(quick(checkpoint=path).fit(X[::-1], y[::-1]))
+        other.append(path.read_bytes())
+
+    with pytest.warns(UserWarning, match="another fit has written its own there .* checkpoint=None. The fit goes on"):
+        fitted = during_the_write_of_epoch(1, path, monkeypatch, another_fit)
+    assert result(fitted) == result(quick().fit(X, y))
+    assert result(other[0]) == result(quick().fit(X[::-1], y[::-1]))
+    assert files_in(path.parent) == {path.name: other[1]}
+
+
+def test_two_fits_with_seeds_of_their_own_do_not_overwrite_each_other(path):
+    quick(random_state=None, checkpoint=path).fit(*digits())
+    checkpoint, before = _checkpoint.read_checkpoint(path), path.read_bytes()
+    with pytest.raises(_checkpoint.OccupiedError):
+        _checkpoint.write_checkpoint(path, replace(checkpoint, seed=checkpoint.seed + 1))
+    assert files_in(path.parent) == {path.name: before}
+
+
+def test_what_is_put_there_during_the_fit_stays(path, monkeypatch):
+    with pytest.warns(UserWarning, match="after epoch 3, .*: something else has been put there since the fit began"):
+        fitted = during_the_write_of_epoch(2, path, monkeypatch, lambda: path.write_text("mine"))
+    assert result(fitted) == result(quick().fit(*digits()))
+    assert files_in(path.parent) == {path.name: b"mine"}
+
+
+def test_a_file_that_is_removed_during_the_fit_is_written_anew(path, monkeypatch):
+    during_the_write_of_epoch(3, path, monkeypatch, path.unlink)
+    assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 4
 
 
 PARTS = {
