@@ -83,7 +83,7 @@ class CheckpointFile:
     """
 
     def __init__(self, path):
-        self.path = Path(path)
+        self.path = Path(os.fsdecode(path))
         self._place = find_place(self.path)
         self.saved = read_checkpoint(self.path)
         self._fit = None
@@ -128,7 +128,7 @@ class CheckpointFile:
         except (OSError, OccupiedError) as error:
             warnings.warn(
                 f"checkpoint={str(self.path)!r} was not written after epoch {history.n_epochs}, and is as it was "
-                f"before: {getattr(error, 'strerror', None) or error}. The fit goes on.",
+                f"before: {_reason(error)}. The fit goes on.",
                 stacklevel=2,
             )
 
@@ -156,15 +156,23 @@ def find_place(path):
         mode = _mode(place)
         if mode is not None and not stat.S_ISREG(mode):
             raise OSError("it is a directory or a device")
+        if mode is not None and not os.access(place, os.W_OK):
+            raise OSError("the file is write-protected")
         beside = _beside(place)
         beside.open("xb").close()
         beside.unlink()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a ValueError is of characters that no path has
+        home = " ~ is not expanded: os.path.expanduser does it." if str(path).startswith("~") else ""
         raise ValueError(
-            f"checkpoint={str(path)!r} cannot be written: {error.strerror or error}. Give the path of a file in a "
-            "directory that exists and is writable."
+            f"checkpoint={str(path)!r} cannot be written: {_reason(error)}. Give the path of a file in a directory "
+            f"that exists and is writable.{home}"
         ) from error
     return place
+
+
+def _reason(error):
+    """Return what an error says, without the name of a file that the user has not given."""
+    return getattr(error, "strerror", None) or error
 
 
 def _mode(place):

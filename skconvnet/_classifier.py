@@ -142,9 +142,9 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     verbose : int, default=0
         1 shows the epochs: a progress bar on a terminal, if `rich` is installed, and a line an epoch elsewhere.
     checkpoint : str or os.PathLike, default=None
-        A file for the state of `fit`, written after every epoch. A `fit` that was killed, and is started again with the
-        same parameters and data, goes on after the last epoch that ended, and comes to the same bits as if it had not
-        been killed. One that had ended has its result at once. See the notes.
+        A file for the state of `fit`, written after every epoch; a ``~`` in its path is not expanded. A `fit` that was
+        killed, and is started again with the same parameters and data, goes on after the last epoch that ended, and
+        comes to the same bits as if it had not been killed. One that had ended has its result at once. See the notes.
 
     Attributes
     ----------

@@ -5,15 +5,18 @@ import json
 import os
 import pickle
 import re
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
 import warnings
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -619,6 +622,79 @@ def test_a_place_that_cannot_be_written_is_found_before_training(tmp_path, where
         quick(checkpoint=where).fit(*digits())
 
 
+def test_a_tilde_is_no_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with refused("checkpoint='~/fit.npz' cannot be written: No such file", "~ is not expanded: os.path.expanduser"):
+        quick(checkpoint="~/fit.npz").fit(*digits())
+    (tmp_path / "~").mkdir()
+    quick(checkpoint="~/fit.npz", max_iter=1).fit(*digits())
+    assert (tmp_path / "~" / "fit.npz").exists()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a" * 256])
+def test_a_name_that_no_file_can_have_is_refused(name, tmp_path):
+    with refused("checkpoint=", "cannot be written: "):
+        quick(checkpoint=str(tmp_path / name)).fit(*digits())
+    assert files_in(tmp_path) == {}
+
+
+class PathOfBytes:
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return os.fsencode(self.path)
+
+
+def test_every_kind_of_path_leads_to_the_same_file(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    killed_after(2, monkeypatch, path, *digits(), {})
+    for same in (str(path), PathOfBytes(path), path.name, Path(path.name), f"../{path.parent.name}/{path.name}"):
+        assert result(quick(checkpoint=same).fit(*digits())) == result(quick().fit(*digits()))
+    assert list(files_in(path.parent)) == [path.name]
+
+
+@pytest.fixture
+def unprivileged():
+    """A directory of a user who is not root, for whom modes mean something, while the test runs."""
+    if not hasattr(os, "seteuid"):
+        pytest.skip("modes are those of POSIX")
+    with tempfile.TemporaryDirectory() as directory:
+        user = os.geteuid()
+        if user == 0:
+            os.chown(directory, 65534, -1)
+            os.seteuid(65534)
+        yield Path(directory)
+        os.seteuid(user)
+
+
+def test_a_directory_that_is_read_only_or_closed_is_refused(unprivileged):
+    path = unprivileged / "inner" / "fit.npz"
+    path.parent.mkdir()
+    for mode in (0o500, 0o000):
+        path.parent.chmod(mode)
+        with refused(f"checkpoint={str(path)!r} cannot be written: Permission denied. Give the path of a file"):
+            _checkpoint.CheckpointFile(path)
+    path.parent.chmod(0o700)
+    assert files_in(path.parent) == {}
+
+
+def test_a_file_that_cannot_be_read_is_not_called_damaged(unprivileged):
+    path = unprivileged / "fit.npz"
+    path.write_bytes(b"")
+    path.chmod(0o200)
+    with refused(f"checkpoint={str(path)!r} cannot be read: Permission denied. Make it readable"):
+        _checkpoint.CheckpointFile(path)
+
+
+def test_a_write_protected_file_is_refused(path, monkeypatch):
+    quick(checkpoint=path).fit(*digits())
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write to any
+    with refused("cannot be written: the file is write-protected"):
+        quick(checkpoint=path).fit(*digits())
+
+
 @pytest.mark.parametrize("checkpoint", [7, b"fit.npz", True])
 def test_what_is_no_path_is_refused(checkpoint):
     with refused("The 'checkpoint' parameter of ConvNetClassifier must be"):
@@ -798,6 +874,39 @@ def test_links_that_lead_nowhere_are_refused_and_stay(tmp_path):
         with refused(f"checkpoint={str(link)!r} cannot be written: "):
             quick(checkpoint=link).fit(*digits())
         assert link.is_symlink()
+
+
+def test_a_relative_path_means_the_same_in_another_directory(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    during_the_write_of_epoch(2, "fit.npz", monkeypatch, partial(os.chdir, "elsewhere"))
+    assert list(files_in(tmp_path / "elsewhere")) == []
+    assert _checkpoint.read_checkpoint(tmp_path / "fit.npz").history["n_epochs"] == 4
+
+
+def test_a_directory_that_vanishes_warns_and_the_fit_goes_on(tmp_path, monkeypatch):
+    path = tmp_path / "disk" / "fit.npz"
+    path.parent.mkdir()
+    vanish = partial(shutil.rmtree, path.parent)
+    with pytest.warns(UserWarning, match="not written after epoch [34], .*No such file or directory. The fit goes on"):
+        fitted = during_the_write_of_epoch(2, path, monkeypatch, vanish)
+    assert result(fitted) == result(quick().fit(*digits()))
+    assert not path.parent.exists()
+
+
+def test_a_file_that_may_grow_no_further_warns_and_leaves_nothing(path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    own = resource.getrlimit(resource.RLIMIT_FSIZE)
+    killed_after(1, monkeypatch, path, *digits(), {})
+    before = files_in(path.parent)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before[path.name]) // 2, own[1]))
+    try:
+        with pytest.warns(UserWarning, match="was not written after epoch 2, .*File too large. The fit goes on"):
+            fitted = quick(checkpoint=path).fit(*digits())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, own)
+    assert result(fitted) == result(quick().fit(*digits()))
+    assert files_in(path.parent) == before
 
 
 def test_a_full_disk_warns_and_the_fit_goes_on(path, monkeypatch):
