@@ -213,11 +213,10 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     the file is damaged, `fit` raises a ValueError and leaves the file as it is: delete it to begin anew. With
     ``random_state=None`` the seed is that of the checkpoint; a RandomState instance moves on with every fit, so that an
     int is easier to repeat. Of two that began before there was a file, the one that writes first has it; the other
-    warns, and goes on without. The file is written beside its place and then moved there,
-    so that it is whole whenever the process is killed; a link stays, and the file that it leads to is replaced. A kill
-    may leave a hidden file beside it whose name ends in ``.skconvnet-part``, which the next such `fit` removes. Its
-    arrays are stored by NumPy, and nothing in it is executed when it is read. `warm_start` and `partial_fit` do not go
-    together with it.
+    warns, and goes on without. The file is written beside its place and then moved there, so that it is whole whenever
+    the process is killed; a link stays, and the file that it leads to is replaced. A kill may leave a hidden file
+    beside it whose name ends in ``.skconvnet-part``, which the next such `fit` removes. Its arrays are stored by NumPy,
+    and nothing in it is executed when it is read. `warm_start` and `partial_fit` do not go together with it.
 
     Examples
     --------
