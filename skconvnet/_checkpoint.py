@@ -124,7 +124,7 @@ class CheckpointFile:
             best=best if early_stopping else best[:0],
         )
         try:
-            write_checkpoint(self._place, checkpoint)
+            write_checkpoint(Path(os.path.realpath(self._place)), checkpoint)  # by now it may be a link
         except (OSError, OccupiedError) as error:
             warnings.warn(
                 f"checkpoint={str(self.path)!r} was not written after epoch {history.n_epochs}, and is as it was "

@@ -423,6 +423,24 @@ def test_what_is_put_there_during_the_fit_stays(path, monkeypatch):
     assert files_in(path.parent) == {path.name: b"mine"}
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links are those of POSIX")
+def test_a_file_that_is_moved_and_linked_during_the_fit_is_written_where_it_is(path, tmp_path_factory, monkeypatch):
+    moved = tmp_path_factory.mktemp("larger disk") / "moved.npz"
+
+    write, epochs = _checkpoint.write_checkpoint, []
+
+    def move_after_two(*arguments):
+        epochs.append(write(*arguments))
+        if len(epochs) == 2:
+            path.rename(moved)
+            path.symlink_to(moved)
+
+    monkeypatch.setattr(_checkpoint, "write_checkpoint", move_after_two)
+    quick(checkpoint=path).fit(*digits())
+    assert path.is_symlink()
+    assert _checkpoint.read_checkpoint(moved).history["n_epochs"] == 4
+
+
 def test_a_file_that_is_removed_during_the_fit_is_written_anew(path, monkeypatch):
     during_the_write_of_epoch(3, path, monkeypatch, path.unlink)
     assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 4
