@@ -7,14 +7,22 @@ is no array. JSON keeps every bit of a float.
 import hashlib
 import json
 import os
+import re
+import secrets
+import stat
 import warnings
+import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 _FORMAT = "skconvnet checkpoint 1"
+_BESIDE = ".skconvnet-part"  # ends the name of a file that has not taken its place
 _BLOCK_BYTES = 2**24  # images are digested in blocks of this size, so that a memory map stays on the disk
+_MANY_FITS = "A cross-validation or a search fits many networks, and needs checkpoint=None"
+SEEDS = "the seeds of random_state"
 _OF_HISTORY = ("loss_curve", "accuracy_curve", "validation_scores", "n_images", "n_epochs", "n_steps", "n_plateaus")
 _OF_PLATEAU = ("best", "count")
 
@@ -75,7 +83,8 @@ class CheckpointFile:
     """
 
     def __init__(self, path):
-        self.path = check_place(path)
+        self.path = Path(os.fsdecode(path))
+        self._place = find_place(self.path)
         self.saved = read_checkpoint(self.path)
         self._fit = None
 
@@ -84,10 +93,13 @@ class CheckpointFile:
         if self.saved is not None:
             check_same_fit(self.path, self.saved, fit)
         self._fit = fit
+        _remove_leftovers(self._place)
 
     def restore(self, trainer, history):
         """Put a trainer and a new history where they were after the last epoch; return the best parameters or None."""
         saved = self.saved
+        if saved.parameters.shape != trainer.network.parameters.shape:
+            raise _damaged(self.path)
         trainer.network.parameters[:] = saved.parameters
         trainer.state.moments[:] = saved.moments
         trainer.state.n_steps, trainer.n_drawn = saved.n_steps, saved.n_drawn
@@ -99,7 +111,7 @@ class CheckpointFile:
         return saved.best if len(saved.best) else None
 
     def write(self, trainer, early_stopping, history, best):
-        """Write down where a trainer is after an epoch. A full disk is no end of the fit: it warns."""
+        """Write down where a trainer is after an epoch. What hinders it, as a full disk, warns: the fit goes on."""
         checkpoint = Checkpoint(
             fit=self._fit,
             seed=trainer.seed,
@@ -112,55 +124,90 @@ class CheckpointFile:
             best=best if early_stopping else best[:0],
         )
         try:
-            write_checkpoint(self.path, checkpoint)
-        except OSError as error:
+            write_checkpoint(Path(os.path.realpath(self._place)), checkpoint)  # by now it may be a link
+        except (OSError, OccupiedError) as error:
             warnings.warn(
                 f"checkpoint={str(self.path)!r} was not written after epoch {history.n_epochs}, and is as it was "
-                f"before: {error}. The fit goes on.",
+                f"before: {_reason(error)}. The fit goes on.",
                 stacklevel=2,
             )
 
 
-def check_place(path):
-    """Raise a ValueError if no checkpoint can be written here.
+def find_place(path):
+    """Return the file that a path leads to. That is replaced, and a link to it stays.
 
     Parameters
     ----------
-    path : str or os.PathLike
+    path : Path
         Where the checkpoint is, or shall be.
 
     Returns
     -------
     Path
-        The same.
+        From the root and without links, so that it means the same in another working directory.
+
+    Raises
+    ------
+    ValueError
+        If no checkpoint can be written there.
     """
-    path = Path(path)
-    if path.exists() and not path.is_file():
-        raise ValueError(f"checkpoint={str(path)!r} is a directory or a device. Give the path of a file.")
     try:
-        with _beside(path).open("wb"):
-            pass
-        _beside(path).unlink()
-    except OSError as error:
+        place = Path(os.path.realpath(path))
+        mode = _mode(place)
+        if mode is not None and not stat.S_ISREG(mode):
+            raise OSError("it is a directory or a device")
+        if mode is not None and not os.access(place, os.W_OK):
+            raise OSError("the file is write-protected")
+        beside = _beside(place)
+        beside.open("xb").close()
+        beside.unlink()
+    except (OSError, ValueError) as error:  # a ValueError is of characters that no path has
+        home = " ~ is not expanded: os.path.expanduser does it." if str(path).startswith("~") else ""
         raise ValueError(
-            f"checkpoint={str(path)!r} cannot be written: {error}. Give a path in a directory that exists and is "
-            "writable."
+            f"checkpoint={str(path)!r} cannot be written: {_reason(error)}. Give the path of a file in a directory "
+            f"that exists and is writable.{home}"
         ) from error
-    return path
+    return place
 
 
-def _beside(path):
-    """Return where a checkpoint is written before it takes its place; what a kill leaves there is overwritten."""
-    return path.with_name(f"{path.name}.part")
+def _reason(error):
+    """Return what an error says, without the name of a file that the user has not given."""
+    return getattr(error, "strerror", None) or error
 
 
-def write_checkpoint(path, checkpoint):
+def _mode(place):
+    """Return the mode of a file, None if there is no file."""
+    try:
+        return place.stat().st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _beside(place):
+    """Return a new name for a checkpoint that has not taken its place: hidden, and nobody else's."""
+    return place.with_name(f".{place.name}.{secrets.token_hex(8)}{_BESIDE}")
+
+
+def _remove_leftovers(place):
+    """Remove what kills left beside a checkpoint while it was written; also that of a fit that is writing just now."""
+    ours = re.compile(rf"\.{re.escape(place.name)}\.[0-9a-f]{{16}}{re.escape(_BESIDE)}")
+    with suppress(OSError), os.scandir(place.parent) as entries:
+        for entry in entries:
+            if ours.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                os.unlink(entry)
+
+
+class OccupiedError(Exception):
+    """Where a checkpoint was to be written, there is by now what is not its own."""
+
+
+def write_checkpoint(place, checkpoint):
     """Write a checkpoint. Whenever the process is killed, the file has the checkpoint of before, or this one.
 
     Parameters
     ----------
-    path : Path
-        The file.
+    place : Path
+        The file, as `find_place` returns it. A file that is there keeps its mode.
     checkpoint : Checkpoint
         What it shall have.
 
@@ -168,19 +215,57 @@ def write_checkpoint(path, checkpoint):
     ------
     OSError
         If it cannot be written; the file is as it was.
+    OccupiedError
+        If the file is not a checkpoint of the same fit.
     """
     header = {"format": _FORMAT} | {name: getattr(checkpoint, name) for name in _NUMBERS}
     arrays = {name: getattr(checkpoint, name) for name in _ARRAYS}
-    beside = _beside(path)
+    beside = _beside(place)
+    file = beside.open("xb")
     try:
-        with beside.open("wb") as file:
+        with file:
+            _take_mode(file, place)
             np.savez(file, allow_pickle=False, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        _check_own(place, checkpoint)
+        os.replace(beside, place)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         raise
+    _sync_directory(place.parent)
+
+
+def _check_own(place, checkpoint):
+    """Raise an OccupiedError if there is a file that is not of this fit, as where two began before there was one."""
+    try:
+        with place.open("rb") as file, zipfile.ZipFile(file) as archive:
+            header = _read_header(archive)
+        same = header["seed"] == checkpoint.seed and header["fit"] == _as_read(checkpoint.fit)
+    except FileNotFoundError:
+        return
+    except Exception as error:  # as in read_checkpoint
+        raise OccupiedError("something else has been put there since the fit began") from error
+    if not same:
+        raise OccupiedError(f"another fit has written its own there since this one began. {_MANY_FITS}")
+
+
+def _take_mode(file, place):
+    """Give a new file the mode of the file that it will replace. Some file systems have one mode for all."""
+    mode = _mode(place)
+    if mode is not None and stat.S_IMODE(mode) != stat.S_IMODE(os.fstat(file.fileno()).st_mode):
+        os.chmod(file.name, stat.S_IMODE(mode))
+
+
+def _sync_directory(directory):
+    """Bring the names in a directory to its disk, where the system can; else a power cut may undo the last write."""
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_checkpoint(path):
@@ -199,26 +284,59 @@ def read_checkpoint(path):
     Raises
     ------
     ValueError
-        If the file is damaged, or something else.
+        If the file is damaged, or something else, or cannot be read.
     """
-    if not path.exists():
-        return None
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
-            header = json.loads(members["header"].tobytes())
-            arrays = {name: members[name] for name in _ARRAYS}
-        return _checkpoint(header, arrays)
-    except Exception as error:  # what a damaged file raises depends on where it is damaged
+        file = path.open("rb")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
         raise ValueError(
-            f"checkpoint={str(path)!r} is no whole checkpoint of this version of skconvnet ({error}). It was left as "
-            "it is. Delete or move it to begin anew, or give another path."
+            f"checkpoint={str(path)!r} cannot be read: {error.strerror}. Make it readable, or give another path."
         ) from error
+    try:
+        with file, zipfile.ZipFile(file) as archive:
+            header = _read_header(archive)
+            if header["format"] == _FORMAT:
+                return _checkpoint(header, {name: _read_array(archive, name) for name in _ARRAYS})
+    except Exception as error:  # what a damaged file raises depends on where it is damaged
+        raise _damaged(path) from error
+    raise ValueError(
+        f"checkpoint={str(path)!r} has the format {header['format']!r}, and this version of skconvnet reads "
+        f"{_FORMAT!r}. It was left as it is. Go on with the version that wrote it, or give another path."
+    )
+
+
+def _damaged(path):
+    """Return the error that a file is no checkpoint, whatever shows it."""
+    return ValueError(
+        f"checkpoint={str(path)!r} is damaged, or is no checkpoint. It was left as it is. Delete or move it to begin "
+        "anew, or give another path."
+    )
+
+
+def _read_header(archive):
+    """Read the header of an archive."""
+    return json.loads(_read_array(archive, "header").tobytes())
+
+
+def _read_array(archive, name):
+    """Read an array of an archive; its checksum is compared. Whatever its head says, it is as large as its bytes."""
+    member = archive.getinfo(f"{name}.npy")
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name} is compressed")
+    with archive.open(member) as file:
+        np.lib.format.read_magic(file)
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        return np.frombuffer(file.read(), dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
 def _checkpoint(header, arrays):
     """Put header and arrays together; raise whatever it may be if they do not fit."""
-    if header["format"] != _FORMAT:
-        raise ValueError(f"its format is {header['format']!r}")
+    checkpoint = Checkpoint(**{name: header[name] for name in _NUMBERS}, **arrays)
+    for field in fields(Checkpoint):
+        if not isinstance(getattr(checkpoint, field.name), field.type):
+            raise ValueError(f"{field.name} is no {field.type.__name__}")
     size = len(arrays["parameters"])
     shapes = {"parameters": [(size,)], "moments": [(2, size)], "best": [(size,), (0,)]}
     for name, array in arrays.items():
@@ -227,7 +345,7 @@ def _checkpoint(header, arrays):
     missing = {*_OF_HISTORY, *_OF_PLATEAU} - set(header["history"])
     if missing:
         raise ValueError(f"its history has no {missing.pop()}")
-    return Checkpoint(**{name: header[name] for name in _NUMBERS}, **arrays)
+    return checkpoint
 
 
 def check_same_fit(path, checkpoint, fit):
@@ -242,20 +360,27 @@ def check_same_fit(path, checkpoint, fit):
     fit : dict of str to JSON values
         What is to be fitted to what.
     """
-    there, here = checkpoint.fit, json.loads(json.dumps(fit))
+    there, here = checkpoint.fit, _as_read(fit)
     differences = [_difference(name, there.get(name), here.get(name)) for name in here | there]
     differences = [difference for difference in differences if difference]
     if differences:
         raise ValueError(
             f"checkpoint={str(path)!r} is of another fit: {'; '.join(differences)}. It was left as it is. Go on with "
-            "the parameters and the data that it is of, or delete or move it, or give another path."
+            f"the parameters and the data that it is of, or delete or move it, or give another path. {_MANY_FITS}."
         )
+
+
+def _as_read(fit):
+    """Return what is read where this is written."""
+    return json.loads(json.dumps(fit))
 
 
 def _difference(name, there, here):
     """Say how the value of this name differs; nothing if it does not."""
     if there == here:
         return ""
+    if name == SEEDS:
+        return f"{name} differ (a RandomState instance moves on with every fit: give an int, or one that is made anew)"
     if name.startswith("the "):  # what a digest stands for
         return f"{name} differ"
     return f"{name} is {there!r} there and {here!r} here"

@@ -21,7 +21,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_label
 from sklearn.utils.validation import check_is_fitted
 
 from skconvnet._callbacks import CallbackSupportMixin, Tasks
-from skconvnet._checkpoint import CheckpointFile, digest
+from skconvnet._checkpoint import SEEDS, CheckpointFile, digest
 from skconvnet._progress import epoch_report
 from skconvnet._validation import (
     Numbers,
@@ -144,9 +144,9 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     verbose : int, default=0
         1 shows the epochs: a progress bar on a terminal, if `rich` is installed, and a line an epoch elsewhere.
     checkpoint : str or os.PathLike, default=None
-        A file for the state of `fit`, written after every epoch. A `fit` that was killed, and is started again with the
-        same parameters and data, goes on after the last epoch that ended, and comes to the same bits as if it had not
-        been killed. One that had ended has its result at once. See the notes.
+        A file for the state of `fit`, written after every epoch; a ``~`` in its path is not expanded. A `fit` that was
+        killed, and is started again with the same parameters and data, goes on after the last epoch that ended, and
+        comes to the same bits as if it had not been killed. One that had ended has its result at once. See the notes.
 
     Attributes
     ----------
@@ -212,14 +212,16 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     ``on_fit_task_end`` of an epoch returns True, it ends there indeed, with no warning. `partial_fit` is a `fit` of one
     epoch to them. An error in a callback leaves the estimator as it was before `fit`.
 
-    A `checkpoint` belongs to one fit, and so has no place in a cross-validation. All that decides about the result has
-    to be the same when the fit goes on, `max_iter` included, and is compared before any work; `n_jobs`, `device`,
-    `verbose` and callbacks may change; a `fit` that a callback stopped goes on. Where something differs, or the file is
-    damaged, `fit` raises a ValueError and leaves the file as it is: delete it to begin anew. With
-    ``random_state=None`` the seed is that of the checkpoint. The file is written beside its place and then moved there,
-    so that it is whole whenever the process is killed. Its arrays are stored by NumPy, and nothing in it is executed
-    when it is read. `warm_start` and `partial_fit` do not go together
-    with it.
+    A `checkpoint` belongs to one fit: a cross-validation or a search needs ``checkpoint=None``. All that decides about
+    the result has to be the same when the fit goes on, `max_iter` included, and is compared before any work; `n_jobs`,
+    `device`, `verbose` and callbacks may change; a `fit` that a callback stopped goes on. Where something differs, or
+    the file is damaged, `fit` raises a ValueError and leaves the file as it is: delete it to begin anew. With
+    ``random_state=None`` the seed is that of the checkpoint; a RandomState instance moves on with every fit, so that an
+    int is easier to repeat. Of two that began before there was a file, the one that writes first has it; the other
+    warns, and goes on without. The file is written beside its place and then moved there, so that it is whole whenever
+    the process is killed; a link stays, and the file that it leads to is replaced. A kill may leave a hidden file
+    beside it whose name ends in ``.skconvnet-part``, which the next such `fit` removes. Its arrays are stored by NumPy,
+    and nothing in it is executed when it is read. `warm_start` and `partial_fit` do not go together with it.
 
     Examples
     --------
@@ -654,7 +656,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             "validation_fraction": float(self.validation_fraction) if sets_aside else None,
             "label_smoothing": float(self.label_smoothing),
             "augment": sorted(augmentation.kinds),
-            "the seeds of random_state": None if self.random_state is None else self._seed,
+            SEEDS: None if self.random_state is None else self._seed,
             **_digests("X", "y", "weights (sample_weight, class_weight)", examples),
             "the classes": digest(repr(self.classes_.tolist())),
             **(_digests("X_val", "y_val", "sample_weight_val", given_validation) if given_validation else {}),

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import ParameterGrid
 
-from skconvnet._checkpoint import check_place
+from skconvnet._checkpoint import CheckpointFile
 from skconvnet._classifier import HYPERPARAMETERS, ConvNetClassifier
 from skconvnet._features import ConvNetFeatures, fitted_network, layer_name
 from skconvnet._validation import BYTES_OF_A_PARAMETER, check_batch_size, check_image_shape
@@ -244,7 +244,7 @@ def _bind(classifier, shape, n_classes):
     """Bind a classifier's network as its `fit` would, with all that `fit` asks of its parameters."""
     classifier._check_settings(sets_aside=classifier.early_stopping)
     if classifier.checkpoint is not None:
-        check_place(classifier.checkpoint)
+        CheckpointFile(classifier.checkpoint)
     if classifier.image_shape is not None:
         _check_own_shape(check_image_shape(classifier.image_shape), shape)
         shape = check_image_shape(classifier.image_shape)

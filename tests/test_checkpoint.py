@@ -5,16 +5,25 @@ import json
 import os
 import pickle
 import re
+import shutil
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
+import warnings
+import zipfile
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skconvnet import ConvNetClassifier, _checkpoint, _classifier
 from skconvnet._checkpoint import digest
@@ -83,6 +92,11 @@ _WRITE = _checkpoint.write_checkpoint
 
 def refused(*messages):
     return pytest.raises(ValueError, match=".*".join(map(re.escape, messages)))
+
+
+def files_in(directory):
+    """The bytes of all the files in a directory, by their names."""
+    return {file.name: file.read_bytes() for file in directory.iterdir()}
 
 
 @pytest.fixture
@@ -157,6 +171,7 @@ def test_a_fit_killed_at_any_moment_ends_in_the_same_bits(fit_in_child, name, pa
             path.unlink()
     fit_in_child(name, path)
     assert pickle.loads(answer.read_bytes()) == expected
+    assert files_in(path.parent).keys() == {path.name, answer.name}  # what kills left is gone
     assert any(reached)
 
 
@@ -341,6 +356,96 @@ def test_what_may_change_and_what_may_not_is_every_parameter():
     assert known == set(ConvNetClassifier().get_params())
 
 
+def test_a_generator_that_has_moved_on_is_refused_with_what_to_do(path):
+    estimator = quick(random_state=np.random.RandomState(5), checkpoint=path).fit(*digits())
+    advice = "a RandomState instance moves on with every fit: give an int, or one that is made anew"
+    with refused("is of another fit: the seeds of random_state differ", advice):
+        estimator.fit(*digits())
+    expected = result(estimator)
+    assert result(estimator.set_params(random_state=np.random.RandomState(5)).fit(*digits())) == expected
+
+
+def test_a_cross_validation_is_refused_with_what_to_do(path):
+    with refused("the images X differ", "A cross-validation or a search fits many networks, and needs checkpoint=None"):
+        cross_val_score(quick(checkpoint=path), *digits(), cv=2, error_score="raise")
+    with pytest.warns(FitFailedWarning, match="A cross-validation or a search .* needs checkpoint=None"):
+        GridSearchCV(quick(checkpoint=path), {"alpha": [0.01, 0.1]}, cv=2, refit=False).fit(*digits())
+
+
+# What comes there during the fit
+
+
+def during_the_write_of_epoch(epoch, path, monkeypatch, happen):
+    """Fit a quick network, and have something happen while the checkpoint of an epoch is written."""
+    fsync, writes = os.fsync, []
+
+    def sync(descriptor):
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            writes.append(descriptor)
+            if len(writes) == epoch:
+                happen()
+        return fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", sync)
+        return quick(checkpoint=path).fit(*digits())
+
+
+def test_two_fits_that_begin_before_there_is_a_file_do_not_overwrite_each_other(path, monkeypatch):
+    X, y = digits()
+    other = []
+
+    def another_fit():
+        with monkeypatch.context() as patch:
+            patch.undo()
+            other.append(quick(checkpoint=path).fit(X[::-1], y[::-1]))
+        other.append(path.read_bytes())
+
+    with pytest.warns(UserWarning, match="another fit has written its own there .* checkpoint=None. The fit goes on"):
+        fitted = during_the_write_of_epoch(1, path, monkeypatch, another_fit)
+    assert result(fitted) == result(quick().fit(X, y))
+    assert result(other[0]) == result(quick().fit(X[::-1], y[::-1]))
+    assert files_in(path.parent) == {path.name: other[1]}
+
+
+def test_two_fits_with_seeds_of_their_own_do_not_overwrite_each_other(path):
+    quick(random_state=None, checkpoint=path).fit(*digits())
+    checkpoint, before = _checkpoint.read_checkpoint(path), path.read_bytes()
+    with pytest.raises(_checkpoint.OccupiedError):
+        _checkpoint.write_checkpoint(path, replace(checkpoint, seed=checkpoint.seed + 1))
+    assert files_in(path.parent) == {path.name: before}
+
+
+def test_what_is_put_there_during_the_fit_stays(path, monkeypatch):
+    with pytest.warns(UserWarning, match="after epoch 3, .*: something else has been put there since the fit began"):
+        fitted = during_the_write_of_epoch(2, path, monkeypatch, lambda: path.write_text("mine"))
+    assert result(fitted) == result(quick().fit(*digits()))
+    assert files_in(path.parent) == {path.name: b"mine"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are those of POSIX")
+def test_a_file_that_is_moved_and_linked_during_the_fit_is_written_where_it_is(path, tmp_path_factory, monkeypatch):
+    moved = tmp_path_factory.mktemp("larger disk") / "moved.npz"
+
+    write, epochs = _checkpoint.write_checkpoint, []
+
+    def move_after_two(*arguments):
+        epochs.append(write(*arguments))
+        if len(epochs) == 2:
+            path.rename(moved)
+            path.symlink_to(moved)
+
+    monkeypatch.setattr(_checkpoint, "write_checkpoint", move_after_two)
+    quick(checkpoint=path).fit(*digits())
+    assert path.is_symlink()
+    assert _checkpoint.read_checkpoint(moved).history["n_epochs"] == 4
+
+
+def test_a_file_that_is_removed_during_the_fit_is_written_anew(path, monkeypatch):
+    during_the_write_of_epoch(3, path, monkeypatch, path.unlink)
+    assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 4
+
+
 PARTS = {
     "X": "the images X",
     "y": "the labels y",
@@ -378,13 +483,20 @@ def test_other_data_are_refused_by_name(path):
     assert path.read_bytes() == before
 
 
+DAMAGED = (
+    "is damaged, or is no checkpoint. It was left as it is. Delete or move it to begin anew, or give another path."
+)
+
+
 def test_a_file_cut_short_anywhere_is_refused_and_stays(path):
     quick(max_iter=1, checkpoint=path).fit(*digits())
     whole = path.read_bytes()
     for size in [0, 1, 3, 4, 100, *range(200, len(whole), len(whole) // 40), len(whole) - 1]:
         path.write_bytes(whole[:size])
-        with refused(f"checkpoint={str(path)!r} is no whole checkpoint", "Delete or move it to begin anew"):
+        with refused(f"checkpoint={str(path)!r} {DAMAGED}") as caught:
             quick(max_iter=1, checkpoint=path).fit(*digits())
+        assert str(caught.value).endswith(DAMAGED)  # without a hint of the reader
+        assert isinstance(caught.value.__cause__, Exception)
         assert path.read_bytes() == whole[:size]
 
 
@@ -415,38 +527,107 @@ def bytes_of(save, *arrays, **named_arrays):
     return file.getvalue()
 
 
+def zip_of(name, content, compression=zipfile.ZIP_STORED):
+    """The bytes of an archive with one file."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+def claiming(shape, descr="|u1"):
+    """The bytes of an array whose head claims this shape, and that has next to nothing."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+    return file.getvalue() + b"{}"
+
+
+HUGE_HEAD = b"\x93NUMPY\x01\x00\xff\xff" + b"{" * 0xFFFF
 OTHER_FILES = {
+    "nothing": b"",
     "a text": b"something else",
     "an array": bytes_of(np.save, np.zeros(3)),
     "other arrays": bytes_of(np.savez, X=np.zeros(3)),
     "a pickle": bytes_of(np.savez, header=np.array([{"a": 1}], object), allow_pickle=True),
     "no arrays": bytes_of(np.savez, header=np.frombuffer(b"{}", np.uint8)),
+    "an archive of something else": zip_of("letter.txt", "Dear"),
+    "an empty archive": zip_of("header.npy", "")[-22:],
+    "JSON of something else": bytes_of(np.savez, header=np.frombuffer(b"[1]", np.uint8)),
+    "deep JSON": bytes_of(np.savez, header=np.frombuffer(b"[" * 10**5, np.uint8)),
+    "an array that claims a terabyte": claiming((10**12,)),
+    "an archive that claims a terabyte": zip_of("header.npy", claiming((10**12,))),
+    "an archive that claims more than there are bytes": zip_of("header.npy", claiming((10**30,))),
+    "an archive with a negative shape": zip_of("header.npy", claiming((-1,))),
+    "an array with a huge head": HUGE_HEAD,
+    "an archive with a huge head": zip_of("header.npy", HUGE_HEAD),
 }
 
 
 @pytest.mark.parametrize("other", OTHER_FILES.values(), ids=OTHER_FILES)
 def test_another_file_is_refused_and_stays(path, other):
     path.write_bytes(other)
-    with refused("is no whole checkpoint"):
+    with refused(f"checkpoint={str(path)!r} {DAMAGED}"):
         quick(checkpoint=path).fit(*digits())
-    assert path.read_bytes() == other
+    assert files_in(path.parent) == {path.name: other}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        claiming((2**30,)),
+        zip_of("header.npy", claiming((2**30,))),
+        zip_of("header.npy", claiming((2**30,)) + bytes(2**26), zipfile.ZIP_DEFLATED),
+    ],
+    ids=["array", "archive", "compressed"],
+)
+def test_no_more_memory_is_asked_for_than_the_file_has(path, other):
+    path.write_bytes(other)
+    tracemalloc.start()
+    with refused(DAMAGED):
+        _checkpoint.read_checkpoint(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**23
+
+
+def rewritten(path, arrays=(), **header):
+    """Write a checkpoint anew with other entries, as only someone who means to can."""
+    with np.load(path) as file:
+        members = dict(file) | dict(arrays)
+    numbers = json.loads(members.pop("header").tobytes()) | header
+    with path.open("wb") as file:
+        np.savez(file, header=np.frombuffer(json.dumps(numbers).encode(), np.uint8), **members)
+
+
+@pytest.mark.parametrize(
+    "other", [{"seed": "1"}, {"fit": []}, {"history": {}}, {"n_steps": 0.5}, {"arrays": {"moments": np.zeros(3)}}]
+)
+def test_what_is_whole_but_no_checkpoint_is_refused(path, other):
+    quick(checkpoint=path, random_state=None).fit(*digits())
+    rewritten(path, **other)
+    with refused(DAMAGED):
+        quick(checkpoint=path, random_state=None).fit(*digits())
+
+
+def test_parameters_of_another_size_are_refused(path):
+    estimator = quick(checkpoint=path).fit(*digits())
+    before = result(estimator)
+    rewritten(path, {"parameters": np.zeros(1, "f4"), "moments": np.zeros((2, 1), "f4")})
+    with refused(f"checkpoint={str(path)!r} {DAMAGED}"):
+        estimator.fit(*digits())
+    assert result(estimator) == before
 
 
 def test_a_checkpoint_of_another_format_is_refused(path):
     quick(checkpoint=path).fit(*digits())
-    with np.load(path) as file:
-        arrays = dict(file)
-    header = json.loads(arrays["header"].tobytes()) | {"format": "skconvnet checkpoint 99"}
-    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    with path.open("wb") as file:
-        np.savez(file, **arrays)
-    with refused("its format is 'skconvnet checkpoint 99'"):
+    rewritten(path, format="skconvnet checkpoint 99")
+    with refused("has the format 'skconvnet checkpoint 99', and this version of skconvnet reads", "It was left"):
         quick(checkpoint=path).fit(*digits())
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="there are no devices")
 def test_a_device_is_no_place_for_it():
-    with refused("checkpoint='/dev/null' is a directory or a device"):
+    with refused("checkpoint='/dev/null' cannot be written: it is a directory or a device. Give the path of a file"):
         quick(checkpoint="/dev/null").fit(*digits())
     assert not Path("/dev/null").is_file()
 
@@ -459,6 +640,79 @@ def test_a_place_that_cannot_be_written_is_found_before_training(tmp_path, where
     monkeypatch.chdir(tmp_path)
     with refused("checkpoint=", "Give "):
         quick(checkpoint=where).fit(*digits())
+
+
+def test_a_tilde_is_no_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with refused("checkpoint='~/fit.npz' cannot be written: No such file", "~ is not expanded: os.path.expanduser"):
+        quick(checkpoint="~/fit.npz").fit(*digits())
+    (tmp_path / "~").mkdir()
+    quick(checkpoint="~/fit.npz", max_iter=1).fit(*digits())
+    assert (tmp_path / "~" / "fit.npz").exists()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a" * 256])
+def test_a_name_that_no_file_can_have_is_refused(name, tmp_path):
+    with refused("checkpoint=", "cannot be written: "):
+        quick(checkpoint=str(tmp_path / name)).fit(*digits())
+    assert files_in(tmp_path) == {}
+
+
+class PathOfBytes:
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return os.fsencode(self.path)
+
+
+def test_every_kind_of_path_leads_to_the_same_file(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    killed_after(2, monkeypatch, path, *digits(), {})
+    for same in (str(path), PathOfBytes(path), path.name, Path(path.name), f"../{path.parent.name}/{path.name}"):
+        assert result(quick(checkpoint=same).fit(*digits())) == result(quick().fit(*digits()))
+    assert list(files_in(path.parent)) == [path.name]
+
+
+@pytest.fixture
+def unprivileged():
+    """A directory of a user who is not root, for whom modes mean something, while the test runs."""
+    if not hasattr(os, "seteuid"):
+        pytest.skip("modes are those of POSIX")
+    with tempfile.TemporaryDirectory() as directory:
+        user = os.geteuid()
+        if user == 0:
+            os.chown(directory, 65534, -1)
+            os.seteuid(65534)
+        yield Path(directory)
+        os.seteuid(user)
+
+
+def test_a_directory_that_is_read_only_or_closed_is_refused(unprivileged):
+    path = unprivileged / "inner" / "fit.npz"
+    path.parent.mkdir()
+    for mode in (0o500, 0o000):
+        path.parent.chmod(mode)
+        with refused(f"checkpoint={str(path)!r} cannot be written: Permission denied. Give the path of a file"):
+            _checkpoint.CheckpointFile(path)
+    path.parent.chmod(0o700)
+    assert files_in(path.parent) == {}
+
+
+def test_a_file_that_cannot_be_read_is_not_called_damaged(unprivileged):
+    path = unprivileged / "fit.npz"
+    path.write_bytes(b"")
+    path.chmod(0o200)
+    with refused(f"checkpoint={str(path)!r} cannot be read: Permission denied. Make it readable"):
+        _checkpoint.CheckpointFile(path)
+
+
+def test_a_write_protected_file_is_refused(path, monkeypatch):
+    quick(checkpoint=path).fit(*digits())
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write to any
+    with refused("cannot be written: the file is write-protected"):
+        quick(checkpoint=path).fit(*digits())
 
 
 @pytest.mark.parametrize("checkpoint", [7, b"fit.npz", True])
@@ -479,7 +733,7 @@ def test_a_refused_checkpoint_leaves_the_fitted_network_as_it_was(path):
     path.write_text("something else")
     estimator = quick().fit(*digits())
     before = result(estimator)
-    with refused("is no whole checkpoint"):
+    with refused(DAMAGED):
         estimator.set_params(checkpoint=path).fit(*digits())
     assert result(estimator) == before
 
@@ -502,27 +756,207 @@ def test_what_ends_the_writing_leaves_the_file_of_before(path, name, monkeypatch
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_it_is_on_the_disk_before_it_takes_its_place(path, monkeypatch):
+def test_it_is_on_the_disk_before_it_takes_its_place_and_so_is_its_name_after(path, monkeypatch):
     done = []
-    for name in ("fsync", "replace"):
-        own = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *args, own=own, name=name: (done.append(name), own(*args)))
+    fsync, replace = os.fsync, os.replace
+
+    def note_fsync(descriptor):
+        done.append("directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        return fsync(descriptor)
+
+    def note_replace(*names):
+        done.append("replace")
+        return replace(*names)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
     quick(checkpoint=path, max_iter=2).fit(*digits())
-    assert done == ["fsync", "replace"] * 2
+    assert done == ["file", "replace", "directory"] * 2
 
 
-def test_what_a_kill_left_beside_it_is_overwritten(path):
-    path.with_name("fit.npz.part").write_text("half a check")
+@pytest.mark.parametrize("name", ["open", "fsync"])
+def test_a_system_that_cannot_sync_a_directory_writes_all_the_same(path, name, monkeypatch):
+    own = getattr(os, name)
+
+    def no_directories(what, *arguments):
+        if what == path.parent or (name == "fsync" and stat.S_ISDIR(os.fstat(what).st_mode)):
+            raise PermissionError(13, "Permission denied")
+        return own(what, *arguments)
+
+    monkeypatch.setattr(os, name, no_directories)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quick(checkpoint=path).fit(*digits())
+    assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 4
+
+
+def left_by_a_kill(path, token="0123456789abcdef"):
+    """The name of a file that a kill leaves."""
+    return path.with_name(f".{path.name}.{token}.skconvnet-part")
+
+
+def test_no_other_file_is_written_to_or_removed(path):
+    names = ["fit.npz.part", "fit.npz.tmp", ".fit.npz.0123.skconvnet-part", left_by_a_kill(Path("other.npz")).name]
+    names += [f"{left_by_a_kill(path).name}.mine", f"my{left_by_a_kill(path).name}"]
+    others = {name: f"mine {name}".encode() for name in names}
+    for name, content in others.items():
+        path.with_name(name).write_bytes(content)
     quick(checkpoint=path).fit(*digits())
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert files_in(path.parent) == others | {path.name: path.read_bytes()}
+
+
+def test_a_file_whose_name_is_taken_is_not_written_over(path, monkeypatch):
+    quick(checkpoint=path).fit(*digits())
+    monkeypatch.setattr(_checkpoint.secrets, "token_hex", lambda _: "0" * 16)
+    taken = left_by_a_kill(path, "0" * 16)
+    taken.write_text("another's")
+    before = files_in(path.parent)
+    with pytest.raises(FileExistsError):
+        _checkpoint.write_checkpoint(path, _checkpoint.read_checkpoint(path))
+    with refused("cannot be written: File exists"):
+        quick(checkpoint=path).fit(*digits())
+    assert files_in(path.parent) == before
+
+
+def test_what_a_kill_left_is_removed_by_the_fit_that_goes_on(path, monkeypatch):
+    killed_after(2, monkeypatch, path, *digits(), {})
+    left_by_a_kill(path).write_text("half a check")
+    with refused("of another fit"):
+        quick(checkpoint=path, alpha=7).fit(*digits())
+    assert left_by_a_kill(path).exists()  # a refused fit changes nothing
+    quick(checkpoint=path).fit(*digits())
+    assert list(files_in(path.parent)) == [path.name]
+
+
+def test_a_directory_is_nothing_that_a_kill_left(path):
+    left_by_a_kill(path).mkdir()
+    quick(checkpoint=path).fit(*digits())
+    assert left_by_a_kill(path).is_dir()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are those of POSIX")
+def test_a_link_is_nothing_that_a_kill_left(path, tmp_path_factory):
+    target = tmp_path_factory.mktemp("mine") / "mine"
+    target.write_text("mine")
+    left_by_a_kill(path).symlink_to(target)
+    quick(checkpoint=path).fit(*digits())
+    assert left_by_a_kill(path).read_text() == "mine"
+
+
+def test_a_fit_whose_half_written_file_is_taken_away_warns_and_goes_on(path, monkeypatch):
+    fsync, writes = os.fsync, []
+
+    def another_fit_begins(descriptor):
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            writes.append(fsync(descriptor))
+            if len(writes) == 2:
+                _checkpoint._remove_leftovers(path)
+
+    monkeypatch.setattr(os, "fsync", another_fit_begins)
+    with pytest.warns(UserWarning, match="was not written after epoch 2, .*No such file or directory. The fit goes on"):
+        fitted = quick(checkpoint=path).fit(*digits())
+    assert result(fitted) == result(quick().fit(*digits()))
+    assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_new_file_has_the_mode_of_open_and_a_file_keeps_its_own(path, umask, mode):
+    own = os.umask(umask)
+    try:
+        quick(checkpoint=path, max_iter=1).fit(*digits())
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+        checkpoint = _checkpoint.read_checkpoint(path)
+        for other in (0o600, 0o640, 0o666):
+            path.chmod(other)
+            _checkpoint.write_checkpoint(path, checkpoint)
+            assert stat.S_IMODE(path.stat().st_mode) == other
+    finally:
+        os.umask(own)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are those of POSIX")
+@pytest.mark.parametrize("dangling", [True, False])
+def test_a_link_stays_and_its_target_is_written(tmp_path, dangling, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    target, link = tmp_path / "disk" / "fit.npz", tmp_path / "link.npz"
+    link.symlink_to(Path("disk", "fit.npz"))
+    if not dangling:
+        killed_after(2, monkeypatch, target, *digits(), {})
+    assert result(quick(checkpoint=link).fit(*digits())) == result(quick().fit(*digits()))
+    assert os.readlink(link) == str(Path("disk", "fit.npz"))
+    assert not target.is_symlink()
+    assert _checkpoint.read_checkpoint(target).history["n_epochs"] == 4
+    assert [file.name for file in target.parent.iterdir()] == [target.name]
+    with refused(f"checkpoint={str(link)!r} is of another fit"):
+        quick(checkpoint=link, alpha=7).fit(*digits())
+    target.write_text("something else")
+    with refused(f"checkpoint={str(link)!r} {DAMAGED}"):
+        quick(checkpoint=link).fit(*digits())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are those of POSIX")
+def test_links_that_lead_nowhere_are_refused_and_stay(tmp_path):
+    loop, lost = tmp_path / "loop.npz", tmp_path / "lost.npz"
+    loop.symlink_to(loop.name)
+    lost.symlink_to(Path("no", "such", "directory"))
+    for link in (loop, lost):
+        with refused(f"checkpoint={str(link)!r} cannot be written: "):
+            quick(checkpoint=link).fit(*digits())
+        assert link.is_symlink()
+
+
+def test_a_relative_path_means_the_same_in_another_directory(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    during_the_write_of_epoch(2, "fit.npz", monkeypatch, partial(os.chdir, "elsewhere"))
+    assert list(files_in(tmp_path / "elsewhere")) == []
+    assert _checkpoint.read_checkpoint(tmp_path / "fit.npz").history["n_epochs"] == 4
+
+
+def test_a_directory_that_vanishes_warns_and_the_fit_goes_on(tmp_path, monkeypatch):
+    path = tmp_path / "disk" / "fit.npz"
+    path.parent.mkdir()
+    vanish = partial(shutil.rmtree, path.parent)
+    with pytest.warns(UserWarning, match="not written after epoch [34], .*No such file or directory. The fit goes on"):
+        fitted = during_the_write_of_epoch(2, path, monkeypatch, vanish)
+    assert result(fitted) == result(quick().fit(*digits()))
+    assert not path.parent.exists()
+
+
+def test_what_ends_the_writing_is_not_hidden_by_what_cannot_be_removed(tmp_path, monkeypatch):
+    path = tmp_path / "disk" / "fit.npz"
+    path.parent.mkdir()
+
+    def vanish():
+        shutil.rmtree(path.parent)
+        raise Killed
+
+    with pytest.raises(Killed):
+        during_the_write_of_epoch(2, path, monkeypatch, vanish)
+
+
+def test_a_file_that_may_grow_no_further_warns_and_leaves_nothing(path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    own = resource.getrlimit(resource.RLIMIT_FSIZE)
+    killed_after(1, monkeypatch, path, *digits(), {})
+    before = files_in(path.parent)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before[path.name]) // 2, own[1]))
+    try:
+        with pytest.warns(UserWarning, match="was not written after epoch 2, .*File too large. The fit goes on"):
+            fitted = quick(checkpoint=path).fit(*digits())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, own)
+    assert result(fitted) == result(quick().fit(*digits()))
+    assert files_in(path.parent) == before
 
 
 def test_a_full_disk_warns_and_the_fit_goes_on(path, monkeypatch):
     calls = []
 
-    def full(_):
-        calls.append(1)
-        if len(calls) > 2:
+    def full(descriptor):
+        calls.append(stat.S_ISREG(os.fstat(descriptor).st_mode))
+        if sum(calls) > 2:
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
