@@ -290,11 +290,15 @@ _compiling = Lock()
 
 
 def _compiled(compile_entry):
-    """Return an entry, compiled when it is first wanted: once, however many threads want it at once."""
-    with _compiling:
-        if compile_entry not in _entries:
-            _entries[compile_entry] = _obtain(compile_entry)
-        return _entries[compile_entry]
+    """Return an entry, compiled when it is first wanted: once, however many threads want it at once.
+
+    What is there is handed out without the lock, which a process forked from a thread beside may find taken for ever.
+    """
+    if compile_entry not in _entries:
+        with _compiling:
+            if compile_entry not in _entries:
+                _entries[compile_entry] = _obtain(compile_entry)
+    return _entries[compile_entry]
 
 
 def _obtain(compile_entry):
