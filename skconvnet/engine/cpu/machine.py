@@ -9,6 +9,7 @@ import hashlib
 import warnings
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numba import cfunc, njit, prange, types
@@ -285,12 +286,18 @@ def _compile_run(stamp, options):
 
 _STAMP = _stamp()  # of the sources as they are imported: what is compiled later is still that
 _entries = {}
+_compiling = Lock()
 
 
 def _compiled(compile_entry):
-    """Return an entry, compiled when it is first wanted. Of threads that want it at once, the first one's stays."""
+    """Return an entry, compiled when it is first wanted: once, however many threads want it at once.
+
+    What is there is handed out without the lock, which a process forked from a thread beside may find taken for ever.
+    """
     if compile_entry not in _entries:
-        _entries.setdefault(compile_entry, _obtain(compile_entry))
+        with _compiling:
+            if compile_entry not in _entries:
+                _entries[compile_entry] = _obtain(compile_entry)
     return _entries[compile_entry]
 
 

@@ -8,6 +8,8 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import CellType, FunctionType
 
@@ -43,6 +45,21 @@ def test_another_network_compiles_nothing(compilations):
         problem.answers(n_threads=get_num_threads())
         problem.answers(optimizer=Adam(), alpha=0.1)
     assert compilations == []
+
+
+def test_threads_that_want_an_entry_at_once_compile_it_once(monkeypatch):
+    monkeypatch.setattr(machine, "_entries", {})
+    compiled = []
+
+    def compile_slowly(stamp, options):
+        time.sleep(0.2)  # the other threads come in the meantime
+        compiled.append(object())
+        return compiled[-1]
+
+    with ThreadPoolExecutor(8) as pool:
+        entries = list(pool.map(lambda _: machine._compiled(compile_slowly), range(8)))
+    assert len(compiled) == 1
+    assert entries == compiled * 8
     njit(types.int64(types.int64))(lambda x: x + 1)  # that the list would not be empty
     assert compilations
 
