@@ -93,7 +93,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     image_shape : tuple of int, default=None
         (height, width, channels) of the images, or (height, width) if they are grey. None takes it from X; where X has
         rows, a square grey image if there is one of that size, or else a square RGB image, or else a strip one pixel
-        high.
+        high. A row has the pixels of an image row by row, each with its channels side by side.
     solver : {"adam", "sgd"}, default="adam"
         The optimizer.
     alpha : float, default=0.01
@@ -197,20 +197,22 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     sklearn.exceptions.ConvergenceWarning
         If `max_iter` ended the training. That is the regular end under "one-cycle", which warns of nothing.
     UserWarning
-        If `batch_size` is more than there are images, Ctrl-C ended the training, or the `checkpoint` could no longer
-        be written.
+        If `batch_size` is more than there are images, Ctrl-C ended the training, the `checkpoint` could no longer be
+        written, or `partial_fit` begins Adam anew on a fitted network.
 
     Notes
     -----
     A learning rate that is too high can make the loss infinite. Then `fit` raises a FloatingPointError, and the
     estimator keeps the weights of the last epoch, which were finite (the best ones if `early_stopping`), or is as it
-    was if no epoch had ended. Ctrl-C ends `fit` with a warning; the estimator is fitted as far as it got.
+    was if no epoch had ended. Ctrl-C ends `fit` with a warning, and the estimator is fitted as far as it got; in the
+    first epoch it is a KeyboardInterrupt, and the estimator is as it was.
 
     With scikit-learn 1.9 or newer, ``set_callbacks`` takes the callbacks of `sklearn.callback`: `fit` is a task with a
     task for each epoch, whose id is the epoch's number, from 0. They are given X, y and ``sample_weight`` as `fit` was,
     what is set aside for validation included, and the estimator as it would be if the training had ended there. When
     ``on_fit_task_end`` of an epoch returns True, it ends there indeed, with no warning. `partial_fit` is a `fit` of one
-    epoch to them. An error in a callback leaves the estimator as it was before `fit`.
+    epoch to them. An error in a callback leaves the estimator as it was before `fit`; one in its ``teardown``, when all
+    is done, as it is after.
 
     A `checkpoint` belongs to one fit: a cross-validation or a search needs ``checkpoint=None``. All that decides about
     the result has to be the same when the fit goes on, `max_iter` included, and is compared before any work; `n_jobs`,
@@ -338,7 +340,10 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.checkpoint = checkpoint
 
     def __getstate__(self):
-        return super().__getstate__() | {"_skconvnet_version": __version__}
+        state = super().__getstate__() | {"_skconvnet_version": __version__}
+        if isinstance(state.get("checkpoint"), os.PathLike):  # whose class is not ours, nor everywhere
+            state["checkpoint"] = os.fsdecode(state["checkpoint"])
+        return state
 
     def __setstate__(self, state):
         written_by = state.get("_skconvnet_version", __version__)
@@ -366,11 +371,11 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if not self.__sklearn_is_fitted__():
             return diagram
         table, score = self.architecture_.summary(), self.best_validation_score_
+        training = f", accuracy {self.accuracy_curve_[-1]:.4f} in training" if self.accuracy_curve_ else ""
         validation = "" if score is None else f", {score:.4f} at best in validation"
         text = (
             f"{self.architecture_}: {table.n_params:,} parameters; {self.n_iter_} epoch{'s' * (self.n_iter_ != 1)} in "
-            f"{self.fit_time_:.2f} s; loss {self.loss_:.4f}, accuracy {self.accuracy_curve_[-1]:.4f} in training"
-            f"{validation}"
+            f"{self.fit_time_:.2f} s; loss {self.loss_:.4f}{training}{validation}"
         )
         return f"{diagram}<details open><summary>{escape(text)}</summary>{table._repr_html_()}</details>"
 
@@ -431,6 +436,8 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             if file is not None and file.saved is not None and self.random_state is None:
                 self._seed = file.saved.seed
             indices, validation = self._set_aside(examples, X_val, y_val, sample_weight_val)
+            examples = weigh_classes(examples, self.class_weight, self.classes_)
+            check_two_classes(examples, indices, self.classes_)
             given = None if X_val is None else validation
             trainer, batches = self._prepare(examples, indices, fresh, file, given)
         return self._fit(trainer, batches, validation, began, fresh, as_it_was, tasks, file=file)
@@ -438,6 +445,9 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train the network for one epoch on these images, at a constant learning rate.
+
+        It goes on where the call before has ended, with the state of the optimizer. After a `fit` it has that only if
+        this had ``warm_start=True``; else it warns: the first steps of Adam are large.
 
         Parameters
         ----------
@@ -461,10 +471,15 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             As `fit`; and with ``early_stopping=True``, ``class_weight="balanced"`` or a `checkpoint`, which mean
             nothing here.
         """
-        if self.early_stopping or self.class_weight == "balanced":
+        if self.early_stopping:
             raise ValueError(
-                "partial_fit does not support early_stopping=True and class_weight='balanced': it sees the data in "
-                "parts. Validate between the calls, and give class_weight as a dict."
+                "partial_fit does not support early_stopping=True: it sees the data in parts. Use "
+                "early_stopping=False, and validate between the calls."
+            )
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "partial_fit does not support class_weight='balanced': it sees the data in parts. Give class_weight as "
+                "a dict."
             )
         if self.checkpoint is not None:
             raise ValueError(
@@ -472,12 +487,15 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 "checkpoint=None, and pickle the estimator between the calls: partial_fit goes on in the copy."
             )
         fresh = not self.__sklearn_is_fitted__()
+        if not fresh and self.solver == "adam" and "adam" not in self._optimizer_states:
+            warnings.warn(_NO_STATE, stacklevel=3)
         tasks = Tasks.of(self, 1, X, y, sample_weight)
         with _as_it_was_if_refused(self) as as_it_was:
             began = perf_counter(), compile_time()
             self._check_settings(sets_aside=False)
             _check_partial_fit_first_call(self, None if classes is None else labels_of_one_kind(classes))
             examples = self._validate(X, y, sample_weight, fresh, classes=self.classes_)
+            examples = weigh_classes(examples, self.class_weight, self.classes_)
             trainer, batches = self._prepare(examples, np.arange(len(examples)), fresh)
         return self._fit(trainer, batches, None, began, fresh, as_it_was, tasks, incremental=True)
 
@@ -625,7 +643,6 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _prepare(self, examples, indices, fresh, file=None, given_validation=None):
         """Bind and plan: what is left to do before the work begins, and may still be refused."""
-        examples = weigh_classes(examples, self.class_weight, self.classes_)
         batches = Batches(indices, examples.weights, self._batch_size(len(indices)), self.shuffle, self._seed)
         bound = self._bind(examples.images.shape, fresh)
         check_batch_size(bound, batches.batch_size)
@@ -665,26 +682,24 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _fit(self, trainer, batches, validation, began, fresh, as_it_was, tasks, incremental=False, file=None):
         """Train and keep. `began` is the time, and the compile time until then, before anything was done.
 
-        Where not even one epoch ended before the training diverged, or a callback raised an error, there is nothing to
-        keep: the estimator is `as_it_was`.
+        Where not even one epoch ended before the training diverged or was interrupted, or a callback raised an error,
+        there is nothing to keep: the estimator is `as_it_was`.
         """
         started, compiled = began
         self.compile_time_ = compile_time() - compiled
         if self.verbose:
             print(f"kernels ready in {self.compile_time_:.1f} s")
-        try:
+        with _as_it_was_if_refused(self, as_it_was):
             history = self._train(trainer, batches, validation, started, fresh, incremental, tasks, file)
-            if history.ending is Ending.DIVERGED and history.n_epochs == 0:
+            if history.error is not None and history.n_epochs == 0:
                 raise history.error
-        except BaseException:
-            _set_attributes(self, as_it_was)
-            raise
         vars(self).update(self._fitted_attributes(trainer, started, history, trainer.network.parameters))
         goes_on = (self.warm_start or incremental) and history.ending is not Ending.DIVERGED
         self._optimizer_states = {self.solver: trainer.state} if goes_on else {}
         self._tell(history, incremental)
         if tasks is not None:
-            tasks.end()
+            with _as_it_was_if_refused(self, as_it_was):
+                tasks.end()
         return self
 
     def _validate(self, X, y, sample_weight, fresh, classes):
@@ -698,9 +713,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             )
         classes = present if classes is None else classes
         examples = check_examples(images, y, classes, sample_weight)
-        if classes is present:
-            check_two_classes(examples, classes)
-        elif len(classes) < 2:
+        if classes is not present and len(classes) < 2:
             raise ValueError(f"classes has 1 class ({classes.tolist()[0]!r}); a classifier needs 2 classes or more.")
         if fresh:
             self.classes_ = classes
@@ -711,11 +724,20 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """Return the indices of the examples to train on, and the validation set or None."""
         everything = np.arange(len(examples))
         if X_val is not None and y_val is not None:
-            images, y = check_images_and_labels(self, X_val, y_val, examples.images.shape)
-            return everything, check_examples(images, y, self.classes_, sample_weight_val)
+            return everything, self._validation_examples(X_val, y_val, sample_weight_val, examples.images.shape)
         if X_val is not None or y_val is not None or sample_weight_val is not None:
             raise ValueError("X_val and y_val belong together, and sample_weight_val to both.")
         return hold_out(examples, self.validation_fraction, self._seed) if self.early_stopping else (everything, None)
+
+    def _validation_examples(self, X_val, y_val, sample_weight_val, image_shape):
+        """Return the examples to validate on; an error says that it is about these."""
+        try:
+            images, y = check_images_and_labels(self, X_val, y_val, image_shape)
+            return check_examples(images, y, self.classes_, sample_weight_val)
+        except ValueError as error:
+            raise ValueError(
+                f"X_val, y_val or sample_weight_val, here called X, y and sample_weight: {error}"
+            ) from error
 
     def _bind(self, image_shape, fresh):
         """Put the hyperparameters, the image shape and the classes into the architecture."""
@@ -883,6 +905,12 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return Scorer(network)
 
 
+_NO_STATE = (
+    "The fit before has kept no state of Adam, whose first steps change every weight by as much as learning_rate_init: "
+    "what was learned may suffer. Fit with warm_start=True before partial_fit; a lower learning_rate_init helps, too."
+)
+
+
 class _Ready:
     """The scorer of a fitted network, made when it is first wanted and kept as long as its arrays are the same.
 
@@ -914,12 +942,12 @@ def _can_read(version):
 
 
 @contextmanager
-def _as_it_was_if_refused(estimator):
+def _as_it_was_if_refused(estimator, attributes=None):
     """Give an estimator its attributes back if what it is asked to do raises: a refused fit loses nothing.
 
-    Yields the attributes.
+    Yields the attributes, which are those of now unless others are given.
     """
-    before = dict(vars(estimator))
+    before = dict(vars(estimator)) if attributes is None else attributes
     try:
         yield before
     except BaseException:  # Ctrl-C, too: before the first epoch there is nothing new to keep

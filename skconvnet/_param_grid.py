@@ -91,8 +91,8 @@ def valid_param_grid(
     Notes
     -----
     What is left is what ``fit(X, y)`` does not refuse for the parameters of classifiers and of `ConvNetFeatures`, given
-    images of this shape in so many classes. What it may refuse for the data, for the memory of the machine, or for the
-    parameters of other steps is not known here.
+    images of this shape in so many classes, which come as rows where a classifier has an `image_shape` of its own. What
+    it may refuse for the data, for the memory of the machine, or for the parameters of other steps is not known here.
 
     Examples
     --------
@@ -267,9 +267,12 @@ def _bind_architecture(classifier, shape, n_classes):
     """Put the numbers into the architecture; without a number of classes, that of the text."""
     hyperparameters = Hyperparameters(**{name: getattr(classifier, name) for name in HYPERPARAMETERS})
     architecture = find_architecture(classifier.architecture, shape, hyperparameters)
-    if n_classes is None:
-        return architecture._bind(shape, None, hyperparameters)
-    return architecture.bind(shape, n_classes, hyperparameters)
+    if n_classes is not None:
+        return architecture.bind(shape, n_classes, hyperparameters)
+    bound = architecture._bind(shape, None, hyperparameters)
+    if bound.layers[-1].output.depth < 2:
+        raise ValueError(f"{bound} has 1 class, and a classifier needs 2 classes or more.")
+    return bound
 
 
 def _nothing_left(dropped, shape):

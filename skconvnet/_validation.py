@@ -222,14 +222,24 @@ def _check_one_label_each(y):
         if len(shape) < 2 or (len(shape) == 2 and shape[1] == 1):
             return  # a column, which scikit-learn warns of
         came = f"an array of shape {shape}"
+        if _is_one_hot(np.asarray(y)):
+            raise ValueError(
+                f"y should be a 1d array with one label for each image, got {came} instead. It has a single 1 in each "
+                "row: pass np.argmax(y, axis=1), or the labels that it was made of."
+            )
     raise ValueError(
         f"y should be a 1d array with one label for each image, got {came} instead. ConvNetClassifier has one output; "
         "sklearn.multioutput.MultiOutputClassifier around it fits a network for each column of y."
     )
 
 
+def _is_one_hot(y):
+    """Whether each row has one 1 and zeros else."""
+    return y.ndim == 2 and y.dtype.kind in "biuf" and bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
+
+
 def labels_of_one_kind(y):
-    """Return labels that come as Python's objects, in a pandas Series of them for one, as an array of what they are.
+    """Return labels as an array of what they are, those too that are Python's objects, or of pandas' own dtypes.
 
     Parameters
     ----------
@@ -238,8 +248,8 @@ def labels_of_one_kind(y):
 
     Returns
     -------
-    array-like
-        The same, unless it was an array of objects.
+    ndarray
+        Of the dtype that the labels have by themselves.
 
     Raises
     ------
@@ -252,8 +262,10 @@ def labels_of_one_kind(y):
     array([3, 1])
     """
     labels = np.asarray(y)
-    if labels.dtype.kind not in "OST" or labels.ndim == 0:
+    if labels.ndim == 0:  # scikit-learn has words for it
         return y
+    if labels.dtype.kind not in "OST":
+        return labels
     values = labels.ravel().tolist()
     for place, value in enumerate(values):
         if _is_missing(value):
@@ -278,7 +290,7 @@ def _is_missing(label):
 
 def _kind_of_label(label):
     """Return the kind of labels that a label is one of, None if there is no such kind."""
-    return next((kind for kind in (str, bool, Real) if isinstance(label, kind)), None)
+    return next((kind for kind in (str, (bool, np.bool_), Real) if isinstance(label, kind)), None)
 
 
 def _options(X):
@@ -311,7 +323,7 @@ def _channels_first(shape, fits):
 def _warn_of_channels_first(X, shape):
     """Warn if images are a few pixels high and square in width and channels, which is what a network can learn too."""
     channels, rows, columns = shape
-    if channels in (1, 3, 4) and rows == columns > 8:
+    if channels in (1, 3, 4) and rows == columns > 4:
         images = "X" if X.ndim == 4 else f"X.reshape(-1, {channels}, {rows}, {columns})"
         warnings.warn(
             f"X is taken as images {channels} high and {rows} wide with {columns} channels. This looks like channels "
@@ -542,14 +554,29 @@ def _scaled(weights):
     return (weights / weights.max()).astype(np.float32)
 
 
-def check_two_classes(examples, classes):
-    """Raise a ValueError unless there are two classes to tell apart among the examples that count."""
-    present = np.unique(examples.targets[examples.weights > 0])
-    if len(present) < 2:
-        among = "" if examples.weights.all() else " among the examples with a weight above zero"
-        raise ValueError(
-            f"y has 1 class{among} ({classes.tolist()[present[0]]!r}), and a classifier needs 2 classes or more."
-        )
+def check_two_classes(examples, indices, classes):
+    """Raise a ValueError unless there are two classes to tell apart among the examples that count.
+
+    Parameters
+    ----------
+    examples : LabelledImages
+        All there are.
+    indices : ndarray of int64
+        Those to train on.
+    classes : ndarray of shape (n_classes,)
+        The labels.
+    """
+    targets, weights = examples.targets[indices], examples.weights[indices]
+    present = np.unique(targets[weights > 0])
+    if len(present) >= 2:
+        return
+    aside = "" if len(indices) == len(examples) else " that are left to train on"
+    among = "" if weights.all() else f" among the examples{aside} with a weight above zero"
+    labels = [classes.tolist()[target] for target in present]
+    raise ValueError(
+        f"y has {len(present)} class{'es' * (len(present) != 1)}{among} ({', '.join(map(repr, labels)) or 'none'}), "
+        "and a classifier needs 2 classes or more."
+    )
 
 
 def hold_out(examples, fraction, seed):

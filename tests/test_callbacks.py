@@ -32,10 +32,10 @@ def quick(**parameters):
 
 
 class Recorder:
-    """Notes every call of a hook; asks to stop after the epoch of one number, and fails at that of another."""
+    """Notes every call of a hook; asks to stop after the epoch of one number, and fails at the end of a task."""
 
-    def __init__(self, stop=None, fail=None):
-        self.stop, self.fail, self.events = stop, fail, []
+    def __init__(self, stop=None):
+        self.stop, self.fail, self.error, self.events = stop, None, RuntimeError, []
 
     def setup(self, estimator, context):
         self.events.append("setup")
@@ -48,8 +48,8 @@ class Recorder:
 
     def on_fit_task_end(self, estimator, context):
         self.events.append(("end", context.task_name, context.task_id))
-        if context.task_name == "epoch" and context.task_id == self.fail:
-            raise RuntimeError("a callback's own trouble")
+        if (context.task_name, context.task_id) == self.fail:
+            raise self.error("a callback's own trouble")
         return context.task_name == "epoch" and context.task_id == self.stop
 
 
@@ -195,12 +195,14 @@ def test_callbacks_are_torn_down_where_fit_fails(problem):
 
 
 @pytest.mark.parametrize("warm_start", [False, True])
-def test_an_error_in_a_callback_leaves_the_estimator_as_it_was(warm_start):
+@pytest.mark.parametrize("task", [("epoch", 1), ("fit", 0)])
+@pytest.mark.parametrize("error", [RuntimeError, FloatingPointError])  # which is no divergence
+def test_an_error_in_a_callback_leaves_the_estimator_as_it_was(warm_start, task, error):
     recorder = Recorder()
     estimator = quick(warm_start=warm_start).set_callbacks(recorder).fit(X, Y)
     before = state(estimator)
-    recorder.fail = 1
-    with pytest.raises(RuntimeError, match="own trouble"):
+    recorder.fail, recorder.error = task, error
+    with pytest.raises(error, match="own trouble"):
         estimator.fit(X[50:], Y[50:])
     assert state(estimator) == before
     assert recorder.events[-1] == "teardown"

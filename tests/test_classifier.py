@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -299,6 +299,20 @@ def test_the_accuracy_of_an_epoch_is_that_of_the_images_as_they_come(digits):
     assert learned.accuracy_curve_[-1] == 1.0 == learned.score(X[:50], y[:50])
 
 
+def test_partial_fit_after_a_fit_without_state_warns(digits):
+    X, y = digits
+    message = "The fit before has kept no state of Adam.* Fit with warm_start=True"
+    estimator = quick().fit(X, y)
+    with pytest.warns(UserWarning, match=message):
+        estimator.partial_fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        estimator.partial_fit(X, y)
+        quick(warm_start=True).fit(X, y).partial_fit(X, y)
+        quick(solver="sgd").fit(X, y).partial_fit(X, y)
+        quick().partial_fit(X, y, classes=range(10)).partial_fit(X, y)
+
+
 def test_the_time_of_a_fit_is_what_was_not_spent_on_kernels(digits, monkeypatch):
     for train in (quick().fit, partial(quick().partial_fit, classes=range(10))):
         monkeypatch.setattr(_classifier, "perf_counter", iter([100.0, 107.0]).__next__)
@@ -320,6 +334,8 @@ def test_a_notebook_shows_the_network_once_it_is_fitted(digits):
     assert f"in {estimator.fit_time_:.2f} s; {found.format(estimator.loss_, *accuracies)}" in network
     assert estimator.architecture_.summary()._repr_html_() in network
     assert "validation" not in estimator.fit(*digits)._repr_html_().split("<summary>")[-1]
+    estimator.accuracy_curve_ = []  # as a callback gets it before the first epoch
+    assert "in training" not in estimator._repr_html_().split("<summary>")[-1]
 
 
 def test_predictions_agree_with_each_other(more_digits, fitted):
@@ -621,6 +637,20 @@ def test_class_weights_are_sample_weights(digits):
     assert same_network(by_class, by_sample)
 
 
+def test_class_weights_have_to_leave_two_classes(digits):
+    X, y = digits
+    with pytest.raises(ValueError, match=r"y has 1 class among the examples with a weight above zero \(9\)"):
+        quick(class_weight=dict.fromkeys(range(9), 0)).fit(X, y)
+    # Together with the weights of the images, of those that are left to train on as well.
+    estimator, halves = quick(early_stopping=True, class_weight={0: 1, 1: 0}), (y > 4).astype(int)
+    seed = np.random.RandomState(0).randint(2**31 - 1)
+    training, aside = train_test_split(np.arange(400), test_size=0.1, random_state=seed, stratify=halves)
+    weights = np.zeros(400)
+    weights[aside] = weights[training[halves[training] == 1]] = 1
+    with pytest.raises(ValueError, match="y has 0 classes among the examples that are left to train on"):
+        estimator.fit(X, halves, weights)
+
+
 def test_a_class_of_large_weight_is_preferred(digits):
     X, y = digits
     blurred = X[:, ::2]  # half of the columns, so that it cannot have them all right
@@ -713,8 +743,9 @@ def test_validation_weights_weigh(digits, more_digits):
     ],
 )
 def test_validation_data_that_are_none_are_refused(digits, validation, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         quick().fit(*digits, **validation)
+    assert str(caught.value).startswith("X_val")
 
 
 def test_an_interrupt_keeps_what_was_learnt(digits, monkeypatch):
@@ -729,6 +760,28 @@ def test_an_interrupt_keeps_what_was_learnt(digits, monkeypatch):
         estimator = quick(max_iter=10).fit(*digits)
     assert estimator.n_iter_ == len(estimator.loss_curve_) == 2
     assert estimator.score(*digits) > 0.5
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_an_interrupt_in_the_first_epoch_leaves_all_as_it_was(digits, monkeypatch, warm_start, early_stopping):
+    class Interrupted(_classifier.Trainer):
+        def step(self, indices, learning_rate):
+            if self.state.n_steps == start + 5:
+                raise KeyboardInterrupt
+            return super().step(indices, learning_rate)
+
+    fitted = quick(warm_start=warm_start, early_stopping=early_stopping).fit(*digits)
+    start, before = 3 * (25 - 2 * early_stopping) if warm_start else 0, dict(vars(fitted))
+    unfitted = quick(early_stopping=early_stopping)
+    monkeypatch.setattr(_classifier, "Trainer", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fitted.fit(*digits)
+    assert vars(fitted) == before
+    start = 0
+    with pytest.raises(KeyboardInterrupt):
+        unfitted.fit(*digits)
+    assert vars(unfitted) == vars(quick(early_stopping=early_stopping))
 
 
 def diverging_at(n_steps):
@@ -930,7 +983,8 @@ def test_the_first_images_decide_how_pixels_are_standardised(digits):
 
 def test_partial_fit_goes_on_after_fit(digits):
     estimator = quick(max_iter=10).fit(*digits)
-    estimator.set_params(learning_rate_init=1e-4).partial_fit(*digits)
+    with pytest.warns(UserWarning, match="a lower learning_rate_init helps"):
+        estimator.set_params(learning_rate_init=1e-4).partial_fit(*digits)
     assert estimator.loss_ < 2 * estimator.loss_curve_[9] < estimator.loss_curve_[0]
     assert len(estimator.loss_curve_) == 11
 

@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 from sklearn.utils import shuffle
 from sklearn.utils.estimator_checks import check_estimator
 
-from skconvnet import ConvNetClassifier, ConvNetFeatures
+from skconvnet import ConvNetClassifier, ConvNetFeatures, _validation
 from tests import oracles
 
 # Every kind of layer, depths that are no whole vectors, sums and stacks with branches in them.
@@ -195,9 +195,10 @@ def test_what_becomes_of_the_classifier_later_does_not_matter(digits, plain):
     classifier = clone_with(plain)
     transformer = ConvNetFeatures(classifier, "FC 1").fit(X)
     expected = transformer.transform(X)
-    classifier.partial_fit(X, y)
-    assert_array_equal(transformer.transform(X), expected)
     classifier.coefs_[0] = 2 * classifier.coefs_[0]
+    assert_array_equal(transformer.transform(X), expected)
+    with pytest.warns(UserWarning, match="no state of Adam"):
+        classifier.partial_fit(X, y)
     assert_array_equal(transformer.transform(X), expected)
     classifier.set_params(architecture="INPUT -> FC").fit(X, y)
     assert_array_equal(transformer.transform(X), expected)
@@ -207,7 +208,7 @@ def test_what_becomes_of_the_classifier_later_does_not_matter(digits, plain):
 
 
 def test_it_keeps_no_state_of_an_optimizer(digits, plain):
-    classifier = clone_with(plain).partial_fit(*digits)
+    classifier = clone_with(plain, solver="sgd").partial_fit(*digits)
     size = len(pickle.dumps(ConvNetFeatures(FrozenEstimator(classifier)).fit(digits[0]).estimator_))
     assert size < len(pickle.dumps(classifier)) / 2
 
@@ -250,6 +251,15 @@ def test_pandas_in_and_out(digits, classifier):
     assert_array_equal(frame.to_numpy(), transformer.set_output(transform="default").transform(X))
     with pytest.raises(ValueError, match="feature names"):
         transformer.transform(X.iloc[:, ::-1])
+    assert not hasattr(transformer.set_params(estimator=classifier).fit(digits[0]), "feature_names_in_")
+
+
+def test_more_memory_than_the_machine_has_is_refused(digits, classifier, monkeypatch):
+    transformer = ConvNetFeatures(classifier).fit(digits[0])
+    monkeypatch.setattr(_validation, "_ALWAYS_THERE", 0)
+    monkeypatch.setattr(_validation, "machine_memory", lambda: 100)
+    with pytest.raises(ValueError, match="Scoring images of shape"):
+        transformer.transform(digits[0])
 
 
 def test_clone_and_pickle(digits, classifier):

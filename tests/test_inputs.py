@@ -202,6 +202,28 @@ OF_OBJECTS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("dtype", "of"),
+    [
+        ("Int64", lambda y: y + 2**53),
+        ("boolean", lambda y: y > 4),
+        ("string", lambda y: np.array([f"d{k}" for k in y])),
+    ],
+)
+def test_labels_of_dtypes_of_pandas_are_what_they_are(digits, dtype, of):
+    pd = pytest.importorskip("pandas")
+    X, y = digits
+    column = pd.Series(of(y)).astype(dtype)
+    network = fitted(X, column)
+    assert_array_equal(network.classes_, np.unique(of(y)))
+    assert network.classes_.dtype == of(y).dtype
+    assert network.score(X, column) > 0.5
+    stream = ConvNetClassifier("INPUT -> FC").partial_fit(X, column, classes=pd.Series(of(y)).astype(dtype))
+    assert stream.classes_.dtype == of(y).dtype
+    with pytest.raises(ValueError, match="contains"):
+        fitted(X, column.where(column.index > 0))
+
+
 @pytest.mark.parametrize("kind", OF_OBJECTS)
 def test_labels_that_come_as_objects_are_what_they_are(digits, kind):
     X, y = digits
@@ -213,6 +235,8 @@ def test_labels_that_come_as_objects_are_what_they_are(digits, kind):
     assert_array_equal(network.decision_function(X), expected.decision_function(X))
     assert network.validation_scores_ == expected.validation_scores_
     assert network.score(X, objects) == expected.score(X, plain)
+    scalars = np.array([*plain, None], dtype=object)[:-1]  # of NumPy's types
+    assert_array_equal(fitted(X, scalars).classes_, expected.classes_)
     stream = ConvNetClassifier("INPUT -> FC").partial_fit(X[:200], objects[:200], classes=np.unique(objects))
     assert_array_equal(stream.partial_fit(X[200:], objects[200:]).classes_, expected.classes_)
 
@@ -259,7 +283,7 @@ def other_than(classes):
 
 
 SEVERAL_LABELS = {
-    "indicators": (lambda y: np.eye(10, dtype=int)[y], r"\(300, 10\)"),
+    "indicators": (lambda y: np.eye(10, dtype=int)[y] + np.eye(10, dtype=int)[(y + 1) % 10], r"\(300, 10\)"),
     "several outputs": (lambda y: np.stack([y, y > 4], axis=1), r"\(300, 2\)"),
     "lists of one length": (lambda y: [[label, label] for label in y], r"\(300, 2\)"),
     "lists of any length": (lambda y: [[label] * (1 + label % 2) for label in y], "sequences that differ in length"),
@@ -272,6 +296,14 @@ def test_several_labels_an_image_are_refused(digits, kind):
     message = f"y should be a 1d array with one label for each image, got .*{came}.*MultiOutputClassifier"
     with pytest.raises(ValueError, match=message):
         fitted(digits[0], labels(digits[1]))
+
+
+@pytest.mark.parametrize("dtype", [int, bool, np.float32])
+def test_labels_that_are_one_hot_are_refused_with_what_to_do(digits, dtype):
+    with pytest.raises(
+        ValueError, match=r"\(300, 10\) instead. It has a single 1 in each row: pass np.argmax\(y, axis=1\)"
+    ):
+        fitted(digits[0], np.eye(10, dtype=dtype)[digits[1]])
 
 
 def test_several_outputs_do_as_the_message_says(digits):

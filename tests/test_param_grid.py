@@ -250,6 +250,9 @@ def test_without_a_number_of_classes_the_last_layer_has_what_the_text_says_or_te
     assert valid_param_grid(estimator, {"architecture": texts}, (8, 8)).dropped == []
     by_cost = valid_param_grid(estimator, {"architecture": texts}, (8, 8), max_params=65 * 7)
     assert [reason.split()[0] for _, reason in by_cost.dropped] == ["650"]
+    grid = valid_param_grid(estimator, {"architecture": [*texts, "INPUT -> FC(1)"]}, (8, 8))
+    ((_, reason),) = grid.dropped
+    assert "has 1 class, and a classifier needs 2 classes or more" in reason
     by_classes = valid_param_grid(estimator, {"architecture": texts}, (8, 8), n_classes=7)
     assert by_classes.dropped == []
     assert len(valid_param_grid(estimator, {"architecture": texts}, (8, 8), n_classes=8)) == 1

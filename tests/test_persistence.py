@@ -178,6 +178,16 @@ def test_skops_needs_no_foreign_type(digits, classifier, skops_io):
     assert_array_equal(loaded(skops_io, pipeline).predict(X), pipeline.predict(X))
 
 
+def test_a_path_is_a_text_in_a_file(digits, skops_io, tmp_path):
+    X, y = digits
+    path = tmp_path / "fit.npz"
+    network = ConvNetClassifier("INPUT -> FC", max_iter=1, random_state=0, checkpoint=path).fit(X, y)
+    for copy in (loaded(skops_io, network), pickle.loads(pickle.dumps(network))):
+        assert copy.checkpoint == str(path)
+        assert_array_equal(copy.fit(X, y).decision_function(X), network.decision_function(X))
+    assert network.checkpoint is path
+
+
 def test_features_in_skops(digits, classifier, skops_io):
     features = ConvNetFeatures(classifier, "STACK 1").fit(digits[0])
     assert_array_equal(loaded(skops_io, features).transform(digits[0]), features.transform(digits[0]))

@@ -160,6 +160,7 @@ def fitted(image_shape):
     [
         ((2, 3, 32, 32), None, "X"),
         ((2, 1, 28, 28), None, "X"),
+        ((2, 1, 8, 8), None, "X"),
         ((2, 4, 9, 9), (4, 9, 9), "X"),
         ((2, 3072), (3, 32, 32), "X.reshape(-1, 3, 32, 32)"),
     ],
@@ -180,7 +181,7 @@ def test_the_warning_is_of_the_line_that_fits():
 
 
 @pytest.mark.parametrize(
-    "shape", [(2, 32, 32, 3), (2, 3, 8, 8), (2, 2, 32, 32), (2, 3, 32, 16), (2, 28, 28), (2, 3, 32), (2, 784), (2, 997)]
+    "shape", [(2, 32, 32, 3), (2, 3, 4, 4), (2, 2, 32, 32), (2, 3, 32, 16), (2, 28, 28), (2, 3, 32), (2, 784), (2, 997)]
 )
 def test_other_images_are_not_taken_for_channels_first(shape):
     with warnings.catch_warnings():
@@ -374,11 +375,16 @@ def test_class_weights_that_are_none_are_refused(class_weight, message):
 
 
 def test_one_class_is_refused():
-    check_two_classes(labelled([0, 1]), np.array(["a", "b"]))
+    classes = np.array(["a", "b"], object)
+    check_two_classes(labelled([0, 1]), np.arange(2), classes)
     with refused("y has 1 class ('a'), and a classifier needs 2 classes or more"):
-        check_two_classes(labelled([0, 0]), np.array(["a"], object))
+        check_two_classes(labelled([0, 0]), np.arange(2), classes[:1])
     with refused("y has 1 class among the examples with a weight above zero ('b')"):
-        check_two_classes(labelled([0, 1], [0, 1]), np.array(["a", "b"], object))
+        check_two_classes(labelled([0, 1], [0, 1]), np.arange(2), classes)
+    three = labelled([0, 1, 1], [1, 1, 0])
+    check_two_classes(three, np.arange(2), classes)
+    with refused("y has 0 classes among the examples that are left to train on with a weight above zero (none)"):
+        check_two_classes(three, np.array([2]), classes)
 
 
 # Validation sets

@@ -1,13 +1,14 @@
 """Training: minibatches, learning rates, and the decision when to stop. It moves no weight itself; the engine does."""
 
 from skconvnet.training.augment import make_augmentation
-from skconvnet.training.loop import Batches, Ending, History, Plateau, train
+from skconvnet.training.loop import Batches, DivergenceError, Ending, History, Plateau, train
 from skconvnet.training.schedules import Adaptive, Constant, OneCycle, make_schedule
 
 __all__ = [
     "Adaptive",
     "Batches",
     "Constant",
+    "DivergenceError",
     "Ending",
     "History",
     "OneCycle",

@@ -109,6 +109,10 @@ class Ending(Enum):
     STOPPED = auto()
 
 
+class DivergenceError(FloatingPointError):
+    """The loss, or a weight, is no longer finite."""
+
+
 @dataclass
 class History:
     """What a training has seen so far.
@@ -131,8 +135,8 @@ class History:
         The speed of the last epoch's training, without compilation and without validation.
     ending : Ending
         What ended this training.
-    error : FloatingPointError or None
-        The reason where it diverged.
+    error : DivergenceError, KeyboardInterrupt or None
+        The reason where it diverged or was interrupted.
     """
 
     plateau: Plateau
@@ -145,7 +149,7 @@ class History:
     n_plateaus: int = 0
     images_per_second: float = nan
     ending: Ending = Ending.MAX_ITER
-    error: FloatingPointError | None = None
+    error: BaseException | None = None
 
 
 def train(
@@ -227,9 +231,9 @@ def train(
                 break
         if schedule is None:
             history.ending = Ending.PLATEAU
-    except KeyboardInterrupt:
-        history.ending = Ending.INTERRUPTED
-    except FloatingPointError as error:
+    except KeyboardInterrupt as error:
+        history.ending, history.error = Ending.INTERRUPTED, error
+    except DivergenceError as error:
         history.ending, history.error = Ending.DIVERGED, error
     if early_stopping or history.ending is Ending.DIVERGED:
         network.parameters[:] = kept
@@ -271,7 +275,7 @@ def _divergence(what, history, batches, rate):
     """Make the error that says where the training diverged, and what to try."""
     step = (history.n_steps - 1) % len(batches) + 1
     kept = "keeps the finite weights of before" if history.n_epochs else "is as it was: not one epoch had ended"
-    return FloatingPointError(
+    return DivergenceError(
         f"{what} in epoch {history.n_epochs + 1}, step {step} of {len(batches)}, at a learning rate of {rate:.3g}. Try "
         f"a smaller learning_rate_init, and look for outliers in X. The estimator {kept}."
     )
