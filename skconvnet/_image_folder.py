@@ -17,6 +17,7 @@ from skconvnet._validation import machine_memory
 __all__ = ["load_image_folder"]
 
 _ENDINGS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png"}
+_OTHER_IMAGES = {".avif", ".bmp", ".gif", ".heic", ".tif", ".tiff", ".webp"}
 _GREY = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}  # Pillow's names for images without colour
 _MOST_BYTES = 2**29  # of a file in an archive, unpacked: no image within Pillow's limit of pixels needs more
 
@@ -74,8 +75,8 @@ def load_image_folder(path, *, size=None, channels=None, on_error="raise", retur
     Warns
     -----
     UserWarning
-        If a folder has files, but no JPEG or PNG; if all classes have the same folders within, as ``train`` and
-        ``test`` have, since it is then these that are the classes more likely.
+        If a folder has files, but no JPEG or PNG, or also images of other kinds; if all classes have the same folders
+        within, as ``train`` and ``test`` have, since it is then these that are the classes more likely.
 
     Notes
     -----
@@ -187,7 +188,7 @@ def _unpack(archive, entry):
 def _classes(path, files):
     """Return {name: its class} of the images among the files."""
     visible = [name for name in files if not any(part.startswith(".") or part == "__MACOSX" for part in name)]
-    names = [name for name in visible if PurePosixPath(name[-1]).suffix.lower() in _ENDINGS]
+    names = [name for name in visible if _ending(name) in _ENDINGS]
     if not names:
         found = f"only files of the kinds {_kinds(visible)}" if visible else "no files at all"
         raise ValueError(f"There are no JPEG or PNG images below {str(path)!r}: {found}.")
@@ -200,9 +201,15 @@ def _classes(path, files):
                 f"{'/'.join(name)!r} in {str(path)!r} is in no folder of a class. Each image belongs in a folder that "
                 "has the name of its class."
             )
-    for warning in (*_folders_without_images(path, visible, names, depth), *_folders_alike(path, names, depth)):
-        warnings.warn(warning, stacklevel=3)
+    for doubt in (_folders_without_images, _images_left_out, _folders_alike):
+        for warning in doubt(path, visible, names, depth):
+            warnings.warn(warning, stacklevel=3)
     return {name: name[depth] for name in names}
+
+
+def _ending(name):
+    """Return the ending of a file's name, in lower case."""
+    return PurePosixPath(name[-1]).suffix.lower()
 
 
 def _kinds(names):
@@ -227,7 +234,18 @@ def _folders_without_images(path, visible, names, depth):
         )
 
 
-def _folders_alike(path, names, depth):
+def _images_left_out(path, visible, names, depth):
+    """Yield a warning if there are images of other kinds in the folders of classes."""
+    classes = {name[: depth + 1] for name in names}
+    others = [name for name in visible if _ending(name) in _OTHER_IMAGES and name[: depth + 1] in classes]
+    if others:
+        yield (
+            f"Below {str(path)!r} {len(others)} images are left out, {'/'.join(min(others))!r} for one: only JPEG and PNG "
+            "are read. Convert them."
+        )
+
+
+def _folders_alike(path, visible, names, depth):
     """Yield a warning if all classes have the same folders within, and nothing else, as train and test have."""
     within = {}
     for name in names:
@@ -263,7 +281,7 @@ def _open(content):
     try:
         return Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
     except UnidentifiedImageError:  # Pillow names the BytesIO, which means nothing to the user
-        raise ValueError("it does not begin as a JPEG or PNG does") from None
+        raise ValueError("it does not begin as a JPEG or PNG does, or is cut off") from None
 
 
 def _mode_of_all(names, files, read):

@@ -87,10 +87,11 @@ def check_images(estimator, X, image_shape, *, reset=False):
         If `reset`, and the images look as if their channels came first.
     """
     X = _as_numpy(X, "X")
+    if not reset and _are_as_in_fit(estimator, X, image_shape):
+        _check_values(X, image_shape)
+        return Images(X, image_shape)
+    _check_is_one_array(X)
     if not reset:
-        if _are_as_in_fit(estimator, X, image_shape):
-            _check_values(X, image_shape)
-            return Images(X, image_shape)
         _check_axis_of_images(X, image_shape)
     X = validate_data(estimator, X, reset=reset, **_options(X))
     return _as_images(estimator, X, image_shape, reset)
@@ -134,6 +135,7 @@ def check_images_and_labels(estimator, X, y, image_shape, *, reset=False):
         Besides, if y has another length, has several labels for an image, is continuous, or is not finite.
     """
     X, y = _as_numpy(X, "X"), _as_numpy(y, "y")
+    _check_is_one_array(X)
     if not reset:
         _check_axis_of_images(X, image_shape)
     _check_one_label_each(y)
@@ -165,6 +167,7 @@ def check_larger_images(estimator, X, image_shape):
         If X is not finite, or not made of such images.
     """
     X = _as_numpy(X, "X")
+    _check_is_one_array(X)
     X = validate_data(estimator, X, reset=False, dtype="numeric", allow_nd=True, ensure_2d=False)
     if X.ndim not in (3, 4):
         raise ValueError(
@@ -210,6 +213,21 @@ def _from_dlpack(array):
         return np.from_dlpack(array, device="cpu")
     except TypeError:
         return np.from_dlpack(array)
+
+
+def _check_is_one_array(X):
+    """Raise a ValueError if X is names of files, or images that are not one array, and NumPy could not tell why."""
+    is_sequence = isinstance(X, (list, tuple)) or len(getattr(X, "shape", ())) == 1
+    first = next(iter(X), None) if is_sequence else X
+    if isinstance(first, (str, os.PathLike)):
+        raise ValueError(f"X is {str(first)!r}, or begins with it, and is no image. load_image_folder reads files.")
+    if not is_sequence or getattr(first, "ndim", 0) == 0:
+        return
+    shapes = list(dict.fromkeys(image.shape for image in X))
+    if len(shapes) > 1:
+        raise ValueError(f"X has images of shapes {shapes[0]} and {shapes[1]}. Resize or cut them: all need one size.")
+    if hasattr(X, "shape"):
+        raise ValueError(f"X is a {type(X).__name__} of arrays. Pass np.stack(X), one array of all the images.")
 
 
 def _check_one_label_each(y):

@@ -191,6 +191,19 @@ def test_a_folder_of_other_files_is_no_class_and_said_to_be_none(stored, names, 
     assert loaded.filenames.tolist() == [name for name in names if name.endswith("png")]
 
 
+def test_images_of_other_kinds_among_those_of_a_class_are_left_out_with_a_warning(stored):
+    names = ["cat/1.png", "cat/2.GIF", "dog/1.webp", "dog/2.png", "dog/notes.txt"]
+    path = stored({name: encoded(grey(1)) for name in names})
+    message = (
+        r"^2 of the files below '.*images.*' are left out, 'cat/2\.GIF' for one: only JPEG and PNG images are read"
+    )
+    with pytest.warns(UserWarning, match=message) as warned:
+        loaded = load_image_folder(path)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    assert loaded.filenames.tolist() == ["cat/1.png", "dog/2.png"]
+
+
 SPLIT = ["test/a/1.png", "test/b/1.png", "train/a/1.png", "train/a/old/2.png", "train/b/1.png"]
 
 

@@ -3,9 +3,11 @@
 import re
 import warnings
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn import config_context
 
@@ -275,6 +277,29 @@ def test_the_last_block_is_looked_at_and_whole_numbers_are_not(monkeypatch):
     with refused("NaN at X[100, 3]"):
         check(X)
     check(np.full((3, 4), 2**62))
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ("digits.png", "X is 'digits.png', or begins with it, and is no image. load_image_folder reads files."),
+        (["1.png", "2.png"], "X is '1.png', or begins with it"),
+        (np.array(["1.png", "2.png"]), "X is '1.png', or begins with it"),
+        ([Path("1.png")], "X is '1.png', or begins with it"),
+        ([np.zeros((8, 8)), np.zeros((8, 9))], "X has images of shapes (8, 8) and (8, 9). Resize or cut them"),
+        (np.array([np.zeros(4), None, np.zeros(4)], object)[[0, 2]], "X is a ndarray of arrays. Pass np.stack(X)"),
+    ],
+)
+def test_images_that_are_not_one_array_are_refused_with_what_to_do(X, message):
+    with refused(message):
+        check(X)
+    with refused(message):
+        check_images_and_labels(ConvNetClassifier(), X, [0, 1], None, reset=True)
+
+
+def test_images_that_come_as_a_list_are_taken():
+    images = list(np.arange(32.0).reshape(2, 4, 4))
+    assert_array_equal(check(images).pixels, images)
 
 
 def test_assume_finite_is_respected():

@@ -46,6 +46,7 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
     """
     if isinstance(wanted, Architecture):
         return wanted
+    wanted = wanted.strip()
     if wanted == "auto":
         return auto_architecture(image_shape, hyperparameters)
     if wanted in ARCHITECTURES:

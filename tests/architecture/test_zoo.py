@@ -106,6 +106,7 @@ def test_case_studies_are_found_by_name(name):
 def test_an_architecture_is_found_by_name_or_text():
     assert find_architecture("auto", (28, 28, 1)) == auto_architecture((28, 28, 1))
     assert find_architecture("INPUT->FC", (28, 28, 1)) == ARCHITECTURES["linear"]
+    assert find_architecture(" linear\n", (28, 28, 1)) == ARCHITECTURES["linear"]
 
 
 @pytest.mark.parametrize(
