@@ -165,7 +165,7 @@ def test_images_without_any_folder(stored):
 def test_what_is_hidden_and_what_is_no_image_is_passed_over(stored):
     seen = {"cat/1.png": encoded(grey(1)), "dog/1.png": encoded(grey(2))}
     unseen = ["cat/.1.png", "cat/._1.png", ".git/x/1.png", "__MACOSX/cat/._1.png", "__MACOSX/cat/1.png"]
-    unseen += ["cat/Thumbs.db", "cat/notes.txt", "labels.csv", "cat/.cache/1.png", "cat/png", "cat/old/1.gif"]
+    unseen += ["cat/Thumbs.db", "cat/notes.txt", "labels.csv", "cat/.cache/1.png", "cat/png", "cat/old/1.txt"]
     path = stored(seen | dict.fromkeys(unseen, b"none of these is an image"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -194,9 +194,7 @@ def test_a_folder_of_other_files_is_no_class_and_said_to_be_none(stored, names, 
 def test_images_of_other_kinds_among_those_of_a_class_are_left_out_with_a_warning(stored):
     names = ["cat/1.png", "cat/2.GIF", "dog/1.webp", "dog/2.png", "dog/notes.txt"]
     path = stored({name: encoded(grey(1)) for name in names})
-    message = (
-        r"^2 of the files below '.*images.*' are left out, 'cat/2\.GIF' for one: only JPEG and PNG images are read"
-    )
+    message = r"^Below '.*images.*' 2 images are left out, 'cat/2\.GIF' for one: only JPEG and PNG are read"
     with pytest.warns(UserWarning, match=message) as warned:
         loaded = load_image_folder(path)
     assert len(warned) == 1
