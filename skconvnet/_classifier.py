@@ -698,8 +698,11 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self._optimizer_states = {self.solver: trainer.state} if goes_on else {}
         self._tell(history, incremental)
         if tasks is not None:
-            with _as_it_was_if_refused(self, as_it_was):
+            try:
                 tasks.end()
+            except Exception:  # Ctrl-C comes when all is done, and undoes nothing
+                _set_attributes(self, as_it_was)
+                raise
         return self
 
     def _validate(self, X, y, sample_weight, fresh, classes):
@@ -713,7 +716,9 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             )
         classes = present if classes is None else classes
         examples = check_examples(images, y, classes, sample_weight)
-        if classes is not present and len(classes) < 2:
+        if classes is present:
+            check_two_classes(examples, np.arange(len(examples)), classes)
+        elif len(classes) < 2:
             raise ValueError(f"classes has 1 class ({classes.tolist()[0]!r}); a classifier needs 2 classes or more.")
         if fresh:
             self.classes_ = classes
@@ -757,7 +762,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             return auto_batch_size(n_images)
         if self.batch_size > n_images:
             warnings.warn(
-                f"batch_size={self.batch_size} is more than there are images, and is taken as {n_images}.", stacklevel=4
+                f"batch_size={self.batch_size} is more than there are images, and is taken as {n_images}.", stacklevel=5
             )
         return min(int(self.batch_size), n_images)
 
@@ -874,12 +879,12 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if history.ending is Ending.DIVERGED:
             raise history.error
         if history.ending is Ending.INTERRUPTED:
-            warnings.warn(f"Training interrupted by user, after {history.n_epochs} epochs.", stacklevel=4)
+            warnings.warn(f"Training interrupted by user, after {history.n_epochs} epochs.", stacklevel=5)
         elif history.ending is Ending.MAX_ITER and self.learning_rate != "one-cycle" and not incremental:
             warnings.warn(
                 f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _learned(self):

@@ -240,8 +240,8 @@ def _images_left_out(path, visible, names, depth):
     others = [name for name in visible if _ending(name) in _OTHER_IMAGES and name[: depth + 1] in classes]
     if others:
         yield (
-            f"Below {str(path)!r} {len(others)} images are left out, {'/'.join(min(others))!r} for one: only JPEG and "
-            "PNG are read. Convert them."
+            f"Images below {str(path)!r} are left out, {len(others)} in all, {'/'.join(min(others))!r} for one: only "
+            "JPEG and PNG are read. Convert them."
         )
 
 

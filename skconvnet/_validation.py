@@ -221,9 +221,11 @@ def _check_is_one_array(X):
     first = next(iter(X), None) if is_sequence else X
     if isinstance(first, (str, os.PathLike)):
         raise ValueError(f"X is {str(first)!r}, or begins with it, and is no image. load_image_folder reads files.")
-    if not is_sequence or getattr(first, "ndim", 0) == 0:
+    if np.ma.is_masked(X):
+        raise ValueError("X is an array with masked pixels. Pass X.filled(0), or with another value in their place.")
+    if not is_sequence or getattr(first, "ndim", 0) == 0 or not all(hasattr(image, "shape") for image in X):
         return
-    shapes = list(dict.fromkeys(image.shape for image in X))
+    shapes = list(dict.fromkeys(tuple(image.shape) for image in X))
     if len(shapes) > 1:
         raise ValueError(f"X has images of shapes {shapes[0]} and {shapes[1]}. Resize or cut them: all need one size.")
     if hasattr(X, "shape"):
@@ -253,7 +255,12 @@ def _check_one_label_each(y):
 
 def _is_one_hot(y):
     """Whether each row has one 1 and zeros else."""
-    return y.ndim == 2 and y.dtype.kind in "biuf" and bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
+    return (
+        y.ndim == 2
+        and y.size > 0
+        and y.dtype.kind in "biuf"
+        and bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
+    )
 
 
 def labels_of_one_kind(y):
@@ -279,10 +286,13 @@ def labels_of_one_kind(y):
     >>> labels_of_one_kind(np.array([3, 1], dtype=object))
     array([3, 1])
     """
-    labels = np.asarray(y)
+    if np.ma.is_masked(y):
+        raise ValueError("y has masked labels. Every image needs a label: leave out the images that have none.")
+    # NumPy makes strings of a list of strings and numbers, a missing one among them.
+    labels = np.asarray(y, dtype=object if isinstance(y, (list, tuple)) else None)
     if labels.ndim == 0:  # scikit-learn has words for it
         return y
-    if labels.dtype.kind not in "OST":
+    if labels.dtype.kind not in "OST" or labels.size == 0:
         return labels
     values = labels.ravel().tolist()
     for place, value in enumerate(values):

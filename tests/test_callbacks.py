@@ -208,6 +208,27 @@ def test_an_error_in_a_callback_leaves_the_estimator_as_it_was(warm_start, task,
     assert recorder.events[-1] == "teardown"
 
 
+def test_ctrl_c_in_a_callback_when_all_is_done_undoes_nothing():
+    recorder = Recorder()
+    recorder.fail, recorder.error = ("fit", 0), KeyboardInterrupt
+    estimator = quick().set_callbacks(recorder)
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(X, Y)
+    assert np.array_equal(estimator.decision_function(X), quick().fit(X, Y).decision_function(X))
+
+
+def test_a_divergence_in_a_callback_is_none_of_the_fit():
+    class Diverging(Recorder):
+        def on_fit_task_end(self, estimator, context):
+            if context.task_name == "epoch" and context.task_id == 1:
+                quick(learning_rate_init=1e30).fit(X, Y)
+
+    estimator = quick().set_callbacks(Diverging())
+    with pytest.raises(FloatingPointError):
+        estimator.fit(X, Y)
+    assert not estimator.__sklearn_is_fitted__()
+
+
 def test_tasks_are_numbered_on_where_a_checkpoint_goes_on(tmp_path):
     path = tmp_path / "fit.npz"
     quick(checkpoint=path).set_callbacks(Recorder(stop=0)).fit(X, Y)

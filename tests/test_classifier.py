@@ -748,6 +748,11 @@ def test_validation_data_that_are_none_are_refused(digits, validation, message):
     assert str(caught.value).startswith("X_val")
 
 
+def test_one_class_is_refused_before_validation_data_are_looked_at(digits):
+    with refused("y has 1 class (0)"):
+        quick().fit(digits[0], 0 * digits[1], X_val=digits[0], y_val=digits[1])
+
+
 def test_an_interrupt_keeps_what_was_learnt(digits, monkeypatch):
     class Interrupted(_classifier.Trainer):
         def step(self, indices, learning_rate):
@@ -756,8 +761,9 @@ def test_an_interrupt_keeps_what_was_learnt(digits, monkeypatch):
             return super().step(indices, learning_rate)
 
     monkeypatch.setattr(_classifier, "Trainer", Interrupted)
-    with pytest.warns(UserWarning, match="Training interrupted by user, after 2 epochs"):
+    with pytest.warns(UserWarning, match="Training interrupted by user, after 2 epochs") as warned:
         estimator = quick(max_iter=10).fit(*digits)
+    assert warned[0].filename == __file__
     assert estimator.n_iter_ == len(estimator.loss_curve_) == 2
     assert estimator.score(*digits) > 0.5
 

@@ -194,7 +194,7 @@ def test_a_folder_of_other_files_is_no_class_and_said_to_be_none(stored, names, 
 def test_images_of_other_kinds_among_those_of_a_class_are_left_out_with_a_warning(stored):
     names = ["cat/1.png", "cat/2.GIF", "dog/1.webp", "dog/2.png", "dog/notes.txt"]
     path = stored({name: encoded(grey(1)) for name in names})
-    message = r"^Below '.*images.*' 2 images are left out, 'cat/2\.GIF' for one: only JPEG and PNG are read"
+    message = r"^Images below '.*images.*' are left out, 2 in all, 'cat/2\.GIF' for one: only JPEG and PNG are read"
     with pytest.warns(UserWarning, match=message) as warned:
         loaded = load_image_folder(path)
     assert len(warned) == 1

@@ -268,6 +268,24 @@ def test_a_label_that_is_missing_or_of_another_kind_is_refused(digits, label, me
         fitted(X, y.astype(str)).score(X, labels)
 
 
+@pytest.mark.parametrize("labels", [["cat", float("nan")], ["1", 1], [True, 2], ["cat", None]])
+def test_lists_are_no_place_for_labels_of_several_kinds(digits, labels):
+    with pytest.raises(ValueError, match="y contains (nan|None) at y|y has labels of type"):
+        fitted(digits[0], labels * 150)
+
+
+def test_masked_labels_and_pixels_are_refused(digits):
+    X, y = digits
+    mask = np.arange(300) == 7
+    with pytest.raises(ValueError, match="y has masked labels"):
+        fitted(X, np.ma.array(y, mask=mask))
+    with pytest.raises(ValueError, match="y has masked labels"):
+        fitted(X, y).score(X, np.ma.array(y, mask=mask))
+    with pytest.raises(ValueError, match="X is an array with masked pixels"):
+        fitted(np.ma.array(X, mask=np.repeat(mask[:, None], 64, axis=1)), y)
+    assert_array_equal(fitted(np.ma.array(X), np.ma.array(y)).predict(X), fitted(X, y).predict(X))
+
+
 @pytest.mark.parametrize("of", [Fraction, lambda label: 10**30 * int(label), lambda label: str(label).encode()])
 def test_objects_that_are_no_labels_are_refused(digits, of):
     X, y = digits

@@ -300,6 +300,9 @@ def test_images_that_are_not_one_array_are_refused_with_what_to_do(X, message):
 def test_images_that_come_as_a_list_are_taken():
     images = list(np.arange(32.0).reshape(2, 4, 4))
     assert_array_equal(check(images).pixels, images)
+    assert_array_equal(check([images[0], images[1].tolist()]).pixels, images)
+    with pytest.raises(ValueError, match="inhomogeneous|sequence"):  # in NumPy's words
+        check([images[0], None])
 
 
 def test_assume_finite_is_respected():

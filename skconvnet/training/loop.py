@@ -214,7 +214,11 @@ def train(
         while history.n_epochs < max_iter and schedule is not None:
             if before_epoch is not None:
                 before_epoch(history, kept)
-            outcome = _one_epoch(trainer, batches, schedule, history)
+            try:
+                outcome = _one_epoch(trainer, batches, schedule, history)
+            except DivergenceError as error:
+                history.ending, history.error = Ending.DIVERGED, error
+                break
             _write_down(history, outcome, len(batches.indices), validate)
             improved = history.plateau.update(-history.validation_scores[-1] if early_stopping else outcome.loss)
             if improved or not early_stopping:
@@ -233,8 +237,6 @@ def train(
             history.ending = Ending.PLATEAU
     except KeyboardInterrupt as error:
         history.ending, history.error = Ending.INTERRUPTED, error
-    except DivergenceError as error:
-        history.ending, history.error = Ending.DIVERGED, error
     if early_stopping or history.ending is Ending.DIVERGED:
         network.parameters[:] = kept
     return history
