@@ -255,12 +255,9 @@ def _check_one_label_each(y):
 
 def _is_one_hot(y):
     """Whether each row has one 1 and zeros else."""
-    return (
-        y.ndim == 2
-        and y.size > 0
-        and y.dtype.kind in "biuf"
-        and bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
-    )
+    if y.ndim != 2 or y.size == 0 or y.dtype.kind not in "biuf":
+        return False
+    return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
 
 
 def labels_of_one_kind(y):

@@ -270,7 +270,7 @@ def test_a_label_that_is_missing_or_of_another_kind_is_refused(digits, label, me
 
 @pytest.mark.parametrize("labels", [["cat", float("nan")], ["1", 1], [True, 2], ["cat", None]])
 def test_lists_are_no_place_for_labels_of_several_kinds(digits, labels):
-    with pytest.raises(ValueError, match="y contains (nan|None) at y|y has labels of type"):
+    with pytest.raises(ValueError, match=r"y contains (nan|None) at y|y has labels of type"):
         fitted(digits[0], labels * 150)
 
 

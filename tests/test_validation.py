@@ -301,7 +301,7 @@ def test_images_that_come_as_a_list_are_taken():
     images = list(np.arange(32.0).reshape(2, 4, 4))
     assert_array_equal(check(images).pixels, images)
     assert_array_equal(check([images[0], images[1].tolist()]).pixels, images)
-    with pytest.raises(ValueError, match="inhomogeneous|sequence"):  # in NumPy's words
+    with pytest.raises(ValueError, match=r"inhomogeneous|sequence"):  # in NumPy's words
         check([images[0], None])
 
 
