@@ -486,6 +486,8 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 "partial_fit does not support checkpoint: which data come next is known to its caller alone. Use "
                 "checkpoint=None, and pickle the estimator between the calls: partial_fit goes on in the copy."
             )
+        if classes is not None and np.ndim(classes) != 1:
+            raise ValueError(f"classes={classes!r} has to be a list of all the labels, as range(10) or np.unique(y).")
         fresh = not self.__sklearn_is_fitted__()
         if not fresh and self.solver == "adam" and "adam" not in self._optimizer_states:
             warnings.warn(_NO_STATE, stacklevel=3)

@@ -513,7 +513,10 @@ def check_examples(images, y, classes, sample_weight):
         raise ValueError(f"y contains {unknown[0]!r}, which is none of the classes {classes.tolist()}.")
     targets = LabelEncoder().fit(classes).transform(y).astype(np.int64)
     sample_weight = _as_numpy(sample_weight, "sample_weight")
-    weights = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
+    try:
+        weights = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
+    except ValueError as error:
+        raise ValueError(f"sample_weight is none for these images: {error}") from error
     return LabelledImages(images, targets, _scaled(weights))
 
 

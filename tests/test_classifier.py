@@ -987,6 +987,17 @@ def test_the_first_images_decide_how_pixels_are_standardised(digits):
     assert np.array_equal(estimator.pixel_scale_, scale)
 
 
+@pytest.mark.parametrize("classes", [10, {0, 1}, np.eye(2), "ab"])
+def test_partial_fit_wants_a_list_of_classes(digits, classes):
+    with refused("has to be a list of all the labels, as range(10)"):
+        quick().partial_fit(*digits, classes=classes)
+
+
+def test_weights_that_are_no_numbers_are_refused_by_their_name(digits):
+    with refused("sample_weight is none for these images: could not convert string to float"):
+        quick().fit(*digits, sample_weight=["much"] * 400)
+
+
 def test_partial_fit_goes_on_after_fit(digits):
     estimator = quick(max_iter=10).fit(*digits)
     with pytest.warns(UserWarning, match="a lower learning_rate_init helps"):

@@ -195,6 +195,12 @@ def test_a_last_step_that_makes_a_weight_infinite_is_divergence():
     assert history.loss_curve == [2.0]
 
 
+def test_another_floating_point_error_is_no_divergence():
+    """As NumPy raises where its user has asked for it."""
+    with pytest.raises(FloatingPointError, match="underflow"):
+        run([2.0, FloatingPointError("underflow")])
+
+
 def test_a_longer_history_goes_on():
     network, plateau = Network(), Plateau(0.1, 2, best=1.0, count=2)
     history = History(plateau, loss_curve=[1.0], accuracy_curve=[0.25], n_images=4)
