@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.machine import Side, description
 from skconvnet.architecture.case_studies import CASE_STUDIES
-from tests import case_studies, torch_case_studies
+from tests.integration import case_studies, torch_case_studies
 
 COLUMNS = (
     "network",

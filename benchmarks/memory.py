@@ -19,7 +19,7 @@ from benchmarks.machine import description, free_openblas, parser, threads
 
 OURS = """
 from skconvnet import ConvNetClassifier
-from skconvnet._warmup import warmup
+from skconvnet.engine.warmup import warmup
 
 warmup()
 """

@@ -60,7 +60,7 @@ def in_process(name, *arguments):
 
 def warmup():
     """Fill the cache of kernels."""
-    from skconvnet._warmup import warmup
+    from skconvnet.engine.warmup import warmup
 
     return warmup().seconds
 

@@ -5,13 +5,13 @@
 ConvNetClassifier(F=5, K=[16, 32])
 """
 
-from skconvnet._classifier import ConvNetClassifier
-from skconvnet._features import ConvNetFeatures
-from skconvnet._image_folder import load_image_folder
-from skconvnet._param_grid import valid_param_grid
 from skconvnet._version import __version__ as __version__
-from skconvnet._warmup import warmup
 from skconvnet.architecture import ARCHITECTURES, Architecture, ArchitectureError, VolumeTable
+from skconvnet.data.folder import load_image_folder
+from skconvnet.engine.warmup import warmup
+from skconvnet.estimators.classifier import ConvNetClassifier
+from skconvnet.estimators.features import ConvNetFeatures
+from skconvnet.model_selection import valid_param_grid
 
 __all__ = [
     "ARCHITECTURES",

@@ -10,8 +10,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from skconvnet import ARCHITECTURES, ArchitectureError, ConvNetClassifier
-from skconvnet import _warmup as kernels
 from skconvnet.architecture import CASE_STUDIES, Hyperparameters, find_architecture
+from skconvnet.engine import warmup as kernels
 
 _LETTERS = {
     "K": "filters of the CONV layers: one number, or one per CONV or block",

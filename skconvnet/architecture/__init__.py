@@ -5,7 +5,7 @@ from skconvnet.architecture.architecture import Architecture, BoundArchitecture
 from skconvnet.architecture.case_studies import CASE_STUDIES, CaseStudy
 from skconvnet.architecture.errors import ArchitectureError
 from skconvnet.architecture.hyperparameters import Hyperparameters
-from skconvnet.architecture.layers import (
+from skconvnet.architecture.layers.base import (
     BoundConv,
     BoundDropout,
     BoundFC,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from skconvnet.architecture.errors import ArchitectureError
-from skconvnet.architecture.layers import BoundBranches, Volume, walk
+from skconvnet.architecture.layers.base import BoundBranches, Volume, walk
 
 _LARGEST_F = 5  # of a small filter: "3x3 or at most 5x5"
 _CONVS_IN_A_ROW = 3  # "usually N <= 3"

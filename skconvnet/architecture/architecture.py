@@ -6,9 +6,9 @@ from skconvnet.architecture.advice import advise
 from skconvnet.architecture.binding import bind_chain, image_volume
 from skconvnet.architecture.case_studies import CASE_STUDIES
 from skconvnet.architecture.errors import ArchitectureError, shown
-from skconvnet.architecture.grammar import parse, spell_chain
 from skconvnet.architecture.hyperparameters import Hyperparameters, whole_number
-from skconvnet.architecture.layers import Volume, chain_on, convolutional
+from skconvnet.architecture.layers.base import Volume, chain_on, convolutional
+from skconvnet.architecture.notation.parser import parse, spell_chain
 from skconvnet.architecture.patterns import PATTERNS
 from skconvnet.architecture.summary import VolumeTable
 
@@ -34,7 +34,7 @@ class Architecture:
 
     @classmethod
     def parse(cls, text):
-        """Read a text in the notation of `skconvnet.architecture.grammar`.
+        """Read a text in the notation of `skconvnet.architecture.notation.parser`.
 
         Parameters
         ----------

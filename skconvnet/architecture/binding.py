@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from skconvnet.architecture.errors import ArchitectureError, error_at, shown
-from skconvnet.architecture.grammar import MAX_LAYERS, Branches, Layer, Repeat, contains, count_layers, options_of
 from skconvnet.architecture.hyperparameters import as_sequence, spread, whole_number
-from skconvnet.architecture.layers import (
+from skconvnet.architecture.layers.base import (
     BoundConv,
     BoundDropout,
     BoundFC,
@@ -26,6 +25,15 @@ from skconvnet.architecture.layers import (
     Volume,
     padding,
     walk,
+)
+from skconvnet.architecture.notation.parser import (
+    MAX_LAYERS,
+    Branches,
+    Layer,
+    Repeat,
+    contains,
+    count_layers,
+    options_of,
 )
 
 _FIRST_K, _LARGEST_K = 32, 256  # of K="auto"
@@ -66,7 +74,7 @@ def bind_chain(chain, source, image, n_classes, hyperparameters):
     Parameters
     ----------
     chain : tuple
-        As `skconvnet.architecture.grammar.parse` returns it.
+        As `skconvnet.architecture.notation.parser.parse` returns it.
     source : str
         The text that the chain was parsed from, for errors.
     image : Volume

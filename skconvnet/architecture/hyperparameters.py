@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skconvnet.architecture.errors import ArchitectureError, shown
-from skconvnet.architecture.grammar import MAX_NUMBER
+from skconvnet.architecture.notation.parser import MAX_NUMBER
 
 PER_BLOCK = ("pool", "K", "F", "S", "P")  # where M="auto" looks for a length, in this order
 _SMALLEST_SIDE = 4  # M="auto" halves the image's shorter side to no less

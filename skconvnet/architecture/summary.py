@@ -5,7 +5,7 @@ from html import escape
 
 from skconvnet.architecture.errors import ArchitectureError, shown
 from skconvnet.architecture.hyperparameters import whole_number
-from skconvnet.architecture.layers import BoundBranches, Volume
+from skconvnet.architecture.layers.base import BoundBranches, Volume
 
 _BYTES = 4  # of a float32
 _BATCH_SIZE = 32  # of the line about training

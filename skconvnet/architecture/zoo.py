@@ -7,9 +7,9 @@ from skconvnet.architecture.architecture import Architecture
 from skconvnet.architecture.binding import image_volume
 from skconvnet.architecture.case_studies import CASE_STUDIES
 from skconvnet.architecture.errors import ArchitectureError, did_you_mean
-from skconvnet.architecture.grammar import MAX_LAYERS
 from skconvnet.architecture.hyperparameters import Hyperparameters, spread
-from skconvnet.architecture.layers import output_extent, padding
+from skconvnet.architecture.layers.base import output_extent, padding
+from skconvnet.architecture.notation.parser import MAX_LAYERS
 from skconvnet.architecture.patterns import PATTERNS
 
 _DEFAULTS = Hyperparameters()

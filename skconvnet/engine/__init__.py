@@ -3,14 +3,14 @@
 Importing it does not import Numba; the first run of a machine does.
 """
 
-from skconvnet.engine.cutting import cut_behind
-from skconvnet.engine.execution import compile_time, thread_count
+from skconvnet.engine.cpu.execution import compile_time, thread_count
 from skconvnet.engine.images import Images
 from skconvnet.engine.network import Network, memory_needed
 from skconvnet.engine.optimizers import SGD, Adam, OptimizerState
-from skconvnet.engine.parameters import Learned, lay_out_parameters
 from skconvnet.engine.scorer import Scorer
 from skconvnet.engine.trainer import Outcome, Trainer
+from skconvnet.engine.weights.cut import cut_behind
+from skconvnet.engine.weights.layout import Learned, lay_out_parameters
 
 __all__ = [
     "SGD",

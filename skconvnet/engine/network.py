@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from skconvnet.engine.parameters import Learned, Weights, lay_out_parameters
-from skconvnet.engine.plan import plan_training
+from skconvnet.engine.plan.plan import plan_training
+from skconvnet.engine.weights.layout import Learned, Weights, lay_out_parameters
 
 __all__ = ["Network", "memory_needed"]
 

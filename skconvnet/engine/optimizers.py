@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skconvnet.engine.program import Rule
+from skconvnet.engine.program.instructions import Rule
 
 __all__ = ["SGD", "Adam", "OptimizerState"]
 

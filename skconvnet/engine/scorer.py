@@ -6,11 +6,11 @@ from collections import defaultdict
 import numpy as np
 
 from skconvnet.architecture import walk
-from skconvnet.engine.execution import Execution
-from skconvnet.engine.folding import fold_batch_norms
-from skconvnet.engine.memory import aligned_zeros
+from skconvnet.engine.cpu.execution import Execution
 from skconvnet.engine.network import Network
-from skconvnet.engine.plan import plan_inference
+from skconvnet.engine.plan.plan import plan_inference
+from skconvnet.engine.program.memory import aligned_zeros
+from skconvnet.engine.weights.fold import fold_batch_norms
 
 __all__ = ["Scorer"]
 

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skconvnet.engine.execution import Execution
+from skconvnet.engine.cpu.execution import Execution
 from skconvnet.engine.images import NO_IMAGES
-from skconvnet.engine.memory import aligned_zeros
 from skconvnet.engine.optimizers import OptimizerState
-from skconvnet.engine.plan import plan_training
-from skconvnet.engine.program import Segment, Work
+from skconvnet.engine.plan.plan import plan_training
+from skconvnet.engine.program.instructions import Segment, Work
+from skconvnet.engine.program.memory import aligned_zeros
 
 __all__ = ["Outcome", "Trainer"]
 

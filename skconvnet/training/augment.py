@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skconvnet.engine.program import Warp
+from skconvnet.engine.program.instructions import Warp
 
 __all__ = ["AUGMENTATIONS", "Augmentation", "make_augmentation"]
 
@@ -63,8 +63,8 @@ class Augmentation:
         Returns
         -------
         ndarray of int64, shape (n, 7); (0, 7) if nothing is done to any image
-            A row for each image, with the columns of `skconvnet.engine.program.Warp`. The first rows do not depend on
-            how many follow.
+            A row for each image, with the columns of `skconvnet.engine.program.instructions.Warp`. The first rows do
+            not depend on how many follow.
         """
         if not self.kinds:
             return np.zeros((0, len(Warp)), np.int64)

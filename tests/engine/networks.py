@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from skconvnet.architecture import Architecture, ArchitectureError, walk
 from skconvnet.engine import SGD, Images, Learned, Network, Scorer, Trainer
-from skconvnet.engine.cpu import tile
-from skconvnet.engine.memory import padded
+from skconvnet.engine.cpu.llvm import tile
+from skconvnet.engine.program.memory import padded
 from tests import oracles
 from tests.engine import torch_networks
 

@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from skconvnet.engine import folding, plan, scorer, trainer
-from skconvnet.engine.program import FIRST_NUMBER, NUMBERS, OPERANDS, Block, Op, Samples, Space
-from skconvnet.engine.steps.branches import Sum
+from skconvnet.engine import scorer, trainer
+from skconvnet.engine.plan import plan
+from skconvnet.engine.plan.steps.branches import Sum
+from skconvnet.engine.program.instructions import FIRST_NUMBER, NUMBERS, OPERANDS, Block, Op, Samples, Space
+from skconvnet.engine.weights import fold as folding
 from tests import oracles
 from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, Problem, mismatches
 

@@ -26,8 +26,8 @@ from skconvnet.engine import (
     thread_count,
     trainer,
 )
-from skconvnet.engine.memory import aligned_zeros
-from skconvnet.engine.steps import convolution
+from skconvnet.engine.plan.steps import convolution
+from skconvnet.engine.program.memory import aligned_zeros
 from tests import oracles
 from tests.engine.networks import NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, differences, mismatches, named, problems
 

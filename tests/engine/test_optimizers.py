@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skconvnet.engine import SGD, Adam, OptimizerState
-from skconvnet.engine.program import Rule
+from skconvnet.engine.program.instructions import Rule
 
 
 def rule(optimizer, *arguments):

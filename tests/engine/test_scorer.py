@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from skconvnet.engine import Images, Scorer, plan, scorer
+from skconvnet.engine import Images, Scorer, scorer
+from skconvnet.engine.plan import plan
 from skconvnet.engine.scorer import _evenly
 from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, NEW_TRAPS, VARIED, VARIED_SHAPE, Problem
 

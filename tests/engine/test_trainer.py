@@ -9,8 +9,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet.architecture import walk
-from skconvnet.engine import SGD, Adam, Images, OptimizerState, Scorer, plan, thread_count
-from skconvnet.engine.program import Warp
+from skconvnet.engine import SGD, Adam, Images, OptimizerState, Scorer, thread_count
+from skconvnet.engine.plan import plan
+from skconvnet.engine.program.instructions import Warp
 from tests import oracles
 from tests.engine import torch_networks
 from tests.engine.networks import VARIED, VARIED_SHAPE, Problem, differences, is_learning

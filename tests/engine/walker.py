@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from skconvnet.engine.program import FIRST_NUMBER, NUMBERS, OPERANDS, Block, Normal, Op, Samples, Segment, Space, Work
+from skconvnet.engine.program.instructions import (
+    FIRST_NUMBER,
+    NUMBERS,
+    OPERANDS,
+    Block,
+    Normal,
+    Op,
+    Samples,
+    Segment,
+    Space,
+    Work,
+)
 
 NOBODY, THE_TURN = -1, -2  # writers that are no instruction
 _LANES = 16  # what a sum that starts from zeros (start_q = 0) reads of them at most

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skconvnet.engine.program import Warp
+from skconvnet.engine.program.instructions import Warp
 from skconvnet.training import Batches
 from skconvnet.training.augment import AUGMENTATIONS, make_augmentation
 

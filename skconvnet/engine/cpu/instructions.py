@@ -7,7 +7,7 @@ its networks need. Each takes the address of a `Call`.
 import numpy as np
 
 from skconvnet.engine.cpu.calls import Call
-from skconvnet.engine.cpu.elementwise import (
+from skconvnet.engine.cpu.kernels.activations import (
     add,
     bias_relu_backward,
     clear,
@@ -19,10 +19,9 @@ from skconvnet.engine.cpu.elementwise import (
     squash,
     squash_backward,
 )
-from skconvnet.engine.cpu.kernel import kernel
-from skconvnet.engine.cpu.load import load_image, load_warped_image
-from skconvnet.engine.cpu.loss import cross_entropy, store_scores
-from skconvnet.engine.cpu.normalisation import (
+from skconvnet.engine.cpu.kernels.images import load_image, load_warped_image
+from skconvnet.engine.cpu.kernels.loss import cross_entropy, store_scores
+from skconvnet.engine.cpu.kernels.normalisation import (
     batch_gradients,
     batch_statistics,
     channel_moments,
@@ -35,9 +34,10 @@ from skconvnet.engine.cpu.normalisation import (
     normalise_sums,
     running_statistics,
 )
-from skconvnet.engine.cpu.pointers import array_at, real
-from skconvnet.engine.cpu.pool import average_pool, average_pool_backward, max_pool, max_pool_backward
-from skconvnet.engine.program import FIRST_NUMBER, OPERANDS, WIDTH, Layout, Op, Rule, Task, Warp
+from skconvnet.engine.cpu.kernels.pooling import average_pool, average_pool_backward, max_pool, max_pool_backward
+from skconvnet.engine.cpu.llvm.kernel import kernel
+from skconvnet.engine.cpu.llvm.pointers import array_at, real
+from skconvnet.engine.program.instructions import FIRST_NUMBER, OPERANDS, WIDTH, Layout, Op, Rule, Task, Warp
 
 __all__ = ["further", "normal", "plain"]
 

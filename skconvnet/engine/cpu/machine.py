@@ -15,13 +15,13 @@ import numpy as np
 from numba import cfunc, njit, prange, types
 
 from skconvnet.engine.cpu.calls import Call
-from skconvnet.engine.cpu.contraction import contract, describe, part_of, rows_of
 from skconvnet.engine.cpu.instructions import further, normal, plain
-from skconvnet.engine.cpu.kernel import kernel
-from skconvnet.engine.cpu.optimizer import adam, sgd, sum_slots, turn
-from skconvnet.engine.cpu.pointers import array_at, call, call_with
+from skconvnet.engine.cpu.kernels.convolution import contract, describe, part_of, rows_of
+from skconvnet.engine.cpu.kernels.optimizer import adam, sgd, sum_slots, turn
+from skconvnet.engine.cpu.llvm.kernel import kernel
+from skconvnet.engine.cpu.llvm.pointers import array_at, call, call_with
 from skconvnet.engine.cpu.threads import are_lost, one_at_a_time, threads
-from skconvnet.engine.program import (
+from skconvnet.engine.program.instructions import (
     OPERANDS,
     WIDTH,
     Block,
@@ -205,7 +205,7 @@ def _work(worker, task):
 def _stamp():
     """Return a digest of every source that is compiled into the entries: Numba's cache looks at this file alone."""
     here = Path(__file__).parent
-    sources = [*sorted(here.glob("*.py")), here.parent / "program.py"]
+    sources = [*sorted(here.rglob("*.py")), *sorted((here.parent / "program").rglob("*.py"))]
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from skconvnet.engine.execution import Execution
+from skconvnet.engine.cpu.execution import Execution
 from skconvnet.engine.images import NO_IMAGES
-from skconvnet.engine.memory import aligned_zeros
-from skconvnet.engine.plan import Plan
-from skconvnet.engine.program import WIDTH, Block, Space, Work, encode
+from skconvnet.engine.plan.plan import Plan
+from skconvnet.engine.program.instructions import WIDTH, Block, Space, Work, encode
+from skconvnet.engine.program.memory import aligned_zeros
 
 __all__ = ["Memory", "assert_only_written", "elements", "framed", "inside", "operand", "run", "shared"]
 

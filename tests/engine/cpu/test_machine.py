@@ -22,9 +22,10 @@ from numba.core.registry import cpu_target
 
 import skconvnet.engine
 from skconvnet.engine import Adam, compile_time
-from skconvnet.engine.cpu import machine, tile
-from skconvnet.engine.plan import plan_inference, plan_training
-from skconvnet.engine.program import Op
+from skconvnet.engine.cpu import machine
+from skconvnet.engine.cpu.llvm import tile
+from skconvnet.engine.plan.plan import plan_inference, plan_training
+from skconvnet.engine.program.instructions import Op
 from tests.engine.networks import EVERY_INSTRUCTION, VARIED, VARIED_SHAPE, Problem, mismatches
 
 ENGINE = Path(skconvnet.engine.__file__).parent

@@ -1,0 +1,72 @@
+"""A network cut behind one of its layers: what comes up to it, with the numbers learned there."""
+
+from skconvnet.architecture import BoundArchitecture, walk
+from skconvnet.engine.weights.layout import Learned, learners
+
+__all__ = ["cut_behind"]
+
+
+def cut_behind(architecture, learned, name):
+    """Cut a network behind a layer, which becomes the last.
+
+    Of the branches around a layer only its own is kept, as far as to it.
+
+    Parameters
+    ----------
+    architecture : BoundArchitecture
+        The network.
+    learned : Learned
+        Its numbers.
+    name : str
+        The name of one of its layers, as ``"CONV 2"``.
+
+    Returns
+    -------
+    architecture : BoundArchitecture
+        The network up to the layer. Its `n_classes` is the depth of the layer's volume.
+    learned : Learned
+        The numbers of that one, the same arrays.
+
+    Raises
+    ------
+    KeyError
+        If no layer has the name.
+
+    Examples
+    --------
+    >>> from skconvnet.architecture import Architecture
+    >>> bound = Architecture.parse("INPUT -> CONV(K=4) -> (CONV(K=4) + SKIP) -> FC").bind((8, 8, 1), 10)
+    >>> print(cut_behind(bound, Learned([1, 2, 3], [4, 5, 6], [], []), "CONV 2"))
+    (BoundArchitecture('INPUT -> CONV(K=4, F=3, S=1, P=1) -> CONV(K=4, F=3, S=1, P=1)', image_shape=(8, 8, 1),
+    n_classes=4), Learned(coefs=[1, 2], intercepts=[4, 5], means=[], variances=[]))
+    """
+    layers = _up_to(architecture.layers, name)
+    if layers is None:
+        raise KeyError(name)
+    kept = {layer.name for layer in walk(layers)}
+    learning = learners(architecture)
+    running = [layer for layer in learning if layer.kind == "NORM" and layer.mode == "batch"]
+    own = Learned(
+        _of(kept, learning, learned.coefs),
+        _of(kept, learning, learned.intercepts),
+        _of(kept, running, learned.means),
+        _of(kept, running, learned.variances),
+    )
+    return BoundArchitecture(architecture.image_shape, layers[-1].output.depth, layers), own
+
+
+def _up_to(layers, name):
+    """Return the chain that ends in the layer of this name, None where it is not there."""
+    for number, layer in enumerate(layers):
+        if layer.name == name:
+            return layers[: number + 1]
+        for branch in getattr(layer, "branches", ()):
+            inside = _up_to(branch, name)
+            if inside is not None:
+                return layers[:number] + inside
+    return None
+
+
+def _of(kept, layers, arrays):
+    """Return the arrays of the layers that are kept."""
+    return [array for layer, array in zip(layers, arrays, strict=True) if layer.name in kept]

@@ -1,0 +1,80 @@
+"""Batch normalisation folded into the layer before it, for scoring: one layer where training had two."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from skconvnet.architecture import BoundArchitecture
+from skconvnet.engine.weights.layout import Learned
+
+__all__ = ["fold_batch_norms"]
+
+
+def fold_batch_norms(architecture, learned):
+    """Fold every NORM(batch) that stands behind a CONV or FC into its weights and biases.
+
+    With running mean m and variance v, scale (w x + b - m) / sqrt(v + eps) + shift is the sum over the weights
+    w scale / sqrt(v + eps), with a bias of its own. A NORM that stands elsewhere is left as it is.
+
+    Source: S. Ioffe and C. Szegedy, "Batch Normalization" (2015), algorithm 2, lines 10 and 11.
+
+    Parameters
+    ----------
+    architecture : BoundArchitecture
+        The network.
+    learned : Learned
+        Its numbers.
+
+    Returns
+    -------
+    architecture : BoundArchitecture
+        The network without the layers that were folded.
+    learned : Learned
+        The numbers of that one.
+    """
+    folding = _Folding(learned)
+    layers = folding.chain(architecture.layers)
+    return BoundArchitecture(architecture.image_shape, architecture.n_classes, layers), folding.learned
+
+
+class _Folding:
+    """Takes the numbers of each layer in network order, and puts those of the new layers together."""
+
+    def __init__(self, learned):
+        self.pairs = iter(zip(learned.coefs, learned.intercepts, strict=True))
+        self.statistics = iter(zip(learned.means, learned.variances, strict=True))
+        self.learned = Learned.nothing()
+
+    def chain(self, layers):
+        folded = []
+        for layer in layers:
+            if layer.kind in ("SUM", "STACK"):
+                folded.append(replace(layer, branches=tuple(map(self.chain, layer.branches))))
+            elif layer.kind == "NORM" and layer.mode == "batch" and folded and folded[-1].kind in ("CONV", "FC"):
+                folded[-1] = self.fold(folded[-1], layer)
+            else:
+                folded.append(layer)
+                self.take(layer)
+        return tuple(folded)
+
+    def take(self, layer):
+        """Hand a layer's numbers on as they are."""
+        if layer.n_weights:
+            self.keep(*next(self.pairs))
+        if layer.kind == "NORM" and layer.mode == "batch":
+            mean, variance = next(self.statistics)
+            self.learned.means.append(mean)
+            self.learned.variances.append(variance)
+
+    def fold(self, layer, norm):
+        """Return the layer with the norm in it; its numbers are the last that were kept."""
+        (scale, shift), (mean, variance) = next(self.pairs), next(self.statistics)
+        coef, intercept = self.learned.coefs.pop(), self.learned.intercepts.pop()
+        factor = scale / np.sqrt(variance.astype(np.float64) + norm.eps)
+        bias = intercept if intercept.size else np.zeros(len(factor))
+        self.keep((coef * factor).astype(np.float32), ((bias - mean) * factor + shift).astype(np.float32))
+        return replace(layer, bias=True) if layer.kind == "CONV" else layer
+
+    def keep(self, coef, intercept):
+        self.learned.coefs.append(coef)
+        self.learned.intercepts.append(intercept)

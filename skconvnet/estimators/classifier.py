@@ -1,0 +1,1004 @@
+"""The estimator: its parameters, and the sentence that fit is. What the words of the sentence do is told elsewhere."""
+
+import operator
+import os
+import warnings
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from html import escape
+from itertools import chain
+from numbers import Integral, Real
+from time import perf_counter
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Options, StrOptions
+from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
+from sklearn.utils.validation import check_is_fitted
+
+from skconvnet._version import __version__
+from skconvnet.architecture import Architecture, Hyperparameters, find_architecture
+from skconvnet.data.validation import (
+    Numbers,
+    check_batch_size,
+    check_class_weight,
+    check_examples,
+    check_images,
+    check_images_and_labels,
+    check_larger_images,
+    check_memory,
+    check_scoring_memory,
+    check_two_classes,
+    hold_out,
+    labels_of_one_kind,
+    weigh_classes,
+)
+from skconvnet.engine import (
+    SGD,
+    Adam,
+    Learned,
+    Network,
+    Scorer,
+    Trainer,
+    compile_time,
+    lay_out_parameters,
+    thread_count,
+)
+from skconvnet.training import Batches, Ending, History, Plateau, make_augmentation, make_schedule, train
+from skconvnet.training.callbacks import CallbackSupportMixin, Tasks
+from skconvnet.training.checkpoint import SEEDS, CheckpointFile, digest
+from skconvnet.training.progress import epoch_report
+
+HYPERPARAMETERS = ("K", "F", "S", "P", "N", "M", "hidden_layer_sizes", "pool", "pool_F", "pool_S")
+
+
+class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+    """Convolutional network for images.
+
+    The network is given as a text in the notation of CS231n, or is chosen for the size of the images. It is trained
+    on the softmax cross-entropy by minibatch gradient descent. Parameters that `sklearn.neural_network.MLPClassifier`
+    has too mean what they mean there.
+
+    Parameters
+    ----------
+    architecture : str or Architecture, default="auto"
+        The network: a text such as ``"INPUT -> [CONV -> RELU -> POOL]*2 -> FC -> RELU -> FC"``, a name in
+        `skconvnet.ARCHITECTURES`, or "auto", which suits it to the image shape.
+    K : int, sequence of int or "auto", default="auto"
+        Number of filters of the CONV layers that do not spell their own. One value for all of them, or a sequence with
+        one for each CONV layer or one for each block, as for `F`, `S` and `P`.
+    F : int or sequence of int, default=3
+        Extent of the filters.
+    S : int or sequence of int, default=1
+        Stride of the filters.
+    P : "same", "valid", int or sequence of those, default="same"
+        Zero-padding: "same" is (F - 1)/2 and "valid" is 0.
+    N : int, default=2
+        What N stands for in the architecture: the CONV layers in a block.
+    M : int or "auto", default="auto"
+        What M stands for in the architecture: the blocks.
+    hidden_layer_sizes : int or sequence of int, default=(128,)
+        The widths of the fully connected layers before the last; a single one is the width of each of them.
+    pool : bool or sequence of bool, default=True
+        Whether the ``POOL?`` of a block stands: one value for all blocks, or one for each. ``architecture="auto"``
+        leaves out those that the volume has become too small for, whatever is said here.
+    pool_F : int or sequence of int, default=2
+        Extent of the pooling windows.
+    pool_S : int or sequence of int, default=2
+        Stride of the pooling windows.
+    image_shape : tuple of int, default=None
+        (height, width, channels) of the images, or (height, width) if they are grey. None takes it from X; where X has
+        rows, a square grey image if there is one of that size, or else a square RGB image, or else a strip one pixel
+        high. A row has the pixels of an image row by row, each with its channels side by side.
+    solver : {"adam", "sgd"}, default="adam"
+        The optimizer.
+    alpha : float, default=0.01
+        Strength of the weight decay. With "adam" it is decoupled from the gradient: each step takes
+        ``learning_rate * alpha`` of every weight away. With "sgd" it is the L2 term of MLPClassifier.
+    batch_size : int or "auto", default="auto"
+        Images in a minibatch. "auto" is 32 to 128, growing with the number of images.
+    learning_rate : {"one-cycle", "constant", "adaptive"}, default="one-cycle"
+        Over the course of ``max_iter`` epochs, "one-cycle" rises to ``learning_rate_init`` and falls to zero.
+        "adaptive" divides by five where MLPClassifier does, and with either solver.
+    learning_rate_init : float, default=0.005
+        The learning rate; the highest one of "one-cycle".
+    momentum : float, default=0.9
+        Momentum of "sgd".
+    nesterovs_momentum : bool, default=True
+        Whether "sgd" has Nesterov's momentum.
+    max_iter : int, default=20
+        The most epochs to train.
+    shuffle : bool, default=True
+        Whether each epoch has the images in an order of its own.
+    tol : float, default=1e-4
+        What counts as an improvement of the training loss, or of the validation score if `early_stopping`.
+    n_iter_no_change : int or inf, default=10
+        Training ends when more than this many epochs in a row were not better than the best by `tol`.
+    early_stopping : bool, default=False
+        Whether a validation set decides when to stop, and which epoch's weights to keep: ``X_val`` of `fit`, or a part
+        of the training data.
+    validation_fraction : float, default=0.1
+        The part of the training data that is set aside for `early_stopping`.
+    warm_start : bool, default=False
+        Whether `fit` goes on with the network, and the state of the optimizer, of the `fit` before, to the bit as one
+        longer fit would. A "one-cycle" or "adaptive" learning rate begins anew, though; after `early_stopping` it is
+        the best weights that it goes on with; and a `fit` that had no warm_start has kept no state of the optimizer.
+    class_weight : dict, "balanced" or None, default=None
+        How much the images of each class count. "balanced" makes up for the classes' frequencies.
+    label_smoothing : float, default=0.1
+        The part of the target probability that is spread over all the classes, in [0, 1). It helps accuracy, keeps the
+        loss from falling to zero, and makes `predict_proba` less sure of itself; 0.0 does none of this.
+    augment : {"flip", "crop", "cutout"}, list of these, or None, default=None
+        What is done to the images in training minibatches, drawn anew for every one: "flip" mirrors half of them left
+        to right, "crop" shifts them by up to an eighth of their sides, "cutout" covers a square of half their side.
+    device : {"auto", "cpu", "cuda"}, default="auto"
+        Where to compute. "auto" is the CPU; "cuda" is not implemented yet.
+    n_jobs : int, default=None
+        Threads. None and -1 are all that this process may use. The results are the same to the bit for any number.
+    random_state : int, RandomState instance or None, default=None
+        Decides the initial weights, the order of the images, and which are set aside for validation.
+    verbose : int, default=0
+        1 shows the epochs: a progress bar on a terminal, if `rich` is installed, and a line an epoch elsewhere.
+    checkpoint : str or os.PathLike, default=None
+        A file for the state of `fit`, written after every epoch; a ``~`` in its path is not expanded. A `fit` that was
+        killed, and is started again with the same parameters and data, goes on after the last epoch that ended, and
+        comes to the same bits as if it had not been killed. One that had ended has its result at once. See the notes.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    n_features_in_ : int
+        Numbers in an image: height * width * channels.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X had any.
+    image_shape_ : tuple of int
+        (height, width, channels).
+    architecture_ : BoundArchitecture
+        The network with all its numbers; ``print(architecture_.summary())`` shows its volumes.
+    coefs_ : list of ndarray of float32
+        In network order, branches one after the other: a (F, F, C / groups, K) array for each CONV layer, an
+        (inputs, outputs) array for each FC layer, and the (C,) scales of each NORM that learns some.
+    intercepts_ : list of ndarray of float32
+        Their biases and shifts; an empty array for a CONV without biases.
+    norm_means_, norm_variances_ : list of ndarray of float32
+        The running statistics, (C,), of each NORM(batch).
+        These arrays become read-only with the first prediction: to change one, replace it in its list.
+    pixel_mean_, pixel_scale_ : ndarray of float32, shape (channels,)
+        Pixels are standardised with these, which come from the training data.
+    loss_ : float
+        The loss of the last epoch.
+    loss_curve_ : list of float
+        The loss of every epoch.
+    accuracy_curve_ : list of float
+        The accuracy on the training data in every epoch: the weighted part of the images that were classified right
+        when their minibatch was learned from, as augmented, and with what DROPOUT left.
+    best_loss_ : float or None
+        The lowest of them; None if `early_stopping`.
+    validation_scores_ : list of float or None
+        The accuracy on the validation set after every epoch, if there was one.
+    best_validation_score_ : float or None
+        The highest of them.
+    n_iter_ : int
+        The epochs of the last fit.
+    t_ : int
+        The images seen in training, each as often as it was seen.
+    compile_time_ : float
+        The seconds of the last fit that went into compiling kernels, or loading compiled ones.
+    fit_time_ : float
+        All the others.
+
+    Warns
+    -----
+    sklearn.exceptions.ConvergenceWarning
+        If `max_iter` ended the training. That is the regular end under "one-cycle", which warns of nothing.
+    UserWarning
+        If `batch_size` is more than there are images, Ctrl-C ended the training, the `checkpoint` could no longer be
+        written, or `partial_fit` begins Adam anew on a fitted network.
+
+    Notes
+    -----
+    A learning rate that is too high can make the loss infinite. Then `fit` raises a FloatingPointError, and the
+    estimator keeps the weights of the last epoch, which were finite (the best ones if `early_stopping`), or is as it
+    was if no epoch had ended. Ctrl-C ends `fit` with a warning, and the estimator is fitted as far as it got; in the
+    first epoch it is a KeyboardInterrupt, and the estimator is as it was.
+
+    With scikit-learn 1.9 or newer, ``set_callbacks`` takes the callbacks of `sklearn.callback`: `fit` is a task with a
+    task for each epoch, whose id is the epoch's number, from 0. They are given X, y and ``sample_weight`` as `fit` was,
+    what is set aside for validation included, and the estimator as it would be if the training had ended there. When
+    ``on_fit_task_end`` of an epoch returns True, it ends there indeed, with no warning. `partial_fit` is a `fit` of one
+    epoch to them. An error in a callback leaves the estimator as it was before `fit`; one in its ``teardown``, when all
+    is done, as it is after.
+
+    A `checkpoint` belongs to one fit: a cross-validation or a search needs ``checkpoint=None``. All that decides about
+    the result has to be the same when the fit goes on, `max_iter` included, and is compared before any work; `n_jobs`,
+    `device`, `verbose` and callbacks may change; a `fit` that a callback stopped goes on. Where something differs, or
+    the file is damaged, `fit` raises a ValueError and leaves the file as it is: delete it to begin anew. With
+    ``random_state=None`` the seed is that of the checkpoint; a RandomState instance moves on with every fit, so that an
+    int is easier to repeat. Of two that began before there was a file, the one that writes first has it; the other
+    warns, and goes on without. The file is written beside its place and then moved there, so that it is whole whenever
+    the process is killed; a link stays, and the file that it leads to is replaced. A kill may leave a hidden file
+    beside it whose name ends in ``.skconvnet-part``, which the next such `fit` removes. Its arrays are stored by NumPy,
+    and nothing in it is executed when it is read. `warm_start` and `partial_fit` do not go together with it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skconvnet import ConvNetClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> classifier = ConvNetClassifier(K=8, max_iter=5, random_state=0).fit(X_train, y_train)
+    >>> bool(classifier.score(X_test, y_test) > 0.9)
+    True
+    """
+
+    # The parameters of the architecture are checked by `Hyperparameters`, and image_shape together with X.
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name for it, and it is no one's to change
+        "architecture": [str, Architecture],
+        **dict.fromkeys(HYPERPARAMETERS, "no_validation"),
+        "image_shape": "no_validation",
+        "solver": [StrOptions({"adam", "sgd"})],
+        "alpha": [Numbers(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Numbers(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "adaptive", "one-cycle"})],
+        "learning_rate_init": [Numbers(Real, 0, None, closed="neither")],
+        "momentum": [Numbers(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "max_iter": [Numbers(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "tol": [Numbers(Real, 0, None, closed="left")],
+        "n_iter_no_change": [Numbers(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Numbers(Real, 0, 1, closed="left")],
+        "warm_start": ["boolean"],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "label_smoothing": [Numbers(Real, 0, 1, closed="left")],
+        "augment": "no_validation",
+        "device": [StrOptions({"auto", "cpu", "cuda"})],
+        "n_jobs": [Numbers(Integral, 1, None, closed="left"), Numbers(Integral, None, -1, closed="right"), None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "checkpoint": [str, os.PathLike, None],
+    }
+
+    def __init__(
+        self,
+        architecture="auto",
+        *,
+        K="auto",
+        F=3,
+        S=1,
+        P="same",
+        N=2,
+        M="auto",
+        hidden_layer_sizes=(128,),
+        pool=True,
+        pool_F=2,
+        pool_S=2,
+        image_shape=None,
+        solver="adam",
+        alpha=0.01,
+        batch_size="auto",
+        learning_rate="one-cycle",
+        learning_rate_init=0.005,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        max_iter=20,
+        shuffle=True,
+        tol=1e-4,
+        n_iter_no_change=10,
+        early_stopping=False,
+        validation_fraction=0.1,
+        warm_start=False,
+        class_weight=None,
+        label_smoothing=0.1,
+        augment=None,
+        device="auto",
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+        checkpoint=None,
+    ):
+        self.architecture = architecture
+        self.K = K
+        self.F = F
+        self.S = S
+        self.P = P
+        self.N = N
+        self.M = M
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.pool = pool
+        self.pool_F = pool_F
+        self.pool_S = pool_S
+        self.image_shape = image_shape
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.augment = augment
+        self.device = device
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+        self.checkpoint = checkpoint
+
+    def __getstate__(self):
+        state = super().__getstate__() | {"_skconvnet_version": __version__}
+        if isinstance(state.get("checkpoint"), os.PathLike):  # whose class is not ours, nor everywhere
+            state["checkpoint"] = os.fsdecode(state["checkpoint"])
+        return state
+
+    def __setstate__(self, state):
+        written_by = state.get("_skconvnet_version", __version__)
+        if not _can_read(written_by):
+            warnings.warn(
+                f"A {type(self).__name__} was written by skconvnet {written_by}, and is read by {__version__}, which "
+                "reads its own minor version and the one before. Predictions may be wrong: fit anew, or use the other.",
+                stacklevel=2,
+            )
+        # A parameter that is newer than what was written has its default.
+        kept = {name: value for name, value in state.items() if name != "_skconvnet_version"}
+        super().__setstate__(vars(ConvNetClassifier()) | kept)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "coefs_")
+
+    def _html_repr(self):
+        """Return what notebooks show: scikit-learn's diagram and, once fitted, the network below it."""
+        diagram = super()._html_repr()
+        if not self.__sklearn_is_fitted__():
+            return diagram
+        table, score = self.architecture_.summary(), self.best_validation_score_
+        training = f", accuracy {self.accuracy_curve_[-1]:.4f} in training" if self.accuracy_curve_ else ""
+        validation = "" if score is None else f", {score:.4f} at best in validation"
+        text = (
+            f"{self.architecture_}: {table.n_params:,} parameters; {self.n_iter_} epoch{'s' * (self.n_iter_ != 1)} in "
+            f"{self.fit_time_:.2f} s; loss {self.loss_:.4f}{training}{validation}"
+        )
+        return f"{diagram}<details open><summary>{escape(text)}</summary>{table._repr_html_()}</details>"
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
+        """Train the network on images and their labels.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            Images of real numbers, of any dtype. An ndarray is not copied, a memory map included; nor is an array that
+            speaks DLPack, as a PyTorch tensor. Data frames of pandas and polars have rows.
+        y : array-like of shape (n,)
+            Their labels.
+        sample_weight : array-like of shape (n,), default=None
+            How much each image counts, relative to the others. See the notes.
+        X_val : array-like, as X, default=None
+            Images to validate on after every epoch. With `early_stopping` they decide when to stop, and no training
+            data are set aside.
+        y_val : array-like, default=None
+            Their labels, none of which may be missing in y.
+        sample_weight_val : array-like, default=None
+            How much each of them counts.
+
+        Returns
+        -------
+        ConvNetClassifier
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are not what they have to be, or the architecture does not fit the images
+            (`ArchitectureError`), or the `checkpoint` is damaged, of another fit, or cannot be written; before any
+            work.
+        FloatingPointError
+            If the loss, or a weight, became infinite or NaN.
+
+        Notes
+        -----
+        The loss is a weighted mean, and pixels are standardised with the weighted mean and deviation. So where a
+        minibatch is all the images, an image of weight 2 is that image twice, and one of weight 0 is as good as not
+        there; the weights of `class_weight` are multiplied with those given. Smaller minibatches are of `batch_size`
+        images, whatever these weigh. Three things count images and not weights: the `alpha` of "sgd", which is divided
+        by the images in a minibatch, where MLPClassifier divides it by the sum of their weights; ``NORM(batch)``, whose
+        mean is over all of them, those of weight 0 included; and what is drawn for each, by DROPOUT and by `augment`.
+
+        In a Pipeline, ``transform_input=["X_val"]`` has X_val go through the steps before. A cross-validation hands
+        X_val on as it is, unless it has as many images as X: then it is cut as X is.
+        """
+        fresh = not (self.warm_start and self.__sklearn_is_fitted__())
+        tasks = Tasks.of(self, self.max_iter, X, y, sample_weight)
+        with _as_it_was_if_refused(self) as as_it_was:
+            began = perf_counter(), compile_time()
+            self._check_settings(sets_aside=self.early_stopping and X_val is None)
+            file = None if self.checkpoint is None else CheckpointFile(self.checkpoint)
+            examples = self._validate(X, y, sample_weight, fresh, classes=None)
+            if file is not None and file.saved is not None and self.random_state is None:
+                self._seed = file.saved.seed
+            indices, validation = self._set_aside(examples, X_val, y_val, sample_weight_val)
+            examples = weigh_classes(examples, self.class_weight, self.classes_)
+            check_two_classes(examples, indices, self.classes_)
+            given = None if X_val is None else validation
+            trainer, batches = self._prepare(examples, indices, fresh, file, given)
+        return self._fit(trainer, batches, validation, began, fresh, as_it_was, tasks, file=file)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train the network for one epoch on these images, at a constant learning rate.
+
+        It goes on where the call before has ended, with the state of the optimizer. After a `fit` it has that only if
+        this had ``warm_start=True``; else it warns: the first steps of Adam are large.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            Images. Those of the first call decide how pixels are standardised.
+        y : array-like of shape (n,)
+            Their labels.
+        classes : array-like of shape (n_classes,), default=None
+            All the labels that will ever come. The first call needs them.
+        sample_weight : array-like of shape (n,), default=None
+            How much each image counts, relative to the others of this call.
+
+        Returns
+        -------
+        ConvNetClassifier
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError, FloatingPointError
+            As `fit`; and with ``early_stopping=True``, ``class_weight="balanced"`` or a `checkpoint`, which mean
+            nothing here.
+        """
+        if self.early_stopping:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True: it sees the data in parts. Use "
+                "early_stopping=False, and validate between the calls."
+            )
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "partial_fit does not support class_weight='balanced': it sees the data in parts. Give class_weight as "
+                "a dict."
+            )
+        if self.checkpoint is not None:
+            raise ValueError(
+                "partial_fit does not support checkpoint: which data come next is known to its caller alone. Use "
+                "checkpoint=None, and pickle the estimator between the calls: partial_fit goes on in the copy."
+            )
+        if classes is not None and np.ndim(classes) != 1:
+            raise ValueError(f"classes={classes!r} has to be a list of all the labels, as range(10) or np.unique(y).")
+        fresh = not self.__sklearn_is_fitted__()
+        if not fresh and self.solver == "adam" and "adam" not in self._optimizer_states:
+            warnings.warn(_NO_STATE, stacklevel=3)
+        tasks = Tasks.of(self, 1, X, y, sample_weight)
+        with _as_it_was_if_refused(self) as as_it_was:
+            began = perf_counter(), compile_time()
+            self._check_settings(sets_aside=False)
+            _check_partial_fit_first_call(self, None if classes is None else labels_of_one_kind(classes))
+            examples = self._validate(X, y, sample_weight, fresh, classes=self.classes_)
+            examples = weigh_classes(examples, self.class_weight, self.classes_)
+            trainer, batches = self._prepare(examples, np.arange(len(examples)), fresh)
+        return self._fit(trainer, batches, None, began, fresh, as_it_was, tasks, incremental=True)
+
+    def decision_function(self, X):
+        """Return the scores of the classes, the numbers that softmax turns into probabilities.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            Images of the size of those in `fit`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes), or (n,) if there are two classes
+            The scores. Of two classes it is the difference, above 0 where the second is more likely.
+        """
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def predict(self, X):
+        """Return the most likely labels.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            Images of the size of those in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels of `classes_`.
+        """
+        most_likely = self._scores(X).argmax(axis=1)
+        return self.classes_[most_likely]
+
+    def predict_proba(self, X):
+        """Return the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            Images of the size of those in `fit`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes)
+            Probabilities in the order of `classes_`; each row sums to 1.
+        """
+        return softmax(self._scores(X), axis=1)
+
+    def predict_log_proba(self, X):
+        """Return the logarithms of the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            Images of the size of those in `fit`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes)
+            Finite even where a probability is too small for a float.
+        """
+        return log_softmax(self._scores(X), axis=1)
+
+    def score(self, X, y, sample_weight=None):
+        """Return the part of the labels that are predicted right.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            Images of the size of those in `fit`.
+        y : array-like of shape (n,)
+            Their labels.
+        sample_weight : array-like of shape (n,), default=None
+            How much each image counts, relative to the others.
+
+        Returns
+        -------
+        float
+            The accuracy.
+        """
+        return super().score(X, labels_of_one_kind(y), sample_weight)
+
+    def score_map(self, X):
+        """Return the scores of the classes at every place of larger images where the network can stand.
+
+        The network is run over each image once, its FC layers as CONV layers and its ``POOL(F=all)`` as sliding POOL
+        layers. Between neighbouring scores lies the network's stride: the product of the strides of its layers.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height, width) or (n, height, width, channels)
+            Images that are no smaller than those in `fit`, all of one size.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, rows, columns, n_classes)
+            The scores, one for each class, also where there are two.
+
+        Raises
+        ------
+        ValueError
+            If the images are smaller than those in `fit`, or have another depth; if they do not fit the network's
+            strides, or the network has NORM(layer), whose mean is one over the whole image (`ArchitectureError`).
+
+        Notes
+        -----
+        Without zero-padding, and where every POOL's windows fit, this is `decision_function` of the crops at the
+        network's stride, for a fraction of the work. With zero-padding it is not quite that: the border of a crop meets
+        zeros where the whole image has pixels. FC layers as CONV layers are the notes' of CS231n, section "Converting
+        Fully-Connected Layers to Convolutional Layers".
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skconvnet import ConvNetClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> classifier = ConvNetClassifier(K=8, max_iter=1, random_state=0).fit(X, y)
+        >>> two_digits = X[:2].reshape(2, 8, 8).transpose(1, 0, 2).reshape(1, 8, 16)
+        >>> classifier.score_map(two_digits).shape
+        (1, 1, 5, 10)
+        """
+        check_is_fitted(self)
+        images = check_larger_images(self, X, self.image_shape_)
+        bound = self.architecture_.on(images.shape)
+        rows, columns = bound.layers[-1].output.height, bound.layers[-1].output.width
+        return self._network_scores(bound, images).reshape(len(images), rows, columns, -1)
+
+    def _check_settings(self, sets_aside):
+        """Refuse parameters that do not go together, or are not to be had, whatever the data are."""
+        if self.device == "cuda":
+            raise ValueError("device='cuda' is not implemented yet. Use device='cpu'.")
+        if self.warm_start and self.checkpoint is not None:
+            raise ValueError(
+                "warm_start=True goes on with the network in the estimator, and checkpoint with that in the file. Use "
+                "one of them: warm_start=False or checkpoint=None."
+            )
+        if sets_aside and self.validation_fraction == 0:
+            raise ValueError(
+                "early_stopping=True with validation_fraction=0 has nothing to validate on. Set a part of the images "
+                "aside, as validation_fraction=0.1 does, or pass X_val and y_val."
+            )
+        check_class_weight(self.class_weight)
+
+    def _prepare(self, examples, indices, fresh, file=None, given_validation=None):
+        """Bind and plan: what is left to do before the work begins, and may still be refused."""
+        batches = Batches(indices, examples.weights, self._batch_size(len(indices)), self.shuffle, self._seed)
+        bound = self._bind(examples.images.shape, fresh)
+        check_batch_size(bound, batches.batch_size)
+        augmentation = make_augmentation(self.augment, bound.image_shape)
+        if file is not None:
+            file.claim(self._what_is_fitted(bound, examples, batches, augmentation, given_validation))
+        return self._plan(bound, examples, batches.batch_size, augmentation, fresh), batches
+
+    def _what_is_fitted(self, bound, examples, batches, augmentation, given_validation):
+        """Return all that decides about the result of a fit, by names that an error can call it."""
+        sgd, sets_aside = self.solver == "sgd", self.early_stopping and given_validation is None
+        return {
+            "architecture": str(bound),
+            "image_shape": list(bound.image_shape),
+            "the layouts of the parameters": digest(repr(lay_out_parameters(bound))),
+            "solver": self.solver,
+            "alpha": float(self.alpha),
+            "batch_size": batches.batch_size,
+            "learning_rate": self.learning_rate,
+            "learning_rate_init": float(self.learning_rate_init),
+            "momentum": float(self.momentum) if sgd else None,
+            "nesterovs_momentum": bool(self.nesterovs_momentum) if sgd else None,
+            "max_iter": int(self.max_iter),
+            "shuffle": bool(self.shuffle),
+            "tol": float(self.tol),
+            "n_iter_no_change": float(self.n_iter_no_change),
+            "early_stopping": bool(self.early_stopping),
+            "validation_fraction": float(self.validation_fraction) if sets_aside else None,
+            "label_smoothing": float(self.label_smoothing),
+            "augment": sorted(augmentation.kinds),
+            SEEDS: None if self.random_state is None else self._seed,
+            **_digests("X", "y", "weights (sample_weight, class_weight)", examples),
+            "the classes": digest(repr(self.classes_.tolist())),
+            **(_digests("X_val", "y_val", "sample_weight_val", given_validation) if given_validation else {}),
+        }
+
+    def _fit(self, trainer, batches, validation, began, fresh, as_it_was, tasks, incremental=False, file=None):
+        """Train and keep. `began` is the time, and the compile time until then, before anything was done.
+
+        Where not even one epoch ended before the training diverged or was interrupted, or a callback raised an error,
+        there is nothing to keep: the estimator is `as_it_was`.
+        """
+        started, compiled = began
+        self.compile_time_ = compile_time() - compiled
+        if self.verbose:
+            print(f"kernels ready in {self.compile_time_:.1f} s")
+        with _as_it_was_if_refused(self, as_it_was):
+            history = self._train(trainer, batches, validation, started, fresh, incremental, tasks, file)
+            if history.error is not None and history.n_epochs == 0:
+                raise history.error
+        vars(self).update(self._fitted_attributes(trainer, started, history, trainer.network.parameters))
+        goes_on = (self.warm_start or incremental) and history.ending is not Ending.DIVERGED
+        self._optimizer_states = {self.solver: trainer.state} if goes_on else {}
+        self._tell(history, incremental)
+        if tasks is not None:
+            try:
+                tasks.end()
+            except Exception:  # Ctrl-C comes when all is done, and undoes nothing
+                _set_attributes(self, as_it_was)
+                raise
+        return self
+
+    def _validate(self, X, y, sample_weight, fresh, classes):
+        """Return the training examples; `classes` are given in partial_fit only. Sets `classes_` if they are new."""
+        images, y = check_images_and_labels(self, X, y, self.image_shape if fresh else self.image_shape_, reset=fresh)
+        present = unique_labels(y)
+        if classes is None and not fresh and not np.array_equal(present, self.classes_):
+            raise ValueError(
+                f"y has the classes {present}, but warm_start=True goes on with a network for the classes "
+                f"{self.classes_}. Use warm_start=False, or the same classes."
+            )
+        classes = present if classes is None else classes
+        examples = check_examples(images, y, classes, sample_weight)
+        if classes is present:
+            check_two_classes(examples, np.arange(len(examples)), classes)
+        elif len(classes) < 2:
+            raise ValueError(f"classes has 1 class ({classes.tolist()[0]!r}); a classifier needs 2 classes or more.")
+        if fresh:
+            self.classes_ = classes
+            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        return examples
+
+    def _set_aside(self, examples, X_val, y_val, sample_weight_val):
+        """Return the indices of the examples to train on, and the validation set or None."""
+        everything = np.arange(len(examples))
+        if X_val is not None and y_val is not None:
+            return everything, self._validation_examples(X_val, y_val, sample_weight_val, examples.images.shape)
+        if X_val is not None or y_val is not None or sample_weight_val is not None:
+            raise ValueError("X_val and y_val belong together, and sample_weight_val to both.")
+        return hold_out(examples, self.validation_fraction, self._seed) if self.early_stopping else (everything, None)
+
+    def _validation_examples(self, X_val, y_val, sample_weight_val, image_shape):
+        """Return the examples to validate on; an error says that it is about these."""
+        try:
+            images, y = check_images_and_labels(self, X_val, y_val, image_shape)
+            return check_examples(images, y, self.classes_, sample_weight_val)
+        except ValueError as error:
+            raise ValueError(
+                f"X_val, y_val or sample_weight_val, here called X, y and sample_weight: {error}"
+            ) from error
+
+    def _bind(self, image_shape, fresh):
+        """Put the hyperparameters, the image shape and the classes into the architecture."""
+        hyperparameters = Hyperparameters(**{name: getattr(self, name) for name in HYPERPARAMETERS})
+        architecture = find_architecture(self.architecture, image_shape, hyperparameters)
+        bound = architecture.bind(image_shape, len(self.classes_), hyperparameters)
+        if not fresh and bound != self.architecture_:
+            raise ValueError(
+                f"The parameters make the network {bound}, but the one to go on with is {self.architecture_}. Only "
+                "parameters that leave the network as it is may change in between."
+            )
+        return bound
+
+    def _batch_size(self, n_images):
+        """Return the number of images in a minibatch."""
+        if self.batch_size == "auto":
+            return auto_batch_size(n_images)
+        if self.batch_size > n_images:
+            warnings.warn(
+                f"batch_size={self.batch_size} is more than there are images, and is taken as {n_images}.", stacklevel=5
+            )
+        return min(int(self.batch_size), n_images)
+
+    def _plan(self, bound, examples, batch_size, augmentation, fresh):
+        """Return the trainer of a new network, or of the network of the fit before, with the kernels ready."""
+        n_threads = thread_count(self.n_jobs)
+        check_memory(bound, batch_size, n_threads)
+        mean, scale = examples.images.statistics(examples.weights) if fresh else (self.pixel_mean_, self.pixel_scale_)
+        network = Network(bound, mean, scale)
+        if fresh:
+            network.initialise(np.random.default_rng(self._seed))
+        else:
+            network.learned = self._learned()
+        state = None if fresh else self._optimizer_states.get(self.solver)
+        if state is not None:  # a fit that fails must leave it as it was
+            state = replace(state, moments=state.moments.copy())
+        return Trainer(
+            network,
+            examples.images,
+            examples.targets,
+            examples.weights,
+            optimizer=Adam() if self.solver == "adam" else SGD(self.momentum, self.nesterovs_momentum),
+            alpha=self.alpha,
+            label_smoothing=self.label_smoothing,
+            batch_size=batch_size,
+            n_threads=n_threads,
+            seed=self._seed,
+            augmentation=augmentation,
+            state=state,
+            n_drawn=0 if fresh else self._n_drawn,
+        )
+
+    def _train(self, trainer, batches, validation, started, fresh, incremental, tasks, file):
+        """Train the trainer's network, from where the file's checkpoint is if it has one; return the history of it."""
+        history, best = self._history(fresh), None
+        if file is not None and file.saved is not None:
+            best = file.restore(trainer, history)
+            if self.verbose:
+                print(f"going on after epoch {history.n_epochs}, from {file.path}")
+        learning_rate, max_iter = ("constant", 1) if incremental else (self.learning_rate, self.max_iter)
+
+        def fitted(history, best):
+            return partial(self._fitted_attributes, trainer, started, history, best)
+
+        def before_epoch(history, best):
+            tasks.begin_epoch(fitted(history, best))
+
+        def after_epoch(history, best):
+            if file is not None:
+                file.write(trainer, self.early_stopping, history, best)
+            return tasks is not None and tasks.end_epoch(fitted(history, best))
+
+        validate = None
+        if validation is not None:
+            validate = partial(_accuracy, trainer.network, validation, trainer.n_threads)
+        if tasks is not None:
+            tasks.begin(history.n_epochs)
+        with epoch_report(max_iter, history.n_epochs) if self.verbose else nullcontext() as report:
+            return train(
+                trainer,
+                batches,
+                make_schedule(learning_rate, self.learning_rate_init, max_iter * len(batches)),
+                history,
+                max_iter=max_iter,
+                validate=validate,
+                early_stopping=self.early_stopping,
+                report=report,
+                best=best,
+                before_epoch=None if tasks is None else before_epoch,
+                after_epoch=after_epoch,
+            )
+
+    def _history(self, fresh):
+        """Return the history to write on: an empty one, or that of the fits before."""
+        plateau = Plateau(self.tol, self.n_iter_no_change)
+        if fresh:
+            return History(plateau)
+        best = self.best_validation_score_ if self.early_stopping else self.best_loss_
+        if best is not None:
+            plateau = replace(plateau, best=-best if self.early_stopping else best, count=self._no_improvement_count)
+        curves = list(self.loss_curve_), list(self.accuracy_curve_), list(self.validation_scores_ or [])
+        return History(plateau, *curves, self.t_)
+
+    def _fitted_attributes(self, trainer, started, history, parameters):
+        """Return the attributes of an estimator whose training left these parameters, without the optimizer's state."""
+        network, losses, scores = trainer.network, list(history.loss_curve), list(history.validation_scores)
+        learned = network.layout.unpack(parameters)
+        return {
+            "architecture_": network.architecture,
+            "image_shape_": network.architecture.image_shape,
+            "coefs_": learned.coefs,
+            "intercepts_": learned.intercepts,
+            "norm_means_": learned.means,
+            "norm_variances_": learned.variances,
+            "pixel_mean_": network.mean,
+            "pixel_scale_": network.scale,
+            "_ready": _Ready(),
+            "loss_curve_": losses,
+            "accuracy_curve_": list(history.accuracy_curve),
+            "loss_": losses[-1] if losses else np.inf,
+            "best_loss_": None if self.early_stopping else history.plateau.best,
+            "validation_scores_": scores or None,
+            "best_validation_score_": max(scores, default=None),
+            "n_iter_": history.n_epochs,
+            "t_": history.n_images,
+            "fit_time_": perf_counter() - started - self.compile_time_,
+            "_no_improvement_count": history.plateau.count,
+            "_n_drawn": trainer.n_drawn,
+            "_optimizer_states": {},
+        }
+
+    def _tell(self, history, incremental):
+        """Raise or warn if the training came to another end than it should."""
+        if history.ending is Ending.DIVERGED:
+            raise history.error
+        if history.ending is Ending.INTERRUPTED:
+            warnings.warn(f"Training interrupted by user, after {history.n_epochs} epochs.", stacklevel=5)
+        elif history.ending is Ending.MAX_ITER and self.learning_rate != "one-cycle" and not incremental:
+            warnings.warn(
+                f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def _learned(self):
+        """Return what the network has learned, as it is loaded into one."""
+        return Learned(self.coefs_, self.intercepts_, self.norm_means_, self.norm_variances_)
+
+    def _scores(self, X):
+        """Return the network's scores of images, float64 of shape (n, n_classes)."""
+        check_is_fitted(self)
+        return self._network_scores(self.architecture_, check_images(self, X, self.image_shape_))
+
+    def _network_scores(self, bound, images):
+        """Return the scores of images by the fitted network in its architecture, or in that on larger images."""
+        learned, make = self._learned(), partial(self._scorer, bound)
+        scorer = self._ready.scorer(learned, make) if bound is self.architecture_ else make(learned)
+        approve = partial(check_scoring_memory, images.shape)
+        return scorer.scores(images, thread_count(self.n_jobs), approve).astype(np.float64)
+
+    def _scorer(self, bound, learned):
+        """Return the scorer of the fitted network."""
+        network = Network(bound, self.pixel_mean_, self.pixel_scale_)
+        network.learned = learned
+        return Scorer(network)
+
+
+_NO_STATE = (
+    "The fit before has kept no state of Adam, whose first steps change every weight by as much as learning_rate_init: "
+    "what was learned may suffer. Fit with warm_start=True before partial_fit; a lower learning_rate_init helps, too."
+)
+
+
+class _Ready:
+    """The scorer of a fitted network, made when it is first wanted and kept as long as its arrays are the same.
+
+    They become read-only with it: a change in place, which it could not see, is an error. A pickle does not have it.
+    """
+
+    def __init__(self):
+        self._made = (), None
+
+    def __reduce__(self):
+        return _Ready, ()
+
+    def scorer(self, learned, make):
+        """Return ``make(learned)``, or what it made of the same arrays before."""
+        arrays = list(chain(*learned))
+        before, scorer = self._made
+        if scorer is None or len(before) != len(arrays) or any(map(operator.is_not, before, arrays)):
+            scorer = make(learned)
+            for array in arrays:
+                array.flags.writeable = False
+            self._made = arrays, scorer
+        return scorer
+
+
+def _can_read(version):
+    """Return whether what another version has written can be read: of this minor version, or of the one before."""
+    (major, minor), (other_major, other_minor) = (tuple(map(int, v.split(".")[:2])) for v in (__version__, version))
+    return major == other_major and minor - other_minor in (0, 1)
+
+
+@contextmanager
+def _as_it_was_if_refused(estimator, attributes=None):
+    """Give an estimator its attributes back if what it is asked to do raises: a refused fit loses nothing.
+
+    Yields the attributes, which are those of now unless others are given.
+    """
+    before = dict(vars(estimator)) if attributes is None else attributes
+    try:
+        yield before
+    except BaseException:  # Ctrl-C, too: before the first epoch there is nothing new to keep
+        _set_attributes(estimator, before)
+        raise
+
+
+def _set_attributes(estimator, attributes):
+    """Give an estimator these attributes and no others."""
+    vars(estimator).clear()
+    vars(estimator).update(attributes)
+
+
+def auto_batch_size(n_images):
+    """Return the size of a minibatch that ``batch_size="auto"`` stands for.
+
+    Parameters
+    ----------
+    n_images : int
+        The images to train on.
+
+    Returns
+    -------
+    int
+        One image in 512, but no less than 32 and no more than 128, as far as there are as many.
+
+    Examples
+    --------
+    >>> [auto_batch_size(n) for n in (10, 1_000, 50_000, 1_000_000)]
+    [10, 32, 97, 128]
+    """
+    return min(n_images, max(32, min(128, n_images // 512)))
+
+
+def _accuracy(network, validation, n_threads):
+    """Return the weighted accuracy of a network on validation examples."""
+    right = Scorer(network).scores(validation.images, n_threads).argmax(axis=1) == validation.targets
+    return float(np.average(right, weights=validation.weights))
+
+
+def _digests(X, y, weights, examples):
+    """Return digests of labelled images, by the names that these parts have for a user."""
+    return {
+        f"the images {X}": digest(examples.images.pixels),
+        f"the labels {y}": digest(examples.targets),
+        f"the {weights}": digest(examples.weights),
+    }

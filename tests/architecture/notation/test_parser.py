@@ -1,0 +1,308 @@
+import time
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from skconvnet.architecture import Architecture, ArchitectureError
+from skconvnet.architecture.notation.parser import MAX_LAYERS, MAX_NESTING, NOTATION, Layer, Repeat, count_layers, parse
+
+SEEDS = {
+    "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC": None,
+    "INPUT -> FC": None,
+    "INPUT -> CONV -> RELU -> FC": None,
+    "INPUT -> [CONV -> RELU -> POOL]*2 -> FC -> RELU -> FC": None,
+    "INPUT -> [CONV -> RELU -> CONV -> RELU -> POOL]*3 -> [FC -> RELU]*2 -> FC": None,
+    "[INPUT - CONV - RELU - POOL - FC]": "INPUT -> CONV -> RELU -> POOL -> FC",
+}
+
+CASE_STUDIES = {
+    "LeNet-5": """INPUT -> CONV(K=6, F=5, P=0) -> TANH -> POOL(average) -> CONV(K=16, F=5, P=0) -> TANH -> POOL(average)
+        -> FC(120) -> TANH -> FC(84) -> TANH -> FC""",
+    "AlexNet": """INPUT -> CONV(K=96, F=11, S=4, P=0) -> RELU -> NORM(lrn) -> POOL(F=3, S=2)
+        -> CONV(K=256, F=5, P=2, groups=2) -> RELU -> NORM(lrn) -> POOL(F=3, S=2)
+        -> CONV(K=384, F=3) -> RELU -> [CONV(K=384, F=3, groups=2) -> RELU]*1 -> CONV(K=256, F=3, groups=2) -> RELU
+        -> POOL(F=3, S=2) -> [FC(4096) -> RELU -> DROPOUT(0.5)]*2 -> FC""",
+    "residual block": "INPUT -> (CONV -> NORM -> RELU -> CONV -> NORM + SKIP) -> RELU -> POOL(average, F=all) -> FC",
+    "inception": """INPUT -> (CONV(K=64, F=1) -> RELU | CONV(K=96, F=1) -> RELU -> CONV(K=128, F=3) -> RELU
+        | CONV(K=16, F=1) -> RELU -> CONV(K=32, F=5, P=2) -> RELU | POOL(F=3, S=1, P=1) -> CONV(K=32, F=1) -> RELU)
+        -> FC""",
+}
+
+
+@pytest.mark.parametrize(("text", "canonical"), SEEDS.items())
+def test_examples_of_the_seeds_parse_verbatim(text, canonical):
+    assert str(Architecture.parse(text)) == (canonical or text)
+
+
+@pytest.mark.parametrize("text", CASE_STUDIES.values(), ids=CASE_STUDIES.keys())
+def test_case_studies_can_be_written(text):
+    assert str(Architecture.parse(text)) == " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("INPUT->CONV( S=2,K = 64,round=ceil , F=07 )->FC", "INPUT -> CONV(K=64, F=7, S=2, round=ceil) -> FC"),
+        ("INPUT -> POOL(F=3, average) ? -> FC(units=10)", "INPUT -> POOL(average, F=3)? -> FC(10)"),
+        ("INPUT -> [CONV -> [RELU]] -> FC()", "INPUT -> CONV -> RELU -> FC"),
+        ("INPUT\n\t->\u2003[ FC ] * 02", "INPUT -> [FC]*2"),
+        ("INPUT\N{RIGHTWARDS ARROW}RELU \N{RIGHTWARDS ARROW} FC", "INPUT -> RELU -> FC"),
+        ("INPUT - DROPOUT(5e-1) - FC", "INPUT -> DROPOUT(0.5) -> FC"),
+        ("INPUT -> DROPOUT(0.00001) -> FC", "INPUT -> DROPOUT(1e-05) -> FC"),
+        ("INPUT->(FC+SKIP+[RELU]*0)", "INPUT -> (FC + SKIP + [RELU]*0)"),
+        ("INPUT -> CONV(P=same) -> CONV(P=valid)", "INPUT -> CONV(P=same) -> CONV(P=valid)"),
+        ("INPUT -> CONV(bias=no, K=3) -> FC", "INPUT -> CONV(K=3, bias=no) -> FC"),
+        ("INPUT -> CONV(bias=yes, groups=1) -> FC", "INPUT -> CONV -> FC"),
+        ("INPUT -> NORM(eps=0.001, momentum=1) -> FC", "INPUT -> NORM(momentum=1, eps=0.001) -> FC"),
+        ("INPUT -> NORM(k=1, lrn, size=3) -> FC", "INPUT -> NORM(lrn, size=3, k=1) -> FC"),
+        ("INPUT -> NORM(lrn, size=5, alpha=1e-4, beta=0.750, k=2.0) -> FC", "INPUT -> NORM(lrn) -> FC"),
+        ("INPUT -> NORM(layer, eps=1e-5) -> FC", "INPUT -> NORM(layer) -> FC"),
+        ("INPUT -> NORM(mode=lrn, beta=0) -> FC", "INPUT -> NORM(lrn, beta=0) -> FC"),
+        ("INPUT -> DROPOUT(0) -> FC", "INPUT -> DROPOUT(0) -> FC"),
+        ("INPUT -> DROPOUT(.5) -> FC", "INPUT -> DROPOUT(0.5) -> FC"),
+        ("INPUT -> NORM(lrn, beta=.5, alpha=.1e-2) -> FC", "INPUT -> NORM(lrn, alpha=0.001, beta=0.5) -> FC"),
+    ],
+)
+def test_canonical_text_has_one_spacing_and_one_order(text, canonical):
+    architecture = Architecture.parse(text)
+    assert str(architecture) == canonical
+    assert Architecture.parse(canonical) == architecture
+    assert hash(Architecture.parse(canonical)) == hash(architecture)
+
+
+def test_repeats_are_kept_as_written():
+    assert parse("INPUT -> [CONV -> RELU]*1 -> FC") == (Repeat((Layer("CONV"), Layer("RELU")), 1), Layer("FC"))
+    assert Architecture.parse("INPUT -> [FC]*2") != Architecture.parse("INPUT -> FC -> FC")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "expected"),
+    [
+        ("", "", "INPUT"),
+        ("CONV -> FC", "CONV -> FC", "INPUT"),
+        ("INPUT", "", "'->'"),
+        ("INPUT -> ", "", "a layer"),
+        ("INPUT -> INPUT", "INPUT", "a layer"),
+        ("INPUT -> conv", "conv", "a layer (CONV, RELU"),
+        ("INPUT -> conv", "conv", "but found 'conv': did you mean CONV?"),
+        ("INPUT -> Drop_Out -> FC", "Drop_Out -> FC", "but found 'Drop_Out': did you mean DROPOUT?"),
+        ("INPUT -> MAXPOOL -> FC", "MAXPOOL -> FC", "but found 'MAXPOOL': did you mean POOL?"),
+        ("INPUT -> CONV(Groups=2)", "Groups=2)", "but found 'Groups': did you mean groups?"),
+        ("INPUT -> CONV RELU", "RELU", "'->' or the end of the text"),
+        ("[INPUT -> FC]*2", "*2", "the end of the text"),
+        ("INPUT -> [FC", "", "'->' or ']'"),
+        ("INPUT -> [] -> FC", "] -> FC", "a layer"),
+        ("INPUT -> FC*2", "*2", "'->' or the end"),
+        ("INPUT -> [FC]*L", "L", "a whole number from 0 to 2147483647, N, M or K"),
+        ("INPUT -> [FC]*2147483648", "2147483648", "a whole number from 0 to 2147483647, N, M or K"),
+        ("INPUT -> [CONV]*K -> FC", "K -> FC", "*K is the length of hidden_layer_sizes"),
+        ("INPUT -> [FC -> (CONV | SKIP)]*K", "K", "*K is the length of hidden_layer_sizes"),
+        ("INPUT -> [RELU]*K -> FC", "K -> FC", "*K is the length of hidden_layer_sizes"),
+        ("INPUT -> (FC)", ")", "'+' or '|' and another branch"),
+        ("INPUT -> (FC + FC | FC)", "| FC)", "'->' or '+' or ')'"),
+        ("INPUT -> (SKIP -> FC + FC)", "-> FC + FC)", "SKIP is a whole branch"),
+        ("INPUT -> SKIP -> FC", "SKIP -> FC", "a layer"),
+        ("INPUT -> RELU? -> FC", "? -> FC", "only a POOL can be optional"),
+        ("INPUT -> RELU(2) -> FC", "(2) -> FC", "RELU has nothing to say in parentheses"),
+        ("INPUT -> CONV(64)", "64)", "CONV's values by name, K=, F=, S=, P=, groups=, round=, bias="),
+        ("INPUT -> CONV(k=64)", "k=64)", "one of K, F, S, P, groups, round, bias for CONV"),
+        ("INPUT -> CONV(K=64 F=3)", "F=3)", "')' or ','"),
+        ("INPUT -> CONV(K=64, K=64)", "K=64)", "CONV says K twice"),
+        ("INPUT -> CONV(K=0)", "0)", "K of CONV to be a whole number from 1 to 2147483647"),
+        ("INPUT -> CONV(K=1.5)", "1.5)", "K of CONV to be a whole number"),
+        ("INPUT -> CONV(K=.5)", ".5)", "K of CONV to be a whole number from 1 to 2147483647, but found '.5'"),
+        ("INPUT -> [FC]*.5", ".5", "a whole number from 0 to 2147483647, N, M or K"),
+        ("INPUT -> DROPOUT(.)", ".)", "a layer or one of"),
+        ("INPUT -> DROPOUT(0.)", ".)", "a layer or one of"),
+        ("INPUT -> CONV(P=-1)", "-1)", "P of CONV to be a whole number from 0 to 2147483647 or 'same' or 'valid'"),
+        ("INPUT -> CONV(K=" + "9" * 400 + ")", "9" * 400 + ")", "K of CONV to be a whole number"),
+        ("INPUT -> CONV(round=up)", "up)", "round of CONV to be 'floor' or 'ceil'"),
+        ("INPUT -> POOL(median)", "median)", "mode of POOL to be 'max' or 'average'"),
+        ("INPUT -> DROPOUT(1)", "1)", "rate of DROPOUT to be a number from 0 to below 1"),
+        ("INPUT -> DROPOUT(1e999)", "1e999)", "rate of DROPOUT to be a number from 0 to below 1"),
+        ("INPUT -> CONV(bias=1)", "1)", "bias of CONV to be 'yes' or 'no'"),
+        ("INPUT -> CONV(bias=False)", "False)", "bias of CONV to be 'yes' or 'no'"),
+        ("INPUT -> NORM(median)", "median)", "mode of NORM to be 'batch' or 'lrn' or 'layer'"),
+        ("INPUT -> NORM(size=5)", "size=5)", "size is a value of NORM(lrn), but this is NORM(batch)"),
+        ("INPUT -> NORM(momentum=0.1, lrn)", "momentum=0.1, lrn)", "momentum is a value of NORM(batch), but this is"),
+        ("INPUT -> NORM(lrn, k=1, eps=1)", "eps=1)", "eps is a value of NORM(batch) or NORM(layer), but this is NORM("),
+        ("INPUT -> NORM(layer, momentum=0.1)", "momentum=0.1)", "but this is NORM(layer)"),
+        ("INPUT -> NORM(momentum=2)", "2)", "momentum of NORM to be a number from 0 to 1"),
+        ("INPUT -> NORM(eps=0)", "0)", "eps of NORM to be a number from 1e-12 to 1"),
+        ("INPUT -> NORM(eps=1e-400)", "1e-400)", "eps of NORM to be a number from 1e-12 to 1"),
+        ("INPUT -> NORM(lrn, size=0)", "0)", "size of NORM to be a whole number from 1 to 2147483647"),
+        ("INPUT -> NORM(lrn, size=2.5)", "2.5)", "size of NORM to be a whole number"),
+        ("INPUT -> NORM(lrn, alpha=1e999)", "1e999)", "alpha of NORM to be a number from 0 to 1000000"),
+        ("INPUT -> NORM(lrn, alpha=nan)", "nan)", "alpha of NORM to be a number from 0 to 1000000"),
+        ("INPUT -> NORM(lrn, beta=-1)", "-1)", "beta of NORM to be a number from 0 to 10"),
+        ("INPUT -> NORM(lrn, k=0)", "0)", "k of NORM to be a number from 1e-06 to 1000000"),
+        ("INPUT -> NORM(lrn, depth=5)", "depth=5)", "one of mode, momentum, eps, size, alpha, beta, k for NORM"),
+        ("INPUT -> FC(", "", "units of FC"),
+        ("INPUT -> DROPOUT(-0.5)", "-0.5)", "rate of DROPOUT to be a number from 0 to below 1, but found '-0.5'"),
+        ("INPUT -> CONV(P= - 1)", "- 1)", "but found '-1'"),
+        ("INPUT -> CONV(P=-)", "-)", "but found '-'"),
+        ("INPUT -> CONV(P=->)", "->)", "but found '->'"),
+        ("INPUT -> [FC]*-2", "-2", "a whole number from 0 to 2147483647, N, M or K, but found '-2'"),
+        ("INPUT \N{EN DASH} FC", "\N{EN DASH} FC", "one of -> [ ] ( ) * ? + |, but found '\N{EN DASH}'"),
+        ("INPUT ->\0FC", "\0FC", "found '\\x00'"),
+    ],
+)
+def test_an_error_has_a_caret_under_the_place_and_says_what_was_expected(text, place, expected):
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.parse(text)
+    message, line, caret = str(caught.value).split("\n")
+    assert expected in message
+    assert caret.endswith("^")
+    pointed_at = line[len(caret) - 1 :]
+    assert text.endswith(place)
+    assert pointed_at[:40] == place[:40].replace("\0", " ")
+
+
+def test_an_error_shows_the_line_it_is_on_and_cuts_a_long_one():
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.parse("INPUT\n-> CONVV\n-> FC")
+    assert str(caught.value).split("\n")[1:] == ["    -> CONVV", "       ^"]
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.parse("INPUT -> " + "RELU -> " * 100 + "oops -> " + "RELU -> " * 100 + "FC")
+    _, line, caret = str(caught.value).split("\n")
+    assert len(line) < 140
+    assert line[len(caret) - 1 :].startswith("oops -> RELU")
+
+
+@pytest.mark.parametrize("value", [None, 3, b"INPUT -> FC", ["INPUT", "FC"], 10**5000, object()], ids=range(6))
+def test_what_is_no_text_is_refused(value):
+    with pytest.raises(ArchitectureError, match="an architecture is a text"):
+        Architecture.parse(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INPUT -> [FC]*999999999",
+        "INPUT -> [[[[CONV]*2000000000]*2000000000]*2000000000]*2000000000",
+        "INPUT -> [[" + "[RELU]*0 -> " * 5000 + "RELU]*0]*10000 -> FC",
+        "INPUT -> " + "[" * 5000 + "FC" + "]" * 5000,
+        "INPUT -> " + "(" * 5000,
+        "[" * 500_000,
+        "INPUT -> " + "RELU -> " * 120_000 + "FC",
+        "INPUT -> FC" + " " * 2_000_000,
+        " " * 1_000_000,
+        "A" * 1_000_000,
+        "9" * 1_000_000,
+        "INPUT -> [FC]*" + "9" * 500_000,
+        "INPUT -> DROPOUT(0." + "0" * 500_000 + ") -> [FC]*99999",
+        "INPUT -> NORM(lrn, alpha=" + "9" * 500_000 + ")",
+        "\ud800" * 1000,
+    ],
+    ids=range(15),
+)
+def test_hostile_texts_are_refused_soon(text):
+    began = time.perf_counter()
+    with pytest.raises(ArchitectureError) as caught:
+        Architecture.parse(text)
+    assert time.perf_counter() - began < 5
+    assert len(str(caught.value)) < 1000
+
+
+def test_the_limits_themselves_are_allowed():
+    assert count_layers(parse(f"INPUT -> [RELU]*{MAX_LAYERS}"), {}) == MAX_LAYERS
+    assert parse("INPUT -> " + "[" * MAX_NESTING + "FC" + "]" * MAX_NESTING) == (Layer("FC"),)
+    with pytest.raises(ArchitectureError, match="10001 layers, and at most 10000"):
+        parse(f"INPUT -> [RELU]*{MAX_LAYERS} -> FC")
+    with pytest.raises(ArchitectureError, match="at most 50 brackets"):
+        parse("INPUT -> " + "[" * 51 + "FC" + "]" * 51)
+
+
+def canonical_or_error(text):
+    try:
+        architecture = Architecture.parse(text)
+    except ArchitectureError:
+        return
+    assert Architecture.parse(str(architecture)) == architecture
+    assert str(Architecture.parse(str(architecture))) == str(architecture)
+
+
+@given(st.text())
+@example("INPUT -> \x1c")
+@settings(max_examples=200)
+def test_any_text_gives_an_architecture_or_an_architecture_error(text):
+    canonical_or_error(text)
+    canonical_or_error("INPUT -> " + text)
+
+
+TOKENS = ["INPUT", "SKIP", "->", "-", "→", "[", "]", "(", ")", "*", "?", "+", "|", "=", ",", *NOTATION]
+TOKENS += ["N", "M", "K", "F", "0", "3", "0.5", ".5", "1e9", "all", "max", "average", "same", "round", "floor", "batch"]
+
+
+@given(st.lists(st.sampled_from(TOKENS), max_size=30).map(" ".join))
+@settings(max_examples=300)
+def test_any_tokens_give_an_architecture_or_an_architecture_error(text):
+    canonical_or_error(text)
+    canonical_or_error("INPUT -> " + text)
+
+
+def option_values(option):
+    values = [st.sampled_from(option.words)] if option.words else []
+    if option.lowest is not None:
+        values.append(st.integers(option.lowest, 2**31 - 1))
+    if option.fraction:
+        values.append(st.floats(0, 1, exclude_max=True))
+    if option.real is not None:
+        values.append(st.floats(*option.real))
+    return st.one_of(values)
+
+
+def layer_texts(kind):
+    """Valid texts of one kind of layer, with any options in any order."""
+
+    def spell(options):
+        names, values, optional = options
+        spelled = [f"{values[name]}" if NOTATION[kind][name].bare else f"{name}={values[name]}" for name in names]
+        return kind + (f"( {' ,'.join(spelled)})" if spelled else "") + "?" * optional
+
+    names = st.lists(st.sampled_from(sorted(NOTATION[kind])), unique=True) if NOTATION[kind] else st.just([])
+    values = st.fixed_dictionaries({name: option_values(option) for name, option in NOTATION[kind].items()})
+    return st.tuples(names, values, st.booleans() if kind == "POOL" else st.just(False)).map(spell)
+
+
+def norm_texts(mode):
+    """Valid texts of NORM in one mode, which stands first or last."""
+    options = {name: option for name, option in NOTATION["NORM"].items() if mode in option.modes}
+    values = st.fixed_dictionaries({}, optional={name: option_values(option) for name, option in options.items()})
+
+    def spell(drawn):
+        numbers, mode_first = drawn
+        spelled = [f"{name}={value}" for name, value in numbers.items()]
+        return f"NORM({', '.join([mode, *spelled] if mode_first else [*spelled, mode])})"
+
+    return st.tuples(values, st.booleans()).map(spell)
+
+
+norms = st.one_of([norm_texts(mode) for mode in NOTATION["NORM"]["mode"].words])
+layers = st.one_of(norms, *[layer_texts(kind) for kind in NOTATION if kind != "NORM"])
+
+
+def chains(items):
+    parts = st.tuples(st.sampled_from(["->", " - "]), st.lists(items, min_size=1, max_size=4))
+    return parts.map(lambda part: part[0].join(part[1]))
+
+
+def nested(items):
+    chain = chains(items)
+    branches = st.lists(st.one_of(chain, st.just("SKIP")), min_size=2, max_size=3)
+    repeats = st.sampled_from(["*0", "*3", "*N", "*M", ""])
+    return st.one_of(
+        st.tuples(chain, repeats).map(lambda group: f"[{group[0]}]{group[1]}"),
+        st.tuples(branches, st.sampled_from("+|")).map(lambda sums: f"({sums[1].join(sums[0])})"),
+    )
+
+
+@given(chains(st.recursive(layers, nested, max_leaves=12)))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+def test_generated_texts_parse_and_print_canonically(chain):
+    architecture = Architecture.parse(f"INPUT->{chain}")
+    again = Architecture.parse(str(architecture))
+    assert again == architecture
+    assert again.chain == architecture.chain
+    assert again.text == architecture.text

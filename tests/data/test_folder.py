@@ -1,0 +1,593 @@
+"""Folders and archives of images: what is an image, what is its class, and what is said about those that are broken."""
+
+import io
+import struct
+import subprocess
+import sys
+import warnings
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skconvnet.data.folder import load_image_folder
+
+Image = pytest.importorskip("PIL.Image")
+
+
+def encoded(pixels, kind="PNG", **options):
+    """The bytes of a file: uint8 (rows, columns) or (rows, columns, 3), or a Pillow image."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels, np.uint8))
+    content = io.BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def grey(value, rows=4, columns=5):
+    return np.full((rows, columns), value, np.uint8)
+
+
+def colour(seed, rows=4, columns=5):
+    return np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), np.uint8)
+
+
+def gradual(rows=16, columns=24):
+    """RGB pixels that a JPEG keeps well."""
+    row, column = np.mgrid[:rows, :columns]
+    return np.stack([8 * row, 6 * column, 4 * (row + column)], axis=2).astype(np.uint8)
+
+
+@pytest.fixture(params=["directory", "archive"])
+def stored(request, tmp_path):
+    """`stored({name: bytes})` writes files into a directory or an archive; returns its path."""
+
+    def write(files):
+        if request.param == "directory":
+            for name, content in files.items():
+                (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / "images" / name).write_bytes(content)
+            (tmp_path / "images").mkdir(exist_ok=True)
+            return tmp_path / "images"
+        return packed(tmp_path / "images.zip", files)
+
+    return write
+
+
+def packed(path, files):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_images_are_sorted_by_class_and_name(stored):
+    pixels = {"dog/b.png": 1, "cat/2.png": 2, "cat/10.png": 3, "dog/A.png": 4, "cat-like/x.png": 5}
+    folder = load_image_folder(stored({name: encoded(grey(value)) for name, value in pixels.items()}))
+    assert folder.filenames.tolist() == ["cat/10.png", "cat/2.png", "cat-like/x.png", "dog/A.png", "dog/b.png"]
+    assert folder.target.tolist() == ["cat", "cat", "cat-like", "dog", "dog"]
+    assert folder.target_names == ["cat", "cat-like", "dog"]
+    assert_array_equal(folder.data, [grey(value) for value in (3, 2, 5, 4, 1)])
+    assert folder.data.dtype == np.uint8
+    assert folder.data.flags.c_contiguous
+
+
+def test_the_pair_is_what_the_bunch_has(stored):
+    path = stored({"a/1.png": encoded(colour(1)), "b/1.png": encoded(colour(2))})
+    X, y = load_image_folder(str(path), return_X_y=True)
+    folder = load_image_folder(path)
+    assert_array_equal(X, folder.data)
+    assert_array_equal(y, folder.target)
+    assert_array_equal(X, [colour(1), colour(2)])
+
+
+def test_the_estimator_takes_them(stored):
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.utils.validation import check_X_y
+
+    path = stored(
+        {
+            f"{name}/{i}.png": encoded(grey(value + i))
+            for name, value in (("dark", 10), ("light", 200))
+            for i in range(3)
+        }
+    )
+    X, y = load_image_folder(path, return_X_y=True)
+    check_X_y(X.reshape(len(X), -1), y)
+    assert KNeighborsClassifier(1).fit(X.reshape(6, -1), y).predict([grey(190).ravel()]) == ["light"]
+
+
+@pytest.mark.parametrize("ending", ["jpg", "jpeg", "jpe", "jfif", "JPG", "JPEG", "png", "PNG"])
+def test_endings(stored, ending):
+    kind = "PNG" if ending.lower() == "png" else "JPEG"
+    folder = load_image_folder(stored({f"a/1.{ending}": encoded(gradual(), kind)}))
+    assert folder.data.shape == (1, 16, 24, 3)
+    assert_allclose(folder.data[0].astype(int), gradual(), atol=0 if kind == "PNG" else 12)
+
+
+def test_the_content_decides_between_jpeg_and_png(stored):
+    folder = load_image_folder(stored({"a/1.jpg": encoded(colour(0)), "a/2.png": encoded(gradual(4, 5), "JPEG")}))
+    assert_array_equal(folder.data[0], colour(0))
+
+
+def test_no_other_decoder_is_let_near_a_file(stored):
+    with pytest.raises(ValueError, match=r"'a/1\.png' in .* cannot be read as an image"):
+        load_image_folder(stored({"a/1.png": encoded(colour(0), "GIF")}))
+
+
+# Folders
+
+
+def test_folders_around_all_others_are_passed_through(stored):
+    files = {f"data/animals/{name}/1.png": encoded(grey(1)) for name in ("cat", "dog")}
+    folder = load_image_folder(stored(files | {"data/readme.txt": b"Animals."}))
+    assert folder.target.tolist() == ["cat", "dog"]
+    assert folder.filenames.tolist() == ["data/animals/cat/1.png", "data/animals/dog/1.png"]
+
+
+def test_folders_in_a_class_belong_to_it(stored):
+    names = ["cat/1.png", "cat/persian/1.png", "cat/persian/old/1.png", "dog/poodle/1.png"]
+    folder = load_image_folder(stored({name: encoded(grey(1)) for name in names}))
+    assert folder.target.tolist() == ["cat", "cat", "cat", "dog"]
+
+
+def test_one_class_is_a_class(stored):
+    folder = load_image_folder(stored({"cat/1.png": encoded(grey(1)), "cat/2.png": encoded(grey(2))}))
+    assert folder.target.tolist() == ["cat", "cat"]
+
+
+@pytest.mark.parametrize("around", ["", "animals/", "data/animals/"])
+def test_one_class_with_files_and_folders_is_a_class(stored, around):
+    names = [f"{around}cat/{name}" for name in ("1.png", "old/2.png", "persian/3.png", "persian/old/4.png")]
+    folder = load_image_folder(stored({name: encoded(grey(1)) for name in names}))
+    assert folder.target.tolist() == ["cat"] * 4
+    assert folder.filenames.tolist() == names
+
+
+def test_an_image_beside_the_classes(stored):
+    names = ("cat/1.png", "dog/1.png", "logo.png")
+    with pytest.raises(ValueError, match=r"'logo\.png' in .* is in no folder of a class"):
+        load_image_folder(stored({name: encoded(grey(1)) for name in names}))
+
+
+def test_a_folder_with_an_image_of_its_own_is_no_folder_around_the_others(stored):
+    names = ("animals/cat/1.png", "animals/dog/1.png", "animals/logo.png")
+    folder = load_image_folder(stored({name: encoded(grey(1)) for name in names}))
+    assert folder.target_names == ["animals"]
+
+
+def test_images_without_any_folder(stored):
+    with pytest.raises(ValueError, match="is in no folder of a class"):
+        load_image_folder(stored({"1.png": encoded(grey(1)), "2.png": encoded(grey(1))}))
+
+
+def test_what_is_hidden_and_what_is_no_image_is_passed_over(stored):
+    seen = {"cat/1.png": encoded(grey(1)), "dog/1.png": encoded(grey(2))}
+    unseen = ["cat/.1.png", "cat/._1.png", ".git/x/1.png", "__MACOSX/cat/._1.png", "__MACOSX/cat/1.png"]
+    unseen += ["cat/Thumbs.db", "cat/notes.txt", "labels.csv", "cat/.cache/1.png", "cat/png", "cat/old/1.txt"]
+    path = stored(seen | dict.fromkeys(unseen, b"none of these is an image"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_image_folder(path).filenames.tolist() == list(seen)
+
+
+@pytest.mark.parametrize(
+    ("names", "folder", "kinds"),
+    [
+        (["cat/1.png", "dog/1.png", "bird/1.bmp", "bird/2.TIF"], "bird", r"\.TIF, \.bmp"),
+        (["cat/1.png", "bird/old/1.gif"], "bird", r"\.gif"),
+        (["animals/cat/1.png", "animals/dog/1.png", "animals/bird/1.webp"], "animals/bird", r"\.webp"),
+        (["cats/persian/1.png", "dogs/poodle/1.bmp"], "dogs", r"\.bmp"),
+    ],
+)
+def test_a_folder_of_other_files_is_no_class_and_said_to_be_none(stored, names, folder, kinds):
+    path = stored({name: encoded(grey(1)) for name in names})
+    message = rf"^'{folder}' in '.*images.*' is no class: it has no JPEG or PNG images, only files of the kinds {kinds}"
+    with pytest.warns(UserWarning, match=message) as warned:
+        loaded = load_image_folder(path)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    assert loaded.filenames.tolist() == [name for name in names if name.endswith("png")]
+
+
+def test_images_of_other_kinds_among_those_of_a_class_are_left_out_with_a_warning(stored):
+    names = ["cat/1.png", "cat/2.GIF", "dog/1.webp", "dog/2.png", "dog/notes.txt"]
+    path = stored({name: encoded(grey(1)) for name in names})
+    message = r"^Images below '.*images.*' are left out, 2 in all, 'cat/2\.GIF' for one: only JPEG and PNG are read"
+    with pytest.warns(UserWarning, match=message) as warned:
+        loaded = load_image_folder(path)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    assert loaded.filenames.tolist() == ["cat/1.png", "dog/2.png"]
+
+
+SPLIT = ["test/a/1.png", "test/b/1.png", "train/a/1.png", "train/a/old/2.png", "train/b/1.png"]
+
+
+@pytest.mark.parametrize("around", ["", "data/"])
+def test_training_and_test_images_are_no_classes(stored, around):
+    path = stored({around + name: encoded(grey(1)) for name in SPLIT})
+    message = r"The classes are 'test', 'train', and in each are the same folders, 'a', 'b'\. .* as '.*images.*test'"
+    with pytest.warns(UserWarning, match=message) as warned:
+        folder = load_image_folder(path)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    assert folder.target_names == ["test", "train"]
+    if path.is_dir():
+        assert load_image_folder(path / around / "test").target_names == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        SPLIT[:2],  # passed through
+        [*SPLIT, "val/a/1.png"],
+        [*SPLIT, "test/1.png"],
+        ["cat/images/1.png", "dog/images/1.png"],
+        ["cat/old/1.png", "cat/new/1.png", "dog/old/1.png", "dog/red/1.png"],
+        ["cat/old/1.png", "cat/new/1.png", "cat/1.png", "dog/old/1.png", "dog/new/1.png", "dog/1.png"],
+    ],
+)
+def test_other_folders_in_classes_are_as_they_should_be(stored, names):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(load_image_folder(stored({name: encoded(grey(1)) for name in names})).data) == len(names)
+
+
+def test_nothing_there(stored):
+    with pytest.raises(ValueError, match=r"There are no JPEG or PNG images below '.*images.*': no files at all"):
+        load_image_folder(stored({}))
+
+
+def test_nothing_but_other_files(stored):
+    files = {"cat/1.bmp": b"", "dog/1.tif": b"", "README": b"", ".hidden.svg": b""}
+    with pytest.raises(
+        ValueError, match=r"no JPEG or PNG images below '.*': only files of the kinds \.bmp, \.tif, READ"
+    ):
+        load_image_folder(stored(files))
+
+
+def test_no_such_path(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"There is no '.*elsewhere\.zip'"):
+        load_image_folder(tmp_path / "elsewhere.zip")
+
+
+@pytest.mark.parametrize("content", [b"", b"neither", encoded(grey(1)), zlib.compress(b"x" * 999)])
+def test_neither_directory_nor_archive(tmp_path, content):
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(ValueError, match="is neither a directory nor a zip archive"):
+        load_image_folder(tmp_path / "file")
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "1.png").write_bytes(encoded(grey(1)))
+    (tmp_path / "images" / "dog").mkdir(parents=True)
+    try:
+        (tmp_path / "images" / "cat").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+        (tmp_path / "images" / "dog" / "2.png").symlink_to(tmp_path / "elsewhere" / "1.png")
+        (tmp_path / "images" / "dog" / "all").symlink_to(tmp_path / "images", target_is_directory=True)
+    except OSError:
+        pytest.skip("no links here")
+    assert load_image_folder(tmp_path / "images").filenames.tolist() == ["cat/1.png", "dog/2.png"]
+
+
+# Archives
+
+
+@pytest.mark.parametrize("name", ["../cat/1.png", "cat/../../1.png", "..\\cat\\1.png"])
+def test_a_name_that_leads_out_of_the_archive(tmp_path, name):
+    path = packed(tmp_path / "images.zip", {"cat/2.png": encoded(grey(1)), name: encoded(grey(1))})
+    with pytest.raises(ValueError, match="leads out of the archive"):
+        load_image_folder(path)
+
+
+@pytest.mark.parametrize(
+    "form", ["/animals/cat/1.png", "animals\\cat\\1.png", "./animals/cat/1.png", "animals//cat/1.png"]
+)
+def test_odd_names_in_an_archive(tmp_path, form):
+    files = {form: encoded(grey(1)), form.replace("cat", "dog"): encoded(grey(2))}
+    folder = load_image_folder(packed(tmp_path / "images.zip", files))
+    assert folder.target.tolist() == ["cat", "dog"]
+    assert folder.filenames.tolist() == ["animals/cat/1.png", "animals/dog/1.png"]
+
+
+def test_names_beyond_ascii(stored):
+    folder = load_image_folder(stored({"Käse/1.png": encoded(grey(1)), "猫/1.png": encoded(grey(1))}))
+    assert folder.target.tolist() == ["Käse", "猫"]
+
+
+def test_an_archive_and_its_directory_load_alike(tmp_path):
+    files = {f"all/{name}/{i}.png": encoded(colour(i)) for name in ("b", "a", "a b") for i in range(12)}
+    archive = packed(tmp_path / "images.zip", files)
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(tmp_path / "images")
+    one, other = load_image_folder(archive), load_image_folder(tmp_path / "images")
+    assert_array_equal(one.data, other.data)
+    assert_array_equal(one.filenames, other.filenames)
+
+
+def test_a_damaged_entry_is_named(tmp_path):
+    content = encoded(colour(0, 40, 40))
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:  # stored, so its bytes are there to be damaged
+        archive.writestr("cat/1.png", encoded(grey(1)))
+        archive.writestr("cat/2.png", content)
+    whole = (tmp_path / "images.zip").read_bytes()
+    at = whole.index(content) + len(content) // 2
+    (tmp_path / "images.zip").write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+    with pytest.raises(ValueError, match=r"'cat/2\.png' in '.*images\.zip' cannot be read as an image: Bad CRC"):
+        load_image_folder(tmp_path / "images.zip")
+
+
+def test_an_entry_that_unpacks_to_far_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr("skconvnet.data.folder._MOST_BYTES", 10_000)
+    path = packed(tmp_path / "images.zip", {"cat/1.png": encoded(grey(1)), "cat/2.png": bytes(10_001)})
+    with pytest.raises(ValueError, match=r"'cat/2\.png' in .*: it unpacks to 10,001 bytes"):
+        load_image_folder(path)
+
+
+# Broken files
+
+BROKEN = {
+    "empty": b"",
+    "text": b"This is no image.",
+    "cut JPEG": encoded(gradual(64, 64), "JPEG")[:-600],
+    "cut PNG": encoded(colour(0, 64, 64))[:-600],
+    "beginning of a PNG": encoded(colour(0))[:20],
+    "damaged PNG": encoded(colour(0, 64, 64))[:300] + bytes(50) + encoded(colour(0, 64, 64))[350:],
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("channels", [None, 3])
+def test_a_broken_file_is_named_or_left_out(stored, content, channels):
+    path = stored({"cat/1.png": encoded(colour(1)), "cat/2.png": content, "dog/1.png": encoded(colour(2))})
+    with pytest.raises(ValueError, match=r"'cat/2\.png' in '.*images.*' cannot be read as an image: .*on_error='warn'"):
+        load_image_folder(path, channels=channels)
+    with pytest.warns(UserWarning, match=r"'cat/2\.png' in '.*images.*' cannot .* It is left out") as warned:
+        folder = load_image_folder(path, channels=channels, on_error="warn")
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    assert folder.filenames.tolist() == ["cat/1.png", "dog/1.png"]
+    assert folder.target.tolist() == ["cat", "dog"]
+    assert_array_equal(folder.data, [colour(1), colour(2)])
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_an_error_about_a_broken_file_names_no_object_of_ours(stored, content):
+    path = stored({"cat/1.png": encoded(colour(1)), "cat/2.png": content})
+    with pytest.raises(ValueError, match=r"'cat/2\.png' in ") as caught:
+        load_image_folder(path)
+    assert "BytesIO" not in str(caught.value)
+    assert " at 0x" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["empty", "text"])
+def test_what_is_neither_jpeg_nor_png_says_so(stored, kind):
+    with pytest.raises(ValueError, match="cannot be read as an image: it does not begin as a JPEG or PNG does"):
+        load_image_folder(stored({"cat/2.png": BROKEN[kind]}))
+
+
+def test_a_class_whose_files_are_all_broken_is_gone(stored):
+    path = stored({"cat/1.png": encoded(grey(1)), "dog/1.png": b""})
+    with pytest.warns(UserWarning, match="dog/1"):
+        assert load_image_folder(path, on_error="warn").target_names == ["cat"]
+
+
+@pytest.mark.filterwarnings("ignore:.*left out:UserWarning")
+def test_nothing_is_left(stored):
+    with pytest.raises(ValueError, match=r"None of the 2 files below '.*images.*' can be read as an image"):
+        load_image_folder(stored({"cat/1.png": b"", "dog/1.png": b""}), on_error="warn")
+
+
+def test_more_pixels_than_pillow_allows(stored, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    path = stored({"cat/1.png": encoded(grey(1)), "cat/2.png": encoded(grey(1, 9, 9))})
+    with pytest.raises(ValueError, match=r"'cat/2\.png' in .* exceeds limit of 80 pixels"):
+        load_image_folder(path, size=4)
+
+
+def test_a_link_to_nothing(tmp_path):
+    (tmp_path / "cat").mkdir()
+    try:
+        (tmp_path / "cat" / "1.png").symlink_to(tmp_path / "gone.png")
+    except OSError:
+        pytest.skip("no links here")
+    with pytest.raises(ValueError, match=r"'cat/1\.png' .* No such file"):
+        load_image_folder(tmp_path)
+
+
+# Sizes
+
+
+def test_different_sizes(stored):
+    path = stored(
+        {"a/1.png": encoded(grey(1, 4, 5)), "a/2.png": encoded(grey(1, 4, 5)), "b/1.png": encoded(grey(1, 5, 4))}
+    )
+    with pytest.raises(
+        ValueError, match=r"'a/1\.png' has 4 x 5 pixels and 'b/1\.png' has 5 x 4 \(height x width\).*size="
+    ):
+        load_image_folder(path)
+
+
+@pytest.mark.parametrize(("size", "shape"), [(7, (7, 7)), ((3, 8), (3, 8)), ([3, 8], (3, 8)), (np.int64(2), (2, 2))])
+def test_size(stored, size, shape):
+    path = stored({"a/1.png": encoded(grey(80, 4, 5)), "b/1.png": encoded(grey(90, 31, 2))})
+    X, _ = load_image_folder(path, size=size, return_X_y=True)
+    assert X.shape == (2, *shape)
+    assert_array_equal(X[0], 80)
+    assert_array_equal(X[1], 90)
+
+
+@pytest.mark.parametrize(("channels", "shape"), [(None, "90000000 x 80000000"), (3, "90000000 x 80000000 x 3")])
+def test_a_size_beyond_the_memory_is_refused_before_work(stored, channels, shape):
+    path = stored({"a/1.png": encoded(grey(1)), "b/1.png": b"never decoded"})
+    n_bytes = 2 * 90_000_000 * 80_000_000 * (channels or 1)
+    message = rf"^2 images of {shape} take {n_bytes:,} bytes of memory, and this machine has [\d,]+\. Use a smaller"
+    with pytest.raises(ValueError, match=message):
+        load_image_folder(path, size=(90_000_000, 80_000_000), channels=channels)
+
+
+def test_images_beyond_the_memory_are_refused_without_a_size_too(stored, monkeypatch):
+    path = stored({"a/1.png": encoded(colour(1)), "b/1.png": encoded(colour(2))})
+    monkeypatch.setattr("skconvnet.data.folder.machine_memory", lambda: 119)
+    with pytest.raises(ValueError, match=r"^2 images of 4 x 5 x 3 take 120 bytes of memory, and this machine has 119"):
+        load_image_folder(path)
+    monkeypatch.setattr("skconvnet.data.folder.machine_memory", lambda: 120)
+    assert len(load_image_folder(path).data) == 2
+
+
+def test_scaling_keeps_the_picture_and_averages_over_all_pixels(stored):
+    pixels = np.zeros((8, 16), np.uint8)
+    pixels[:, 8:] = 200
+    pixels[::2, 8:] = 100
+    X, _ = load_image_folder(stored({"a/1.png": encoded(pixels)}), size=(2, 4), return_X_y=True)
+    assert_allclose(X[0].astype(int), [[0, 0, 150, 150]] * 2, atol=25)
+    assert_array_equal(X[0][:, 0], 0)
+
+
+# Colours
+
+
+def one(stored, pixels, kind="PNG", channels=None, **options):
+    """The only image, loaded."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return load_image_folder(stored({"a/1.png": encoded(pixels, kind, **options)}), channels=channels).data[0]
+
+
+def test_grey_if_all_are_grey_else_rgb(stored):
+    path = stored({"a/1.png": encoded(grey(7)), "b/1.png": encoded(colour(0))})
+    X, _ = load_image_folder(path, return_X_y=True)
+    assert_array_equal(X, [np.stack([grey(7)] * 3, axis=2), colour(0)])
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16"])
+def test_grey_modes(stored, mode):
+    assert one(stored, Image.fromarray(grey(255)).convert(mode)).shape == (4, 5)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_colour_modes(stored, mode):
+    assert one(stored, Image.fromarray(colour(0)).convert(mode)).shape == (4, 5, 3)
+
+
+def test_channels(stored):
+    path = stored({"a/1.png": encoded(grey(7)), "b/1.png": encoded(colour(0))})
+    X, _ = load_image_folder(path, channels=1, return_X_y=True)
+    assert_array_equal(X[0], grey(7))
+    luma = colour(0) @ [0.299, 0.587, 0.114]  # ITU-R 601-2
+    assert_allclose(X[1], luma, atol=1)
+    X, _ = load_image_folder(stored({"c/1.png": encoded(grey(9))}), channels=3, return_X_y=True)
+    assert X.shape[1:] == (4, 5, 3)
+
+
+@pytest.mark.parametrize("value", [0, 1, 255, 256, 1000, 32768, 65535])
+def test_of_16_bits_the_upper_8_are_kept(stored, value):
+    image = Image.fromarray(np.full((4, 5), value, np.uint16))
+    assert_array_equal(one(stored, image), grey(value >> 8))
+
+
+def test_of_16_bits_in_colour_the_upper_8_are_kept(stored):
+    pixels = np.random.default_rng(0).integers(0, 65536, (4, 5, 3))
+    found = load_image_folder(stored({"a/1.png": png_of_16_bits(pixels)})).data[0]
+    assert_array_equal(found, pixels >> 8)
+
+
+def png_of_16_bits(pixels):
+    """A PNG of RGB with 16 bits, which Pillow does not write. Source: PNG specification, sections 5 and 11."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows, columns, _ = pixels.shape
+    header = struct.pack(">IIBBBBB", columns, rows, 16, 2, 0, 0, 0)
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in pixels)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
+def test_one_bit(stored):
+    pixels = np.eye(4, 5) > 0
+    assert_array_equal(one(stored, Image.fromarray(pixels)), np.where(pixels, 255, 0))
+
+
+def test_palette(stored):
+    image = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8)).convert("P")
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    expected = np.array([[[10, 20, 30], [40, 50, 60]], [[70, 80, 90], [40, 50, 60]]])
+    assert_array_equal(one(stored, image), expected)
+    assert_array_equal(one(stored, image, transparency=bytes([0, 128, 255])), expected)
+
+
+@pytest.mark.parametrize("alpha", [0, 100, 255])
+def test_transparency_is_ignored(stored, alpha):
+    image = Image.fromarray(colour(0))
+    image.putalpha(alpha)
+    assert_array_equal(one(stored, image), colour(0))
+    assert_array_equal(one(stored, Image.fromarray(grey(9)), channels=3, transparency=9), 9)
+
+
+def test_cmyk(stored):
+    rgb = gradual()
+    found = one(stored, Image.fromarray(rgb).convert("CMYK"), "JPEG")
+    assert found.shape == rgb.shape
+    assert_allclose(found.astype(int), rgb, atol=12)
+
+
+def test_grey_jpeg(stored):
+    assert_array_equal(one(stored, grey(100), "JPEG"), grey(100))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_orientation(stored, kind):
+    upright = np.repeat(np.repeat(np.array([[0, 60, 120], [180, 210, 240]], np.uint8), 16, axis=0), 16, axis=1)
+    stored_as = {  # EXIF 2.3, tag 0x0112: where the first row and the first column of what is stored belong
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: upright.T[::-1],
+        7: upright.T[::-1, ::-1],
+        8: upright.T[:, ::-1],
+    }
+    files = {}
+    for orientation, pixels in stored_as.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        files[f"a/{orientation}.png"] = encoded(np.ascontiguousarray(pixels), kind, exif=exif)
+    X, _ = load_image_folder(stored(files), return_X_y=True)
+    assert_allclose(X.astype(int), [upright] * 8, atol=0 if kind == "PNG" else 6)
+
+
+# Parameters and Pillow
+
+
+@pytest.mark.parametrize("size", [0, -1, (0, 3), (3, 3, 3), 2.5, (2.5, 3), "32", True, (), {3, 4}])
+def test_no_size(size):
+    with pytest.raises(ValueError, match="is no size"):
+        load_image_folder("nowhere", size=size)
+
+
+def test_other_parameters():
+    with pytest.raises(ValueError, match=r"channels=4 is none of None, 1 \(grey\), 3 \(RGB\)"):
+        load_image_folder("nowhere", channels=4)
+    with pytest.raises(ValueError, match="on_error='ignore' is none of 'raise', 'warn'"):
+        load_image_folder("nowhere", on_error="ignore")
+
+
+def test_without_pillow(tmp_path):
+    code = (
+        "import sys; sys.modules['PIL'] = None\n"
+        "from skconvnet.data.folder import load_image_folder\n"
+        "try: load_image_folder('nowhere')\n"
+        "except ImportError as error: print(error)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "pip install skconvnet[images]" in found
+
+
+def test_pillow_is_imported_when_it_is_needed():
+    code = "import sys, skconvnet.data.folder; print('PIL' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

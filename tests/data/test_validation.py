@@ -1,0 +1,498 @@
+"""What comes in, in every form it may have; and what is refused, with what the error says."""
+
+import re
+import warnings
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+from sklearn import config_context
+
+from skconvnet import Architecture, ConvNetClassifier
+from skconvnet.data import validation as _validation
+from skconvnet.data.validation import (
+    LabelledImages,
+    check_batch_size,
+    check_examples,
+    check_images,
+    check_images_and_labels,
+    check_larger_images,
+    check_memory,
+    check_scoring_memory,
+    check_two_classes,
+    guess_image_shape,
+    hold_out,
+    machine_memory,
+    weigh_classes,
+)
+from skconvnet.engine import Images
+
+
+def check(X, image_shape=None):
+    """Check training images as fit does."""
+    return check_images(ConvNetClassifier(), X, image_shape, reset=True)
+
+
+def refused(message):
+    return pytest.raises(ValueError, match=re.escape(message))
+
+
+def labelled(targets, weights=None):
+    targets = np.asarray(targets)
+    weights = np.ones(len(targets), np.float32) if weights is None else np.asarray(weights, np.float32)
+    return LabelledImages(Images(np.zeros((len(targets), 4)), (2, 2, 1)), targets, weights)
+
+
+# Images
+
+
+@pytest.mark.parametrize(
+    ("n_features", "shape"),
+    [
+        (1, (1, 1, 1)),
+        (2, (1, 2, 1)),
+        (3, (1, 1, 3)),
+        (64, (8, 8, 1)),
+        (784, (28, 28, 1)),
+        (3072, (32, 32, 3)),
+        (3600, (60, 60, 1)),
+        (48, (4, 4, 3)),
+        (1000, (1, 1000, 1)),
+    ],
+)
+def test_the_shape_of_rows_is_guessed(n_features, shape):
+    assert guess_image_shape(n_features) == shape
+    assert check(np.zeros((2, n_features))).shape == shape
+
+
+def test_a_given_image_shape_decides_what_rows_are():
+    assert check(np.zeros((2, 64)), (4, 16, 1)).shape == (4, 16, 1)
+    assert check(np.zeros((2, 64)), [4, 16]).shape == (4, 16, 1)
+    assert check(np.zeros((2, 48)), np.array([4, 4, 3])).shape == (4, 4, 3)
+
+
+def test_images_say_their_shape_themselves():
+    assert check(np.zeros((2, 5, 7))).shape == (5, 7, 1)
+    assert check(np.zeros((2, 5, 7, 3))).shape == (5, 7, 3)
+    assert check(np.zeros((2, 5, 7)), (5, 7, 1)).shape == (5, 7, 1)
+
+
+def test_features_are_counted_in_images_too():
+    estimator = ConvNetClassifier()
+    check_images(estimator, np.zeros((2, 5, 7, 3)), None, reset=True)
+    assert estimator.n_features_in_ == 105
+    check_images(estimator, np.zeros((2, 105)), (5, 7, 3))
+    with refused("X has 104 features, but ConvNetClassifier is expecting 105 features as input"):
+        check_images(estimator, np.zeros((2, 104)), (5, 7, 3))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int16, np.int64, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(6, 12), (6, 3, 4), (6, 2, 2, 3)])
+def test_arrays_are_not_copied_whatever_their_dtype(dtype, shape):
+    X = np.ones(shape, dtype)
+    X.flags.writeable = False
+    images = check(X)
+    assert images.pixels.dtype == dtype
+    assert np.shares_memory(images.pixels, X)
+
+
+def test_memory_maps_and_fortran_order_are_not_copied(tmp_path):
+    mapped = np.memmap(tmp_path / "X", np.float32, "w+", shape=(5, 4, 4))
+    assert np.shares_memory(check(mapped).pixels, mapped)
+    fortran = np.asfortranarray(np.zeros((5, 16)))
+    assert np.shares_memory(check(fortran).pixels, fortran)
+
+
+def test_lists_and_objects_are_taken():
+    rows = np.arange(12.0).reshape(3, 4)
+    for X in (rows.tolist(), rows.astype(object)):
+        images = check(X)
+        assert images.shape == (2, 2, 1)
+        np.testing.assert_array_equal(images.pixels, rows)
+    np.testing.assert_array_equal(check(rows.reshape(3, 2, 2).tolist()).pixels, rows.reshape(3, 2, 2))
+
+
+def test_the_columns_of_a_data_frame_have_names():
+    pandas = pytest.importorskip("pandas")
+    estimator, frame = ConvNetClassifier(), pandas.DataFrame(np.eye(4), columns=list("abcd"))
+    images = check_images(estimator, frame, None, reset=True)
+    np.testing.assert_array_equal(images.pixels, np.eye(4))
+    assert estimator.feature_names_in_.tolist() == list("abcd")
+    with pytest.raises(ValueError, match="feature names should match"):
+        check_images(estimator, frame[list("dcba")], (2, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "X_shape", "message"),
+    [
+        ((5, 5, 1), (2, 24), "X has rows of 24 features, but images of shape (5, 5, 1) have 5 * 5 * 1 = 25"),
+        ((5, 5, 1), (2, 5, 4), "X has images of shape (5, 4, 1), but images of shape (5, 5, 1) are expected"),
+        ((5, 5, 3), (2, 5, 5), "X has shape (2, 5, 5), but images of shape (5, 5, 3) are expected"),
+        ((5, 5, 3), (2, 3, 5, 5), "X has images of shape (3, 5, 5), but images of shape (5, 5, 3) are expected"),
+        (None, (2, 5, 5, 3, 1), "X has shape (2, 5, 5, 3, 1). It has to be rows"),
+        (None, (2, 5, 0), "with at least 1 pixel"),
+        (None, (0, 5, 5), "0 sample(s)"),
+        (None, (2, 0), "0 feature(s)"),
+        (None, (5,), "Reshape your data"),
+        (25, (2, 25), "image_shape=25 is no image shape. It is (height, width, channels)"),
+        ((25,), (2, 25), "image_shape=(25,) is no image shape"),
+        ("ab", (2, 25), "image_shape='ab' is no image shape"),
+        ((5, 5, 1, 1), (2, 25), "image_shape=(5, 5, 1, 1) is no image shape"),
+        ((5.0, 5, 1), (2, 25), "image_shape=(5.0, 5, 1) is no image shape"),
+        ((5, 5, True), (2, 25), "image_shape=(5, 5, True) is no image shape"),
+        ((-5, -5, 1), (2, 25), "image_shape=(-5, -5, 1) is no image shape"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(image_shape, X_shape, message):
+    with refused(message):
+        check(np.zeros(X_shape), image_shape)
+
+
+def fitted(image_shape):
+    """An estimator that has seen images of this shape, as far as validation asks."""
+    estimator = ConvNetClassifier()
+    check_images(estimator, np.zeros((2, prod(image_shape))), image_shape, reset=True)
+    return estimator
+
+
+@pytest.mark.parametrize(
+    ("X_shape", "image_shape", "images"),
+    [
+        ((2, 3, 32, 32), None, "X"),
+        ((2, 1, 28, 28), None, "X"),
+        ((2, 1, 8, 8), None, "X"),
+        ((2, 4, 9, 9), (4, 9, 9), "X"),
+        ((2, 3072), (3, 32, 32), "X.reshape(-1, 3, 32, 32)"),
+    ],
+)
+def test_channels_first_are_warned_of_in_fit(X_shape, image_shape, images):
+    message = f"This looks like channels first: pass {images}.transpose(0, 2, 3, 1), images of shape ("
+    with pytest.warns(UserWarning, match=re.escape(message)) as warned:
+        check(np.zeros(X_shape), image_shape)
+    assert len(warned) == 1
+    X = eval(images, {"X": np.zeros(X_shape)}).transpose(0, 2, 3, 1)
+    assert f"images of shape {X.shape[1:]}." in str(warned[0].message)
+
+
+def test_the_warning_is_of_the_line_that_fits():
+    with pytest.warns(UserWarning, match="channels first") as warned, refused("y has 1 class"):
+        ConvNetClassifier().fit(np.zeros((4, 3, 32, 32)), np.zeros(4))
+    assert warned[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 32, 32, 3), (2, 3, 4, 4), (2, 2, 32, 32), (2, 3, 32, 16), (2, 28, 28), (2, 3, 32), (2, 784), (2, 997)]
+)
+def test_other_images_are_not_taken_for_channels_first(shape):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check(np.zeros(shape))
+
+
+CHANNELS_FIRST = " This looks like channels first: pass X.transpose(0, 2, 3, 1)."
+
+
+def test_channels_first_are_named_in_predict():
+    came, end = "X has images of shape (3, 32, 24), but images of shape (32, 24, 3) are expected.", CHANNELS_FIRST
+    with refused(came + end):
+        check_images(fitted((32, 24, 3)), np.zeros((2, 3, 32, 24)), (32, 24, 3))
+    with refused(came + end):
+        check_images_and_labels(fitted((32, 24, 3)), np.zeros((2, 3, 32, 24)), [0, 1], (32, 24, 3))
+    with pytest.raises(ValueError, match=r"are expected\.$"):
+        check_images(fitted((32, 24, 3)), np.zeros((2, 3, 24, 32)), (32, 24, 3))
+
+
+@pytest.mark.parametrize(
+    ("X_shape", "image_shape"), [((32, 32, 3), (32, 32, 3)), ((8, 8), (8, 8, 1)), ((8, 8, 1), (8, 8, 1))]
+)
+@pytest.mark.parametrize("form", [np.asarray, np.ndarray.tolist])
+def test_a_single_image_is_told_from_images(X_shape, image_shape, form):
+    message = f"X has shape {X_shape}, that of a single image. Pass X[None]: images come as (n, {str(X_shape)[1:]}."
+    with refused(message):
+        check_images(fitted(image_shape), form(np.zeros(X_shape)), image_shape)
+    with refused(message):
+        check_images_and_labels(fitted(image_shape), form(np.zeros(X_shape)), [0] * X_shape[0], image_shape)
+    assert len(check_images(fitted(image_shape), np.zeros(X_shape)[None], image_shape)) == 1
+
+
+@pytest.mark.parametrize(
+    ("X_shape", "image_shape", "n"),
+    [((1, 28), (1, 28, 1), 1), ((1, 1), (1, 1, 1), 1), ((1, 1, 1), (1, 1, 1), 1), ((4, 4, 4), (4, 4, 1), 4)],
+)
+def test_rows_and_images_that_could_be_a_single_image_are_many(X_shape, image_shape, n):
+    assert len(check_images(fitted(image_shape), np.zeros(X_shape), image_shape)) == n
+
+
+def test_the_shape_is_asked_of_an_array_of_it():
+    class Convertible:
+        """As scikit-learn's checks have it: NumPy makes an array of it, and no function of NumPy's takes it."""
+
+        def __array__(self, dtype=None, copy=None):
+            return np.zeros((8, 8))
+
+        def __array_function__(self, *arguments):
+            raise TypeError
+
+    with refused("that of a single image"):
+        check_images(fitted((8, 8, 1)), Convertible(), (8, 8, 1))
+
+
+def test_no_shape_is_named_that_never_came():
+    with pytest.raises(ValueError, match=r"^X has shape \(40, 40, 3\), but images of shape \(32, 32, 3\) are expected"):
+        check_images(fitted((32, 32, 3)), np.zeros((40, 40, 3)), (32, 32, 3))
+
+
+def test_larger_images_are_told_from_channels_first_and_from_a_single_one():
+    estimator = fitted((8, 10, 3))
+    with refused("with 3 channels." + CHANNELS_FIRST):
+        check_larger_images(estimator, np.zeros((2, 3, 9, 11)), (8, 10, 3))
+    with refused("X has shape (9, 11, 3), that of a single image. Pass X[None]: images come as (n, 9, 11, 3)."):
+        check_larger_images(estimator, np.zeros((9, 11, 3)), (8, 10, 3))
+    for shape in ((2, 3, 7, 11), (9, 11, 3, 1)):
+        with pytest.raises(ValueError, match=r"with 3 channels\.$"):
+            check_larger_images(estimator, np.zeros(shape), (8, 10, 3))
+    assert len(check_larger_images(estimator, np.zeros((9, 11, 3))[None], (8, 10, 3))) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity"), (1e39, "1e+39, infinity in float32,")],
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(("shape", "place"), [((100, 8), (57, 3)), ((100, 2, 4), (57, 1, 2))])
+def test_values_that_are_not_finite_are_refused_with_their_place(monkeypatch, value, name, order, shape, place):
+    monkeypatch.setattr(_validation, "BLOCK_BYTES", 1000)  # 15 images: the value is in a later block
+    X = np.zeros(shape, order=order)
+    X[place] = value
+    with refused(f"Input X contains {name} at X[{', '.join(map(str, place))}]"):
+        check(X)
+
+
+def test_the_last_block_is_looked_at_and_whole_numbers_are_not(monkeypatch):
+    monkeypatch.setattr(_validation, "BLOCK_BYTES", 100)
+    X = np.zeros((101, 4))
+    X[100, 3] = np.nan
+    with refused("NaN at X[100, 3]"):
+        check(X)
+    check(np.full((3, 4), 2**62))
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ("digits.png", "X is 'digits.png', or begins with it, and is no image. load_image_folder reads files."),
+        (["1.png", "2.png"], "X is '1.png', or begins with it"),
+        (np.array(["1.png", "2.png"]), "X is '1.png', or begins with it"),
+        ([Path("1.png")], "X is '1.png', or begins with it"),
+        ([np.zeros((8, 8)), np.zeros((8, 9))], "X has images of shapes (8, 8) and (8, 9). Resize or cut them"),
+        (np.array([np.zeros(4), None, np.zeros(4)], object)[[0, 2]], "X is a ndarray of arrays. Pass np.stack(X)"),
+    ],
+)
+def test_images_that_are_not_one_array_are_refused_with_what_to_do(X, message):
+    with refused(message):
+        check(X)
+    with refused(message):
+        check_images_and_labels(ConvNetClassifier(), X, [0, 1], None, reset=True)
+
+
+def test_images_that_come_as_a_list_are_taken():
+    images = list(np.arange(32.0).reshape(2, 4, 4))
+    assert_array_equal(check(images).pixels, images)
+    assert_array_equal(check([images[0], images[1].tolist()]).pixels, images)
+    with pytest.raises(ValueError, match=r"inhomogeneous|sequence"):  # in NumPy's words
+        check([images[0], None])
+
+
+def test_assume_finite_is_respected():
+    with config_context(assume_finite=True):
+        check(np.full((3, 4), np.nan))
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        (np.full((3, 4), "a"), ValueError, "bytes/strings|could not convert"),
+        (np.full((3, 4), "a", object), ValueError, "could not convert"),
+        (np.zeros((3, 4), complex), ValueError, "Complex data not supported"),
+        (np.zeros((3, 2, 2), complex), ValueError, "Complex data not supported"),
+        (np.zeros((3, 4), "M8[s]"), ValueError, "dtype datetime64"),
+        (sparse.csr_array(np.eye(4)), TypeError, "[Ss]parse data"),
+    ],
+)
+def test_what_is_no_array_of_real_numbers_is_refused(X, error, message):
+    with pytest.raises(error, match=message):
+        check(X)
+
+
+# Labels and weights
+
+
+def test_labels_of_any_kind_become_indices():
+    for y in (["b", "a", "b"], [7, -7, 7], [True, False, True], np.array(["b", "a", "b"], object), [2.0, 1.0, 2.0]):
+        images, y = check_images_and_labels(ConvNetClassifier(), np.zeros((3, 4)), y, None, reset=True)
+        examples = check_examples(images, y, np.unique(y), None)
+        assert examples.targets.tolist() == [1, 0, 1]
+        assert examples.targets.dtype == np.int64
+        assert examples.weights.tolist() == [1, 1, 1]
+        assert len(examples) == 3
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([0, 1], "inconsistent numbers of samples"),
+        ([0.5, 1.5, 2.5], "continuous"),
+        ([0, 1, np.nan], "NaN"),
+        ([[0, 1], [1, 1], [0, 0]], "1d array"),
+        (None, "requires y to be passed"),
+    ],
+)
+def test_labels_that_are_none_are_refused(y, message):
+    with pytest.raises(ValueError, match=message):
+        check_images_and_labels(ConvNetClassifier(), np.zeros((3, 4)), y, None, reset=True)
+
+
+def test_a_label_that_is_no_class_is_refused():
+    with refused("y contains 9, which is none of the classes [0, 1]"):
+        check_examples(Images(np.zeros((2, 4)), (2, 2, 1)), np.array([0, 9]), np.array([0, 1]), None)
+
+
+def weights_of(sample_weight):
+    y = np.array([0, 1, 1])
+    return check_examples(Images(np.zeros((3, 4)), (2, 2, 1)), y, np.unique(y), sample_weight).weights
+
+
+def test_the_scale_of_weights_means_nothing_and_cannot_overflow():
+    for scale in (1e-300, 1.0, 1e300):
+        assert weights_of(np.array([0.0, 1.0, 4.0]) * scale).tolist() == [0, 0.25, 1]
+    assert weights_of(3).tolist() == [1, 1, 1]
+    assert weights_of([0, 1, 4]).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("sample_weight", "message"),
+    [
+        ([0, 0, 0], "at least one non-zero"),
+        ([1, -1, 1], "[Nn]egative"),
+        ([1, np.nan, 1], "NaN"),
+        ([1, np.inf, 1], "infinity"),
+        ([1, 1], r"sample_weight.shape == \(2,\)"),
+        ([[1], [1], [1]], "1D"),
+    ],
+)
+def test_weights_that_are_none_are_refused(sample_weight, message):
+    with pytest.raises(ValueError, match=message):
+        weights_of(sample_weight)
+
+
+def test_class_weights_multiply_sample_weights():
+    examples = labelled([0, 1, 1, 1], [1, 1, 1, 0.5])
+    assert weigh_classes(examples, None, np.array([0, 1])) is examples
+    assert weigh_classes(examples, {0: 0.5, 1: 2}, np.array([0, 1])).weights.tolist() == [0.25, 1, 1, 0.5]
+    assert weigh_classes(labelled([0, 1, 1, 1]), "balanced", np.array(["a", "b"])).weights.tolist() == pytest.approx(
+        [1, 1 / 3, 1 / 3, 1 / 3]
+    )
+
+
+@pytest.mark.parametrize(("class_weight", "message"), [({0: -1, 1: 1}, "-1"), ({0: np.nan, 1: 1}, "nan")])
+def test_class_weights_that_are_none_are_refused(class_weight, message):
+    with refused(f"A weight is {message}"):
+        weigh_classes(labelled([0, 1, 1]), class_weight, np.array([0, 1]))
+
+
+def test_one_class_is_refused():
+    classes = np.array(["a", "b"], object)
+    check_two_classes(labelled([0, 1]), np.arange(2), classes)
+    with refused("y has 1 class ('a'), and a classifier needs 2 classes or more"):
+        check_two_classes(labelled([0, 0]), np.arange(2), classes[:1])
+    with refused("y has 1 class among the examples with a weight above zero ('b')"):
+        check_two_classes(labelled([0, 1], [0, 1]), np.arange(2), classes)
+    three = labelled([0, 1, 1], [1, 1, 0])
+    check_two_classes(three, np.arange(2), classes)
+    with refused("y has 0 classes among the examples that are left to train on with a weight above zero (none)"):
+        check_two_classes(three, np.array([2]), classes)
+
+
+# Validation sets
+
+
+def test_a_part_is_held_out_of_each_class():
+    examples = labelled(np.repeat([0, 1], [60, 40]))
+    examples.images.pixels[:] = np.arange(100)[:, None]
+    indices, validation = hold_out(examples, 0.1, seed=0)
+    assert np.bincount(validation.targets).tolist() == [6, 4]
+    assert np.bincount(examples.targets[indices]).tolist() == [54, 36]
+    aside = validation.images.pixels[:, 0]
+    assert sorted([*indices, *aside]) == list(range(100))
+    assert (examples.targets[aside.astype(int)] == validation.targets).all()
+    again, _ = hold_out(examples, 0.1, seed=0)
+    other, _ = hold_out(examples, 0.1, seed=1)
+    assert (indices == again).all()
+    assert (indices != other).any()
+
+
+def test_too_small_a_part_is_refused():
+    for fraction in (0, 0.1, 0.99):
+        with refused(f"validation_fraction={fraction} of 10 images cannot be set aside with each of their 2 classes"):
+            hold_out(labelled([0, 1] * 5), fraction, seed=0)
+    with refused("Increase validation_fraction"):
+        hold_out(labelled([0] * 10), 0.1, seed=0)
+    with refused("all zero in the validation set or in what is left"):
+        hold_out(labelled([0, 1] * 10, [1] + [0] * 19), 0.2, seed=0)
+
+
+# Memory
+
+
+def test_too_much_memory_is_refused_with_the_table_and_the_costliest_layer(monkeypatch):
+    bound = Architecture.parse("INPUT -> CONV(K=8) -> RELU -> FC(1000) -> RELU -> FC").bind((8, 8, 1), 10)
+    monkeypatch.setattr(_validation, "machine_memory", lambda: 2e9)
+    monkeypatch.setattr(_validation, "memory_needed", lambda bound, batch_size, n_threads: batch_size * n_threads * 1e9)
+    check_memory(bound, 1, 1)
+    with refused("needs 4.0 GB of memory to train, and this machine has 2.0 GB. Most of it is for FC 1") as caught:
+        check_memory(bound, 2, 2)
+    assert str(bound.summary()) in str(caught.value)
+
+
+def test_a_network_whose_parameters_are_too_many_is_not_even_planned(monkeypatch):
+    monkeypatch.setattr(_validation, "memory_needed", None)
+    bound = Architecture.parse("INPUT -> CONV(K=100000000) -> CONV(K=100000000) -> FC").bind((8, 8, 1), 10)
+    with refused("Most of it is for CONV 2"):
+        check_memory(bound, 32, 2)
+
+
+def test_the_memory_of_this_machine_is_known():
+    assert 2**28 < machine_memory() < 2**60
+
+
+def test_a_container_may_have_less(tmp_path, monkeypatch):
+    limits = [tmp_path / "limit", tmp_path / "none", tmp_path / "absent"]
+    limits[0].write_text("12345\n")
+    limits[1].write_text("max\n")
+    monkeypatch.setattr(_validation, "CONTROL_GROUP_LIMITS", limits)
+    assert machine_memory() == 12345
+
+
+# -- What depends on the network ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["INPUT -> FC(4) -> NORM -> FC", "INPUT -> (POOL(F=all) -> NORM | FC(2)) -> FC"])
+def test_a_norm_of_single_numbers_is_refused(text):
+    bound = Architecture.parse(text).bind((4, 4, 1), 3)
+    check_batch_size(bound, 2)
+    with pytest.raises(ValueError, match=r"NORM 1 .* batch_size of at least 2, or NORM\(layer\)"):
+        check_batch_size(bound, 1)
+
+
+def test_other_norms_take_minibatches_of_one():
+    check_batch_size(Architecture.parse("INPUT -> NORM -> FC(3) -> NORM(layer) -> FC").bind((2, 1, 1), 3), 1)
+
+
+def test_scores_that_need_too_much_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(_validation, "machine_memory", lambda: 1e9)
+    check_scoring_memory((9000, 9000, 1), 0.9e9)
+    with pytest.raises(ValueError, match=r"images of shape \(9000, 9000, 1\) needs 1\.1 GB .* machine has 1\.0 GB"):
+        check_scoring_memory((9000, 9000, 1), 1.1e9)

@@ -1,0 +1,349 @@
+"""Loading, clearing, copying, sums, activation functions, dropout, the bias's gradient: each alone on the machine."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skconvnet.engine import Images
+from skconvnet.engine.program.instructions import Op, Space
+from tests import oracles
+from tests.engine.cpu.programs import Memory, assert_only_written, elements, framed, inside, operand, run
+from tests.engine.networks import hashed
+
+small = st.integers(1, 5)
+margin = st.integers(0, 3)
+depths = st.sampled_from([8, 16, 24])
+
+
+borders = st.tuples(margin, margin, margin, margin)
+shapes = st.tuples(st.integers(1, 3), small, small, depths)
+
+
+@given(shapes, borders, borders, st.booleans())
+def test_relu(shape, x_border, y_border, in_place):
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    x.flat[:4] = [np.nan, -0.0, np.inf, -np.inf]
+    memory = Memory(fill=77)
+    x_at, x_row = operand(memory, framed(x, x_border, 5), x_border)
+    y_at, y_row = (x_at, x_row) if in_place else operand(memory, framed(x, y_border, 5), y_border)
+    memory = memory.array()
+    before = memory.copy()
+    numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3], "x_row": x_row, "y_row": y_row}
+    run([(Op.RELU, {"X": x_at, "Y": y_at}, numbers)], memory, samples=shape[0])
+    found = inside(memory, y_at, shape, y_row)
+    assert_array_equal(found, np.where(x < 0, 0, x))  # a NaN is kept, so that a diverging fit is seen
+    assert_array_equal(memory[before == 5], 5)
+    assert_array_equal(memory[before == 77], 77)
+
+
+@given(shapes, borders, borders, st.booleans(), st.booleans(), st.booleans())
+def test_bias_relu_backward(shape, dy_border, dx_border, relu, bias, in_place):
+    rng = np.random.default_rng(0)
+    dy, y = (rng.integers(-4, 5, shape).astype(np.float32) for _ in range(2))
+    y = np.maximum(y, 0)
+    memory = Memory(fill=77)
+    dy_at, dy_row = operand(memory, framed(dy, dy_border, 9), dy_border)
+    y_at, y_row = operand(memory, framed(y, dx_border, 9), dx_border)
+    dx_at, dx_row = (dy_at, dy_row) if in_place else operand(memory, framed(0 * dy + 6, dx_border, 9), dx_border)
+    bias_at = memory.put(np.full(shape[3], 99.0))
+    memory = memory.array()
+    expected = np.where(y > 0, dy, 0) if relu else dy
+    operands = {"X": dy_at, "Y": y_at, "W": dx_at, "START": (Space.SHARD, bias_at, 0)}
+    numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3], "x_row": dy_row, "y_row": y_row}
+    numbers |= {"w_row": dx_row, "relu": relu, "bias": bias}
+    run([(Op.BIAS_RELU_BACKWARD, operands, numbers)], memory, samples=shape[0])
+    if relu:
+        assert_array_equal(inside(memory, dx_at, shape, dx_row), expected)
+    total = expected.sum(axis=(0, 1, 2)) if bias else np.full(shape[3], 99.0)
+    assert_array_equal(memory[bias_at : bias_at + shape[3]], total)
+    assert_array_equal(inside(memory, y_at, shape, y_row), y)
+
+
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=4).map(sum), st.integers(1, 3))
+def test_the_gradient_of_the_bias_is_summed_over_micro_batches_and_begins_afresh_in_each_shard(samples, micro_batch):
+    dy = np.random.default_rng(0).integers(-4, 5, (samples, 2, 3, 8)).astype(np.float32)
+    memory = Memory(fill=77)
+    dy_at, bias_at = memory.put(dy), memory.put(np.full(8 * samples, 99.0))
+    memory = memory.array()
+    numbers = {"rows": 2, "columns": 3, "depth": 8, "x_row": 24, "y_row": 24, "w_row": 24, "relu": 0, "bias": 1}
+    place = (Space.BATCH, dy_at, 48)
+    operands = {"X": place, "Y": place, "W": place, "START": (Space.SHARD, bias_at, 0)}
+    instructions = [(Op.BIAS_RELU_BACKWARD, operands, numbers)]
+    run(instructions, memory, samples=samples, micro_batch=micro_batch, shard_size=3, slot=8)
+    for shard, first in enumerate(range(0, samples, 3)):
+        expected = dy[first : first + 3].sum(axis=(0, 1, 2))
+        assert_array_equal(memory[bias_at + 8 * shard :][:8], expected)
+
+
+@given(shapes, borders)
+def test_clear_border(shape, border):
+    volumes = np.random.default_rng(0).integers(1, 5, shape).astype(np.float32)
+    memory = Memory(fill=77)
+    place, _ = operand(memory, framed(volumes, border, 9), border)
+    memory = memory.array()
+    before = memory.copy()
+    sides = dict(zip(("top", "left", "bottom", "right"), border, strict=True))
+    numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3], **sides}
+    run([(Op.CLEAR_BORDER, {"Y": place}, numbers)], memory, samples=shape[0])
+    assert_array_equal(memory, np.where(before == 9, 0, before))
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 31, 64])
+def test_clear(size):
+    memory = Memory(fill=77)
+    at = memory.put(np.ones(3 * 80))
+    memory = memory.array()
+    before = memory.copy()
+    run([(Op.CLEAR, {"Y": (Space.LOCAL, at, 80)}, {"size": size})], memory, samples=3)
+    for sample in range(3):
+        before[at + 80 * sample :][:size] = 0
+    assert_array_equal(memory, before)
+
+
+@given(small, small, st.integers(1, 4), st.sampled_from(["uint8", "float32"]), st.integers(0, 9), st.integers(0, 5))
+def test_images_are_standardised_where_they_belong(rows, columns, depth, dtype, space_behind, space_between):
+    rng = np.random.default_rng(rows)
+    x = rng.integers(0, 256, (6, rows, columns, depth)).astype(dtype)
+    mean, scale = rng.random(depth).astype(np.float32), rng.random(depth).astype(np.float32)
+    indices = np.array([5, 0, 0, 3])
+    y_depth = depth + space_between
+    y_row, size = columns * y_depth + space_behind, rows * (columns * y_depth + space_behind) + 3
+    memory = Memory(fill=77)
+    at = memory.put(np.full(4 * size, 77))
+    memory = memory.array()
+    expected = memory.copy()
+    for sample, image in enumerate((x[indices] - mean) * scale):
+        for i, j, c in np.ndindex(rows, columns, depth):
+            expected[at + sample * size + i * y_row + j * y_depth + c] = image[i, j, c]
+    numbers = {"rows": rows, "columns": columns, "depth": depth, "y_row": y_row, "y_depth": y_depth}
+    run(
+        [(Op.LOAD_IMAGES, {"Y": (Space.BATCH, at, size)}, numbers)],
+        memory,
+        samples=4,
+        micro_batch=3,
+        mean=mean,
+        scale=scale,
+        source=Images(x, (rows, columns, depth)).source(indices),
+    )
+    assert_allclose(memory, expected, rtol=1e-6)
+
+
+def volumes_of(shape, number):
+    """As many random volumes, float32."""
+    return [np.random.default_rng(own).standard_normal(shape).astype(np.float32) for own in range(number)]
+
+
+def execute_on(op, volumes, borders, numbers, rows, space=Space.LOCAL, **settings):
+    """Run one instruction on volumes in borders: {operand: volume}, the last one written.
+
+    `rows` names the number that says how far apart two rows of each operand's volume are. Returns what is written.
+    """
+    shape, memory = next(iter(volumes.values())).shape, Memory(fill=77)
+    laid = {
+        name: operand(memory, framed(volume, border, 99), border, space)
+        for (name, volume), border in zip(volumes.items(), borders, strict=True)
+    }
+    memory = memory.array()
+    before = memory.copy()
+    numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3]} | numbers
+    numbers |= {name: laid[of][1] for name, of in rows.items()}
+    run([(op, {name: place for name, (place, _) in laid.items()}, numbers)], memory, samples=shape[0], **settings)
+    written = elements(laid[name := [*volumes][-1]][0], shape, laid[name][1])
+    assert_only_written(memory, before, written)
+    return memory[written]
+
+
+# -- Sums and copies ---------------------------------------------------------------------------------------------------
+
+
+@given(shapes, borders, borders, borders, st.booleans())
+def test_add(shape, x_border, w_border, y_border, relu):
+    x, w, y = volumes_of(shape, 3)
+    rows = {"x_row": "X", "w_row": "W", "y_row": "Y"}
+    found = execute_on(Op.ADD, {"X": x, "W": w, "Y": y}, (x_border, w_border, y_border), {"relu": relu}, rows)
+    assert_array_equal(found, np.maximum(x + w, 0) if relu else x + w)
+
+
+@pytest.mark.parametrize("own", ["X", "W"])
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_sum_may_take_the_place_of_either(own, relu):
+    shape = (2, 3, 4, 16)
+    x, w = volumes_of(shape, 2)
+    memory = Memory(fill=77)
+    places = {name: operand(memory, volume, (0, 0, 0, 0)) for name, volume in (("X", x), ("W", w))}
+    memory = memory.array()
+    operands = {"X": places["X"][0], "W": places["W"][0], "Y": places[own][0]}
+    numbers = {"rows": 3, "columns": 4, "depth": 16, "x_row": 64, "w_row": 64, "y_row": 64, "relu": relu}
+    run([(Op.ADD, operands, numbers)], memory, samples=2)
+    assert_array_equal(inside(memory, places[own][0], shape, 64), np.maximum(x + w, 0) if relu else x + w)
+
+
+def test_a_sum_keeps_nan_so_that_a_diverging_fit_is_seen():
+    x, w, y = volumes_of((1, 1, 1, 8), 3)
+    x[...] = np.nan
+    rows = {"x_row": "X", "w_row": "W", "y_row": "Y"}
+    found = execute_on(Op.ADD, {"X": x, "W": w, "Y": y}, [(0, 0, 0, 0)] * 3, {"relu": 1}, rows)
+    assert np.isnan(found).all()
+
+
+@given(shapes, borders, borders, st.integers(1, 20), st.data())
+def test_copy_channels(shape, x_border, y_border, channels, data):
+    """From any channel on, to any channel on: vectors need not be aligned."""
+    samples, rows, columns, _ = shape
+    first = {name: data.draw(st.integers(0, 9), label=f"first of {name}") for name in "XY"}
+    cleared = data.draw(st.integers(0, 9), label="cleared")
+    depth = {"X": first["X"] + channels + data.draw(margin), "Y": first["Y"] + channels + cleared + data.draw(margin)}
+    memory = Memory(fill=77)
+    laid, volumes = {}, {}
+    for name, border in (("X", x_border), ("Y", y_border)):
+        volumes[name] = (
+            np.random.default_rng(ord(name)).random((samples, rows, columns, depth[name])).astype(np.float32)
+        )
+        laid[name] = operand(memory, framed(volumes[name], border, 99), border)
+    memory = memory.array()
+    before = memory.copy()
+    operands = {name: (place[0], place[1] + first[name], place[2]) for name, (place, _) in laid.items()}
+    numbers = {"rows": rows, "columns": columns, "channels": channels, "clear": cleared}
+    numbers |= {"x_row": laid["X"][1], "x_depth": depth["X"], "y_row": laid["Y"][1], "y_depth": depth["Y"]}
+    run([(Op.COPY_CHANNELS, operands, numbers)], memory, samples=samples)
+    expected, last = volumes["Y"].copy(), first["Y"] + channels
+    expected[..., first["Y"] : last] = volumes["X"][..., first["X"] : first["X"] + channels]
+    expected[..., last : last + cleared] = 0
+    written = elements(laid["Y"][0], expected.shape, laid["Y"][1])
+    assert_array_equal(memory[written], expected)
+    assert_only_written(memory, before, written)
+
+
+# -- TANH and SIGMOID --------------------------------------------------------------------------------------------------
+
+
+def squashed(x, sigmoid):
+    """One volume of depth 8 through SQUASH."""
+    x = np.asarray(x, np.float32)
+    volume = np.resize(x, (1, 1, -(-x.size // 8), 8))
+    numbers, rows = {"channels": 8, "sigmoid": sigmoid}, {"x_row": "X", "y_row": "Y"}
+    return execute_on(Op.SQUASH, {"X": volume, "Y": np.ones_like(volume)}, [(0, 0, 0, 0)] * 2, numbers, rows).ravel()[
+        : x.size
+    ]
+
+
+def test_tanh_of_every_size():
+    x = np.concatenate([np.linspace(-9, 9, 40_001), np.linspace(-0.7, 0.7, 40_001), np.geomspace(1e-30, 1, 20_001)])
+    x = x.astype(np.float32)
+    assert_allclose(squashed(x, 0), np.tanh(x.astype(float)), rtol=3e-7)
+
+
+def test_sigmoid_of_every_size():
+    x = np.linspace(-80, 80, 100_001).astype(np.float32)
+    assert_allclose(squashed(x, 1), oracles.sigmoid(x.astype(float)), rtol=3e-7)
+
+
+def test_the_limits_of_tanh_and_sigmoid():
+    x = [0.0, 100.0, 1e30, np.inf, -100.0, -1e30, -np.inf]
+    assert squashed(x, 0).tolist() == [0, 1, 1, 1, -1, -1, -1]
+    found = squashed(x, 1)
+    assert found[:4].tolist() == [0.5, 1, 1, 1]
+    assert ((found[4:] >= 0) & (found[4:] < 1e-30)).all()
+    assert np.isnan(squashed([np.nan], 0)).all()
+    assert np.isnan(squashed([np.nan], 1)).all()
+
+
+@given(shapes, borders, borders, st.booleans(), st.integers(0, 7))
+def test_squash_leaves_padding_zero(shape, x_border, y_border, sigmoid, padding):
+    x, y = volumes_of(shape, 2)
+    channels = shape[3] - padding
+    x[..., channels:] = 0
+    expected = oracles.sigmoid(x) if sigmoid else np.tanh(x)
+    expected[..., channels:] = 0
+    numbers, rows = {"channels": channels, "sigmoid": sigmoid}, {"x_row": "X", "y_row": "Y"}
+    found = execute_on(Op.SQUASH, {"X": x, "Y": y}, (x_border, y_border), numbers, rows)
+    assert_allclose(found, expected, rtol=3e-7)
+    assert_array_equal(found[..., channels:], 0)
+
+
+@given(shapes, borders, borders, borders, st.booleans())
+def test_squash_backward(shape, dy_border, y_border, dx_border, sigmoid):
+    x, dy, dx = volumes_of(shape, 3)
+    y = (oracles.sigmoid(x) if sigmoid else np.tanh(x)).astype(np.float32)
+    rows = {"dy_row": "X", "y_row": "Y", "dx_row": "W"}
+    volumes, numbers = {"X": dy, "Y": y, "W": dx}, {"sigmoid": sigmoid}
+    found = execute_on(Op.SQUASH_BACKWARD, volumes, (dy_border, y_border, dx_border), numbers, rows)
+    gradient = oracles.sigmoid_gradient if sigmoid else oracles.tanh_gradient
+    assert_allclose(found, gradient(dy.astype(float), x.astype(float)), atol=1e-6)
+
+
+# -- DROPOUT -----------------------------------------------------------------------------------------------------------
+
+
+def dropped_out(x, rate, layer=0, draw=(0, 1), borders=((0, 0, 0, 0), (0, 0, 0, 0)), **settings):
+    """What DROPOUT makes of a batch of volumes."""
+    rows, numbers = {"x_row": "X", "y_row": "Y"}, {"layer": layer, "rate": float(rate)}
+    volumes = {"X": x, "Y": 0 * x + 5}
+    return execute_on(Op.DROPOUT, volumes, borders, numbers, rows, Space.BATCH, draw=draw, **settings)
+
+
+def draws(shape, layer, draw):
+    """The numbers in 0 ... 2**32 that decide, by the documented hash."""
+    samples, rows, columns, depth = shape
+    seed, step = draw
+    key = hashed(hashed(hashed(np.uint64(seed), step), layer), np.arange(samples))
+    places = np.arange(rows * columns * depth).reshape(rows, columns, depth)
+    return hashed(key[:, None, None, None], places) >> np.uint64(32)
+
+
+@given(
+    shapes,
+    borders,
+    borders,
+    st.sampled_from([0.0, 0.1, 0.5, 0.999]),
+    st.integers(0, 3),
+    st.tuples(st.integers(0, 2**31), st.integers(1, 9)),
+)
+def test_dropout_drops_what_the_hash_says_and_divides_the_rest(shape, x_border, y_border, rate, layer, draw):
+    (x,) = volumes_of(shape, 1)
+    found = dropped_out(x, rate, layer, draw, (x_border, y_border))
+    kept = draws(shape, layer, draw) >= rate * 2**32
+    assert_allclose(found, np.where(kept, x / (1 - rate), 0), rtol=2e-7)
+    assert_array_equal(found[~kept], 0)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.3, 0.5, 0.9])
+def test_the_share_that_is_dropped_in_any_direction(rate):
+    dropped = dropped_out(np.ones((20, 16, 16, 16), np.float32), rate) == 0
+    deviation = np.sqrt(rate * (1 - rate))
+    for axes in [(0, 1, 2, 3), (1, 2, 3), (0, 2, 3), (0, 1, 3), (0, 1, 2)]:
+        shares = dropped.mean(axes)
+        count = dropped.size / shares.size
+        assert np.abs(shares - rate).max() < 5 * deviation / np.sqrt(count)
+    # Neighbours are dropped independently of one another.
+    for axis in range(4):
+        first, second = (np.take(dropped, np.arange(*ends), axis) for ends in ((0, 15), (1, 16)))
+        assert (first & second).mean() == pytest.approx(rate**2, abs=5 * rate / np.sqrt(first.size))
+
+
+def test_a_rate_of_zero_changes_nothing():
+    (x,) = volumes_of((2, 3, 4, 8), 1)
+    assert_array_equal(dropped_out(x, 0.0), x)
+
+
+def test_another_seed_step_layer_or_sample_gives_another_mask():
+    x = np.ones((3, 4, 4, 16), np.float32)
+    masks = [
+        *dropped_out(x, 0.5, layer=0, draw=(0, 1)),
+        *dropped_out(x, 0.5, layer=1, draw=(0, 1)),
+        *dropped_out(x, 0.5, layer=0, draw=(0, 2)),
+        *dropped_out(x, 0.5, layer=0, draw=(1, 1)),
+        *dropped_out(x, 0.5, layer=0, draw=(2, 0)),
+    ]
+    for number, mask in enumerate(masks):
+        for other in masks[:number]:
+            assert 0.3 < (mask == other).mean() < 0.7
+
+
+@pytest.mark.parametrize(("micro_batch", "shard_size"), [(1, 7), (2, 7), (3, 2), (16, 1)])
+def test_a_mask_depends_on_the_place_in_the_batch_and_not_on_how_the_batch_is_cut(micro_batch, shard_size):
+    (x,) = volumes_of((7, 2, 3, 8), 1)
+    found = dropped_out(x, 0.4, micro_batch=micro_batch, shard_size=shard_size)
+    assert_array_equal(found, dropped_out(x, 0.4))

@@ -1,0 +1,397 @@
+"""NORM: each of its instructions alone on the machine, then what they make together, against the oracles."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skconvnet.engine.program.instructions import NUMBERS, Normal, Op, Space, Work
+from tests import oracles
+from tests.engine.cpu.kernels.test_activations import borders, execute_on, shapes
+from tests.engine.cpu.programs import Memory, assert_only_written, elements, framed, operand, run
+
+NO_BORDER = (0, 0, 0, 0)
+_OWN = 512  # what the sums of one sample, or its coefficients, take at most
+
+
+class Bench:
+    """Volumes, sums, coefficients, scales and running statistics in one memory, and the instructions on them."""
+
+    def __init__(self, x, dy=None, *, scale=None, shift=None, channels=None, borders=(NO_BORDER,) * 4):
+        self.shape = x.shape
+        self.samples, self.rows, self.columns, self.depth = x.shape
+        self.channels = channels or self.depth
+        memory, ones = Memory(fill=77), np.ones(self.depth)
+        volumes = {"x": x, "y": np.full_like(x, 66), "dy": x if dy is None else dy, "dx": np.full_like(x, 66)}
+        self.places, self.row = {}, {}
+        for (name, volume), border in zip(volumes.items(), borders, strict=True):
+            place = operand(memory, framed(volume, border, 99), border, Space.BATCH)
+            self.places[name], self.row[name] = place
+        self.places["sums"] = (Space.BATCH, memory.put(np.full(self.samples * _OWN, 55)), _OWN)
+        self.places["own"] = (Space.BATCH, memory.put(np.full(self.samples * _OWN, 55)), _OWN)
+        self.places["all"] = (Space.SHARED, memory.put(np.full(_OWN, 55)), 0)
+        pair = [ones if own is None else own for own in (scale, shift)]
+        self.places["scales"] = (Space.PARAMETERS, memory.put(np.concatenate(pair)), 0)
+        self.places["running"] = (Space.PARAMETERS, memory.put(np.repeat([0.0, 1.0], self.depth)), 0)
+        self.places["gradients"] = (Space.SHARD, memory.put(np.full(4 * _OWN, 44)), 0)
+        self.memory = memory.array()
+
+    def run(self, op, operands, *, kind=Work.SAMPLES, **numbers):
+        """Run one instruction; its operands by the names of places, its row distances by those of volumes."""
+        given = {"rows": self.rows, "columns": self.columns, "depth": self.depth, "channels": self.channels}
+        given |= {"pixels": self.rows * self.columns} | numbers | {f"{of}_row": self.row[of] for of in self.row}
+        settings = {name: given.pop(name) for name in ("micro_batch", "shard_size", "slot") if name in given}
+        numbers = {name: given[name] for name in NUMBERS[op]}
+        places = {name: self.places[place] for name, place in operands.items()}
+        before = self.memory.copy()
+        run([(op, places, numbers)], self.memory, samples=self.samples, kind=kind, **settings)
+        return before
+
+    def moments(self):
+        return self.run(Op.CHANNEL_MOMENTS, {"X": "x", "Y": "sums"})
+
+    def batch_statistics(self, momentum=0.1, eps=1e-5):
+        operands = {"X": "sums", "W": "scales", "START": "running", "Y": "all"}
+        return self.run(Op.BATCH_STATISTICS, operands, kind=Work.ONCE, momentum=momentum, eps=eps)
+
+    def layer_statistics(self, eps=1e-5):
+        return self.run(Op.LAYER_STATISTICS, {"X": "sums", "W": "scales", "Y": "own"}, eps=eps)
+
+    def normalise(self, coefficients, relu=False):
+        return self.run(Op.NORMALISE, {"X": "x", "W": coefficients, "Y": "y"}, relu=relu)
+
+    def sums(self, coefficients, relu=False):
+        return self.run(Op.NORMALISE_SUMS, {"X": "dy", "W": coefficients, "START": "sums", "Y": "x"}, relu=relu)
+
+    def batch_gradients(self):
+        return self.run(Op.BATCH_GRADIENTS, {"X": "sums", "Y": "all"}, kind=Work.ONCE)
+
+    def layer_gradients(self, **settings):
+        operands = {"X": "sums", "W": "scales", "START": "gradients", "Y": "own"}
+        return self.run(Op.LAYER_GRADIENTS, operands, **settings)
+
+    def backward(self, coefficients):
+        return self.run(Op.NORMALISE_BACKWARD, {"X": "dy", "W": coefficients, "START": "dx", "Y": "x"})
+
+    def where(self, name, rows=None):
+        """Indices of a volume's elements, or of the rows of a table: (samples, rows, depth)."""
+        if name in self.row:
+            return elements(self.places[name], self.shape, self.row[name])
+        _, offset, stride = self.places[name]
+        samples = np.arange(self.samples if stride else 1)[:, None, None] * stride
+        return offset + samples + np.array(rows)[:, None] * self.depth + np.arange(self.depth)
+
+    def __getitem__(self, name):
+        return self.memory[self.where(name)]
+
+    def table(self, name, rows):
+        found = self.memory[self.where(name, rows)].astype(float)
+        return found if self.places[name][2] else found[0]
+
+
+def drawn(shape, seed=0, mean=0.0):
+    return (mean + np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def scales_and_shifts(depth):
+    rng = np.random.default_rng(depth)
+    return rng.uniform(0.5, 2, depth).astype(np.float32), rng.standard_normal(depth).astype(np.float32)
+
+
+def moments_of(x):
+    """Means and sums of squares around them, sample by sample: (samples, 2, depth)."""
+    x = x.astype(float)
+    means = x.mean((1, 2))
+    return np.stack([means, ((x - means[:, None, None]) ** 2).sum((1, 2))], axis=1)
+
+
+two = (0, 1)
+known = (Normal.FACTOR, Normal.OFFSET, Normal.MEAN, Normal.INVERSE)
+of_gradients = (Normal.CONSTANT, Normal.SLOPE, Normal.SCALE_GRADIENT, Normal.SHIFT_GRADIENT)
+four_borders = st.tuples(borders, borders, borders, borders)
+
+
+# -- Instructions ------------------------------------------------------------------------------------------------------
+
+
+@given(shapes, four_borders)
+def test_channel_moments(shape, four):
+    x = drawn(shape)
+    bench = Bench(x, borders=four)
+    before = bench.moments()
+    assert_allclose(bench.table("sums", two), moments_of(x), rtol=1e-5, atol=1e-5)
+    assert_only_written(bench.memory, before, bench.where("sums", two))
+
+
+@given(shapes, four_borders, st.booleans())
+def test_normalise_is_factor_and_offset(shape, four, relu):
+    x = drawn(shape)
+    bench = Bench(x, borders=four)
+    coefficients = drawn((8, shape[3]), 1)
+    bench.memory[bench.where("all", range(8))] = coefficients
+    before = bench.normalise("all", relu)
+    expected = x.astype(float) * coefficients[Normal.FACTOR] + coefficients[Normal.OFFSET]
+    assert_allclose(bench["y"], np.maximum(expected, 0) if relu else expected, atol=1e-5)
+    assert_only_written(bench.memory, before, bench.where("y"))
+
+
+def test_normalise_with_coefficients_of_each_sample():
+    x = drawn((3, 2, 3, 16))
+    bench = Bench(x)
+    coefficients = drawn((3, 8, 16), 1)
+    bench.memory[bench.where("own", range(8))] = coefficients
+    bench.normalise("own")
+    expected = x * coefficients[:, None, None, Normal.FACTOR] + coefficients[:, None, None, Normal.OFFSET]
+    assert_allclose(bench["y"], expected, atol=1e-5)
+
+
+@given(shapes, four_borders, st.booleans())
+def test_normalise_sums(shape, four, relu):
+    x, dy = drawn(shape), drawn(shape, 1)
+    bench = Bench(x, dy, borders=four)
+    coefficients = drawn((8, shape[3]), 2)
+    bench.memory[bench.where("all", range(8))] = coefficients
+    before = bench.sums("all", relu)
+    if relu:  # decided by the same arithmetic in float32 as in the forward pass
+        dy = np.where(x * coefficients[Normal.FACTOR] + coefficients[Normal.OFFSET] > 0, dy, 0)
+        assert_array_equal(bench["dy"], dy)
+    normalised = (x - coefficients[Normal.MEAN].astype(float)) * coefficients[Normal.INVERSE]
+    expected = np.stack([dy.sum((1, 2), dtype=float), (dy * normalised).sum((1, 2))], axis=1)
+    assert_allclose(bench.table("sums", two), expected, atol=1e-4)
+    written = [bench.where("dy")] if relu else []
+    assert_only_written(bench.memory, before, bench.where("sums", two), *written)
+
+
+@given(shapes, four_borders)
+def test_normalise_backward(shape, four):
+    x, dy = drawn(shape), drawn(shape, 1)
+    bench = Bench(x, dy, borders=four)
+    c = drawn((8, shape[3]), 2)
+    bench.memory[bench.where("all", range(8))] = c
+    before = bench.backward("all")
+    expected = c[Normal.FACTOR] * dy + c[Normal.CONSTANT] + c[Normal.SLOPE] * (x - c[Normal.MEAN])
+    assert_allclose(bench["dx"], expected, atol=1e-5)
+    assert_only_written(bench.memory, before, bench.where("dx"))
+
+
+@given(shapes, st.sampled_from([0.0, 0.1, 1.0]), st.sampled_from([1e-5, 0.5]))
+def test_batch_statistics(shape, momentum, eps):
+    x, (scale, shift) = drawn(shape, mean=2), scales_and_shifts(shape[3])
+    bench = Bench(x, scale=scale, shift=shift)
+    bench.memory[bench.where("running", two)] = running = np.abs(drawn((2, shape[3]), 3))
+    bench.memory[bench.where("sums", two)] = moments_of(x)
+    before = bench.batch_statistics(momentum, eps)
+    mean, variance = x.mean((0, 1, 2), dtype=float), x.astype(float).var((0, 1, 2))
+    inverse = 1 / np.sqrt(variance + eps)
+    expected = [scale * inverse, shift - mean * scale * inverse, mean, inverse]
+    assert_allclose(bench.table("all", known), expected, rtol=2e-5, atol=1e-4)
+    after = oracles.running_statistics(x.astype(float), *running.astype(float), momentum)
+    assert_allclose(bench.table("running", two), after, rtol=1e-5, atol=1e-6)
+    assert_only_written(bench.memory, before, bench.where("all", known), bench.where("running", two))
+
+
+def test_the_running_variance_is_unbiased_and_the_one_that_normalises_is_not():
+    x = np.array([0, 2, 4, 6], np.float32).reshape(2, 1, 2, 1) * np.ones(8, np.float32)
+    bench = Bench(x)
+    bench.moments()
+    bench.batch_statistics(momentum=1.0, eps=0.0)
+    assert_allclose(bench.table("running", two), [[3] * 8, [20 / 3] * 8], rtol=1e-6)
+    assert_allclose(bench.table("all", [Normal.INVERSE]), [[1 / np.sqrt(5)] * 8], rtol=1e-6)
+
+
+def test_one_number_alone_has_no_variance_and_moves_no_running_statistics():
+    bench = Bench(np.full((1, 1, 1, 8), 3, np.float32))
+    bench.moments()
+    bench.batch_statistics(momentum=1.0, eps=0.25)
+    assert_array_equal(bench.table("running", two), [[0] * 8, [1] * 8])
+    assert_array_equal(bench.table("all", [Normal.INVERSE]), [[2] * 8])
+
+
+@given(st.sampled_from([8, 16, 24]), st.sampled_from([1e-5, 0.5]))
+def test_running_statistics(depth, eps):
+    x, (scale, shift) = drawn((2, 3, 4, depth)), scales_and_shifts(depth)
+    bench = Bench(x, scale=scale, shift=shift)
+    mean, variance = bench.memory[bench.where("running", two)] = np.abs(drawn((2, depth), 3))
+    operands = {"W": "scales", "START": "running", "Y": "all"}
+    before = bench.run(Op.RUNNING_STATISTICS, operands, kind=Work.ONCE, eps=eps)
+    assert_only_written(bench.memory, before, bench.where("all", known))
+    bench.normalise("all")
+    assert_allclose(bench["y"], oracles.batch_norm_inference(x, scale, shift, mean, variance, eps), atol=1e-4)
+
+
+@given(shapes)
+def test_batch_gradients(shape):
+    samples, rows, columns, depth = shape
+    bench = Bench(drawn(shape))
+    bench.memory[bench.where("sums", two)] = sums = drawn((samples, 2, depth), 1)
+    bench.memory[bench.where("all", range(8))] = c = drawn((8, depth), 2)
+    before = bench.batch_gradients()
+    (total, moment), count = sums.sum(0, dtype=float), samples * rows * columns
+    slope = -c[Normal.FACTOR] * c[Normal.INVERSE] * moment / count
+    expected = [-c[Normal.FACTOR] * total / count, slope, moment, total]
+    assert_allclose(bench.table("all", of_gradients), expected, rtol=1e-5, atol=1e-6)
+    assert_only_written(bench.memory, before, bench.where("all", of_gradients))
+
+
+@given(shapes, st.integers(0, 7), st.sampled_from([1e-5, 0.5]))
+def test_layer_statistics(shape, padding, eps):
+    """Over the whole volume of each sample, padding left out; where depth is padding all coefficients are zero."""
+    channels, (scale, shift) = shape[3] - padding, scales_and_shifts(shape[3])
+    x = drawn(shape, mean=2)
+    x[..., channels:] = 0
+    bench = Bench(x, scale=scale, shift=shift, channels=channels)
+    bench.memory[bench.where("sums", two)] = moments_of(x)
+    before = bench.layer_statistics(eps)
+    own = x[..., :channels].astype(float)
+    mean = own.mean((1, 2, 3))[:, None] * np.ones(channels)
+    inverse = 1 / np.sqrt(own.var((1, 2, 3)) + eps)[:, None] * np.ones(channels)
+    scale, shift = scale[:channels], shift[:channels]
+    expected = np.stack([scale * inverse, shift - mean * scale * inverse, mean, inverse], axis=1)
+    assert_allclose(bench.table("own", known)[..., :channels], expected, rtol=2e-4, atol=1e-4)
+    assert_array_equal(bench.table("own", known)[..., channels:], 0)
+    assert_array_equal(bench.table("own", of_gradients), 0)
+    assert_only_written(bench.memory, before, bench.where("own", range(8)))
+
+
+@given(st.integers(1, 7), st.integers(1, 3), st.integers(1, 4), st.integers(0, 7))
+def test_layer_gradients_are_summed_over_each_shard(samples, micro_batch, shard_size, padding):
+    depth, channels, pixels = 16, 16 - padding, 6
+    scale, shift = scales_and_shifts(depth)
+    bench = Bench(drawn((samples, 2, 3, depth)), scale=scale, shift=shift, channels=channels)
+    bench.memory[bench.where("sums", two)] = sums = drawn((samples, 2, depth), 1)
+    bench.memory[bench.where("own", range(8))] = c = drawn((samples, 8, depth), 2)
+    before = bench.layer_gradients(micro_batch=micro_batch, shard_size=shard_size, slot=64)
+    slots = [bench.places["gradients"][1] + 64 * n for n in range(-(-samples // shard_size))]
+    for shard, slot in enumerate(slots):
+        total, moment = sums[shard * shard_size : (shard + 1) * shard_size].sum(0, dtype=float)
+        moment[channels:] = total[channels:] = 0
+        found = bench.memory[slot : slot + 2 * depth].reshape(2, depth)
+        assert_allclose(found, [moment, total], rtol=1e-5, atol=1e-6)
+    means = (scale * sums)[..., :channels].sum(2, dtype=float) / (channels * pixels)
+    inverse = c[:, Normal.INVERSE, :channels]
+    constant, slope = -inverse * means[:, :1], -(inverse**2) * means[:, 1:]
+    found = bench.table("own", (Normal.CONSTANT, Normal.SLOPE))[..., :channels]
+    assert_allclose(found, np.stack([constant, slope], axis=1), rtol=1e-4, atol=1e-6)
+    written = bench.where("own", (Normal.CONSTANT, Normal.SLOPE))[..., :channels]
+    assert_only_written(bench.memory, before, written, *(np.arange(slot, slot + 2 * depth) for slot in slots))
+
+
+# -- Together ----------------------------------------------------------------------------------------------------------
+
+
+def large_enough(shape):
+    """What is normalised together must be some numbers: of two, only the sign is left."""
+    return np.prod(shape[:3]) >= 6
+
+
+@given(shapes.filter(large_enough), four_borders, st.booleans(), st.sampled_from([1e-5, 0.5]))
+def test_batch_norm_and_its_gradients(shape, four, relu, eps):
+    x, dy, (scale, shift) = drawn(shape, mean=1), drawn(shape, 1), scales_and_shifts(shape[3])
+    bench = Bench(x, dy, scale=scale, shift=shift, borders=four)
+    bench.moments()
+    bench.batch_statistics(eps=eps)
+    bench.normalise("all", relu)
+    y = oracles.batch_norm(x.astype(float), scale, shift, eps)
+    assert_allclose(bench["y"], np.maximum(y, 0) if relu else y, atol=2e-5)
+    dy = np.where(bench["y"] > 0, dy, 0) if relu else dy
+    bench.sums("all", relu)
+    bench.batch_gradients()
+    bench.backward("all")
+    dx, d_scale, d_shift = oracles.batch_norm_gradients(dy.astype(float), x.astype(float), scale, eps)
+    assert_allclose(bench["dx"], dx, atol=2e-4)
+    assert_allclose(bench.table("all", of_gradients)[2:], [d_scale, d_shift], atol=2e-4)
+
+
+@given(shapes.filter(large_enough), four_borders, st.booleans(), st.integers(0, 7), st.sampled_from([1e-5, 0.5]))
+def test_layer_norm_and_its_gradients(shape, four, relu, padding, eps):
+    channels, (scale, shift) = shape[3] - padding, scales_and_shifts(shape[3])
+    x, dy = drawn(shape, mean=1), drawn(shape, 1)
+    for volume in (x, dy):
+        volume[..., channels:] = 0
+    if np.prod(shape[1:3]) * channels < 6:
+        return
+    bench = Bench(x, dy, scale=scale, shift=shift, channels=channels, borders=four)
+    bench.moments()
+    bench.layer_statistics(eps)
+    bench.normalise("own", relu)
+    scale, shift, own = scale[:channels], shift[:channels], x[..., :channels].astype(float)
+    y = oracles.layer_norm(own, scale, shift, eps)
+    assert_allclose(bench["y"][..., :channels], np.maximum(y, 0) if relu else y, atol=2e-5)
+    assert_array_equal(bench["y"][..., channels:], 0)
+    dy = np.where(bench["y"] > 0, dy, 0) if relu else dy
+    bench.sums("own", relu)
+    bench.layer_gradients(slot=64)
+    bench.backward("own")
+    dx, d_scale, d_shift = oracles.layer_norm_gradients(dy[..., :channels].astype(float), own, scale, eps)
+    assert_allclose(bench["dx"][..., :channels], dx, atol=2e-4)
+    assert_array_equal(bench["dx"][..., channels:], 0)
+    first = bench.places["gradients"][1]
+    found = bench.memory[first : first + 2 * shape[3]].reshape(2, -1)[:, :channels]
+    assert_allclose(found, [d_scale, d_shift], atol=2e-4)
+
+
+def test_statistics_of_a_mean_much_larger_than_the_deviation():
+    """Sums of squares would have no digit left: 1e8 +- 1 needs more than float32 has."""
+    x = drawn((8, 16, 16, 8), mean=1e4)
+    x[4:] += 1  # the samples' own means differ, too
+    bench = Bench(x)
+    bench.moments()
+    bench.batch_statistics(momentum=1.0, eps=0.0)
+    mean, variance = x.mean((0, 1, 2), dtype=float), x.astype(float).var((0, 1, 2), ddof=1)
+    found_mean, found_variance = bench.table("running", two)
+    assert_allclose(found_mean, mean, rtol=1e-7)
+    assert_allclose(found_variance, variance, rtol=1e-3)
+    bench.layer_statistics(eps=0.0)
+    inverse = 1 / np.sqrt(x.astype(float).var((1, 2, 3)))
+    assert_allclose(bench.table("own", [Normal.INVERSE])[:, 0], inverse[:, None] * np.ones(8), rtol=1e-3)
+    bench.normalise("all")
+    assert_allclose(bench["y"].mean((0, 1, 2), dtype=float), 1, atol=2e-3)  # the shift
+    assert_allclose(bench["y"].std((0, 1, 2), dtype=float), 1, rtol=1e-3)
+
+
+def test_what_diverges_is_seen():
+    x = drawn((2, 2, 3, 8))
+    x[1, 1, 1, 3] = np.nan
+    bench = Bench(x)
+    bench.moments()
+    bench.batch_statistics()
+    bench.normalise("all", relu=True)
+    assert np.isnan(bench["y"][..., 3]).all()
+    assert np.isfinite(bench["y"][..., :3]).all()
+
+
+# -- Local response normalisation --------------------------------------------------------------------------------------
+
+settings_of_lrn = st.tuples(
+    st.sampled_from([1, 2, 3, 4, 5, 8, 9, 30]), st.sampled_from([1e-4, 0.5]), st.sampled_from([0.5, 0.75, 1.0])
+)
+
+
+@given(shapes, borders, borders, settings_of_lrn, st.sampled_from([1.0, 2.0]))
+def test_lrn(shape, x_border, y_border, settings, k):
+    size, alpha, beta = settings
+    x = drawn(shape)
+    numbers, rows = {"size": size, "alpha": alpha, "beta": beta, "k": k}, {"x_row": "X", "y_row": "Y"}
+    found = execute_on(Op.LRN, {"X": x, "Y": 0 * x}, (x_border, y_border), numbers, rows)
+    assert_allclose(found, oracles.local_response_norm(x.astype(float), size, alpha, beta, k), rtol=2e-6)
+
+
+@given(shapes, borders, borders, borders, settings_of_lrn, st.sampled_from([1.0, 2.0]))
+def test_lrn_backward(shape, x_border, dy_border, dx_border, settings, k):
+    size, alpha, beta = settings
+    x, dy = drawn(shape), drawn(shape, 1)
+    numbers = {"size": size, "alpha": alpha, "beta": beta, "k": k}
+    rows = {"x_row": "X", "dy_row": "W", "dx_row": "Y"}
+    volumes = {"X": x, "W": dy, "Y": 0 * x}
+    found = execute_on(Op.LRN_BACKWARD, volumes, (x_border, dy_border, dx_border), numbers, rows)
+    expected = oracles.local_response_norm_gradient(dy.astype(float), x.astype(float), size, alpha, beta, k)
+    assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e-10, 1.0, 1e8])
+def test_lrn_of_activations_of_any_size(size):
+    x = drawn((1, 2, 2, 8)) * np.float32(size)
+    numbers = {"size": 5, "alpha": 1e-4, "beta": 0.75, "k": 2.0}
+    found = execute_on(Op.LRN, {"X": x, "Y": 0 * x}, [NO_BORDER] * 2, numbers, {"x_row": "X", "y_row": "Y"})
+    assert_allclose(found, oracles.local_response_norm(x.astype(float), 5, 1e-4, 0.75, 2.0), rtol=1e-5)

@@ -1,0 +1,109 @@
+"""Places of volumes in their borders, and arenas that volumes share."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skconvnet.engine.program.instructions import Space
+from skconvnet.engine.program.memory import Buffer, aligned_zeros, at, lined, pack, padded, place, widest
+
+sizes = st.integers(1, 5)
+margins = st.integers(0, 3)
+
+
+@st.composite
+def buffers(draw):
+    depth = 8 * draw(sizes)
+    made = Buffer(draw(sizes), draw(sizes), depth, depth - draw(margins), tuple(draw(margins) for _ in range(4)))
+    made.uses = [(use // 4, use) for use in sorted(draw(st.lists(st.integers(0, 12), min_size=1, max_size=4)))]
+    return made
+
+
+def test_rounding():
+    assert [padded(depth) for depth in (1, 7, 8, 9, 16)] == [8, 8, 8, 16, 16]
+    assert [lined(size) for size in (0, 1, 16, 17)] == [0, 16, 16, 32]
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 1000])
+def test_zeros_begin_at_a_cache_line(size):
+    for zeros in [aligned_zeros(size) for _ in range(5)]:
+        assert zeros.ctypes.data % 64 == 0
+        assert (zeros.dtype, zeros.shape) == (np.float32, (size,))
+        assert not zeros.any()
+
+
+@given(buffers())
+def test_a_buffer_is_the_frame_and_the_volume_row_by_row(buffer):
+    top, left, bottom, right = buffer.border
+    frame = np.arange((top + buffer.rows + bottom) * (left + buffer.columns + right) * buffer.depth)
+    frame = frame.reshape(top + buffer.rows + bottom, left + buffer.columns + right, buffer.depth)
+    for row, column in np.ndindex(frame.shape[:2]):
+        assert buffer.pixel(row - top, column - left) == frame[row, column, 0]
+    assert buffer.pixel(0, 0, buffer.depth - 1) == frame[top, left, -1]
+    assert frame.size <= buffer.size < frame.size + 16
+    assert buffer.size % 16 == 0
+
+
+def segment(use):
+    return use[0]
+
+
+def instruction(use):
+    return use[1]
+
+
+@pytest.mark.parametrize("time", [segment, instruction])
+@given(st.lists(buffers(), max_size=12), st.integers(1, 5))
+def test_buffers_in_use_at_once_do_not_meet(time, drawn, samples):
+    size = pack(drawn, samples, time)
+    ends = [buffer.offset + buffer.size * samples for buffer in drawn]
+    assert size == max(ends, default=0)
+    assert size <= sum(buffer.size for buffer in drawn) * samples
+    for n, (one, one_end) in enumerate(zip(drawn, ends, strict=True)):
+        assert one.offset >= 0
+        assert one.offset % 16 == 0
+        for other, other_end in zip(drawn[:n], ends, strict=False):
+            at_once = time(one.uses[0]) <= time(other.uses[-1]) and time(other.uses[0]) <= time(one.uses[-1])
+            apart = one_end <= other.offset or other_end <= one.offset
+            assert apart or not at_once
+
+
+def chain(length):
+    """Buffers of 128 float32, each in use at two instructions, the second of which is the next one's first."""
+    return [Buffer(4, 4, 8, 8, uses=[(n // 4, n), ((n + 1) // 4, n + 1)]) for n in range(length)]
+
+
+def test_buffers_used_one_after_the_other_share_their_place():
+    assert pack(chain(10), 2, instruction) == 2 * 2 * 128
+
+
+def test_buffers_used_in_one_segment_do_not():
+    assert pack(chain(3), 2, segment) == 3 * 2 * 128  # segment 0
+    assert pack(chain(10), 2, segment) == 5 * 2 * 128  # three of segment 1, one from 0, one to 2
+
+
+def test_a_buffer_is_local_unless_one_segment_leaves_it_to_another():
+    assert Buffer(4, 5, 8, 8, uses=[(1, 3), (1, 7)]).space == Space.LOCAL
+    assert Buffer(4, 5, 8, 8, uses=[(1, 3), (1, 7), (2, 8)]).space == Space.BATCH
+
+
+@given(st.lists(st.tuples(margins, margins, margins, margins), max_size=4))
+def test_the_widest_border_holds_every_one(borders):
+    found = widest(borders)
+    assert found == tuple(max([0, *sides]) for sides in zip(*borders, strict=True)) or not borders
+    assert borders or found == (0, 0, 0, 0)
+
+
+def test_a_volume_without_border_is_one_run_of_memory():
+    assert Buffer(4, 5, 8, 8).is_dense
+    assert not Buffer(4, 5, 8, 8, (0, 0, 0, 1)).is_dense
+
+
+def test_operands():
+    buffer = Buffer(4, 5, 8, 7, (1, 2, 0, 0), offset=100, uses=[(1, 3), (2, 4)])
+    assert at(buffer).resolve() == (Space.BATCH, 100 + 1 * 56 + 2 * 8, 288)
+    assert at(buffer, -1, -2).resolve() == (Space.BATCH, 100, 288)
+    assert at(buffer, 3, 4, 7).resolve() == (Space.BATCH, 100 + 4 * 56 + 6 * 8 + 7, 288)
+    assert at(buffer, channel=5).resolve() == (Space.BATCH, 100 + 1 * 56 + 2 * 8 + 5, 288)
+    assert place(Space.SHARD, 32).resolve() == (Space.SHARD, 32, 0)

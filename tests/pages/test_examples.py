@@ -1,0 +1,132 @@
+"""The examples run, on very little."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from examples import search_images
+
+
+def search_lines(out):
+    """The lines of candidates: accuracy, parameters with a star or none, seconds with a star or none, network."""
+    return re.findall(r"^ *\d+ +(0\.\d{4}|1\.0000) +([\d,]+)(\*?) +([\d.]+)(\*?) +(F=.*)$", out, re.MULTILINE)
+
+
+def test_search_images(capsys):
+    search_images.main(["--images", "100", "--epochs", "1", "--cv", "2", "--max-params", "3000"])
+    out = capsys.readouterr().out
+    lines = search_lines(out)
+    to_search, left_out = map(int, re.match(r"(\d+) networks to search, and (\d+) left out", out).groups())
+    assert len(lines) == to_search
+    assert to_search + left_out == 2 * 4 * 2 * 3
+    assert "parameters > max_params=3,000" in out
+    assert max(int(n_params.replace(",", "")) for _, n_params, *_ in lines) <= 3000
+    assert any(by_params for _, _, by_params, *_ in lines)
+    assert any(by_time for *_, by_time, _ in lines)
+    accuracies = [float(accuracy) for accuracy, *_ in lines]
+    assert accuracies == sorted(accuracies, reverse=True)
+
+
+def test_search_images_draws(tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (`make peers` installs it)")
+    file = tmp_path / "search.png"
+    options = ["--images", "60", "--epochs", "1", "--cv", "2", "--max-params", "1500", "--plot", str(file)]
+    search_images.main(options)
+    assert file.read_bytes().startswith(b"\x89PNG")
+
+
+def test_search_images_of_fashion_mnist(monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 256, (40, 784)).astype(np.uint8), np.arange(40) % 10
+    monkeypatch.setattr(search_images, "fashion_mnist", lambda: (X, y))
+    options = ["--data", "fashion-mnist", "--images", "40", "--epochs", "1", "--cv", "2", "--max-params", "8000"]
+    search_images.main(options)
+    lines = search_lines(capsys.readouterr().out)
+    assert "F=3, K=8, P=0, S=2" in {network for *_, network in lines}
+
+
+def run_from(folder, example, *options):
+    """Run an example by its path; return the exit status and what was said of errors."""
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    process = subprocess.run(
+        [sys.executable, root / "examples" / f"{example}.py", *options],
+        capture_output=True, text=True, cwd=folder, env=environment,
+    )  # fmt: skip
+    return process.returncode, process.stderr
+
+
+def test_examples_run_from_anywhere(tmp_path):
+    options = ["--images", "60", "--epochs", "1", "--cv", "2", "--max-params", "800"]
+    assert run_from(tmp_path, "search_images", *options) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("example", "option", "value", "message"),
+    [
+        ("search_images", "--images", "5000", "error: --images 5000: there are 1,797 images to take from"),
+        ("search_images", "--images", "0", "error: --images 0: there are 1,797"),
+        ("search_images", "--epochs", "0", "error: None of the 48 combinations"),
+        ("search_images", "--cv", "1", "error: "),
+        ("search_optuna", "--trials", "0", "error: "),
+        ("search_optuna", "--epochs", "0", "error: "),
+        ("search_optuna", "--images", "5", "error: "),
+    ],
+)
+def test_what_the_command_line_cannot_mean_is_no_traceback(tmp_path, example, option, value, message):
+    if example == "search_optuna":
+        pytest.importorskip("optuna", reason="Optuna is not installed (`make peers` installs it)")
+    status, errors = run_from(tmp_path, example, option, value)
+    assert status == 1
+    assert message in errors
+    assert "Traceback" not in errors.split(message)[-1]
+
+
+@pytest.mark.parametrize(
+    ("costs", "accuracies", "front"),
+    [
+        ([1, 2, 3], [0.5, 0.6, 0.7], [True, True, True]),
+        ([1, 2, 3], [0.7, 0.6, 0.8], [True, False, True]),
+        ([1, 1, 2], [0.6, 0.7, 0.7], [False, True, False]),
+        ([2, 2], [0.7, 0.7], [True, True]),
+    ],
+)
+def test_the_pareto_front(costs, accuracies, front):
+    assert search_images.pareto_front(np.array(costs), np.array(accuracies)).tolist() == front
+
+
+def test_search_optuna(capsys):
+    pytest.importorskip("optuna", reason="Optuna is not installed (`make peers` installs it)")
+    pytest.importorskip("sklearn.callback", reason="this scikit-learn has no callbacks")
+    from examples import search_optuna
+
+    study = search_optuna.main(["--trials", "12", "--epochs", "3", "--images", "200"])
+    out = capsys.readouterr().out
+    assert len(study.trials) == 12
+    states = {trial.state.name for trial in study.trials}
+    assert states == {"COMPLETE", "PRUNED"}
+    refused = [trial for trial in study.trials if "refused" in trial.user_attrs]
+    assert refused
+    assert all(trial.state.name == "PRUNED" and not trial.intermediate_values for trial in refused)
+    assert f"the best: {study.best_value:.4f} with" in out
+
+
+def test_optuna_prunes_what_does_not_come_along():
+    optuna = pytest.importorskip("optuna", reason="Optuna is not installed (`make peers` installs it)")
+    pytest.importorskip("sklearn.callback", reason="this scikit-learn has no callbacks")
+    from examples import search_optuna
+
+    parts = tuple(
+        values[:20] for values in (*[np.random.default_rng(0).random((20, 64))] * 2, *[np.arange(20) % 2] * 2)
+    )
+    params = {"F": 3, "S": 1, "P": "same", "K": 8, "N": 1, "M": 1, "alpha": 0.01, "learning_rate_init": 0.001}
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=1.1))
+    study.enqueue_trial(params)
+    study.optimize(lambda trial: search_optuna.objective(trial, parts, 3), n_trials=1)
+    assert study.trials[0].state.name == "PRUNED"
+    assert len(study.trials[0].intermediate_values) == 1

@@ -1,0 +1,30 @@
+"""The examples in the pages of docs."""
+
+import re
+from pathlib import Path
+
+import sklearn
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def run(page):
+    """Run a page's blocks of Python one after the other; return what they have named."""
+    namespace = {}
+    with sklearn.config_context():  # what a page sets is not for other tests
+        for block in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL):
+            exec(block, namespace)
+    return namespace
+
+
+def test_searching():
+    assert set(run("search.md")["search"].best_params_) == {"F", "K", "alpha", "learning_rate_init"}
+
+
+def test_fitting():
+    named = run("fitting.md")
+    network, X_val, y_val = (named[name] for name in ("network", "X_val", "y_val"))
+    scores = named["pipeline"]["network"].validation_scores_
+    assert max(scores) == named["pipeline"].score(X_val, y_val) > 0.9  # it has seen them as the scaler makes them
+    assert network.score(X_val, y_val) > 0.95
+    assert network.t_ > 5 * 1000
