@@ -18,15 +18,15 @@ from skconvnet.engine import (
     Images,
     Network,
     Scorer,
-    execution,
-    memory,
     network,
-    plan,
     scorer,
     thread_count,
     trainer,
 )
+from skconvnet.engine.cpu import execution
+from skconvnet.engine.plan import plan
 from skconvnet.engine.plan.steps import convolution
+from skconvnet.engine.program import memory
 from skconvnet.engine.program.memory import aligned_zeros
 from tests import oracles
 from tests.engine.networks import NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, differences, mismatches, named, problems

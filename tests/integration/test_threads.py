@@ -153,9 +153,7 @@ def on_layer(layer, scene):
     environment["NUMBA_NUM_THREADS"] = str(NUMBAS_THREADS)
     if layer == "tbb":
         environment["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, (place_of_tbb(), os.getenv("LD_LIBRARY_PATH"))))
-    program = (
-        f"import json; from tests.integration import test_threads; print(json.dumps(test_threads.play({scene!r})))"
-    )
+    program = f"import json; from tests.integration.test_threads import play; print(json.dumps(play({scene!r})))"
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300
     )
