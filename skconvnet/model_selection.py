@@ -8,17 +8,18 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import ParameterGrid
 
-from skconvnet.architecture import Hyperparameters, find_architecture
 from skconvnet.architecture.errors import did_you_mean, shown
 from skconvnet.architecture.hyperparameters import whole_number
-from skconvnet.data.validation import BYTES_OF_A_PARAMETER, check_batch_size, check_image_shape
+from skconvnet.data.validation import check_image_shape
 from skconvnet.engine import memory_needed
-from skconvnet.estimators.classifier import HYPERPARAMETERS, ConvNetClassifier
+from skconvnet.engine.network import BYTES_PER_PARAMETER
+from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.features import ConvNetFeatures, fitted_network, layer_name
+from skconvnet.estimators.limits import LARGEST_AUTO_BATCH, check_batch_size
+from skconvnet.estimators.network import bind_network
 from skconvnet.training import make_augmentation
 from skconvnet.training.checkpoint import CheckpointFile
 
-_LARGEST_AUTO_BATCH = 128  # of batch_size="auto", which depends on images that are not here
 _LISTED = 20  # reasons in the error of a grid in which nothing fits
 
 
@@ -156,9 +157,9 @@ class _Limits:
 
     def _reason_of_memory(self, bound, table, batch_size):
         # Where even the parameters are too much no plan is made, which would take a while.
-        least, limit = BYTES_OF_A_PARAMETER * table.n_params, f"max_memory={_spelled(self.max_memory)}"
+        least, limit = BYTES_PER_PARAMETER * table.n_params, f"max_memory={_spelled(self.max_memory)}"
         if _exceeds(least, self.max_memory):
-            return f"{BYTES_OF_A_PARAMETER} * {table.n_params:,} parameters = {least:,} bytes at least > {limit}"
+            return f"{BYTES_PER_PARAMETER} * {table.n_params:,} parameters = {least:,} bytes at least > {limit}"
         needed = memory_needed(bound, batch_size, n_threads=1)
         if _exceeds(needed, self.max_memory):
             return f"{needed:,} bytes to train on minibatches of {batch_size:,} > {limit}"
@@ -228,7 +229,7 @@ def _reason_against(network, shape, n_classes, limits):
         bound = _bind(network, shape, n_classes)
     except ValueError as error:
         return str(error)
-    return limits.reason_against(bound, _LARGEST_AUTO_BATCH if network.batch_size == "auto" else network.batch_size)
+    return limits.reason_against(bound, LARGEST_AUTO_BATCH if network.batch_size == "auto" else network.batch_size)
 
 
 def _architecture_of(features, shape, n_classes):
@@ -248,7 +249,9 @@ def _bind(classifier, shape, n_classes):
     if classifier.image_shape is not None:
         _check_own_shape(check_image_shape(classifier.image_shape), shape)
         shape = check_image_shape(classifier.image_shape)
-    bound = _bind_architecture(classifier, shape, n_classes)
+    bound = bind_network(classifier, shape, n_classes)
+    if bound.n_classes < 2:
+        raise ValueError(f"{bound} has 1 class, and a classifier needs 2 classes or more.")
     if classifier.batch_size != "auto":
         check_batch_size(bound, classifier.batch_size)
     make_augmentation(classifier.augment, bound.image_shape)
@@ -261,18 +264,6 @@ def _check_own_shape(own, shape):
         raise ValueError(
             f"image_shape={own} has {prod(own):,} numbers, and images of shape {shape} have {prod(shape):,}."
         )
-
-
-def _bind_architecture(classifier, shape, n_classes):
-    """Put the numbers into the architecture; without a number of classes, that of the text."""
-    hyperparameters = Hyperparameters(**{name: getattr(classifier, name) for name in HYPERPARAMETERS})
-    architecture = find_architecture(classifier.architecture, shape, hyperparameters)
-    if n_classes is not None:
-        return architecture.bind(shape, n_classes, hyperparameters)
-    bound = architecture._bind(shape, None, hyperparameters)
-    if bound.layers[-1].output.depth < 2:
-        raise ValueError(f"{bound} has 1 class, and a classifier needs 2 classes or more.")
-    return bound
 
 
 def _nothing_left(dropped, shape):

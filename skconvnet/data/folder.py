@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from sklearn.utils import Bunch
 
-from skconvnet.data.validation import machine_memory
+from skconvnet._system import machine_memory
 
 __all__ = ["load_image_folder"]
 

@@ -18,11 +18,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from skconvnet.architecture import walk
-from skconvnet.engine import Images, memory_needed
+from skconvnet.engine import Images
 
-_ALWAYS_THERE = 2**28  # bytes so few that no one asks whether the machine has them
-BYTES_OF_A_PARAMETER = 20  # of training: itself, two moments, the best so far, what is learned
 BLOCK_BYTES = 2**24  # images are looked through in blocks of this size, so that a memory map stays on the disk
 
 
@@ -653,84 +650,3 @@ def hold_out(examples, fraction, seed):
         )
     images = Images(examples.images.pixels[aside], examples.images.shape)
     return training, LabelledImages(images, examples.targets[aside], examples.weights[aside])
-
-
-def check_memory(bound, batch_size, n_threads):
-    """Raise a ValueError if training a network needs more memory than the machine has.
-
-    Parameters
-    ----------
-    bound : BoundArchitecture
-        The network; its volume table is in the message.
-    batch_size, n_threads : int
-        What the memory depends on besides.
-    """
-    table, memory = bound.summary(), machine_memory()
-    needed = BYTES_OF_A_PARAMETER * table.n_params  # where even these are too many, no plan is made
-    if needed <= memory:
-        needed = memory_needed(bound, batch_size, n_threads)
-    if needed <= memory:
-        return
-    costliest = max(table.records, key=lambda layer: layer["n_params"] + layer["n_activations"])
-    raise ValueError(
-        f"The network needs {needed / 1e9:,.1f} GB of memory to train, and this machine has {memory / 1e9:,.1f} GB. "
-        f"Most of it is for {costliest['layer']}, {costliest['notation']}. Fewer filters K, narrower FC layers, a "
-        f"larger stride S, one more POOL, or a smaller batch_size take less.\n{table}"
-    )
-
-
-def check_batch_size(bound, batch_size):
-    """Raise a ValueError if minibatches of this size leave a NORM(batch) a single number to take the mean of.
-
-    Parameters
-    ----------
-    bound : BoundArchitecture
-        The network.
-    batch_size : int
-        Images in a minibatch.
-    """
-    for layer in walk(bound.layers):
-        if layer.kind == "NORM" and layer.mode == "batch" and batch_size * layer.input.height * layer.input.width == 1:
-            raise ValueError(
-                f"{layer.name} takes its mean over a minibatch, and with {layer.input} and minibatches of 1 image that "
-                "is a single number. Use a batch_size of at least 2, or NORM(layer)."
-            )
-
-
-def check_scoring_memory(image_shape, needed):
-    """Raise a ValueError if computing scores needs more memory than the machine has.
-
-    Parameters
-    ----------
-    image_shape : tuple of int
-        (height, width, channels) of the images.
-    needed : int
-        Bytes.
-    """
-    if needed > _ALWAYS_THERE and needed > machine_memory():
-        raise ValueError(
-            f"Scoring images of shape {image_shape} needs {needed / 1e9:,.1f} GB of memory, and this machine has "
-            f"{machine_memory() / 1e9:,.1f} GB. Use fewer images at a time, smaller ones, or n_jobs=1."
-        )
-
-
-def machine_memory():
-    """Return the bytes of memory that this process may have, infinity where the system does not tell."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        memory = float("inf")
-    return min(memory, *(_control_group_limit(path) for path in CONTROL_GROUP_LIMITS))
-
-
-# What a container may have is less than what its machine has; the two versions of Linux control groups tell.
-CONTROL_GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-
-
-def _control_group_limit(path):
-    """Return the limit in this file, infinity if there is none."""
-    try:
-        with open(path) as file:
-            return int(file.read())
-    except (OSError, ValueError):  # no such file, or its text is "max"
-        return float("inf")

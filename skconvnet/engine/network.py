@@ -7,7 +7,9 @@ import numpy as np
 from skconvnet.engine.plan.plan import plan_training
 from skconvnet.engine.weights.layout import Learned, Weights, lay_out_parameters
 
-__all__ = ["Network", "memory_needed"]
+__all__ = ["BYTES_PER_PARAMETER", "Network", "memory_needed"]
+
+BYTES_PER_PARAMETER = 20  # of training: the parameter, two moments, the best so far, what is learned
 
 
 class Network:
@@ -86,4 +88,5 @@ def memory_needed(architecture, batch_size, n_threads):
         learned as users know it.
     """
     parameters = lay_out_parameters(architecture)
-    return 4 * (plan_training(architecture, parameters, batch_size).memory(n_threads) + 5 * parameters.size)
+    plan = plan_training(architecture, parameters, batch_size)
+    return 4 * plan.memory(n_threads) + BYTES_PER_PARAMETER * parameters.size

@@ -21,17 +21,14 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_label
 from sklearn.utils.validation import check_is_fitted
 
 from skconvnet._version import __version__
-from skconvnet.architecture import Architecture, Hyperparameters, find_architecture
+from skconvnet.architecture import Architecture
 from skconvnet.data.validation import (
     Numbers,
-    check_batch_size,
     check_class_weight,
     check_examples,
     check_images,
     check_images_and_labels,
     check_larger_images,
-    check_memory,
-    check_scoring_memory,
     check_two_classes,
     hold_out,
     labels_of_one_kind,
@@ -46,14 +43,15 @@ from skconvnet.engine import (
     Trainer,
     compile_time,
     lay_out_parameters,
+    memory_needed,
     thread_count,
 )
+from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, check_scoring_memory
+from skconvnet.estimators.network import HYPERPARAMETERS, bind_network
 from skconvnet.training import Batches, Ending, History, Plateau, make_augmentation, make_schedule, train
 from skconvnet.training.callbacks import CallbackSupportMixin, Tasks
 from skconvnet.training.checkpoint import SEEDS, CheckpointFile, digest
 from skconvnet.training.progress import epoch_report
-
-HYPERPARAMETERS = ("K", "F", "S", "P", "N", "M", "hidden_layer_sizes", "pool", "pool_F", "pool_S")
 
 
 class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -748,9 +746,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _bind(self, image_shape, fresh):
         """Put the hyperparameters, the image shape and the classes into the architecture."""
-        hyperparameters = Hyperparameters(**{name: getattr(self, name) for name in HYPERPARAMETERS})
-        architecture = find_architecture(self.architecture, image_shape, hyperparameters)
-        bound = architecture.bind(image_shape, len(self.classes_), hyperparameters)
+        bound = bind_network(self, image_shape, len(self.classes_))
         if not fresh and bound != self.architecture_:
             raise ValueError(
                 f"The parameters make the network {bound}, but the one to go on with is {self.architecture_}. Only "
@@ -771,7 +767,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _plan(self, bound, examples, batch_size, augmentation, fresh):
         """Return the trainer of a new network, or of the network of the fit before, with the kernels ready."""
         n_threads = thread_count(self.n_jobs)
-        check_memory(bound, batch_size, n_threads)
+        check_memory(bound, partial(memory_needed, bound, batch_size, n_threads))
         mean, scale = examples.images.statistics(examples.weights) if fresh else (self.pixel_mean_, self.pixel_scale_)
         network = Network(bound, mean, scale)
         if fresh:
@@ -966,27 +962,6 @@ def _set_attributes(estimator, attributes):
     """Give an estimator these attributes and no others."""
     vars(estimator).clear()
     vars(estimator).update(attributes)
-
-
-def auto_batch_size(n_images):
-    """Return the size of a minibatch that ``batch_size="auto"`` stands for.
-
-    Parameters
-    ----------
-    n_images : int
-        The images to train on.
-
-    Returns
-    -------
-    int
-        One image in 512, but no less than 32 and no more than 128, as far as there are as many.
-
-    Examples
-    --------
-    >>> [auto_batch_size(n) for n in (10, 1_000, 50_000, 1_000_000)]
-    [10, 32, 97, 128]
-    """
-    return min(n_images, max(32, min(128, n_images // 512)))
 
 
 def _accuracy(network, validation, n_threads):

@@ -20,9 +20,11 @@ from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.architecture import Volume, walk
-from skconvnet.data.validation import Numbers, check_images, check_images_and_labels, check_scoring_memory
+from skconvnet.data.validation import Numbers, check_images, check_images_and_labels
 from skconvnet.engine import Network, Scorer, cut_behind, thread_count
 from skconvnet.estimators.classifier import ConvNetClassifier, _Ready
+from skconvnet.estimators.limits import check_scoring_memory
+from skconvnet.estimators.network import bind_network
 
 
 class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, TransformerMixin, BaseEstimator):
@@ -191,8 +193,7 @@ def _architecture_for(classifier, X, y):
     """Return the bound architecture that a classifier would be fitted to these data with, before any work."""
     classifier = clone(classifier)
     images, y = check_images_and_labels(classifier, X, y, classifier.image_shape, reset=True)
-    classifier.classes_ = unique_labels(y)
-    return classifier._bind(images.shape, fresh=True)
+    return bind_network(classifier, images.shape, len(unique_labels(y)))
 
 
 def _as_it_is(network):

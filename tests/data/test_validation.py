@@ -11,21 +11,17 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn import config_context
 
-from skconvnet import Architecture, ConvNetClassifier
+from skconvnet import ConvNetClassifier
 from skconvnet.data import validation as _validation
 from skconvnet.data.validation import (
     LabelledImages,
-    check_batch_size,
     check_examples,
     check_images,
     check_images_and_labels,
     check_larger_images,
-    check_memory,
-    check_scoring_memory,
     check_two_classes,
     guess_image_shape,
     hold_out,
-    machine_memory,
     weigh_classes,
 )
 from skconvnet.engine import Images
@@ -442,57 +438,3 @@ def test_too_small_a_part_is_refused():
         hold_out(labelled([0] * 10), 0.1, seed=0)
     with refused("all zero in the validation set or in what is left"):
         hold_out(labelled([0, 1] * 10, [1] + [0] * 19), 0.2, seed=0)
-
-
-# Memory
-
-
-def test_too_much_memory_is_refused_with_the_table_and_the_costliest_layer(monkeypatch):
-    bound = Architecture.parse("INPUT -> CONV(K=8) -> RELU -> FC(1000) -> RELU -> FC").bind((8, 8, 1), 10)
-    monkeypatch.setattr(_validation, "machine_memory", lambda: 2e9)
-    monkeypatch.setattr(_validation, "memory_needed", lambda bound, batch_size, n_threads: batch_size * n_threads * 1e9)
-    check_memory(bound, 1, 1)
-    with refused("needs 4.0 GB of memory to train, and this machine has 2.0 GB. Most of it is for FC 1") as caught:
-        check_memory(bound, 2, 2)
-    assert str(bound.summary()) in str(caught.value)
-
-
-def test_a_network_whose_parameters_are_too_many_is_not_even_planned(monkeypatch):
-    monkeypatch.setattr(_validation, "memory_needed", None)
-    bound = Architecture.parse("INPUT -> CONV(K=100000000) -> CONV(K=100000000) -> FC").bind((8, 8, 1), 10)
-    with refused("Most of it is for CONV 2"):
-        check_memory(bound, 32, 2)
-
-
-def test_the_memory_of_this_machine_is_known():
-    assert 2**28 < machine_memory() < 2**60
-
-
-def test_a_container_may_have_less(tmp_path, monkeypatch):
-    limits = [tmp_path / "limit", tmp_path / "none", tmp_path / "absent"]
-    limits[0].write_text("12345\n")
-    limits[1].write_text("max\n")
-    monkeypatch.setattr(_validation, "CONTROL_GROUP_LIMITS", limits)
-    assert machine_memory() == 12345
-
-
-# -- What depends on the network ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("text", ["INPUT -> FC(4) -> NORM -> FC", "INPUT -> (POOL(F=all) -> NORM | FC(2)) -> FC"])
-def test_a_norm_of_single_numbers_is_refused(text):
-    bound = Architecture.parse(text).bind((4, 4, 1), 3)
-    check_batch_size(bound, 2)
-    with pytest.raises(ValueError, match=r"NORM 1 .* batch_size of at least 2, or NORM\(layer\)"):
-        check_batch_size(bound, 1)
-
-
-def test_other_norms_take_minibatches_of_one():
-    check_batch_size(Architecture.parse("INPUT -> NORM -> FC(3) -> NORM(layer) -> FC").bind((2, 1, 1), 3), 1)
-
-
-def test_scores_that_need_too_much_memory_are_refused(monkeypatch):
-    monkeypatch.setattr(_validation, "machine_memory", lambda: 1e9)
-    check_scoring_memory((9000, 9000, 1), 0.9e9)
-    with pytest.raises(ValueError, match=r"images of shape \(9000, 9000, 1\) needs 1\.1 GB .* machine has 1\.0 GB"):
-        check_scoring_memory((9000, 9000, 1), 1.1e9)

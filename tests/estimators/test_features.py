@@ -18,7 +18,7 @@ from sklearn.utils import shuffle
 from sklearn.utils.estimator_checks import check_estimator
 
 from skconvnet import ConvNetClassifier, ConvNetFeatures
-from skconvnet.data import validation as _validation
+from skconvnet.estimators import limits
 from tests import oracles
 
 # Every kind of layer, depths that are no whole vectors, sums and stacks with branches in them.
@@ -257,8 +257,8 @@ def test_pandas_in_and_out(digits, classifier):
 
 def test_more_memory_than_the_machine_has_is_refused(digits, classifier, monkeypatch):
     transformer = ConvNetFeatures(classifier).fit(digits[0])
-    monkeypatch.setattr(_validation, "_ALWAYS_THERE", 0)
-    monkeypatch.setattr(_validation, "machine_memory", lambda: 100)
+    monkeypatch.setattr(limits, "_ALWAYS_AVAILABLE", 100)
+    monkeypatch.setattr(limits, "machine_memory", lambda: 100)
     with pytest.raises(ValueError, match="Scoring images of shape"):
         transformer.transform(digits[0])
 

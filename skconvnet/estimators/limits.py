@@ -1,0 +1,96 @@
+"""Limits on batch size and memory, checked before training and scoring."""
+
+from skconvnet._system import machine_memory
+from skconvnet.architecture import walk
+from skconvnet.engine.network import BYTES_PER_PARAMETER
+
+LARGEST_AUTO_BATCH = 128
+_SMALLEST_AUTO_BATCH = 32
+_ALWAYS_AVAILABLE = 2**28  # bytes; asking the system for its memory would cost more than scoring one image
+
+
+def auto_batch_size(n_images):
+    """Return the minibatch size that ``batch_size="auto"`` means.
+
+    Parameters
+    ----------
+    n_images : int
+        Number of training images.
+
+    Returns
+    -------
+    int
+        One image in 512, clipped to [32, 128], and at most `n_images`.
+
+    Examples
+    --------
+    >>> [auto_batch_size(n) for n in (10, 1_000, 50_000, 1_000_000)]
+    [10, 32, 97, 128]
+    """
+    return min(n_images, max(_SMALLEST_AUTO_BATCH, min(LARGEST_AUTO_BATCH, n_images // 512)))
+
+
+def check_batch_size(bound, batch_size):
+    """Raise a ValueError if a NORM(batch) would take the mean of a single number.
+
+    Parameters
+    ----------
+    bound : BoundArchitecture
+        The network.
+    batch_size : int
+        Images in a minibatch.
+    """
+    for layer in walk(bound.layers):
+        if layer.kind == "NORM" and layer.mode == "batch" and batch_size * layer.input.height * layer.input.width == 1:
+            raise ValueError(
+                f"{layer.name} takes the mean over a minibatch. With {layer.input} and minibatches of 1 image, that is "
+                "the mean of one number. Use a batch_size of at least 2, or NORM(layer)."
+            )
+
+
+def check_memory(bound, memory_needed, available=None):
+    """Raise a ValueError if training a network needs more memory than the machine has.
+
+    Parameters
+    ----------
+    bound : BoundArchitecture
+        The network. The error contains its volume table.
+    memory_needed : callable
+        Returns the bytes that training needs. It is not called if the parameters alone need too many.
+    available : int, optional
+        Bytes of memory. None: those of the machine.
+    """
+    table = bound.summary()
+    available = machine_memory() if available is None else available
+    needed = BYTES_PER_PARAMETER * table.n_params
+    if needed <= available:
+        needed = memory_needed()
+    if needed <= available:
+        return
+    largest = max(table.records, key=lambda layer: layer["n_params"] + layer["n_activations"])
+    raise ValueError(
+        f"The network needs {needed / 1e9:,.1f} GB of memory to train, and this machine has {available / 1e9:,.1f} GB. "
+        f"{largest['layer']}, {largest['notation']}, needs the most. Use fewer filters K, narrower FC layers, a larger "
+        f"stride S, one more POOL, or a smaller batch_size.\n{table}"
+    )
+
+
+def check_scoring_memory(image_shape, needed, available=None):
+    """Raise a ValueError if computing scores needs more memory than the machine has.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        (height, width, channels) of the images.
+    needed : int
+        Bytes.
+    available : int, optional
+        Bytes of memory. None: those of the machine.
+    """
+    if available is None:
+        available = _ALWAYS_AVAILABLE if needed <= _ALWAYS_AVAILABLE else machine_memory()
+    if needed > available:
+        raise ValueError(
+            f"Scoring images of shape {image_shape} needs {needed / 1e9:,.1f} GB of memory, and this machine has "
+            f"{available / 1e9:,.1f} GB. Use fewer images at a time, smaller images, or n_jobs=1."
+        )
