@@ -49,7 +49,7 @@ from skconvnet.engine import (
 from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, check_scoring_memory
 from skconvnet.estimators.network import HYPERPARAMETERS, bind_network
 from skconvnet.training import Batches, Ending, History, Plateau, make_augmentation, make_schedule, train
-from skconvnet.training.callbacks import CallbackSupportMixin, Tasks
+from skconvnet.training.callbacks import CallbackSupportMixin, FitCallbacks
 from skconvnet.training.checkpoint import SEEDS, CheckpointFile, digest
 from skconvnet.training.progress import epoch_report
 
@@ -425,7 +425,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X_val on as it is, unless it has as many images as X: then it is cut as X is.
         """
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
-        tasks = Tasks.of(self, self.max_iter, X, y, sample_weight)
+        tasks = FitCallbacks.of(self, self.max_iter, X, y, sample_weight)
         with _as_it_was_if_refused(self) as as_it_was:
             began = perf_counter(), compile_time()
             self._check_settings(sets_aside=self.early_stopping and X_val is None)
@@ -489,7 +489,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         fresh = not self.__sklearn_is_fitted__()
         if not fresh and self.solver == "adam" and "adam" not in self._optimizer_states:
             warnings.warn(_NO_STATE, stacklevel=3)
-        tasks = Tasks.of(self, 1, X, y, sample_weight)
+        tasks = FitCallbacks.of(self, 1, X, y, sample_weight)
         with _as_it_was_if_refused(self) as as_it_was:
             began = perf_counter(), compile_time()
             self._check_settings(sets_aside=False)

@@ -1,155 +1,16 @@
 """The training loop: epochs of minibatches until it is time to stop.
 
-`train` asks the engine's trainer for one step after another. What it learns on the way it writes into a `History`, so
-that whatever ends the training, an interrupt and an overflow included, the history is complete up to there.
+`train` asks the engine's trainer for one step after another. It records each epoch in a `History`, which is complete
+whatever ends the training: the last epoch, an interrupt or an overflow.
 """
 
-from dataclasses import dataclass, field
-from enum import Enum, auto
-from math import ceil, inf, isfinite, nan
+from math import isfinite
 from time import perf_counter
 
 import numpy as np
 
 from skconvnet.engine import Outcome, compile_time
-
-
-@dataclass(frozen=True)
-class Batches:
-    """The minibatches of every epoch.
-
-    The order in an epoch depends on the seed and on the epoch's number alone, not on the epochs before it. So training
-    that is interrupted and goes on visits the images in the order in which it would have visited them anyway.
-
-    Parameters
-    ----------
-    indices : ndarray of int64, shape (n,)
-        The images to visit in an epoch.
-    weights : ndarray of float32
-        The weight of every image, whether visited or not.
-    batch_size : int
-        The size of a minibatch, between 1 and n. The last of an epoch has what is left over.
-    shuffle : bool
-        Whether every epoch has an order of its own.
-    seed : int
-        Seed of the orders, >= 0.
-
-    Examples
-    --------
-    >>> batches = Batches(np.arange(5), np.ones(5), batch_size=2, shuffle=False, seed=0)
-    >>> [batch.tolist() for batch in batches.of_epoch(0)]
-    [[0, 1], [2, 3], [4]]
-    """
-
-    indices: np.ndarray
-    weights: np.ndarray
-    batch_size: int
-    shuffle: bool
-    seed: int
-
-    def __len__(self):
-        return ceil(len(self.indices) / self.batch_size)
-
-    def of_epoch(self, number):
-        """Yield the minibatches of the epoch of this number as arrays of indices, each image in one of them."""
-        order = self.indices
-        if self.shuffle:
-            order = np.random.default_rng((self.seed, number)).permutation(order)
-        for first in range(0, len(order), self.batch_size):
-            yield order[first : first + self.batch_size]
-
-    def weight_of(self, batch):
-        """Return the sum of the weights of a minibatch."""
-        return float(self.weights[batch].sum(dtype=np.float64))
-
-
-@dataclass
-class Plateau:
-    """Counts the epochs in a row that did not improve on the lowest loss by ``tol``, as MLPClassifier counts them.
-
-    A score that should rise is watched as its negative.
-
-    Parameters
-    ----------
-    tol : float
-        What counts as an improvement.
-    patience : int or inf
-        How many epochs in a row may go without one.
-    best : float, default=inf
-        The lowest loss so far.
-    count : int, default=0
-        The epochs without an improvement so far.
-    """
-
-    tol: float
-    patience: float
-    best: float = inf
-    count: int = 0
-
-    def update(self, loss):
-        """Take in the loss of an epoch; return whether it is the lowest so far."""
-        lowest = loss < self.best
-        self.count = self.count + 1 if loss > self.best - self.tol else 0
-        self.best = min(loss, self.best)
-        return lowest
-
-    @property
-    def reached(self):
-        """Whether more epochs than ``patience`` in a row went without an improvement."""
-        return self.count > self.patience
-
-
-class Ending(Enum):
-    """What ended a training."""
-
-    MAX_ITER = auto()
-    PLATEAU = auto()
-    INTERRUPTED = auto()
-    DIVERGED = auto()
-    STOPPED = auto()
-
-
-class DivergenceError(FloatingPointError):
-    """The loss, or a weight, is no longer finite."""
-
-
-@dataclass
-class History:
-    """What a training has seen so far.
-
-    Parameters
-    ----------
-    plateau : Plateau
-        The watch on the training loss, or on the validation score under early stopping.
-    loss_curve : list of float
-        The weighted mean loss of every epoch, those of earlier trainings of the same network included.
-    accuracy_curve : list of float
-        The weighted accuracy on the minibatches of every epoch, each before its step.
-    validation_scores : list of float
-        The validation accuracy after every epoch, where there is validation.
-    n_images : int
-        The images seen, each as often as it was seen.
-    n_epochs, n_steps, n_plateaus : int
-        The epochs, the steps, and the plateaus reached, of this training alone.
-    images_per_second : float
-        The speed of the last epoch's training, without compilation and without validation.
-    ending : Ending
-        What ended this training.
-    error : DivergenceError, KeyboardInterrupt or None
-        The reason where it diverged or was interrupted.
-    """
-
-    plateau: Plateau
-    loss_curve: list[float] = field(default_factory=list)
-    accuracy_curve: list[float] = field(default_factory=list)
-    validation_scores: list[float] = field(default_factory=list)
-    n_images: int = 0
-    n_epochs: int = 0
-    n_steps: int = 0
-    n_plateaus: int = 0
-    images_per_second: float = nan
-    ending: Ending = Ending.MAX_ITER
-    error: BaseException | None = None
+from skconvnet.training.history import DivergenceError, Ending
 
 
 def train(

@@ -53,32 +53,11 @@ def follow(trainer, scores, history, *, schedule=None, **options):
     train(trainer, batches_of(4, 4), schedule or Constant(0.1), history, validate=validate, **options)
 
 
-def test_an_epoch_visits_each_image_once():
-    seen = [batch.tolist() for batch in batches_of(10, 4, shuffle=True).of_epoch(3)]
-    assert [len(batch) for batch in seen] == [4, 4, 2]
-    assert sorted(image for batch in seen for image in batch) == list(range(10))
-
-
-def test_epochs_have_orders_of_their_own_that_depend_on_seed_and_number_alone():
-    def order(seed, number):
-        return np.concatenate(list(batches_of(50, 7, shuffle=True, seed=seed).of_epoch(number))).tolist()
-
-    assert order(0, 5) == order(0, 5)
-    assert order(0, 5) != order(0, 6)
-    assert order(0, 5) != order(1, 5)
-
-
 def test_without_shuffle_the_order_is_that_of_the_images():
     network = Network()
     trainer = Trainer(network, [1.0, 1.0], steps_per_epoch=2)
     train(trainer, batches_of(3, 2), Constant(1), History(Plateau(0, 9)), max_iter=2)
     assert trainer.batches == [[0, 1], [2]] * 2
-
-
-def test_only_the_given_indices_are_visited():
-    batches = Batches(np.array([1, 4, 5]), np.ones(6), 2, True, 0)
-    assert len(batches) == 2
-    assert sorted(np.concatenate(list(batches.of_epoch(0)))) == [1, 4, 5]
 
 
 def test_the_loss_of_an_epoch_is_the_weighted_mean():
