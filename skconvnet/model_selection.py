@@ -10,7 +10,7 @@ from sklearn.model_selection import ParameterGrid
 
 from skconvnet.architecture.errors import did_you_mean, shown
 from skconvnet.architecture.hyperparameters import whole_number
-from skconvnet.data.validation import check_image_shape
+from skconvnet.data import check_image_shape
 from skconvnet.engine import memory_needed
 from skconvnet.engine.network import BYTES_PER_PARAMETER
 from skconvnet.estimators.classifier import ConvNetClassifier

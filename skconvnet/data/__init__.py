@@ -1,1 +1,28 @@
-"""What a user passes to an estimator, checked and converted: images, labels and weights."""
+"""Check and convert what a user passes to an estimator: images, labels and weights."""
+
+from skconvnet.data.examples import (
+    LabelledImages,
+    check_examples,
+    check_images_and_labels,
+    check_two_classes,
+    hold_out,
+)
+from skconvnet.data.images import check_image_shape, check_images, check_larger_images, guess_image_shape
+from skconvnet.data.labels import check_labels, convert_labels
+from skconvnet.data.weights import check_class_weight, weigh_classes
+
+__all__ = [
+    "LabelledImages",
+    "check_class_weight",
+    "check_examples",
+    "check_image_shape",
+    "check_images",
+    "check_images_and_labels",
+    "check_labels",
+    "check_larger_images",
+    "check_two_classes",
+    "convert_labels",
+    "guess_image_shape",
+    "hold_out",
+    "weigh_classes",
+]

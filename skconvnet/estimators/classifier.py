@@ -22,16 +22,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from skconvnet._version import __version__
 from skconvnet.architecture import Architecture
-from skconvnet.data.validation import (
-    Numbers,
+from skconvnet.data import (
     check_class_weight,
     check_examples,
     check_images,
     check_images_and_labels,
     check_larger_images,
     check_two_classes,
+    convert_labels,
     hold_out,
-    labels_of_one_kind,
     weigh_classes,
 )
 from skconvnet.engine import (
@@ -48,6 +47,7 @@ from skconvnet.engine import (
 )
 from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, check_scoring_memory
 from skconvnet.estimators.network import HYPERPARAMETERS, bind_network
+from skconvnet.estimators.parameters import Numbers
 from skconvnet.training import Batches, Ending, History, Plateau, make_augmentation, make_schedule, train
 from skconvnet.training.callbacks import CallbackSupportMixin, FitCallbacks
 from skconvnet.training.checkpoint import SEEDS, CheckpointFile, digest
@@ -493,7 +493,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         with _as_it_was_if_refused(self) as as_it_was:
             began = perf_counter(), compile_time()
             self._check_settings(sets_aside=False)
-            _check_partial_fit_first_call(self, None if classes is None else labels_of_one_kind(classes))
+            _check_partial_fit_first_call(self, None if classes is None else convert_labels(classes))
             examples = self._validate(X, y, sample_weight, fresh, classes=self.classes_)
             examples = weigh_classes(examples, self.class_weight, self.classes_)
             trainer, batches = self._prepare(examples, np.arange(len(examples)), fresh)
@@ -578,7 +578,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         float
             The accuracy.
         """
-        return super().score(X, labels_of_one_kind(y), sample_weight)
+        return super().score(X, convert_labels(y), sample_weight)
 
     def score_map(self, X):
         """Return the scores of the classes at every place of larger images where the network can stand.

@@ -20,11 +20,12 @@ from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.architecture import Volume, walk
-from skconvnet.data.validation import Numbers, check_images, check_images_and_labels
+from skconvnet.data import check_images, check_images_and_labels
 from skconvnet.engine import Network, Scorer, cut_behind, thread_count
 from skconvnet.estimators.classifier import ConvNetClassifier, _Ready
 from skconvnet.estimators.limits import check_scoring_memory
 from skconvnet.estimators.network import bind_network
+from skconvnet.estimators.parameters import Numbers
 
 
 class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, TransformerMixin, BaseEstimator):

@@ -11,6 +11,8 @@ from sklearn.utils import check_random_state, shuffle
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skconvnet import ConvNetClassifier
+from skconvnet.data import LabelledImages, check_examples, weigh_classes
+from skconvnet.engine import Images
 
 PLAIN = "INPUT -> CONV(K=6) -> RELU -> POOL -> NORM(layer) -> FC(16) -> TANH -> FC"
 WHOLE = {"shuffle": False, "label_smoothing": 0.1, "learning_rate_init": 0.01, "max_iter": 8, "random_state": 0}
@@ -172,3 +174,59 @@ def test_the_weights_of_validation_images_decide_which_epoch_is_best(digits):
         assert score == pytest.approx(max(network.validation_scores_), rel=1e-6)
         bests.append(int(np.argmax(network.validation_scores_)))
     assert bests[0] != bests[1]
+
+
+# Weights without a fit
+
+
+def refused(message):
+    return pytest.raises(ValueError, match=re.escape(message))
+
+
+def labelled(targets, weights=None):
+    targets = np.asarray(targets)
+    weights = np.ones(len(targets), np.float32) if weights is None else np.asarray(weights, np.float32)
+    return LabelledImages(Images(np.zeros((len(targets), 4)), (2, 2, 1)), targets, weights)
+
+
+def weights_of(sample_weight):
+    y = np.array([0, 1, 1])
+    return check_examples(Images(np.zeros((3, 4)), (2, 2, 1)), y, np.unique(y), sample_weight).weights
+
+
+def test_weights_are_scaled_and_cannot_overflow():
+    for scale in (1e-300, 1.0, 1e300):
+        assert weights_of(np.array([0.0, 1.0, 4.0]) * scale).tolist() == [0, 0.25, 1]
+    assert weights_of(3).tolist() == [1, 1, 1]
+    assert weights_of([0, 1, 4]).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("sample_weight", "message"),
+    [
+        ([0, 0, 0], "at least one non-zero"),
+        ([1, -1, 1], "[Nn]egative"),
+        ([1, np.nan, 1], "NaN"),
+        ([1, np.inf, 1], "infinity"),
+        ([1, 1], r"sample_weight.shape == \(2,\)"),
+        ([[1], [1], [1]], "1D"),
+    ],
+)
+def test_weights_that_are_none_are_refused_for_any_images(sample_weight, message):
+    with pytest.raises(ValueError, match=message):
+        weights_of(sample_weight)
+
+
+def test_class_weights_multiply_sample_weights():
+    examples = labelled([0, 1, 1, 1], [1, 1, 1, 0.5])
+    assert weigh_classes(examples, None, np.array([0, 1])) is examples
+    assert weigh_classes(examples, {0: 0.5, 1: 2}, np.array([0, 1])).weights.tolist() == [0.25, 1, 1, 0.5]
+    assert weigh_classes(labelled([0, 1, 1, 1]), "balanced", np.array(["a", "b"])).weights.tolist() == pytest.approx(
+        [1, 1 / 3, 1 / 3, 1 / 3]
+    )
+
+
+@pytest.mark.parametrize(("class_weight", "message"), [({0: -1, 1: 1}, "-1"), ({0: np.nan, 1: 1}, "nan")])
+def test_class_weights_that_are_none_are_refused(class_weight, message):
+    with refused(f"A weight is {message}"):
+        weigh_classes(labelled([0, 1, 1]), class_weight, np.array([0, 1]))

@@ -1,4 +1,4 @@
-"""What comes in, in every form it may have; and what is refused, with what the error says."""
+"""Images in every form they may have; what is refused, and what the error says."""
 
 import re
 import warnings
@@ -12,19 +12,8 @@ from scipy import sparse
 from sklearn import config_context
 
 from skconvnet import ConvNetClassifier
-from skconvnet.data import validation as _validation
-from skconvnet.data.validation import (
-    LabelledImages,
-    check_examples,
-    check_images,
-    check_images_and_labels,
-    check_larger_images,
-    check_two_classes,
-    guess_image_shape,
-    hold_out,
-    weigh_classes,
-)
-from skconvnet.engine import Images
+from skconvnet.data import check_images, check_images_and_labels, check_larger_images, guess_image_shape
+from skconvnet.data import images as _images
 
 
 def check(X, image_shape=None):
@@ -34,15 +23,6 @@ def check(X, image_shape=None):
 
 def refused(message):
     return pytest.raises(ValueError, match=re.escape(message))
-
-
-def labelled(targets, weights=None):
-    targets = np.asarray(targets)
-    weights = np.ones(len(targets), np.float32) if weights is None else np.asarray(weights, np.float32)
-    return LabelledImages(Images(np.zeros((len(targets), 4)), (2, 2, 1)), targets, weights)
-
-
-# Images
 
 
 @pytest.mark.parametrize(
@@ -260,7 +240,7 @@ def test_larger_images_are_told_from_channels_first_and_from_a_single_one():
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize(("shape", "place"), [((100, 8), (57, 3)), ((100, 2, 4), (57, 1, 2))])
 def test_values_that_are_not_finite_are_refused_with_their_place(monkeypatch, value, name, order, shape, place):
-    monkeypatch.setattr(_validation, "BLOCK_BYTES", 1000)  # 15 images: the value is in a later block
+    monkeypatch.setattr(_images, "BLOCK_BYTES", 1000)  # 15 images: the value is in a later block
     X = np.zeros(shape, order=order)
     X[place] = value
     with refused(f"Input X contains {name} at X[{', '.join(map(str, place))}]"):
@@ -268,7 +248,7 @@ def test_values_that_are_not_finite_are_refused_with_their_place(monkeypatch, va
 
 
 def test_the_last_block_is_looked_at_and_whole_numbers_are_not(monkeypatch):
-    monkeypatch.setattr(_validation, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(_images, "BLOCK_BYTES", 100)
     X = np.zeros((101, 4))
     X[100, 3] = np.nan
     with refused("NaN at X[100, 3]"):
@@ -321,120 +301,3 @@ def test_assume_finite_is_respected():
 def test_what_is_no_array_of_real_numbers_is_refused(X, error, message):
     with pytest.raises(error, match=message):
         check(X)
-
-
-# Labels and weights
-
-
-def test_labels_of_any_kind_become_indices():
-    for y in (["b", "a", "b"], [7, -7, 7], [True, False, True], np.array(["b", "a", "b"], object), [2.0, 1.0, 2.0]):
-        images, y = check_images_and_labels(ConvNetClassifier(), np.zeros((3, 4)), y, None, reset=True)
-        examples = check_examples(images, y, np.unique(y), None)
-        assert examples.targets.tolist() == [1, 0, 1]
-        assert examples.targets.dtype == np.int64
-        assert examples.weights.tolist() == [1, 1, 1]
-        assert len(examples) == 3
-
-
-@pytest.mark.parametrize(
-    ("y", "message"),
-    [
-        ([0, 1], "inconsistent numbers of samples"),
-        ([0.5, 1.5, 2.5], "continuous"),
-        ([0, 1, np.nan], "NaN"),
-        ([[0, 1], [1, 1], [0, 0]], "1d array"),
-        (None, "requires y to be passed"),
-    ],
-)
-def test_labels_that_are_none_are_refused(y, message):
-    with pytest.raises(ValueError, match=message):
-        check_images_and_labels(ConvNetClassifier(), np.zeros((3, 4)), y, None, reset=True)
-
-
-def test_a_label_that_is_no_class_is_refused():
-    with refused("y contains 9, which is none of the classes [0, 1]"):
-        check_examples(Images(np.zeros((2, 4)), (2, 2, 1)), np.array([0, 9]), np.array([0, 1]), None)
-
-
-def weights_of(sample_weight):
-    y = np.array([0, 1, 1])
-    return check_examples(Images(np.zeros((3, 4)), (2, 2, 1)), y, np.unique(y), sample_weight).weights
-
-
-def test_the_scale_of_weights_means_nothing_and_cannot_overflow():
-    for scale in (1e-300, 1.0, 1e300):
-        assert weights_of(np.array([0.0, 1.0, 4.0]) * scale).tolist() == [0, 0.25, 1]
-    assert weights_of(3).tolist() == [1, 1, 1]
-    assert weights_of([0, 1, 4]).dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("sample_weight", "message"),
-    [
-        ([0, 0, 0], "at least one non-zero"),
-        ([1, -1, 1], "[Nn]egative"),
-        ([1, np.nan, 1], "NaN"),
-        ([1, np.inf, 1], "infinity"),
-        ([1, 1], r"sample_weight.shape == \(2,\)"),
-        ([[1], [1], [1]], "1D"),
-    ],
-)
-def test_weights_that_are_none_are_refused(sample_weight, message):
-    with pytest.raises(ValueError, match=message):
-        weights_of(sample_weight)
-
-
-def test_class_weights_multiply_sample_weights():
-    examples = labelled([0, 1, 1, 1], [1, 1, 1, 0.5])
-    assert weigh_classes(examples, None, np.array([0, 1])) is examples
-    assert weigh_classes(examples, {0: 0.5, 1: 2}, np.array([0, 1])).weights.tolist() == [0.25, 1, 1, 0.5]
-    assert weigh_classes(labelled([0, 1, 1, 1]), "balanced", np.array(["a", "b"])).weights.tolist() == pytest.approx(
-        [1, 1 / 3, 1 / 3, 1 / 3]
-    )
-
-
-@pytest.mark.parametrize(("class_weight", "message"), [({0: -1, 1: 1}, "-1"), ({0: np.nan, 1: 1}, "nan")])
-def test_class_weights_that_are_none_are_refused(class_weight, message):
-    with refused(f"A weight is {message}"):
-        weigh_classes(labelled([0, 1, 1]), class_weight, np.array([0, 1]))
-
-
-def test_one_class_is_refused():
-    classes = np.array(["a", "b"], object)
-    check_two_classes(labelled([0, 1]), np.arange(2), classes)
-    with refused("y has 1 class ('a'), and a classifier needs 2 classes or more"):
-        check_two_classes(labelled([0, 0]), np.arange(2), classes[:1])
-    with refused("y has 1 class among the examples with a weight above zero ('b')"):
-        check_two_classes(labelled([0, 1], [0, 1]), np.arange(2), classes)
-    three = labelled([0, 1, 1], [1, 1, 0])
-    check_two_classes(three, np.arange(2), classes)
-    with refused("y has 0 classes among the examples that are left to train on with a weight above zero (none)"):
-        check_two_classes(three, np.array([2]), classes)
-
-
-# Validation sets
-
-
-def test_a_part_is_held_out_of_each_class():
-    examples = labelled(np.repeat([0, 1], [60, 40]))
-    examples.images.pixels[:] = np.arange(100)[:, None]
-    indices, validation = hold_out(examples, 0.1, seed=0)
-    assert np.bincount(validation.targets).tolist() == [6, 4]
-    assert np.bincount(examples.targets[indices]).tolist() == [54, 36]
-    aside = validation.images.pixels[:, 0]
-    assert sorted([*indices, *aside]) == list(range(100))
-    assert (examples.targets[aside.astype(int)] == validation.targets).all()
-    again, _ = hold_out(examples, 0.1, seed=0)
-    other, _ = hold_out(examples, 0.1, seed=1)
-    assert (indices == again).all()
-    assert (indices != other).any()
-
-
-def test_too_small_a_part_is_refused():
-    for fraction in (0, 0.1, 0.99):
-        with refused(f"validation_fraction={fraction} of 10 images cannot be set aside with each of their 2 classes"):
-            hold_out(labelled([0, 1] * 5), fraction, seed=0)
-    with refused("Increase validation_fraction"):
-        hold_out(labelled([0] * 10), 0.1, seed=0)
-    with refused("all zero in the validation set or in what is left"):
-        hold_out(labelled([0, 1] * 10, [1] + [0] * 19), 0.2, seed=0)
