@@ -279,7 +279,7 @@ class Problem:
         x, rest = self.x.astype(float), (self.targets, self.weights, self.label_smoothing)
         found = {
             "scores": oracles.forward(layers, self.parameters, x, self.running),
-            "loss": oracles.loss(layers, self.parameters, x, *rest),
+            "loss": oracles.mean_loss(layers, self.parameters, x, *rest),
         }
         found |= named(oracles.gradients(layers, self.parameters, x, *rest))
         return found | named_statistics(oracles.running_after(layers, self.parameters, x, self.running))

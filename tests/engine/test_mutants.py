@@ -459,7 +459,7 @@ def fold_without_the_mean(monkeypatch):
 
 
 def take_the_unbiased_variance(monkeypatch):
-    monkeypatch.setattr(oracles, "mean_and_variance", lambda x: (x.mean(), x.var(ddof=1)))
+    monkeypatch.setattr(oracles.normalisation, "mean_and_variance", lambda x: (x.mean(), x.var(ddof=1)))
 
 
 def run_with_the_biased_variance(monkeypatch):
@@ -467,7 +467,7 @@ def run_with_the_biased_variance(monkeypatch):
         own = x.mean((0, 1, 2)), x.var((0, 1, 2))
         return tuple((1 - momentum) * old + momentum * new for old, new in zip((mean, variance), own, strict=True))
 
-    monkeypatch.setattr(oracles, "running_statistics", biased)
+    monkeypatch.setattr(oracles.normalisation, "running_statistics", biased)
 
 
 def take_statistics_for_constants(monkeypatch):
@@ -476,7 +476,7 @@ def take_statistics_for_constants(monkeypatch):
         return d_out * scale / np.sqrt(x.var() + eps), d_scale, d_shift
 
     sound = oracles.normalised_gradients
-    monkeypatch.setattr(oracles, "normalised_gradients", gradients)
+    monkeypatch.setattr(oracles.normalisation, "normalised_gradients", gradients)
 
 
 def divide_by_whole_windows(monkeypatch):
@@ -486,13 +486,15 @@ def divide_by_whole_windows(monkeypatch):
             out[n, i, j, c] = sum(x[(n, *pixel, c)] for pixel in oracles.window(x.shape, i, j, F, S, P)) / 9
         return out
 
-    monkeypatch.setattr(oracles, "average_pool", average_pool)
+    monkeypatch.setattr(oracles.pooling, "average_pool", average_pool)
 
 
 def move_the_slices_around_by_one(monkeypatch):
     around = oracles.slices_around
     monkeypatch.setattr(
-        oracles, "slices_around", lambda c, depth, size: [j for j in around(c + 1, depth + 1, size) if j < depth]
+        oracles.normalisation,
+        "slices_around",
+        lambda c, depth, size: [j for j in around(c + 1, depth + 1, size) if j < depth],
     )
 
 
@@ -508,25 +510,27 @@ def look_around_in_place_of_being_looked_at(monkeypatch):
                 d_x[..., c] -= 2 * alpha * beta * x[..., c] * pull
         return d_x
 
-    monkeypatch.setattr(oracles, "local_response_norm_gradient", gradient)
+    monkeypatch.setattr(oracles.normalisation, "local_response_norm_gradient", gradient)
 
 
 def divide_alpha_by_size(monkeypatch):
     base = oracles.lrn_base
-    monkeypatch.setattr(oracles, "lrn_base", lambda x, c, size, alpha, k: base(x, c, size, alpha / size, k))
+    monkeypatch.setattr(
+        oracles.normalisation, "lrn_base", lambda x, c, size, alpha, k: base(x, c, size, alpha / size, k)
+    )
 
 
 def keep_what_is_not_dropped_as_it_is(monkeypatch):
-    monkeypatch.setattr(oracles, "dropout", lambda x, mask, rate: np.where(mask, x, 0.0))
+    monkeypatch.setattr(oracles.activations, "dropout", lambda x, mask, rate: np.where(mask, x, 0.0))
 
 
 def drop_by_channels(monkeypatch):
     dropout = oracles.dropout
-    monkeypatch.setattr(oracles, "dropout", lambda x, mask, rate: dropout(x, mask[:, :1, :1], rate))
+    monkeypatch.setattr(oracles.activations, "dropout", lambda x, mask, rate: dropout(x, mask[:, :1, :1], rate))
 
 
 def let_the_gradient_of_a_tanh_pass(monkeypatch):
-    monkeypatch.setattr(oracles, "tanh_gradient", lambda d_out, x: d_out * (1 - np.tanh(x)))
+    monkeypatch.setattr(oracles.activations, "tanh_gradient", lambda d_out, x: d_out * (1 - np.tanh(x)))
 
 
 OTHER_MUTATIONS = (

@@ -104,7 +104,9 @@ def test_gradients_are_finite_differences_of_the_loss():
         def loss(own):
             tried = [*parameters[:number], own, *parameters[number + 1 :]]
             pairs = list(zip(tried[::2], tried[1::2], strict=True))
-            return oracles.loss(layers, pairs, problem.x, problem.targets, problem.weights, problem.label_smoothing)
+            return oracles.mean_loss(
+                layers, pairs, problem.x, problem.targets, problem.weights, problem.label_smoothing
+            )
 
         return oracles.finite_differences(loss, parameters[number])
 

@@ -51,7 +51,7 @@ def oracle_of(problem, optimizer, alpha, seed=0):
         masks = partial(problem.engine_mask, seed=seed, step=number)
         layers = oracles.layers_of(problem.bound.layers, masks)
         x, rest = problem.x[indices].astype(float), (problem.targets[indices], problem.weights[indices])
-        losses.append(oracles.loss(layers, parameters, x, *rest, problem.label_smoothing))
+        losses.append(oracles.mean_loss(layers, parameters, x, *rest, problem.label_smoothing))
         gradients = oracles.gradients(layers, parameters, x, *rest, problem.label_smoothing)
         running = oracles.running_after(layers, parameters, x, running)
 

@@ -1,0 +1,41 @@
+"""RELU, TANH, SIGMOID and DROPOUT against arrays computed by hand, PyTorch and finite differences."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from tests import oracles, torch_answers
+from tests.oracles.cases import plane
+
+
+def test_relu_by_hand():
+    x = plane([-1, 0, 2])
+    assert_array_equal(oracles.relu(x), plane([0, 0, 2]))
+    assert_array_equal(oracles.relu_gradient(plane([5, 6, 7]), x), plane([0, 0, 7]))
+
+
+def test_tanh_and_sigmoid_by_hand():
+    x = plane([-np.log(2), 0, np.log(3)])
+    assert_allclose(oracles.tanh(x), plane([-0.6, 0, 0.8]), atol=1e-15)  # (4 - 1)/(4 + 1), (9 - 1)/(9 + 1)
+    assert_allclose(oracles.tanh_gradient(plane([1, 1, 100]), x), plane([0.64, 1, 36]))
+    assert_allclose(oracles.sigmoid(x), plane([1 / 3, 0.5, 0.75]))
+    assert_allclose(oracles.sigmoid_gradient(plane([9, 4, 16]), x), plane([2, 1, 3]))
+
+
+@pytest.mark.parametrize("kind", ["tanh", "sigmoid"])
+def test_tanh_and_sigmoid_agree_with_pytorch_and_finite_differences(in_torch, kind):
+    rng = np.random.default_rng(0)
+    function, gradient = getattr(oracles, kind), getattr(oracles, f"{kind}_gradient")
+    x, d_out = 3 * rng.normal(size=(2, 3, 2, 4)), rng.normal(size=(2, 3, 2, 4))
+    out, d_x = in_torch(torch_answers.activation, kind, x, d_out)
+    assert_allclose(function(x), out, rtol=1e-12)
+    assert_allclose(gradient(d_out, x), d_x, rtol=1e-9, atol=1e-12)
+    numeric = oracles.finite_differences(lambda x: np.sum(d_out * function(x)), x)
+    assert_allclose(gradient(d_out, x), numeric, atol=1e-8)
+
+
+def test_dropout_by_hand():
+    x, mask = plane([1, 2, 3, -4]), plane([1, 0, 1, 1])
+    assert_array_equal(oracles.dropout(x, mask, rate=0.5), plane([2, 0, 6, -8]))
+    assert_array_equal(oracles.dropout(x, mask == 1, rate=0.75), plane([4, 0, 12, -16]))
+    assert_array_equal(oracles.dropout(x, np.ones(x.shape), rate=0.0), x)
