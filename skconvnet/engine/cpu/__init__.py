@@ -1,3 +1,5 @@
-"""The CPU machine and its kernels, compiled by Numba."""
+"""The CPU machine and its kernels, compiled by Numba.
 
-from skconvnet.engine.cpu import threads  # noqa: F401 - first: compiling a parallel function would start them otherwise
+`execution` imports Numba when it first runs a plan. `machine`, the one module with a parallel function, imports
+`threads` before it compiles that function: compiling it would start Numba's threads with other settings.
+"""
