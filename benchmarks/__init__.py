@@ -1,4 +1,4 @@
-"""Accuracy and speed of skconvnet and its peers, side by side in one run.
+"""Accuracy, speed and memory of skconvnet and its peers, measured side by side in one run.
 
-`make bench` runs all; each module runs alone, as in `python -m benchmarks.train --threads 2`.
+`make bench` runs all benchmarks; `python -m benchmarks.train --threads 2` runs one.
 """

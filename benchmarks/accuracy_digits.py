@@ -1,4 +1,4 @@
-"""scikit-learn's digits as rows: accuracy and fit seconds in 5-fold cross-validation, shuffled and stratified."""
+"""Accuracy and seconds of fit on scikit-learn's digits: 5-fold cross-validation, shuffled and stratified."""
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
@@ -25,7 +25,7 @@ def main():
     print(f"{__doc__}\n{description(threads)}\n")
 
     X, y = digits()
-    few = slice(200)  # for a first fit, which compiles kernels and imports PyTorch
+    few = slice(200)  # images for a first fit, which compiles kernels and imports PyTorch
     compiling = {
         name: side.run(fit_and_score, classifier, X[few], X[few], y[few], y[few])[2]
         for name, (side, classifier) in contestants.items()

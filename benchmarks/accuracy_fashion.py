@@ -1,8 +1,8 @@
-"""Fashion-MNIST from uint8: test accuracy and fit seconds.
+"""Test accuracy and seconds of fit on Fashion-MNIST, from uint8 images.
 
-MLPClassifier gets pixels in [0, 1] and stops after 20 epochs, where its defaults would go on to 200. PyTorch trains the
-network that ConvNetClassifier chose, as many epochs, in minibatches of 128, with AdamW and one cycle of the learning
-rate to 3e-3.
+MLPClassifier gets pixels in [0, 1] and trains for 20 epochs; its default is 200. PyTorch trains the network that
+ConvNetClassifier chose, for as many epochs, in minibatches of 128, with AdamW and one cycle of the learning rate up to
+3e-3.
 """
 
 from sklearn.neural_network import MLPClassifier
@@ -25,19 +25,19 @@ def main():
         print(f"{name:34} {accuracy:9.4f} {seconds:8.1f} {compiling:13.2f}", flush=True)
 
     data = fashion_mnist()
-    result, text, n_epochs = scikit_learn.run(fit_score_and_tell, ConvNetClassifier(random_state=0), *data)
+    result, text, n_epochs = scikit_learn.run(fit_score_and_describe, ConvNetClassifier(random_state=0), *data)
     row("ConvNetClassifier()", *result)
 
     peer = TorchClassifier(text, image_shape=(28, 28, 1), max_iter=n_epochs, batch_size=128)
-    pytorch.run(fit_and_score, peer, *(part[:200] for part in data))  # imports PyTorch, which is no part of fitting
+    pytorch.run(fit_and_score, peer, *(part[:200] for part in data))  # imports PyTorch, which is not timed
     row("PyTorch, the same network", *pytorch.run(fit_and_score, peer, *data))
 
     peer = make_pipeline(MaxAbsScaler(), MLPClassifier(max_iter=20, random_state=0))
     row("MLPClassifier(max_iter=20)", *scikit_learn.run(fit_and_score, peer, *data))
 
 
-def fit_score_and_tell(classifier, *data):
-    """What fit_and_score returns, and what PyTorch needs to do the same: the network's text and the epochs."""
+def fit_score_and_describe(classifier, *data):
+    """Return the result of fit_and_score, and what PyTorch needs for the same training: the network and the epochs."""
     result = fit_and_score(classifier, *data)
     return result, classifier.architecture_.text, classifier.n_iter_
 

@@ -1,9 +1,9 @@
-"""Every case study beside the same network in PyTorch, given the same numbers: how far they are apart, and how long.
+"""Every case study compared with PyTorch: the same network with the same weights, its differences and seconds.
 
-``python -m benchmarks.case_studies [name ...]``, all if none is named. Inference is that of PyTorch in float32, at
-most 1e-4 apart. Training answers are compared with PyTorch's in float64, and so are those of PyTorch in float32: in
-deep networks some RELU and POOL(max) of float32 fall on the other side of their kinks, and the gradients of the first
-layers show it on both sides alike.
+``python -m benchmarks.case_studies [name ...]`` compares the named networks, or all of them. Logits are compared with
+PyTorch's in float32 and must differ by less than 1e-4. Loss, gradients and statistics of a training step are compared
+with PyTorch's in float64, and PyTorch's float32 is compared with its float64 too: in deep networks some RELU and
+POOL(max) take the other side of their kink in float32, and the gradients of the first layers show it on both sides.
 """
 
 import argparse
@@ -35,23 +35,23 @@ COLUMNS = (
 
 
 def main():
-    arguments = parsed()
+    arguments = parse()
     print(description(arguments.threads))
     print(f"{arguments.n} images; largest relative differences\n")
     ours, theirs = Side(arguments.threads), Side(arguments.threads)
     print(row(COLUMNS), row(["---"] * len(COLUMNS)), sep="\n")
-    off = []
+    failed = []
     for name in arguments.names or CASE_STUDIES:
-        record = compared(name, arguments, ours, theirs)
+        record = compare(name, arguments, ours, theirs)
         print(row(record.values()), flush=True)
-        # Worst of all arrays, and a matter of luck: some other activations change their side than in PyTorch's float32.
+        # The largest difference of all arrays depends on chance: which activations change sides differs from PyTorch's.
         if not record["logits"] < 1e-4 or not record["gradients"] < max(1e-2, 10 * record["their gradients"]):
-            off.append(name)
-    sys.exit(f"further apart than rounding explains: {', '.join(off)}" if off else 0)
+            failed.append(name)
+    sys.exit(f"differences larger than rounding explains: {', '.join(failed)}" if failed else 0)
 
 
-def compared(name, arguments, ours, theirs):
-    """One row of the table."""
+def compare(name, arguments, ours, theirs):
+    """Return one row of the table as a dict."""
     x, targets = case_studies.batch(name, arguments.n)
     found, seconds = ours.run(timed, case_studies.logits, name, x, arguments.threads)
     expected, their_seconds = theirs.run(timed, torch_case_studies.logits, name, x)
@@ -84,7 +84,7 @@ def save_training_answers(path, *arguments):
 
 
 def timed(function, *arguments):
-    """What function(*arguments) returns, and the seconds that it took, drawing the numbers included."""
+    """Return the result of function(*arguments) and its seconds, which include drawing the weights."""
     started = perf_counter()
     found = function(*arguments)
     return found, perf_counter() - started
@@ -94,15 +94,15 @@ def row(values):
     return f"| {' | '.join(f'{value:.0e}' if isinstance(value, float) else str(value) for value in values)} |"
 
 
-def parsed():
+def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(CASE_STUDIES)}; the default is all")
-    parser.add_argument("--n", type=int, default=2, help="images; the default is 2")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each side; the default is all")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(CASE_STUDIES)} (default: all)")
+    parser.add_argument("--n", type=int, default=2, help="images (default: 2)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of each side (default: all)")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in CASE_STUDIES]
     if unknown:
-        parser.error(f"no case study is named {', '.join(unknown)}: there are {', '.join(CASE_STUDIES)}")
+        parser.error(f"unknown case studies: {', '.join(unknown)}; the known ones are {', '.join(CASE_STUDIES)}")
     return arguments
 
 

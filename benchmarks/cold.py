@@ -1,9 +1,8 @@
-"""Cold: seconds of whole processes, from the start of Python to its end, against skorch.
+"""Cold start: seconds of whole processes, from the start of Python to its end, against skorch.
 
-A fit is the first of its process: of scikit-learn's digits, with ConvNetClassifier's defaults, and with skorch the same
-network for as many epochs. The processes take turns; what stands in the table are medians over the rounds. "Empty" is
-a process that finds no compiled kernels, and "warm" one that finds them; what the system keeps of the files that a
-process reads is warm for all.
+Each process fits scikit-learn's digits once: ConvNetClassifier with its defaults, skorch with the same network and as
+many epochs. "Empty" processes find no compiled kernels, "warm" processes find them; the system's file cache is warm for
+all. The processes take turns, and the table has the medians over the rounds.
 """
 
 import os
@@ -81,12 +80,12 @@ def main():
         print(f"{what:52} {value:7.2f} s")
     print()
     for more, less in (("import skconvnet", "import sklearn.base"), ("first fit, empty", "first fit, warm")):
-        print(f"{f'{more}, beyond {less}':52} {seconds[more] - seconds[less]:7.2f} s")
-    print(f"{'loading the kernels in a process that finds them':52} {median(loading):7.2f} s")
+        print(f"{f'{more}, minus {less}':52} {seconds[more] - seconds[less]:7.2f} s")
+    print(f"{'loading compiled kernels':52} {median(loading):7.2f} s")
 
 
 def whole_process(source, n_threads, cache):
-    """The seconds that a process takes from start to end, and what it prints."""
+    """Return the seconds of a process from start to end, and its output."""
     started = perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", source],
@@ -104,7 +103,7 @@ def seconds_of(source, n_threads, cache):
 
 
 def seconds_of_empty(n_threads):
-    """The first fit of a process that has an empty directory for its kernels."""
+    """Return the seconds of a first fit with an empty directory for the kernels."""
     with tempfile.TemporaryDirectory() as cache:
         return seconds_of(FIT, n_threads, cache)
 

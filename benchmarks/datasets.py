@@ -1,4 +1,4 @@
-"""Real images."""
+"""The data sets that benchmarks fit."""
 
 import gzip
 from pathlib import Path
@@ -9,16 +9,16 @@ from sklearn.model_selection import train_test_split
 
 from skconvnet.data.folder import load_image_folder
 
-FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # where Debian's dataset-fashion-mnist puts it
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package dataset-fashion-mnist
 
 
 def digits():
-    """X (1797, 64) float64 rows of 8x8 grey images, and y."""
+    """Return X (1797, 64), float64 rows of 8x8 grey images, and y."""
     return load_digits(return_X_y=True)
 
 
 def fashion_mnist():
-    """X_train (60000, 784), X_test (10000, 784), both uint8 rows of 28x28 grey images, y_train and y_test."""
+    """Return X_train (60000, 784) and X_test (10000, 784), uint8 rows of 28x28 grey images, y_train and y_test."""
     if FASHION_MNIST.exists():
         X_train, X_test = (idx(f"{part}-images-idx3-ubyte.gz").reshape(-1, 784) for part in ("train", "t10k"))
         y_train, y_test = (idx(f"{part}-labels-idx1-ubyte.gz") for part in ("train", "t10k"))
@@ -29,10 +29,15 @@ def fashion_mnist():
 
 
 def cifar10(path, cache=None):
-    """X_train (45000, 32, 32, 3), X_test (5000, 32, 32, 3), both uint8; y_train, y_test of class names.
+    """Return X_train (45000, 32, 32, 3), X_test (5000, 32, 32, 3), both uint8, y_train and y_test with class names.
 
-    From an image folder of CIFAR-10's 50,000 training images, or a zip archive of one; 500 images a class are held
-    out. `cache` is a .npz file to keep the decoded images in, or to take them from if it is there.
+    Parameters
+    ----------
+    path : str
+        An image folder, or a zip archive of one, with the 50,000 training images of CIFAR-10; 500 per class are held
+        out.
+    cache : str or None, default=None
+        A .npz file for the decoded images: read if it exists, else written.
     """
     if cache is not None and Path(cache).exists():
         with np.load(cache) as decoded:
@@ -45,7 +50,7 @@ def cifar10(path, cache=None):
 
 
 def idx(name):
-    """The bytes of a gzipped idx file: four bytes of type and rank, the sizes as big-endian int32, and the array."""
+    """Read a gzipped idx file: four bytes of type and rank, the sizes as big-endian int32, then the array."""
     content = gzip.decompress((FASHION_MNIST / name).read_bytes())
     rank = content[3]
     return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(np.frombuffer(content, ">i4", rank, offset=4))

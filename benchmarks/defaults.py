@@ -1,7 +1,7 @@
-"""The defaults, measured: accuracy on scikit-learn's digits with each default changed, one at a time.
+"""Accuracy on scikit-learn's digits with the defaults, and with one default changed at a time.
 
-Each row is the mean of three 5-fold cross-validations, shuffled and stratified, with seeds of their own for folds and
-network; `+-` is the standard deviation over the three. What differs by less than that is noise.
+Each row is the mean of three 5-fold cross-validations, shuffled and stratified, each with its own seed for folds and
+network; `+-` is the standard deviation over the three. Smaller differences are noise.
 """
 
 import numpy as np
@@ -43,13 +43,13 @@ def main():
     print(f"{__doc__}\n{description(threads)}\n")
     print(f"{'default changed':56} {'accuracy':>9} {'+-':>7} {'fit, s':>7}")
     for change in CHANGES:
-        accuracies, seconds = side.run(cross_validated, change)
+        accuracies, seconds = side.run(cross_validations, change)
         name = ", ".join(f"{name}={value!r}" for name, value in change.items()) or "none"
         print(f"{name:56} {np.mean(accuracies):9.4f} {np.std(accuracies):7.4f} {seconds:7.2f}", flush=True)
 
 
-def cross_validated(change):
-    """The accuracy by each seed, and the median seconds of a fit."""
+def cross_validations(change):
+    """Return the accuracy for each seed, and the median seconds of a fit."""
     X, y = digits()
     results = [
         cross_validate(

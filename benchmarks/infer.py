@@ -1,12 +1,12 @@
-"""Inference: images per second, against ONNX Runtime and OpenVINO.
+"""Prediction: images per second, against ONNX Runtime and OpenVINO.
 
-All sides have the same network with the same numbers, in float32, and take float32 images that lie ready. Two calls of
-ours are timed. "skconvnet" is ConvNetClassifier.decision_function as a user calls it: it checks X and the estimator,
-standardises the pixels and returns float64. "engine" is Scorer.scores below it, without those checks. The peers get
-pixels that are standardised already, as the runtime likes them, a model for exactly this batch, and are called without
-any check. The ratio that counts is the user's, of skconvnet to the better peer; the engine's stands beside it.
+All sides have the same network with the same weights in float32 and take float32 images from memory. Two calls of
+skconvnet are timed. "skconvnet" is ConvNetClassifier.decision_function, as a user calls it: it checks X and the
+estimator, standardises the pixels and returns float64. "engine" is Scorer.scores, without these checks. The peers get
+standardised pixels in their preferred layout and a model for exactly this batch size, and are called without checks.
+Ratios are to the faster peer, first of "skconvnet", then of "engine".
 
-"differ" is the largest difference between ours and the peers' scores, as a share of the largest score.
+"differ" is the largest difference from the peers' scores, relative to the largest score.
 """
 
 import tempfile
@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.machine import Side, alternate, calls_per_second, description, parser_of_rounds
 from benchmarks.networks import LARGE, NETWORKS
 
-TOLERANCE = 1e-3  # of the largest score
+TOLERANCE = 1e-3  # relative to the largest score
 
 
 def main():
@@ -44,7 +44,7 @@ def main():
 
 
 def row(name, batch_size, options, ours, ort, openvino):
-    """Print the row of a network, and return two ratios to the better peer: the user's and the engine's."""
+    """Print the row of a network; return the ratios of decision_function and of the engine to the faster peer."""
     problem, n_threads, seconds = (NETWORKS | LARGE)[name], options.threads, options.seconds
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
@@ -53,7 +53,7 @@ def row(name, batch_size, options, ours, ort, openvino):
         theirs = [side.run(answer, call, problem, batch_size, n_threads, path) for side, call in peers]
         differ = max(np.abs(their - scores).max() for their in theirs) / np.abs(scores).max()
         if not differ < TOLERANCE:
-            raise SystemExit(f"{name}: the scores differ by {differ:.1e} of the largest, which is no rounding")
+            raise SystemExit(f"{name}: the scores differ by {differ:.1e} of the largest, more than rounding explains")
         *our, onnx_runtime, open_vino = alternate(
             options.rounds,
             partial(ours.run, speed, estimator_call, problem, batch_size, n_threads, path, seconds),
@@ -67,20 +67,20 @@ def row(name, batch_size, options, ours, ort, openvino):
 
 
 def speed(call, *arguments):
-    """Images per second of a call for so many seconds, the last of the arguments."""
+    """Return images per second of a call that is repeated for some seconds, the last of the arguments."""
     *which, seconds = arguments
     _, batch_size, *_ = which
     return batch_size * calls_per_second(call(*which), seconds)
 
 
 def answer(call, *which):
-    """What a call returns."""
+    """Return the result of one call."""
     return call(*which)()
 
 
 @lru_cache(maxsize=1)
 def fitted(problem, n_threads):
-    """An estimator that has taken one step, with numbers that no two layers share."""
+    """Return an estimator after one step, so that all layers have different weights."""
     from skconvnet import ConvNetClassifier
 
     X, y = problem.examples(4)
@@ -89,7 +89,7 @@ def fitted(problem, n_threads):
 
 
 def export(problem, batch_size, n_threads, path):
-    """Write the model, and the images as the peers take them; return the scores of the images."""
+    """Write the model and the images for the peers; return our scores of the images."""
     from benchmarks.onnx_models import onnx_model
     from skconvnet.engine import Learned
 
@@ -134,7 +134,7 @@ def ort_call(problem, batch_size, n_threads, path):
 
 @lru_cache(maxsize=1)
 def openvino_call(problem, batch_size, n_threads, path):
-    """One request at a time on all threads, in float32 where OpenVINO would else take bfloat16."""
+    """Run one request at a time on all threads, in float32; OpenVINO might choose bfloat16."""
     import openvino
 
     settings = {

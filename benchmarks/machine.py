@@ -1,4 +1,4 @@
-"""The machine that all sides share: its threads, its processes, its description."""
+"""What all benchmarks share: threads, processes, timing, and a description of the machine."""
 
 import argparse
 import os
@@ -18,42 +18,42 @@ _SGEMM_EXTENT = 2048
 
 
 class Side:
-    """A process of its own, since PyTorch and Numba each bring an OpenMP runtime.
+    """A process for one contestant: PyTorch and Numba each load an OpenMP runtime and cannot share a process.
 
-    All sides get the same number of threads, and an OpenBLAS that is free to choose its kernels. The sides take turns:
-    `run` returns when the work is done, so one is idle while the other is measured.
+    All sides get the same number of threads, and an OpenBLAS that chooses its own kernels. `run` returns when the work
+    is done, so the other sides are idle while one is measured.
     """
 
     def __init__(self, n_threads):
         free_openblas()
-        os.environ.update(threads(n_threads))  # which the process begins with, as it begins here
+        os.environ.update(threads(n_threads))  # inherited by the process, which `self.run` starts
         self.process = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
         self.run(os.getpid)
 
     def run(self, function, *arguments):
-        """What function(*arguments) returns there."""
+        """Return the result of function(*arguments) in that process."""
         return self.process.submit(function, *arguments).result()
 
 
 def threads(count):
-    """The environment that gives every library so many threads."""
+    """Return the environment variables that give every library this number of threads."""
     return dict.fromkeys(_THREADS, str(count))
 
 
 def free_openblas():
-    """Forget the kernels that the environment chose for OpenBLAS: a current numpy is slower with them."""
+    """Remove the environment's choice of OpenBLAS kernels, which makes a current numpy slower."""
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         os.environ.pop(name, None)
 
 
 def alternate(n_rounds, *turns):
-    """The medians of what the turns return, in rounds of one turn each."""
+    """Call the functions in turn for some rounds; return the median result of each."""
     rounds = [[turn() for turn in turns] for _ in range(n_rounds)]
     return [median(results) for results in zip(*rounds, strict=True)]
 
 
 def calls_per_second(function, seconds):
-    """Of calling `function` for so long; the first call, which may compile or allocate, is not counted."""
+    """Call `function` repeatedly for some seconds; the first call may compile or allocate and is not counted."""
     function()
     n_calls, started = 0, perf_counter()
     while perf_counter() - started < seconds:
@@ -63,7 +63,7 @@ def calls_per_second(function, seconds):
 
 
 def sgemm_flops(seconds):
-    """Floating-point operations a second of numpy's product of two square matrices: what is called the sgemm peak."""
+    """Return the sgemm peak: floating-point operations per second of numpy's product of two square matrices."""
     return 2 * _SGEMM_EXTENT**3 * calls_per_second(_sgemm(), seconds)
 
 
@@ -75,7 +75,7 @@ def _sgemm():
 
 
 def fit_and_score(classifier, X_train, X_test, y_train, y_test):
-    """(test accuracy, seconds that fit took, seconds of compiling before that)."""
+    """Return (test accuracy, seconds of fit without compiling, seconds of compiling)."""
     started = perf_counter()
     classifier.fit(X_train, y_train)
     elapsed = perf_counter() - started
@@ -84,34 +84,34 @@ def fit_and_score(classifier, X_train, X_test, y_train, y_test):
 
 
 def parser(doc):
-    """The command line of a benchmark, with the number of threads."""
+    """Return the command line of a benchmark, with the number of threads."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each side; the default is all")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of each side (default: all)")
     return parser
 
 
 def parser_of_rounds(doc, rounds, seconds=None):
-    """That with the number of rounds, and the seconds of one round of one side."""
+    """Return the command line with the number of rounds, and the seconds of one side in a round."""
     command_line = parser(doc)
-    command_line.add_argument("--rounds", type=int, default=rounds, help=f"of which the medians are; {rounds}")
+    command_line.add_argument("--rounds", type=int, default=rounds, help=f"(default: {rounds})")
     if seconds is not None:
-        command_line.add_argument("--seconds", type=float, default=seconds, help=f"of one side in a round; {seconds:g}")
+        command_line.add_argument("--seconds", type=float, default=seconds, help=f"of a round (default: {seconds:g})")
     return command_line
 
 
 def n_threads(doc):
-    """The number of threads that the user asks for."""
+    """Return the number of threads from the command line."""
     return parser(doc).parse_args().threads
 
 
 def description(n_threads, packages=("numpy", "numba", "scikit-learn", "torch")):
-    """One line: processor, threads, versions, and how busy the machine was before (0.0 is how it should be)."""
+    """Return one line: processor, threads, versions, and the load before the benchmark, which should be 0.0."""
     versions = ", ".join(f"{name} {version_of(name)}" for name in packages)
     return f"{processor()}, {n_threads} threads; {versions}; load {os.getloadavg()[0]:.1f}"
 
 
 def version_of(package):
-    """The package's version, where it is installed."""
+    """Return the version of a package, or "missing"."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -119,7 +119,7 @@ def version_of(package):
 
 
 def processor():
-    """The processor's name, where the system tells it."""
+    """Return the name of the processor."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]

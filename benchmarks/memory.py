@@ -1,9 +1,9 @@
-"""Memory: the peak that fitting Fashion-MNIST's 60,000 images of 28 x 28 takes, from uint8, against skorch.
+"""Peak memory of fitting Fashion-MNIST's 60,000 uint8 images of 28 x 28, against skorch.
 
-Each fit has a process of its own, and trains the network that ConvNetClassifier chooses for one epoch: later epochs
-take no more. In MB of resident memory: "imports" is what the process has when all is imported and kernels are loaded,
-"X" what the images add, "fit" what the peak of the process lies above both. skorch gets the images as float32, as is
-usual, and in a second row as uint8, which the module converts a minibatch at a time. The figures are Linux's.
+Each fit runs in its own process and trains the network that ConvNetClassifier chooses for one epoch; later epochs need
+no more memory. The table has MB of resident memory: "imports" after all imports and with kernels loaded, "X" added by
+the images, "fit" the peak of the process above both. skorch gets the images as float32, as usual, and in a second row
+as uint8, which the module converts minibatch by minibatch. Linux only.
 """
 
 import os
@@ -28,10 +28,10 @@ SKORCH = """
 import torch
 from benchmarks.peers import skorch_classifier
 
-torch.nn.functional.conv2d(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3))  # brings the threads and oneDNN up
+torch.nn.functional.conv2d(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3))  # starts the threads and oneDNN
 """
 SKORCH_FIT = 'skorch_classifier("auto", (28, 28, 1), 10, max_iter=1, batch_size=128).fit({}, y)'
-# Loading X touches every page of it; y is int64, as both sides want it.
+# Loading X touches all its pages. y is int64, which both sides use without converting it.
 PROCESS = r"""
 import re
 from pathlib import Path
@@ -53,7 +53,7 @@ print(imported, loaded - imported, resident("VmHWM") - loaded)
 
 def main():
     command_line = parser(__doc__)
-    command_line.add_argument("--images", type=int, default=60_000, help="to fit; all")
+    command_line.add_argument("--images", type=int, default=60_000, help="images to fit (default: all)")
     options = command_line.parse_args()
     free_openblas()
     packages = ("numpy", "numba", "scikit-learn", "torch", "skorch")
@@ -75,7 +75,7 @@ def main():
 
 
 def output(source, n_threads):
-    """What a process of its own prints."""
+    """Return the output of a new process."""
     environment = os.environ | threads(n_threads)
     return subprocess.run(
         [sys.executable, "-c", source], env=environment, stdout=subprocess.PIPE, text=True, check=True

@@ -1,4 +1,4 @@
-"""The networks that are timed, and what they cost."""
+"""The networks that are timed, and their floating-point operations."""
 
 from dataclasses import dataclass
 
@@ -9,20 +9,20 @@ from skconvnet.architecture import CASE_STUDIES, find_architecture, walk
 
 @dataclass(frozen=True)
 class Problem:
-    """A network, by name or as a text, for images of one size."""
+    """A network, by name or as a text, and the shape of its images."""
 
     image_shape: tuple[int, int, int]
     architecture: str
     n_classes: int = 10
 
     def bind(self):
-        """The network with every number in it."""
+        """Return the bound architecture."""
         return find_architecture(self.architecture, self.image_shape).bind(self.image_shape, self.n_classes)
 
     def examples(self, n_images):
-        """Images of noise and their classes: float32 (n, height, width, channels) and int64 (n,).
+        """Return random images, float32 (n, height, width, channels), and random classes, int64 (n,).
 
-        Speed does not depend on what they show.
+        Speed does not depend on their values.
         """
         rng = np.random.default_rng(0)
         X = rng.normal(size=(n_images, *self.image_shape)).astype(np.float32)
@@ -55,10 +55,10 @@ LARGE = {
 
 
 def training_flops(bound):
-    """Floating-point operations of a training step for one image: those of CONV and FC, two a multiply-add.
+    """Count the floating-point operations of CONV and FC in a training step for one image, two per multiply-add.
 
-    Forward, the gradient of the weights, the gradient of the input: three times the same sum, but the first layer's
-    input needs no gradient.
+    The forward sum, the weight gradient and the input gradient have the same number each; the first layer needs no
+    input gradient.
     """
     multiply_adds = [layer.n_flops for layer in walk(bound.layers) if layer.kind in ("CONV", "FC")]
     return 2 * (3 * sum(multiply_adds) - multiply_adds[0])

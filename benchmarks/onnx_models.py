@@ -1,4 +1,4 @@
-"""A bound network with its learned numbers as an ONNX model, which ONNX Runtime and OpenVINO run."""
+"""A fitted network as an ONNX model, for ONNX Runtime and OpenVINO."""
 
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -7,18 +7,22 @@ _OPSET = 21
 
 
 def onnx_model(bound, learned, batch_size):
-    """The model, as bytes: standardised images of shape (batch_size, channels, height, width) in, scores out.
+    """Return the model as bytes. Its input is standardised images of shape (batch_size, channels, height, width).
 
-    Batch normalisation is left as it is: both runtimes fold it into the convolution before it when they load a model.
-    The volumes' sizes are fixed, which is what both run fastest.
+    Batch normalisation is not folded here: both runtimes fold it into the convolution when they load a model. All sizes
+    are fixed, which is fastest in both.
 
     Parameters
     ----------
     bound : BoundArchitecture
         Without NORM(layer).
     learned : Learned
-        Its numbers.
+        Its learned arrays.
     batch_size : int
+
+    Returns
+    -------
+    bytes
     """
     height, width, depth = bound.image_shape
     exporter = Exporter(learned)
@@ -37,9 +41,9 @@ def onnx_model(bound, learned, batch_size):
 
 
 class Exporter:
-    """Writes down nodes layer by layer, and takes the layers' numbers as it comes to them.
+    """Writes the nodes of a graph layer by layer and takes the learned arrays in the same order.
 
-    Each method named as a kind of layer takes the layer and the name of its input, and returns the name of its output.
+    Each method with the name of a layer takes the layer and the name of its input, and returns the name of its output.
     """
 
     def __init__(self, learned):
@@ -53,13 +57,13 @@ class Exporter:
         return x
 
     def node(self, op, *inputs, **attributes):
-        """Add a node with one output, and return that one's name."""
+        """Add a node with one output; return the name of the output."""
         output = f"{op} {len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [output], **attributes))
         return output
 
     def number(self, array):
-        """Add an array of learned numbers, and return its name."""
+        """Add a learned array; return its name."""
         name = f"learned {len(self.numbers)}"
         self.numbers.append(numpy_helper.from_array(array.copy(), name))
         return name
@@ -71,7 +75,7 @@ class Exporter:
         return self.node("Conv", x, *map(self.number, numbers), group=layer.groups, **window(layer, F))
 
     def fc(self, layer, x):
-        """The rows of the weights in the order in which Flatten finds the volume: depth, row, column."""
+        """Reorder the rows of the weights to (depth, row, column), the order in which Flatten reads the volume."""
         weights, biases = next(self.pairs)
         volume = layer.input
         weights = weights.reshape(volume.height, volume.width, volume.depth, -1).transpose(2, 0, 1, 3)
@@ -82,10 +86,10 @@ class Exporter:
         name = {"max": "MaxPool", "average": "AveragePool"}[layer.mode]
         if layer.F == (layer.input.height, layer.input.width):
             return self.node(f"Global{name}", x)
-        return self.node(name, x, **window(layer, layer.F))  # neither counts the padding, unless asked to
+        return self.node(name, x, **window(layer, layer.F))  # ONNX, too, leaves padding out of an average
 
     def norm(self, layer, x):
-        """ONNX divides the alpha of a local response norm by its size, the paper does not."""
+        """Multiply the alpha of a local response norm by its size, by which ONNX divides and the paper does not."""
         if layer.mode == "lrn":
             alpha = layer.alpha * layer.size
             return self.node("LRN", x, size=layer.size, alpha=alpha, beta=layer.beta, bias=float(layer.k))
@@ -118,11 +122,11 @@ class Exporter:
 
 
 def window(layer, F):
-    """The attributes of a sliding window; what it overhangs is padding behind the input, so that nothing rounds."""
+    """Return the attributes of a sliding window; padding at the end makes the division by the stride exact."""
 
-    def behind(extent, out, f):
+    def padding_at_end(extent, out, f):
         return max(0, (out - 1) * layer.S + f - extent - layer.P)
 
-    rows = behind(layer.input.height, layer.output.height, F[0])
-    columns = behind(layer.input.width, layer.output.width, F[1])
+    rows = padding_at_end(layer.input.height, layer.output.height, F[0])
+    columns = padding_at_end(layer.input.width, layer.output.width, F[1])
     return {"kernel_shape": F, "strides": (layer.S, layer.S), "pads": (layer.P, layer.P, rows, columns)}

@@ -1,4 +1,4 @@
-"""The same networks in PyTorch and ONNX, which are imported only where they run."""
+"""The same networks in PyTorch and skorch, which are imported only where they run."""
 
 from functools import partial, reduce
 from operator import add
@@ -9,15 +9,15 @@ from skconvnet.architecture import Hyperparameters, find_architecture
 
 
 def module(bound):
-    """The PyTorch module of a bound architecture; it takes NCHW images.
+    """Return the PyTorch module of a bound architecture; it takes NCHW images.
 
-    It has every layer but a CONV that rounds up, and NORM behind FC.
+    A CONV that rounds up and a NORM after an FC are not supported.
     """
     return chain(bound.layers)
 
 
 def chain(layers):
-    """Layers one after the other. RELU writes over its input, except where a branch begins with it."""
+    """Return the modules of layers in sequence. RELU overwrites its input, except at the start of a branch."""
     from torch import nn
 
     parts = [part for layer in layers for part in PARTS[layer.kind](layer)]
@@ -31,7 +31,7 @@ def conv(layer):
     from torch import nn
 
     if layer.round == "ceil":
-        raise ValueError(f"{layer.name} rounds up, and PyTorch's convolutions round down")
+        raise ValueError(f"{layer.name} rounds up; PyTorch's convolutions only round down")
     return [nn.Conv2d(layer.input.depth, layer.K, layer.F, layer.S, layer.P, groups=layer.groups, bias=layer.bias)]
 
 
@@ -52,7 +52,7 @@ def pool(layer):
 
 
 def norm(layer):
-    """PyTorch divides the alpha of a local response norm by its size, the paper does not."""
+    """Multiply the alpha of a local response norm by its size, by which PyTorch divides and the paper does not."""
     from torch import nn
 
     if layer.mode == "lrn":
@@ -62,8 +62,8 @@ def norm(layer):
     return [nn.BatchNorm2d(layer.input.depth, layer.eps, layer.momentum)]
 
 
-def joined(layer, join):
-    """Branches on the same input, and what brings their outputs together."""
+def branches(layer, join):
+    """Run the branches on the same input; join their outputs."""
     from torch import nn
 
     class Branches(nn.ModuleList):
@@ -73,14 +73,14 @@ def joined(layer, join):
     return [Branches(map(chain, layer.branches))]
 
 
-def stacked(outputs):
+def stack(outputs):
     import torch
 
     return torch.cat(outputs, dim=1)
 
 
-def named(name, **arguments):
-    """A module of PyTorch's that needs to know nothing of the layer."""
+def builtin(name, **arguments):
+    """Return a module of torch.nn by its name."""
     from torch import nn
 
     return [getattr(nn, name)(**arguments)]
@@ -91,18 +91,18 @@ PARTS = {
     "FC": fc,
     "POOL": pool,
     "NORM": norm,
-    "RELU": lambda layer: named("ReLU"),
-    "TANH": lambda layer: named("Tanh"),
-    "SIGMOID": lambda layer: named("Sigmoid"),
-    "DROPOUT": lambda layer: named("Dropout", p=layer.rate),
-    "SKIP": lambda layer: named("Identity"),
-    "SUM": lambda layer: joined(layer, partial(reduce, add)),
-    "STACK": lambda layer: joined(layer, stacked),
+    "RELU": lambda layer: builtin("ReLU"),
+    "TANH": lambda layer: builtin("Tanh"),
+    "SIGMOID": lambda layer: builtin("Sigmoid"),
+    "DROPOUT": lambda layer: builtin("Dropout", p=layer.rate),
+    "SKIP": lambda layer: builtin("Identity"),
+    "SUM": lambda layer: branches(layer, partial(reduce, add)),
+    "STACK": lambda layer: branches(layer, stack),
 }
 
 
 class TorchClassifier:
-    """A network in the notation, trained by PyTorch with AdamW, one cycle of the learning rate and label smoothing."""
+    """A network trained by PyTorch with AdamW, one cycle of the learning rate and label smoothing."""
 
     def __init__(
         self, architecture, image_shape, *, max_iter=20, batch_size=32, learning_rate=3e-3, label_smoothing=0.1
@@ -145,7 +145,7 @@ class TorchClassifier:
         return float(np.mean(predicted.numpy() == y))
 
     def tensor(self, X):
-        """Standardised float32 images, NCHW in meaning and channels last in memory."""
+        """Return standardised float32 images, of shape NCHW and channels last in memory."""
         import torch
 
         images = torch.tensor((X - self.mean_) / self.scale_, dtype=torch.float32)
@@ -153,9 +153,9 @@ class TorchClassifier:
 
 
 def module_of(architecture, image_shape, n_classes, **hyperparameters):
-    """The module of a network that is named or written, with hyperparameters of sliding windows: K, F, S and P.
+    """Return the module of an architecture with the hyperparameters K, F, S and P.
 
-    It takes rows or NHWC images of any dtype; skorch makes it anew for each value of `module__K` or `module__F`.
+    It takes rows or NHWC images of any dtype. skorch creates it for each value of `module__K` and `module__F`.
     """
     import torch
 
@@ -176,7 +176,7 @@ def module_of(architecture, image_shape, n_classes, **hyperparameters):
 
 
 def skorch_classifier(architecture, image_shape, n_classes, *, max_iter, batch_size, **hyperparameters):
-    """An estimator of skorch's: AdamW, label smoothing, shuffled minibatches, no validation split, no printing."""
+    """Return a skorch estimator: AdamW, label smoothing, shuffled minibatches, no validation split, no output."""
     import torch
     from skorch import NeuralNetClassifier
 

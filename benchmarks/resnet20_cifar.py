@@ -1,8 +1,8 @@
-"""ResNet-20 on CIFAR-10, trained with flip and crop: seconds, images/s, loss and held-out accuracy of each epoch.
+"""ResNet-20 on CIFAR-10, trained with flip and crop: loss, held-out accuracy, images/s and seconds of each epoch.
 
-The recipe of both sides: gradient descent with Nesterov momentum 0.9 in minibatches of 64, one cycle of the learning
-rate to 0.1, weight decay 5e-4 on the weights of CONV and FC, pixels standardised per channel, images mirrored by
-chance and shifted by up to 4 pixels. One tenth of the images is held out, the same for both.
+Both sides train with the same recipe: SGD with Nesterov momentum 0.9, minibatches of 64, one cycle of the learning rate
+up to 0.1, weight decay 5e-4 on the weights of CONV and FC, pixels standardised per channel, random flips, and random
+shifts of up to 4 pixels. The same tenth of the images is held out.
 
 The network is that of section 4.2 of He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", 2015,
 arXiv:1512.03385, with a projection where the depth changes.
@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.datasets import cifar10
 from benchmarks.machine import description
-from skconvnet.engine import Images  # which imports Numba only when a network runs
+from skconvnet.engine import Images  # imports Numba only when a network runs
 from skconvnet.training import OneCycle
 
 BATCH_SIZE = 64
@@ -28,11 +28,11 @@ PADDING = 4
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("path", help="image folder or zip archive of CIFAR-10's training images")
-    parser.add_argument("--peer", action="store_true", help="train it in PyTorch")
+    parser.add_argument("path", help="image folder or zip archive of the CIFAR-10 training images")
+    parser.add_argument("--peer", action="store_true", help="train in PyTorch instead")
     parser.add_argument("--epochs", type=int, default=24)
-    parser.add_argument("--cache", help=".npz file to keep the decoded images in")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="the default is all")
+    parser.add_argument("--cache", help=".npz file for the decoded images")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(default: all)")
     arguments = parser.parse_args()
 
     print(f"{__doc__}\n{description(arguments.threads)}\n", flush=True)
@@ -48,13 +48,13 @@ def main():
 
 
 def train_ours(X_train, X_test, y_train, y_test, n_epochs, n_threads):
-    """Train ConvNetClassifier, which prints a line an epoch."""
+    """Train ConvNetClassifier, which prints a line per epoch."""
     from skconvnet import ConvNetClassifier
 
     classifier = ConvNetClassifier(
         "resnet20",
         solver="sgd",
-        alpha=WEIGHT_DECAY * BATCH_SIZE,  # of which a step has alpha / batch_size
+        alpha=WEIGHT_DECAY * BATCH_SIZE,  # each step divides alpha by batch_size
         batch_size=BATCH_SIZE,
         learning_rate="one-cycle",
         learning_rate_init=LEARNING_RATE,
@@ -71,7 +71,7 @@ def train_ours(X_train, X_test, y_train, y_test, n_epochs, n_threads):
 
 
 def train_peer(X_train, X_test, y_train, y_test, n_epochs, n_threads):
-    """Train the same network in PyTorch, in the same way; print a line an epoch."""
+    """Train the same network with the same recipe in PyTorch; print a line per epoch."""
     import torch
 
     torch.manual_seed(0)
@@ -81,7 +81,7 @@ def train_peer(X_train, X_test, y_train, y_test, n_epochs, n_threads):
     classes, targets = np.unique(y_train, return_inverse=True)
     targets, answers = torch.tensor(targets), torch.tensor(np.searchsorted(classes, y_test))
 
-    def standardised(pixels):
+    def standardise(pixels):
         return (pixels - mean) * scale
 
     network = resnet20(len(classes)).to(memory_format=torch.channels_last)
@@ -102,7 +102,7 @@ def train_peer(X_train, X_test, y_train, y_test, n_epochs, n_threads):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.at(step)
             optimizer.zero_grad()
-            batch = flipped_and_cropped(standardised(images[indices]))
+            batch = flip_and_crop(standardise(images[indices]))
             loss = torch.nn.functional.cross_entropy(network(batch.permute(0, 3, 1, 2)), targets[indices])
             loss.backward()
             optimizer.step()
@@ -111,7 +111,7 @@ def train_peer(X_train, X_test, y_train, y_test, n_epochs, n_threads):
         seconds = perf_counter() - started
         network.eval()
         with torch.no_grad():
-            parts = [network(standardised(part).permute(0, 3, 1, 2)) for part in held_out.split(500)]
+            parts = [network(standardise(part).permute(0, 3, 1, 2)) for part in held_out.split(500)]
         accuracy = (torch.cat(parts).argmax(1) == answers).double().mean().item()
         print(
             f"epoch {epoch + 1:2}/{n_epochs}   loss {total / len(images):.4f}   validation {accuracy:.4f}   "
@@ -120,8 +120,8 @@ def train_peer(X_train, X_test, y_train, y_test, n_epochs, n_threads):
         )
 
 
-def flipped_and_cropped(images):
-    """NHWC images, half of them mirrored by chance, all of them shifted by chance; zeros come in at the border."""
+def flip_and_crop(images):
+    """Return NHWC images, each mirrored with probability 1/2 and randomly shifted over a border of zeros."""
     import torch
 
     n, height, width, _ = images.shape
@@ -133,21 +133,21 @@ def flipped_and_cropped(images):
 
 
 def resnet20(n_classes):
-    """The module: a CONV, three blocks in each of three sizes, the mean of each slice, FC."""
+    """Return the module: a CONV, three blocks of each of three sizes, the mean of each slice, an FC."""
     from torch import nn
 
     class Block(nn.Module):
-        """Two CONV of 3 x 3 and the way around them."""
+        """Two CONV of 3 x 3 and their shortcut."""
 
         def __init__(self, inputs, outputs, stride):
             super().__init__()
-            self.ahead = nn.Sequential(
+            self.residual = nn.Sequential(
                 *conv_norm(inputs, outputs, 3, stride), nn.ReLU(), *conv_norm(outputs, outputs, 3, 1)
             )
-            self.around = nn.Sequential(*conv_norm(inputs, outputs, 1, stride) if inputs != outputs else ())
+            self.shortcut = nn.Sequential(*conv_norm(inputs, outputs, 1, stride) if inputs != outputs else ())
 
         def forward(self, x):
-            return nn.functional.relu(self.ahead(x) + self.around(x))
+            return nn.functional.relu(self.residual(x) + self.shortcut(x))
 
     def conv_norm(inputs, outputs, extent, stride):
         return nn.Conv2d(inputs, outputs, extent, stride, extent // 2, bias=False), nn.BatchNorm2d(outputs)

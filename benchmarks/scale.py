@@ -1,10 +1,10 @@
-"""Scale: seconds against the number of samples, the image's side, K, the depth, and the threads; against PyTorch.
+"""Seconds as the number of samples, the image's side, K, the depth and the threads grow, against PyTorch.
 
-One number grows at a time. The slope is that of the logarithm of the seconds by the logarithm of the number, of the
-straight line through all points: 1 where twice the number takes twice as long. Samples are those of one epoch of a fit;
-the rest are training steps (forward, backward, AdamW) with 128 images, PyTorch's in the better of its memory formats.
-The sides take turns; what stands in the tables are medians over the rounds. Of threads the slope is -1 at best, and
--0.85 where two are 1.8 times as fast as one; the networks are those of `benchmarks.train`.
+One quantity grows at a time. The slope is that of a line fitted to the logarithms of seconds and quantity: 1 means that
+twice the quantity takes twice as long. "samples" times one epoch of a fit. The others time training steps (forward,
+backward, AdamW) on 128 images, PyTorch's in the faster of its memory formats. For threads, the best slope is -1; it is
+-0.85 if two threads are 1.8 times as fast as one, and the networks are those of `benchmarks.train`. The sides take
+turns, and the tables have the medians over the rounds.
 """
 
 from functools import partial
@@ -37,7 +37,7 @@ STEPS = {
 
 def main():
     command_line = parser_of_rounds(__doc__, rounds=3, seconds=0.5)
-    command_line.add_argument("--plot", type=Path, metavar="FOLDER", help="to draw each table in; needs matplotlib")
+    command_line.add_argument("--plot", type=Path, metavar="FOLDER", help="to plot the tables in; needs matplotlib")
     options = command_line.parse_args()
     print(f"{__doc__}\n{description(options.threads)}")
 
@@ -65,7 +65,7 @@ def main():
 
 
 def step_turns(ours, theirs, problem, seconds, n_threads):
-    """The turns of both sides, which return the seconds of a training step."""
+    """Return a function per side that measures the seconds of a training step."""
 
     def our_turn():
         return BATCH_SIZE / ours.run(our_speed, problem, BATCH_SIZE, n_threads, seconds)
@@ -91,7 +91,7 @@ def their_epoch(problem, n):
 
 
 def seconds_of_fit(classifier, X, y):
-    """Of a fit, when one of few samples has compiled kernels and brought threads up."""
+    """Return the seconds of a fit, after a small fit that compiles kernels and starts threads."""
     classifier.fit(X[:256], y[:256])
     started = perf_counter()
     classifier.fit(X, y)
@@ -99,7 +99,7 @@ def seconds_of_fit(classifier, X, y):
 
 
 def table(what, turns, options):
-    """Print and draw the seconds of both sides by what grows, and their slopes."""
+    """Print and plot the seconds of both sides as `what` grows, and their slopes."""
     values = list(turns)
     seconds = np.array([alternate(options.rounds, *of_value) for of_value in turns.values()])
     print(f"\n{what:20} {'skconvnet, ms':>14} {'PyTorch, ms':>14} {'ratio':>6}")
@@ -113,7 +113,7 @@ def table(what, turns, options):
 
 
 def draw(what, values, seconds, slopes, folder):
-    """Write the plot of a table, both axes logarithmic."""
+    """Write the plot of a table, with logarithmic axes."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

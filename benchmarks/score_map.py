@@ -1,6 +1,6 @@
-"""A map of 4 x 4 scores in one pass, against scoring its 16 crops one by one: seconds, and their ratio.
+"""Seconds of a map of 4 x 4 scores, and of scoring the same 16 crops as one batch.
 
-Networks have random weights; what is timed does not depend on them. Crops are scored as one batch.
+The speed does not depend on the weights, so the networks are hardly trained.
 """
 
 import os
@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.machine import description
 from skconvnet import ConvNetClassifier
 
-# text, side of the images in fit, the network's stride
+# name: (text, side of the images in fit, stride of the network)
 NETWORKS = {
     "digits, 8x8x1": ("INPUT -> CONV(K=32) -> RELU -> CONV(K=32) -> RELU -> POOL -> FC(128) -> RELU -> FC", 8, 2),
     "LeNet-5, 32x32x1": ("lenet5", 32, 4),
@@ -39,7 +39,7 @@ def fitted(text, side, n_threads):
 
 
 def seconds(classifier, n, side, stride):
-    """Median seconds of the map of n images, and of all their crops; taken in turns."""
+    """Return the median seconds of the map of n images and of all their crops, measured in turn."""
     large = np.random.default_rng(1).integers(0, 256, (n, side + 3 * stride, side + 3 * stride)).astype(np.uint8)
     corners = [(i * stride, j * stride) for i in range(4) for j in range(4)]
     crops = np.concatenate([large[:, i : i + side, j : j + side] for i, j in corners])

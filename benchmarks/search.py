@@ -1,12 +1,12 @@
-"""Search: seconds of a GridSearchCV over F and K on scikit-learn's digits, against skorch.
+"""Seconds of a GridSearchCV over F and K on scikit-learn's digits, against skorch.
 
-12 candidates, cv=3, n_jobs=2, and the best fitted anew; each search in a process of its own, from the call of fit to
-its end: the start of its workers is in it, the imports before it are not. Both sides train the network that
-ConvNetClassifier chooses, 20 epochs in minibatches of 32. The processes take turns; what stands in the table are
-medians over the rounds.
+12 candidates, cv=3, n_jobs=2, and a refit of the best. Each search runs in its own process, and the time is that of
+GridSearchCV.fit: it includes the start of the workers, but not the imports. Both sides train the network that
+ConvNetClassifier chooses, for 20 epochs in minibatches of 32. The processes take turns, and the table has the medians
+over the rounds.
 
-"kernels" is the most seconds that a fit in a worker took to make its kernels ready: to load them, if nothing is
-compiled there. "threads" is the most that a fit in a worker had.
+"kernels" is the longest time in which a fit in a worker compiled or loaded kernels. "threads" is the largest number of
+threads of a fit in a worker.
 """
 
 import json
@@ -26,7 +26,7 @@ from skconvnet.engine import thread_count
 
 F, K = [3, 5, 7], [8, 16, 32, 64]
 CV, N_JOBS = 3, 2
-TOLD = ("kernels", "threads")
+EXTRA_SCORES = ("kernels", "threads")
 
 
 def main():
@@ -35,7 +35,7 @@ def main():
     options = command_line.parse_args()
     free_openblas()
     for name in threads(1):
-        os.environ.pop(name, None)  # how many threads a worker has is for joblib to say
+        os.environ.pop(name, None)  # joblib sets the number of threads in its workers
     packages = ("numpy", "numba", "scikit-learn", "joblib", "torch", "skorch")
     print(f"{__doc__}\n{description(os.cpu_count(), packages)}\n")
 
@@ -52,7 +52,7 @@ def main():
 
 
 def in_process(name, *arguments):
-    """What a function of this module returns in a process of its own."""
+    """Return the result of a function of this module in a new process."""
     call = f"import json; from benchmarks import search; print(json.dumps(search.{name}(*{arguments})))"
     done = subprocess.run([sys.executable, "-c", call], stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
@@ -70,18 +70,18 @@ def search_ours(n_epochs):
     search = GridSearchCV(
         ConvNetClassifier(max_iter=n_epochs, batch_size=32, random_state=0),
         {"F": F, "K": K},
-        scoring=score_and_tell,
+        scoring=scores_of,
         refit="accuracy",
         cv=CV,
         n_jobs=N_JOBS,
     )
     found = result_of(search, X, y)
-    told = {what: max(search.cv_results_[f"split{i}_test_{what}"].max() for i in range(CV)) for what in TOLD}
-    return found | told
+    extra = {name: max(search.cv_results_[f"split{i}_test_{name}"].max() for i in range(CV)) for name in EXTRA_SCORES}
+    return found | extra
 
 
-def score_and_tell(classifier, X, y):
-    """The accuracy, and what the worker had for its fit."""
+def scores_of(classifier, X, y):
+    """Return the accuracy, and the seconds for kernels and the number of threads in this worker."""
     return {
         "accuracy": classifier.score(X, y),
         "kernels": classifier.compile_time_,
@@ -99,7 +99,7 @@ def search_skorch(n_epochs):
 
 
 def result_of(search, X, y):
-    """The seconds that a search takes, and the best accuracy."""
+    """Return the seconds of a search, and the best accuracy."""
     started = perf_counter()
     search.fit(X, y)
     return {"seconds": perf_counter() - started, "accuracy": float(search.best_score_)}

@@ -1,11 +1,11 @@
 """Training: images per second of whole steps (forward, backward, AdamW), against PyTorch.
 
-The sides take turns, a round each; what stands in the table are medians over the rounds, and their ratio. PyTorch gets
-its minibatch ready-made and the better of its memory formats; skconvnet gathers its minibatch from the images.
+The sides take turns, and the table has the medians over the rounds and their ratio. PyTorch gets a prepared minibatch
+and the faster of its memory formats; skconvnet gathers its minibatch from the images.
 
-"of peak" is the share of the sgemm peak, which is what numpy's product of two matrices of 2048 x 2048 reaches on as
-many threads, measured in the same rounds. Of a step it counts the multiply-adds of CONV and FC: forward, the gradient
-of the weights, and the gradient of the input, which the first layer does not need.
+"of peak" is the percentage of the sgemm peak: the speed of numpy's product of two matrices of 2048 x 2048 on as many
+threads, measured in the same rounds. A step counts the multiply-adds of CONV and FC: the forward sum, the weight
+gradient, and the input gradient of all layers but the first.
 """
 
 from functools import cache, partial
@@ -60,7 +60,7 @@ def their_speed(problem, batch_size, memory_format, seconds):
 
 @cache
 def our_step(problem, batch_size, n_threads):
-    """One training step of ours, on a minibatch shuffled like any other."""
+    """Return a function that takes one training step on a shuffled minibatch."""
     from skconvnet.engine import Adam, Images, Network, Trainer
 
     bound, (pixels, targets) = problem.bind(), problem.examples(batch_size)
@@ -84,7 +84,7 @@ def our_step(problem, batch_size, n_threads):
 
 @cache
 def their_step(problem, batch_size, memory_format):
-    """One training step of PyTorch's."""
+    """Return a function that takes the same step in PyTorch."""
     import torch
 
     bound, (pixels, targets) = problem.bind(), problem.examples(batch_size)

@@ -1,1 +1,1 @@
-"""What one can do with the package, each a program: ``python -m examples.search_images``."""
+"""Example programs: ``python -m examples.search_images``."""

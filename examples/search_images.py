@@ -1,12 +1,11 @@
-"""Search over F, S, P and K, and see what accuracy costs.
+"""Search over F, S, P and K, and compare accuracy with the number of parameters and the time of a fit.
 
     python -m examples.search_images --plot digits.png
     python -m examples.search_images --data fashion-mnist --images 6000 --plot fashion.png
 
-Every network that fits is cross-validated. The table has a line for each, with a star behind its parameters where no
-other network is as accurate with fewer or more accurate with as many, and a star behind its time likewise: the two
-Pareto fronts. The plot draws them. Times mean something where nothing else runs, candidates of the same search
-(`--jobs`) included.
+Every network that fits is cross-validated and gets a line in a table. A star after the number of parameters, or after
+the time, marks the Pareto front: no other network is better in accuracy or in this cost without being worse in the
+other. The plot shows both fronts. Times are reliable only if nothing else runs, so without `--jobs`.
 """
 
 import argparse
@@ -25,19 +24,19 @@ PARAM_GRID = {"F": [3, 5], "S": [1, (1, 2), (2, 1), 2], "P": ["same", 0], "K": [
 
 
 def main(arguments=None):
-    """Search, print the table, and draw the plot if one is wanted."""
+    """Search, print the table, and draw the plot if the command line asks for it."""
     options = parse(arguments)
     X, y, image_shape = load(options.data, options.images)
     estimator = ConvNetClassifier(ARCHITECTURE, max_iter=options.epochs, random_state=0)
     grid = valid_param_grid(estimator, PARAM_GRID, image_shape, n_classes=10, max_params=options.max_params)
     print(f"{len(grid)} networks to search, and {len(grid.dropped)} left out:")
     for params, reason in grid.dropped:
-        print(f"    {spelled(params)}: {reason.splitlines()[0]}")
-    warmup()  # or the first candidate would seem slow
+        print(f"    {format_params(params)}: {reason.splitlines()[0]}")
+    warmup()  # so that the time of the first candidate includes no compiling
     search = GridSearchCV(estimator, grid, cv=options.cv, n_jobs=options.jobs, error_score="raise").fit(X, y)
     results = results_of(search, image_shape)
     print_table(results)
-    print(f"the best: {spelled(search.best_params_)}")
+    print(f"the best: {format_params(search.best_params_)}")
     if options.plot:
         draw(results, options.plot)
 
@@ -46,12 +45,12 @@ def parse(arguments):
     """Read the command line."""
     command_line = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     command_line.add_argument("--data", choices=["digits", "fashion-mnist"], default="digits")
-    command_line.add_argument("--images", type=int, metavar="N", help="how many to take; all if not given")
+    command_line.add_argument("--images", type=int, metavar="N", help="number of images (default: all)")
     command_line.add_argument("--epochs", type=int, default=5)
     command_line.add_argument("--cv", type=int, default=3, help="folds")
-    command_line.add_argument("--jobs", type=int, help="candidates fitted at a time, as GridSearchCV's n_jobs")
-    command_line.add_argument("--max-params", type=float, help="leave out networks with more")
-    command_line.add_argument("--plot", metavar="FILE", help="to draw in; needs matplotlib")
+    command_line.add_argument("--jobs", type=int, help="processes: n_jobs of GridSearchCV")
+    command_line.add_argument("--max-params", type=float, help="leave out larger networks")
+    command_line.add_argument("--plot", metavar="FILE", help="write a plot to this file; needs matplotlib")
     return command_line.parse_args(arguments)
 
 
@@ -74,14 +73,14 @@ def fashion_mnist():
     try:
         from benchmarks import datasets
     except ImportError:
-        message = "Fashion-MNIST is read by the benchmarks: run python -m examples.search_images in the checkout's root"
+        message = "Fashion-MNIST needs benchmarks/: run python -m examples.search_images in the root of the checkout"
         raise SystemExit(message) from None
     X, _, y, _ = datasets.fashion_mnist()
     return X, y
 
 
 def results_of(search, image_shape):
-    """Return a dict for each candidate, the most accurate first: its parameters, accuracy and costs."""
+    """Return a dict with parameters, accuracy and costs for each candidate, the most accurate first."""
     found = search.cv_results_
     accuracies, seconds = found["mean_test_score"], found["mean_fit_time"]
     n_params = np.array([count_params(params, image_shape) for params in found["params"]])
@@ -98,7 +97,7 @@ def count_params(params, image_shape):
 
 
 def pareto_front(costs, accuracies):
-    """Say of each candidate whether no other is as good in one respect and better in the other.
+    """Find the candidates that no other candidate beats in one respect without being worse in the other.
 
     Parameters
     ----------
@@ -108,24 +107,24 @@ def pareto_front(costs, accuracies):
     -------
     ndarray of bool, shape (n,)
     """
-    as_good = (costs <= costs[:, None]) & (accuracies >= accuracies[:, None])  # row: of whom; column: who
+    as_good = (costs <= costs[:, None]) & (accuracies >= accuracies[:, None])  # row i, column j: j is as good as i
     better = (costs < costs[:, None]) | (accuracies > accuracies[:, None])
     return ~(as_good & better).any(axis=1)
 
 
 def print_table(results):
-    """Print a line for each candidate, with its number."""
+    """Print a numbered line for each candidate."""
     print(f"\n{'':4} {'accuracy':>8} {'parameters':>12} {'fit, s':>9}   network")
     for number, row in enumerate(results, start=1):
         by_params, by_time = ("*" if row[name] else " " for name in ("on_front_of_params", "on_front_of_time"))
         print(
             f"{number:4} {row['accuracy']:8.4f} {row['n_params']:11,}{by_params} {row['seconds']:8.3f}{by_time}   "
-            f"{spelled(row['params'])}"
+            f"{format_params(row['params'])}"
         )
 
 
-def spelled(params):
-    """Return parameters as one reads them."""
+def format_params(params):
+    """Return parameters as text."""
     return ", ".join(f"{name}={value}" for name, value in params.items())
 
 
@@ -144,7 +143,7 @@ def draw(results, file):
 
 
 def draw_panel(axes, results, cost, on_front, label):
-    """Draw the candidates at their costs, and those on the front with their numbers in the table."""
+    """Draw the candidates, and number those on the front as in the table."""
     axes.scatter([row[cost] for row in results], [row["accuracy"] for row in results], color="0.7", s=16)
     front = sorted((row[cost], row["accuracy"], number) for number, row in enumerate(results, 1) if row[on_front])
     costs, accuracies, numbers = zip(*front, strict=True)
@@ -158,5 +157,5 @@ def draw_panel(axes, results, cost, on_front, label):
 if __name__ == "__main__":
     try:
         main()
-    except ValueError as error:  # of what the command line says
+    except ValueError as error:  # a value on the command line
         sys.exit(f"error: {error}")

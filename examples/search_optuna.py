@@ -1,10 +1,10 @@
-"""Search over networks with Optuna, which ends early what does not come along.
+"""Search over networks with Optuna, which stops bad trials early.
 
     python -m examples.search_optuna --trials 30
 
-A callback reports each trial's accuracy on validation images after every epoch, and stops the fit where the pruner
-says so, which compares it with the trials before it at the same epoch. A network that does not fit costs no training.
-Callbacks need scikit-learn 1.9.
+A callback reports the accuracy on validation images after every epoch. Optuna's pruner compares it with earlier trials
+at the same epoch, and the callback stops the fit if the pruner says so. A network that does not fit is refused before
+training. Callbacks need scikit-learn 1.9.
 """
 
 import argparse
@@ -24,7 +24,7 @@ ARCHITECTURE = "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC"
 
 
 def main(arguments=None):
-    """Search, print how the trials ended, and return the study."""
+    """Search, print a line for each trial, and return the study."""
     options = parse(arguments)
     X, y = (values[: options.images] for values in load_digits(return_X_y=True))
     parts = train_test_split(X, y, test_size=0.25, random_state=0, stratify=y)
@@ -43,13 +43,13 @@ def parse(arguments):
     """Read the command line."""
     command_line = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     command_line.add_argument("--trials", type=int, default=30)
-    command_line.add_argument("--epochs", type=int, default=10, help="the most for a trial")
-    command_line.add_argument("--images", type=int, metavar="N", help="how many digits to take; all if not given")
+    command_line.add_argument("--epochs", type=int, default=10, help="largest number of epochs of a trial")
+    command_line.add_argument("--images", type=int, metavar="N", help="number of images (default: all)")
     return command_line.parse_args(arguments)
 
 
 def objective(trial, parts, n_epochs):
-    """Return the accuracy on the validation images after the last epoch, or raise what Optuna has for ending before."""
+    """Return the accuracy on the validation images after the last epoch, or raise TrialPruned."""
     X_train, X_val, y_train, y_val = parts
     pruning = Pruning(trial, X_val, y_val)
     classifier = suggest(trial).set_params(max_iter=n_epochs).set_callbacks(pruning)
@@ -64,23 +64,23 @@ def objective(trial, parts, n_epochs):
 
 
 class Pruning:
-    """A callback that reports to a trial, and stops the fit where the trial is to be pruned."""
+    """A callback that reports to a trial, and stops the fit if the trial is to be pruned."""
 
     def __init__(self, trial, X_val, y_val):
         self.trial, self.X_val, self.y_val = trial, X_val, y_val
         self.stopped = False
 
     def setup(self, estimator, context):
-        """Begin; there is nothing to do."""
+        """Do nothing."""
 
     def teardown(self, estimator, context):
-        """End; there is nothing to do."""
+        """Do nothing."""
 
     def on_fit_task_begin(self, estimator, context):
-        """Do nothing before an epoch."""
+        """Do nothing."""
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator):
-        """Report the accuracy after an epoch, and return whether to stop."""
+        """Report the accuracy after an epoch; return whether to stop."""
         if context.task_name == "epoch":
             self.trial.report(fitted_estimator.score(self.X_val, self.y_val), context.task_id)
             self.stopped = self.trial.should_prune()
@@ -88,7 +88,7 @@ class Pruning:
 
 
 def suggest(trial):
-    """Return the classifier that a trial is about."""
+    """Return the classifier with the parameters that the trial suggests."""
     return ConvNetClassifier(
         ARCHITECTURE,
         F=trial.suggest_categorical("F", [3, 5]),
@@ -106,5 +106,5 @@ def suggest(trial):
 if __name__ == "__main__":
     try:
         main()
-    except ValueError as error:  # of what the command line says
+    except ValueError as error:  # a value on the command line
         sys.exit(f"error: {error}")
