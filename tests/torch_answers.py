@@ -1,14 +1,14 @@
-"""What PyTorch answers, in this project's layouts. Called through the fixture `in_torch`, in a process of its own.
+"""PyTorch's results, in this project's layouts: functions from arrays to tuples of float64 arrays.
 
-PyTorch and Numba each bring an OpenMP runtime, so the process that runs the tests never imports PyTorch: it is imported
-inside these functions. Arrays in, tuples of float64 arrays out.
+Tests call them through the fixture `in_torch`, in another process. PyTorch and Numba each bring an OpenMP runtime, so
+the process that runs the tests must not import PyTorch: these functions import it themselves.
 """
 
 import numpy as np
 
 
 def conv2d(x, filters, biases, d_out, S, P, groups=1):
-    """Returns out, d_x, d_filters and d_biases; the extent is that of d_out. Biases of size 0: none."""
+    """Returns out, d_x, d_filters and, unless `biases` is empty, d_biases. The extent is that of d_out."""
     from torch.nn import functional
 
     x, filters, biases, d_out = leaves(x, filters, biases, d_out)
@@ -44,10 +44,10 @@ def activation(kind, x, d_out):
 
 
 def batch_norm(x, scale, shift, d_out, mean, variance, momentum, eps):
-    """In training: returns out, d_x, d_scale, d_shift, and the running mean and variance afterwards."""
+    """In training. Returns out, d_x, d_scale, d_shift, and the running mean and variance after the batch."""
     from torch.nn import functional
 
-    mean, variance = (own.detach() for own in leaves(mean, variance))
+    mean, variance = (statistic.detach() for statistic in leaves(mean, variance))
 
     def norm(x, scale, shift):
         return functional.batch_norm(x, mean, variance, scale, shift, training=True, momentum=momentum, eps=eps)
@@ -59,17 +59,21 @@ def batch_norm_inference(x, scale, shift, mean, variance, eps):
     """Returns out."""
     from torch.nn import functional
 
-    x, *own = (array.detach() for array in leaves(x, mean, variance, scale, shift))
-    return arrays(nhwc(functional.batch_norm(nchw(x), *own, eps=eps)))
+    x, *others = (array.detach() for array in leaves(x, mean, variance, scale, shift))
+    return arrays(nhwc(functional.batch_norm(nchw(x), *others, eps=eps)))
 
 
 def layer_norm(x, scale, shift, d_out, eps):
     """Returns out, d_x, d_scale and d_shift."""
-    return differentiated(lambda x, *own: nchw(layer_normalised(nhwc(x), *own, eps)), d_out, x, scale, shift)
+
+    def norm(x, scale, shift):
+        return nchw(layer_normalised(nhwc(x), scale, shift, eps))
+
+    return differentiated(norm, d_out, x, scale, shift)
 
 
 def layer_normalised(x, scale, shift, eps):
-    """In this project's layout. A group norm of one group is the same, but crashed on volumes in this layout."""
+    """In this project's layout. PyTorch's group norm with one group computes the same, but crashed in this layout."""
     from torch.nn import functional
 
     rows = x.flatten(1)
@@ -114,7 +118,7 @@ def adamw(p, gradients, learning_rates, alpha):
 
 
 def sgd(p, gradients, learning_rate, momentum, nesterov, alpha):
-    """Returns the parameter after each step. With a constant learning rate PyTorch's momentum is MLPClassifier's."""
+    """Returns the parameter after each step. At a constant learning rate, PyTorch's momentum is MLPClassifier's."""
     import torch
 
     (p,) = leaves(p)
@@ -153,7 +157,7 @@ def nhwc(x):
 
 
 def frame(shape, F, S, P, extent):
-    """(left, right, top, bottom) zeros that make `extent` receptive fields fit exactly; a negative one crops."""
+    """(left, right, top, bottom) padding with which `extent` receptive fields fit exactly. If negative, it crops."""
     _, height, width, _ = shape
     rows, columns = extent
     return P, (columns - 1) * S + F - P - width, P, (rows - 1) * S + F - P - height
