@@ -14,7 +14,7 @@ from skconvnet.data import check_image_shape
 from skconvnet.engine import memory_needed
 from skconvnet.engine.network import BYTES_PER_PARAMETER
 from skconvnet.estimators.classifier import ConvNetClassifier
-from skconvnet.estimators.features import ConvNetFeatures, fitted_network, layer_name
+from skconvnet.estimators.features import ConvNetFeatures, fitted_classifier, layer_name
 from skconvnet.estimators.limits import LARGEST_AUTO_BATCH, check_batch_size
 from skconvnet.estimators.network import bind_network
 from skconvnet.training import make_augmentation
@@ -236,7 +236,7 @@ def _architecture_of(features, shape, n_classes):
     """Return the bound architecture of which a transformer is to have a layer."""
     if isinstance(features.estimator, ConvNetClassifier):
         return _bind(features.estimator, shape, n_classes)
-    network = fitted_network(features.estimator)
+    network = fitted_classifier(features.estimator)
     _check_own_shape(network.image_shape_, shape)
     return network.architecture_
 

@@ -137,7 +137,7 @@ def test_the_layer_of_features_has_to_be_there():
     grid = valid_param_grid(make_pipeline(features, SVC()), layers, (8, 8), 10)
     dropped = [tuple(params.values()) for params, _ in grid.dropped]
     assert dropped == [(1, "RELU 2"), (1, 0), (2, 0)]
-    assert "layer='RELU 2', but there is no such layer. Choose one of" in grid.dropped[0][1]
+    assert "layer='RELU 2', but this network has no such layer. Choose one of" in grid.dropped[0][1]
 
 
 def test_a_frozen_network_is_as_it_is(digits):

@@ -48,10 +48,28 @@ class Scorer:
         architecture, learned = fold_batch_norms(network.architecture, network.learned)
         self._network = Network(architecture, network.mean, network.scale)
         self._network.learned = learned
-        self._n_scores = architecture.layers[-1].output.size
+        self.output = architecture.layers[-1].output
         self._n_flops = sum(layer.n_flops for layer in walk(architecture.layers) if layer.kind in ("CONV", "FC"))
         self._plans = {}  # by the number of images, and whether workers share each
         self._idle = defaultdict(list)  # executions that no thread is at, by plan and number of workers
+
+    def on(self, image_shape):
+        """Return a scorer of the same network on larger images.
+
+        Parameters
+        ----------
+        image_shape : tuple of int
+            (height, width, channels).
+
+        Returns
+        -------
+        Scorer
+            It computes a map of scores: see `BoundArchitecture.on`, also for the errors.
+        """
+        network = self._network
+        larger = Network(network.architecture.on(image_shape), network.mean, network.scale)
+        larger.parameters = network.parameters
+        return Scorer(larger)
 
     def scores(self, images, n_threads, approve=None):
         """Compute the class scores of images, whatever n_threads with the same bits.
@@ -74,8 +92,8 @@ class Scorer:
         n_workers = self._n_workers(len(images), n_threads)
         plan = self._plan(batch_size, shares=batch_size < n_workers)
         if approve is not None:
-            approve(4 * (len(images) * self._n_scores + plan.memory(n_workers)))
-        scores = np.empty((len(images), self._n_scores), np.float32)
+            approve(4 * (len(images) * self.output.size + plan.memory(n_workers)))
+        scores = np.empty((len(images), self.output.size), np.float32)
         idle = self._idle[plan, n_workers]
         try:
             execution = idle.pop()

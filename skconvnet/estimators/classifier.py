@@ -1,13 +1,11 @@
 """The estimator: its parameters, and the sentence that fit is. What the words of the sentence do is told elsewhere."""
 
-import operator
 import os
 import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from html import escape
-from itertools import chain
 from numbers import Integral, Real
 from time import perf_counter
 
@@ -36,7 +34,6 @@ from skconvnet.data import (
 from skconvnet.engine import (
     SGD,
     Adam,
-    Learned,
     Network,
     Scorer,
     Trainer,
@@ -45,9 +42,10 @@ from skconvnet.engine import (
     memory_needed,
     thread_count,
 )
-from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, check_scoring_memory
+from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory
 from skconvnet.estimators.network import HYPERPARAMETERS, bind_network
 from skconvnet.estimators.parameters import Numbers
+from skconvnet.estimators.scoring import ScorerCache, load_network, score_images
 from skconvnet.training import Batches, Ending, History, Plateau, make_augmentation, make_schedule, train
 from skconvnet.training.callbacks import CallbackSupportMixin, FitCallbacks
 from skconvnet.training.checkpoint import SEEDS, CheckpointFile, digest
@@ -619,11 +617,11 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         >>> classifier.score_map(two_digits).shape
         (1, 1, 5, 10)
         """
-        check_is_fitted(self)
+        scorer = self._scorer()
         images = check_larger_images(self, X, self.image_shape_)
-        bound = self.architecture_.on(images.shape)
-        rows, columns = bound.layers[-1].output.height, bound.layers[-1].output.width
-        return self._network_scores(bound, images).reshape(len(images), rows, columns, -1)
+        larger = scorer.on(images.shape)
+        scores = score_images(larger, images, self.n_jobs)
+        return scores.astype(np.float64).reshape(len(images), larger.output.height, larger.output.width, -1)
 
     def _check_settings(self, sets_aside):
         """Refuse parameters that do not go together, or are not to be had, whatever the data are."""
@@ -768,12 +766,11 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """Return the trainer of a new network, or of the network of the fit before, with the kernels ready."""
         n_threads = thread_count(self.n_jobs)
         check_memory(bound, partial(memory_needed, bound, batch_size, n_threads))
-        mean, scale = examples.images.statistics(examples.weights) if fresh else (self.pixel_mean_, self.pixel_scale_)
-        network = Network(bound, mean, scale)
         if fresh:
+            network = Network(bound, *examples.images.statistics(examples.weights))
             network.initialise(np.random.default_rng(self._seed))
         else:
-            network.learned = self._learned()
+            network = load_network(self)
         state = None if fresh else self._optimizer_states.get(self.solver)
         if state is not None:  # a fit that fails must leave it as it was
             state = replace(state, moments=state.moments.copy())
@@ -857,7 +854,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             "norm_variances_": learned.variances,
             "pixel_mean_": network.mean,
             "pixel_scale_": network.scale,
-            "_ready": _Ready(),
+            "_scorer_cache": ScorerCache(),
             "loss_curve_": losses,
             "accuracy_curve_": list(history.accuracy_curve),
             "loss_": losses[-1] if losses else np.inf,
@@ -885,57 +882,21 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 stacklevel=5,
             )
 
-    def _learned(self):
-        """Return what the network has learned, as it is loaded into one."""
-        return Learned(self.coefs_, self.intercepts_, self.norm_means_, self.norm_variances_)
+    def _scorer(self):
+        """Return the scorer of the fitted network."""
+        check_is_fitted(self)
+        return self._scorer_cache.scorer(self)
 
     def _scores(self, X):
-        """Return the network's scores of images, float64 of shape (n, n_classes)."""
-        check_is_fitted(self)
-        return self._network_scores(self.architecture_, check_images(self, X, self.image_shape_))
-
-    def _network_scores(self, bound, images):
-        """Return the scores of images by the fitted network in its architecture, or in that on larger images."""
-        learned, make = self._learned(), partial(self._scorer, bound)
-        scorer = self._ready.scorer(learned, make) if bound is self.architecture_ else make(learned)
-        approve = partial(check_scoring_memory, images.shape)
-        return scorer.scores(images, thread_count(self.n_jobs), approve).astype(np.float64)
-
-    def _scorer(self, bound, learned):
-        """Return the scorer of the fitted network."""
-        network = Network(bound, self.pixel_mean_, self.pixel_scale_)
-        network.learned = learned
-        return Scorer(network)
+        """Return the scores of images, float64 of shape (n, n_classes)."""
+        scorer = self._scorer()
+        return score_images(scorer, check_images(self, X, self.image_shape_), self.n_jobs).astype(np.float64)
 
 
 _NO_STATE = (
     "The fit before has kept no state of Adam, whose first steps change every weight by as much as learning_rate_init: "
     "what was learned may suffer. Fit with warm_start=True before partial_fit; a lower learning_rate_init helps, too."
 )
-
-
-class _Ready:
-    """The scorer of a fitted network, made when it is first wanted and kept as long as its arrays are the same.
-
-    They become read-only with it: a change in place, which it could not see, is an error. A pickle does not have it.
-    """
-
-    def __init__(self):
-        self._made = (), None
-
-    def __reduce__(self):
-        return _Ready, ()
-
-    def scorer(self, learned, make):
-        """Return ``make(learned)``, or what it made of the same arrays before."""
-        arrays = list(chain(*learned))
-        before, scorer = self._made
-        if scorer is None or len(before) != len(arrays) or any(map(operator.is_not, before, arrays)):
-            scorer = make(learned)
-            for array in arrays:
-                array.flags.writeable = False
-            self._made = arrays, scorer
-        return scorer
 
 
 def _can_read(version):

@@ -1,4 +1,4 @@
-"""What a fitted network has found in images: the activations of one of its layers, as features for other estimators."""
+"""ConvNetFeatures: the activations of a layer of a fitted network, as features for other estimators."""
 
 from copy import copy
 from functools import partial
@@ -21,42 +21,43 @@ from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.architecture import Volume, walk
 from skconvnet.data import check_images, check_images_and_labels
-from skconvnet.engine import Network, Scorer, cut_behind, thread_count
-from skconvnet.estimators.classifier import ConvNetClassifier, _Ready
-from skconvnet.estimators.limits import check_scoring_memory
+from skconvnet.engine import Network, Scorer, cut_behind
+from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.parameters import Numbers
+from skconvnet.estimators.scoring import ScorerCache, check_fitted, score_images
 
 
 class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     """The activations of a layer of a `ConvNetClassifier`, as features.
 
-    A classifier that is fitted is taken as it is when `fit` is called, whatever becomes of it later: `fit` looks
-    whether the layer and the images fit, and learns nothing. One that is not fitted is cloned, and `fit` fits the
-    clone. As `clone` forgets what an estimator has learned, cross-validation fits a network for each split; a
-    `sklearn.frozen.FrozenEstimator` around a fitted classifier keeps its network there too.
+    If the classifier is fitted, `fit` only checks that the layer exists and that the images have the right size.
+    Later changes of the classifier have no effect. If it is not fitted, `fit` fits a clone of it.
+
+    Cross-validation clones estimators, and a clone is not fitted: it fits a network for each split. To keep the
+    network of a fitted classifier there, put it into a `sklearn.frozen.FrozenEstimator`.
 
     Parameters
     ----------
     estimator : ConvNetClassifier or FrozenEstimator of one
         The network.
     layer : int or str, default=-2
-        Which layer's activations, behind the first CONV or FC: its place in the table of
-        ``estimator.architecture_.summary()``, where INPUT is 0 and -1 gives the scores of the classes, or its name
-        there, as "FC 1". Of a layer in a branch the other branches do not matter.
+        The layer. An int is its row in the table of ``estimator.architecture_.summary()``: 0 is INPUT, and -1 gives
+        the scores of the classes. A str is its name there, such as "FC 1". It must come after the first CONV or FC. If
+        it is inside a branch, the other branches are not computed.
 
     Attributes
     ----------
     estimator_ : ConvNetClassifier
-        The fitted network: the fitted clone, or a copy of `estimator` or of what is frozen in it, with the same arrays.
+        The fitted clone, or a copy of the fitted classifier with the same arrays.
     layer_ : str
         The name of the layer.
     volume_ : Volume
-        The height, width and depth of its activations.
+        Height, width and depth of its activations.
     n_features_in_ : int
-        Numbers in an image.
+        Number of pixel values in an image: height * width * channels.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns that the network was fitted on, if they had any.
+        Names of the columns that the network was fitted on. Only defined if all names are strings.
 
     Examples
     --------
@@ -74,7 +75,7 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name for it, and it is no one's to change
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name; nothing changes it
         "estimator": [ConvNetClassifier, FrozenEstimator],
         "layer": [Numbers(Integral, None, None, closed="neither"), str],
     }
@@ -91,49 +92,49 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
         return tags
 
     def get_metadata_routing(self):
-        """Return how metadata of `fit` are routed: to the `fit` of the classifier, as far as it asks for them."""
+        """Return the routing of metadata: `fit` passes on what the classifier's `fit` requests."""
         return MetadataRouter(owner=self).add(
             estimator=self.estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit")
         )
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, **params):
-        """Check a fitted network, or fit one.
+        """Fit the classifier if it is not fitted, and find the layer.
 
         Parameters
         ----------
         X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-            Images. A fitted network only looks whether they are of its size.
+            Images. If the classifier is fitted, only their size is checked.
         y : array-like of shape (n,), default=None
-            Their labels, which a fitted network does not need.
+            Labels. Not used if the classifier is fitted.
         **params : dict
-            ``sample_weight``, ``X_val`` and what else `ConvNetClassifier.fit` takes, for a network that is to be
-            fitted. Where metadata routing is enabled, the classifier gets those that it asks for.
+            Further arguments of `ConvNetClassifier.fit`, such as ``sample_weight``. With metadata routing enabled, the
+            classifier gets those that it requests.
 
         Returns
         -------
         ConvNetFeatures
-            The transformer itself.
+            The fitted transformer.
 
         Raises
         ------
         ValueError
-            If there is no such layer, or as `ConvNetClassifier.fit` does.
+            If the layer does not exist, if the images have another size, or as `ConvNetClassifier.fit` does.
         """
-        network = fitted_network(self.estimator)
+        network = fitted_classifier(self.estimator)
+        bound = self._bind_unfitted(X, y) if network is None else check_fitted(network)
+        name = layer_name(bound, self.layer)
         if network is None:
-            layer = layer_name(_architecture_for(self.estimator, X, y), self.layer)
             if get_config()["enable_metadata_routing"]:
                 params = process_routing(self, "fit", **params).estimator.fit
             network = clone(self.estimator).fit(X, y, **params)
         else:
-            layer = layer_name(network.architecture_, self.layer)
             check_images(network, X, network.image_shape_)
-            network = _as_it_is(network)
-        self.estimator_, self.layer_ = network, layer
-        self.volume_ = next(one.output for one in walk(network.architecture_.layers) if one.name == layer)
+            network = _snapshot(network)
+        self.estimator_, self.layer_ = network, name
+        self.volume_ = next(layer.output for layer in walk(bound.layers) if layer.name == name)
         self._n_features_out = self.volume_.size
-        self._ready = _Ready()
+        self._scorer_cache = ScorerCache()
         self.n_features_in_ = network.n_features_in_
         if hasattr(network, "feature_names_in_"):
             self.feature_names_in_ = network.feature_names_in_
@@ -147,23 +148,27 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
         Parameters
         ----------
         X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-            Images of the network's size.
+            Images of the size that the network was fitted on.
 
         Returns
         -------
         ndarray of float32, shape (n, height * width * depth of the layer)
-            In the order of rows, columns, depth.
+            Activations in the order of rows, columns, depth.
         """
         check_is_fitted(self)
         network = self.estimator_
-        images = check_images(self, X, network.image_shape_)
-        scorer = self._ready.scorer(network._learned(), partial(_scorer, network, self.layer_))
-        approve = partial(check_scoring_memory, images.shape)
-        return scorer.scores(images, thread_count(network.n_jobs), approve)
+        scorer = self._scorer_cache.scorer(network, partial(_scorer_of_layer, self.layer_))
+        return score_images(scorer, check_images(self, X, network.image_shape_), network.n_jobs)
+
+    def _bind_unfitted(self, X, y):
+        """Return the architecture that `fit` would give to a clone of the classifier."""
+        classifier = clone(self.estimator)
+        images, y = check_images_and_labels(classifier, X, y, classifier.image_shape, reset=True)
+        return bind_network(classifier, images.shape, len(unique_labels(y)))
 
 
-def fitted_network(estimator):
-    """Return the classifier that is fitted already, frozen or not.
+def fitted_classifier(estimator):
+    """Return the fitted classifier in the parameter `estimator` of ConvNetFeatures.
 
     Parameters
     ----------
@@ -172,56 +177,49 @@ def fitted_network(estimator):
     Returns
     -------
     ConvNetClassifier or None
-        None of a classifier that is still to be fitted.
+        None if the classifier is not fitted and not frozen.
 
     Raises
     ------
     ValueError
-        If anything else is frozen.
+        If another estimator is frozen.
     sklearn.exceptions.NotFittedError
-        If what is frozen is not fitted.
+        If the frozen classifier is not fitted.
     """
     if not isinstance(estimator, FrozenEstimator):
         return estimator if estimator.__sklearn_is_fitted__() else None
     network = estimator.estimator
     if not isinstance(network, ConvNetClassifier):
-        raise ValueError(f"ConvNetFeatures needs a ConvNetClassifier, and in the FrozenEstimator is {network!r}.")
+        raise ValueError(f"ConvNetFeatures needs a ConvNetClassifier, but the FrozenEstimator contains {network!r}.")
     check_is_fitted(estimator)
     return network
 
 
-def _architecture_for(classifier, X, y):
-    """Return the bound architecture that a classifier would be fitted to these data with, before any work."""
-    classifier = clone(classifier)
-    images, y = check_images_and_labels(classifier, X, y, classifier.image_shape, reset=True)
-    return bind_network(classifier, images.shape, len(unique_labels(y)))
-
-
-def _as_it_is(network):
-    """Return a classifier with the same arrays, which will not change where the first is trained or given others."""
-    kept = copy(network)
-    lists = {name: list(value) for name, value in vars(network).items() if isinstance(value, list)}
+def _snapshot(classifier):
+    """Return a copy that keeps its arrays when the classifier is fitted again or its lists are changed."""
+    kept = copy(classifier)
+    lists = {name: list(value) for name, value in vars(classifier).items() if isinstance(value, list)}
     vars(kept).update(lists, _optimizer_states={})
     return kept
 
 
-def _scorer(network, layer, learned):
-    """Return what computes a layer's activations."""
-    architecture, own = cut_behind(network.architecture_, learned, layer)
-    cut = Network(architecture, network.pixel_mean_, network.pixel_scale_)
-    cut.learned = own
+def _scorer_of_layer(name, network):
+    """Return a scorer that computes the activations of a layer."""
+    architecture, learned = cut_behind(network.architecture, network.learned, name)
+    cut = Network(architecture, network.mean, network.scale)
+    cut.learned = learned
     return Scorer(cut)
 
 
 def layer_name(architecture, layer):
-    """Return the name of a layer that has features.
+    """Return the name of a layer whose activations can be features.
 
     Parameters
     ----------
     architecture : BoundArchitecture
         The network.
     layer : int or str
-        Its place in the table of ``architecture.summary()``, or its name.
+        Its row in the table of ``architecture.summary()``, or its name.
 
     Returns
     -------
@@ -230,9 +228,9 @@ def layer_name(architecture, layer):
     Raises
     ------
     ValueError
-        If there is no such layer, or nothing is learned in front of it; the message has those that there are.
+        If the layer does not exist, or comes before the first CONV or FC. The error lists the layers to choose from.
     """
-    records, choices = architecture.summary().records, _choices(architecture.layers)
+    records, choices = architecture.summary().records, _layers_after_weights(architecture.layers)
     names = [record["layer"] for record in records]
     if isinstance(layer, str):
         name = layer
@@ -241,25 +239,22 @@ def layer_name(architecture, layer):
     if name in choices:
         return name
     lines = [
-        f"{place:5} or {place - len(names):4}: {record['layer']} {_volume(record)}"
-        for place, record in enumerate(records)
+        f"{row:5} or {row - len(names):4}: {record['layer']} "
+        f"{Volume(record['height'], record['width'], record['depth'])}"
+        for row, record in enumerate(records)
         if record["layer"] in choices
     ]
-    learned_nothing = f"{name} stands in front of all that is learned" if name in names else "there is no such layer"
-    raise ValueError(f"layer={layer!r}, but {learned_nothing}. Choose one of\n" + "\n".join(lines))
+    problem = f"{name} comes before the first CONV or FC" if name in names else "this network has no such layer"
+    raise ValueError(f"layer={layer!r}, but {problem}. Choose one of\n" + "\n".join(lines))
 
 
-def _choices(layers, behind_weights=False):
-    """Return the names of the layers that are a CONV or FC, or have one on the way from the images to them."""
+def _layers_after_weights(layers, after_weights=False):
+    """Return the names of the layers whose activations depend on the weights of a CONV or FC."""
     found = set()
     for layer in layers:
-        inside = [_choices(branch, behind_weights) for branch in getattr(layer, "branches", ())]
+        inside = [_layers_after_weights(branch, after_weights) for branch in getattr(layer, "branches", ())]
         found.update(*inside)
-        behind_weights = behind_weights or layer.kind in ("CONV", "FC") or any(inside)
-        if behind_weights:
+        after_weights = after_weights or layer.kind in ("CONV", "FC") or any(inside)
+        if after_weights:
             found.add(layer.name)
     return found
-
-
-def _volume(record):
-    return Volume(record["height"], record["width"], record["depth"])

@@ -112,12 +112,12 @@ def test_what_it_says_of_the_layer(digits, classifier):
     [
         (
             27,
-            "layer=27, but there is no such layer. Choose one of\n    1 or  -26: CONV 1 [8x8x5]\n    2 or",
+            "layer=27, but this network has no such layer. Choose one of\n    1 or  -26: CONV 1 [8x8x5]\n    2 or",
         ),
-        (-28, "layer=-28, but there is no such layer"),
-        ("CONV 6", "layer='CONV 6', but there is no such layer"),
-        (0, "layer=0, but INPUT stands in front of all that is learned"),
-        ("INPUT", "layer='INPUT', but INPUT stands in front of all that is learned"),
+        (-28, "layer=-28, but this network has no such layer"),
+        ("CONV 6", "layer='CONV 6', but this network has no such layer"),
+        (0, "layer=0, but INPUT comes before the first CONV or FC"),
+        ("INPUT", "layer='INPUT', but INPUT comes before the first CONV or FC"),
         (1.0, "The 'layer' parameter of ConvNetFeatures must be"),
         (True, "The 'layer' parameter of ConvNetFeatures must be"),
     ],
@@ -131,7 +131,7 @@ def test_layers_in_front_of_the_first_weights_are_no_choice(digits):
     X, y = digits
     classifier = ConvNetClassifier("INPUT -> POOL -> (SKIP | CONV(K=2)) -> FC", max_iter=1).fit(X, y)
     for layer in ("POOL 1", "SKIP 1"):
-        with pytest.raises(ValueError, match=f"{layer} stands in front of all that is learned") as caught:
+        with pytest.raises(ValueError, match=f"{layer} comes before the first CONV or FC") as caught:
             features(classifier, X, layer)
         names = re.findall("[A-Z]+ [0-9]", str(caught.value).split("Choose")[1])
         assert names == ["CONV 1", "STACK 1", "FC 1"]
@@ -204,7 +204,7 @@ def test_what_becomes_of_the_classifier_later_does_not_matter(digits, plain):
     classifier.set_params(architecture="INPUT -> FC").fit(X, y)
     assert_array_equal(transformer.transform(X), expected)
     assert_array_equal(pickle.loads(pickle.dumps(transformer)).transform(X), expected)
-    with pytest.raises(ValueError, match="layer='RELU 2', but there is no such layer"):
+    with pytest.raises(ValueError, match="layer='RELU 2', but this network has no such layer"):
         transformer.set_params(layer="RELU 2").fit(X)
 
 
@@ -216,7 +216,7 @@ def test_it_keeps_no_state_of_an_optimizer(digits, plain):
 
 def test_a_wrong_layer_is_refused_before_the_network_is_fitted(digits, monkeypatch):
     monkeypatch.setattr(ConvNetClassifier, "fit", lambda *data, **params: pytest.fail("was fitted"))
-    with pytest.raises(ValueError, match="layer='FC 3', but there is no such layer"):
+    with pytest.raises(ValueError, match="layer='FC 3', but this network has no such layer"):
         ConvNetFeatures(ConvNetClassifier("INPUT -> FC(5) -> FC"), "FC 3").fit(*digits)
 
 

@@ -92,6 +92,11 @@ class Weights:
         """Biases as stored."""
         return padded(self.K)
 
+    @property
+    def shapes(self):
+        """Shapes of the weights and of the biases, as users know them."""
+        return self.shape, (0 if self.bias is None else self.K,)
+
     def write(self, vector, coef, intercept):
         """Write weights and biases as users know them into a vector of zeros."""
         filters = np.asarray(coef, np.float32).reshape(*self.rows[:2], self.depth, self.groups, -1)
@@ -130,6 +135,11 @@ class Scales:
     columns: int
     scale: int
     running: int | None
+
+    @property
+    def shapes(self):
+        """Shapes of the scales and of the shifts."""
+        return (self.depth,), (self.depth,)
 
     def write(self, vector, coef, intercept):
         """Write scales and shifts as users know them."""
@@ -177,6 +187,12 @@ class Parameters:
     def running(self):
         """The layers that have running statistics."""
         return [layer for layer in self.layers if isinstance(layer, Scales) and layer.running is not None]
+
+    @property
+    def shapes(self):
+        """Shapes of the learned arrays: `Learned` with tuples of int in place of the arrays."""
+        running = [(layer.depth,) for layer in self.running]
+        return Learned(*_unzip(layer.shapes for layer in self.layers), running, running)
 
     def pack(self, learned):
         """Write learned numbers into a new vector; what pads them is zero."""
