@@ -4,7 +4,7 @@ from skconvnet.architecture.advice import Advice
 from skconvnet.architecture.architecture import Architecture, BoundArchitecture
 from skconvnet.architecture.case_studies import CASE_STUDIES, CaseStudy
 from skconvnet.architecture.errors import ArchitectureError
-from skconvnet.architecture.hyperparameters import Hyperparameters
+from skconvnet.architecture.hyperparameters import HYPERPARAMETERS, Hyperparameters
 from skconvnet.architecture.layers.base import (
     BoundConv,
     BoundDropout,
@@ -28,6 +28,7 @@ from skconvnet.architecture.zoo import ARCHITECTURES, auto_architecture, find_ar
 __all__ = [
     "ARCHITECTURES",
     "CASE_STUDIES",
+    "HYPERPARAMETERS",
     "Advice",
     "Architecture",
     "ArchitectureError",

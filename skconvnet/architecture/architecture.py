@@ -6,7 +6,7 @@ from skconvnet.architecture.advice import advise
 from skconvnet.architecture.binding import bind_chain, image_volume
 from skconvnet.architecture.case_studies import CASE_STUDIES
 from skconvnet.architecture.errors import ArchitectureError, shown
-from skconvnet.architecture.hyperparameters import Hyperparameters, whole_number
+from skconvnet.architecture.hyperparameters import Hyperparameters
 from skconvnet.architecture.layers.base import Volume, chain_on, convolutional
 from skconvnet.architecture.notation.parser import parse, spell_chain
 from skconvnet.architecture.patterns import PATTERNS
@@ -57,14 +57,15 @@ class Architecture:
         chain = parse(text)
         return cls(f"INPUT -> {spell_chain(chain)}", chain, text)
 
-    def bind(self, image_shape, n_classes, hyperparameters=_DEFAULTS):
-        """Fix every number: write the repeats out, fill in the hyperparameters, work out the volumes.
+    def bind(self, image_shape, n_classes=None, hyperparameters=_DEFAULTS):
+        """Fix every number: write out the repeats, fill in the hyperparameters and compute the volumes.
 
         Parameters
         ----------
         image_shape : sequence of three ints
             (height, width, channels).
-        n_classes : int
+        n_classes : int or None, default=None
+            None: the units of the last FC or the depth of the last volume if the text states them, else 10.
         hyperparameters : Hyperparameters, optional
 
         Returns
@@ -77,20 +78,17 @@ class Architecture:
             Where a layer does not fit its input, with the arithmetic and what would fit; where a sequence has the wrong
             length; where the network does not end in the classes, or has more than 10,000 layers.
         """
-        return self._bind(image_shape, whole_number("n_classes", n_classes, 1), hyperparameters)
-
-    def _bind(self, image_shape, n_classes, hyperparameters):
         image = image_volume(image_shape)
         layers = bind_chain(self.chain, self.source, image, n_classes, hyperparameters)
         return BoundArchitecture((image.height, image.width, image.depth), layers[-1].output.depth, layers)
 
-    def summary(self, image_shape, n_classes, hyperparameters=_DEFAULTS):
+    def summary(self, image_shape, n_classes=None, hyperparameters=_DEFAULTS):
         """Count volumes, memory, parameters and multiply-adds; see `bind` for the parameters and the errors.
 
         Parameters
         ----------
         image_shape : sequence of three ints
-        n_classes : int
+        n_classes : int or None, default=None
         hyperparameters : Hyperparameters, optional
 
         Returns
@@ -132,7 +130,7 @@ class Architecture:
         FC 1: it has 72,010 of the 72,234 parameters, 100%, as each of its 10 units sees all of [30x30x8]; make the
         volume in front of it smaller: another POOL, or POOL(average, F=all) as in GoogLeNet and ResNet
         """
-        return self._bind(image_shape, n_classes, hyperparameters).advice()
+        return self.bind(image_shape, n_classes, hyperparameters).advice()
 
     def to_convolutional(self, image_shape, n_classes=None, hyperparameters=_DEFAULTS):
         """Write each FC as the CONV that computes the same, as the notes do to slide a network over larger images.
@@ -165,7 +163,7 @@ class Architecture:
         INPUT -> CONV(K=4, F=3, S=1, P=1) -> POOL(max, F=2, S=2, P=0) -> CONV(K=20, F=4, S=1, P=0)
         -> CONV(K=10, F=1, S=1, P=0)
         """
-        return self._bind(image_shape, n_classes, hyperparameters).to_convolutional()
+        return self.bind(image_shape, n_classes, hyperparameters).to_convolutional()
 
     def __str__(self):
         return self.text

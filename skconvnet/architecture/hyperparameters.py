@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from skconvnet.architecture.errors import ArchitectureError, shown
 from skconvnet.architecture.notation.parser import MAX_NUMBER
@@ -93,6 +93,9 @@ class Hyperparameters:
                 return len(getattr(self, name))
         halvings = (min(image.height, image.width) // _SMALLEST_SIDE).bit_length() - 1
         return max(1, halvings)
+
+
+HYPERPARAMETERS = tuple(field.name for field in fields(Hyperparameters))
 
 
 def spread(name, value, blocks, n_blocks):

@@ -19,7 +19,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_label
 from sklearn.utils.validation import check_is_fitted
 
 from skconvnet._version import __version__
-from skconvnet.architecture import Architecture
+from skconvnet.architecture import HYPERPARAMETERS, Architecture
 from skconvnet.data import (
     check_class_weight,
     check_examples,
@@ -43,7 +43,7 @@ from skconvnet.engine import (
     thread_count,
 )
 from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory
-from skconvnet.estimators.network import HYPERPARAMETERS, bind_network
+from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.parameters import Numbers
 from skconvnet.estimators.scoring import ScorerCache, load_network, score_images
 from skconvnet.training import Batches, Ending, History, Plateau, make_augmentation, make_schedule, train

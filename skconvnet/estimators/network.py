@@ -1,10 +1,6 @@
 """From a classifier's parameters, an image shape and classes to a bound architecture."""
 
-from dataclasses import fields
-
-from skconvnet.architecture import Hyperparameters, find_architecture
-
-HYPERPARAMETERS = tuple(field.name for field in fields(Hyperparameters))
+from skconvnet.architecture import HYPERPARAMETERS, Hyperparameters, find_architecture
 
 
 def bind_network(classifier, image_shape, n_classes):
@@ -30,6 +26,4 @@ def bind_network(classifier, image_shape, n_classes):
     """
     hyperparameters = Hyperparameters(**{name: getattr(classifier, name) for name in HYPERPARAMETERS})
     architecture = find_architecture(classifier.architecture, image_shape, hyperparameters)
-    if n_classes is None:
-        return architecture._bind(image_shape, None, hyperparameters)
     return architecture.bind(image_shape, n_classes, hyperparameters)
