@@ -1,6 +1,6 @@
 """Images with their labels and weights: check them and split them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -169,5 +169,5 @@ def hold_out(examples, fraction, seed):
             "The weights are all zero in the validation set or in what is left to train on. Pass X_val and y_val, or "
             "another random_state."
         )
-    images = Images(examples.images.pixels[aside], examples.images.shape)
+    images = replace(examples.images, pixels=examples.images.pixels[aside])
     return training, LabelledImages(images, examples.targets[aside], examples.weights[aside])

@@ -12,21 +12,22 @@ from sklearn.utils.validation import validate_data
 from skconvnet.data.arrays import as_numpy
 from skconvnet.engine import Images
 
-BLOCK_BYTES = 2**24  # images are checked in blocks of this size, so that a memory map stays on disk
+_BLOCK_BYTES = 2**20  # pixels are checked in blocks of this size, so that a memory map stays on disk
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
 def check_images(estimator, X, image_shape, *, reset=False):
-    """Check images against an image shape, and against what the estimator was fitted on.
+    """Check images against an image shape and against the features seen in fit.
 
     Parameters
     ----------
-    estimator : ConvNetClassifier
-        Its `n_features_in_` and `feature_names_in_` are what X has to agree with; if `reset`, it gets those of X.
+    estimator : ConvNetClassifier or ConvNetFeatures
+        X must agree with its `n_features_in_` and `feature_names_in_`. With `reset` these are set instead: pass a copy
+        of the estimator to leave the estimator as it is.
     X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-        Real numbers. An ndarray is neither copied nor changed, whatever its dtype and layout; nor is what speaks
-        DLPack.
+        Real numbers. An ndarray, or an array that supports DLPack, is neither copied nor changed.
     image_shape : tuple of int or None
-        (height, width, channels), or (height, width) of grey images; None takes it from X.
+        (height, width, channels), or (height, width) of grey images. None infers it from X.
     reset : bool, default=False
         Whether X is the training data.
 
@@ -38,52 +39,38 @@ def check_images(estimator, X, image_shape, *, reset=False):
     Raises
     ------
     ValueError
-        If X is not finite, or not made of images of this shape.
+        If X has another shape, or pixels that are not finite in float32.
 
     Warns
     -----
     UserWarning
-        If `reset`, and the images look as if their channels came first.
+        With `reset`, if the images seem to have their channels first.
     """
     X = as_numpy(X, "X")
-    if not reset and _are_as_in_fit(estimator, X, image_shape):
-        _check_values(X, image_shape)
-        return Images(X, image_shape)
+    if not reset and _is_plain_array(estimator, X, image_shape):
+        return Images(X, image_shape, check_values(X))
     _check_one_array(X)
     if not reset:
-        _check_axis_of_images(X, image_shape)
-    X = validate_data(estimator, X, reset=reset, **_options(X))
+        _check_not_single(X, image_shape)
+    n_dimensions = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+    options = {"dtype": "numeric", "allow_nd": True, "ensure_2d": n_dimensions < 3, "ensure_all_finite": False}
+    X = validate_data(estimator, X, reset=reset, **options)
     shape = _shape_of_images(X, None if image_shape is None else check_image_shape(image_shape))
     if reset:
         estimator.n_features_in_ = prod(shape)
-        _warn_of_channels_first(X, shape)
-    _check_values(X, shape)
-    return Images(X, shape)
-
-
-def _are_as_in_fit(estimator, X, image_shape):
-    """Whether X is an array that scikit-learn's checks could find nothing wrong with, and make nothing else of.
-
-    They take five times as long as a small network's scores of one image.
-    """
-    return (
-        type(X) is np.ndarray
-        and X.dtype.kind in "biuf"
-        and X.ndim > 1
-        and len(X) > 0
-        and X.shape[1:] in (image_shape, (prod(image_shape),), image_shape[: 2 if image_shape[2] == 1 else 3])
-        and not hasattr(estimator, "feature_names_in_")
-    )
+        _warn_if_channels_first(X, shape)
+    return Images(X, shape, check_values(X))
 
 
 def check_larger_images(estimator, X, image_shape):
-    """Check images that may be larger than those the estimator was fitted on.
+    """Check images that may be larger than those in fit.
 
     Parameters
     ----------
     estimator : ConvNetClassifier
+        The fitted estimator.
     X : array-like, shape (n, height, width) or (n, height, width, channels)
-        Images, all of one size.
+        Images of one size.
     image_shape : tuple of int
         (height, width, channels) of the smallest images allowed.
 
@@ -95,15 +82,15 @@ def check_larger_images(estimator, X, image_shape):
     Raises
     ------
     ValueError
-        If X is not finite, or not made of such images.
+        If X has rows, smaller images, other channels, or pixels that are not finite in float32.
     """
     X = as_numpy(X, "X")
     _check_one_array(X)
     X = validate_data(estimator, X, reset=False, dtype="numeric", allow_nd=True, ensure_2d=False)
     if X.ndim not in (3, 4):
         raise ValueError(
-            f"X has shape {X.shape}. Images that may be larger than those in fit have to come as (n, height, width) or "
-            "(n, height, width, channels); rows do not tell their height and width."
+            f"X has shape {X.shape}. Pass images of shape (n, height, width) or (n, height, width, channels): the "
+            "height and width of rows are not known."
         )
     shape = _shape_of_images(X, None)
 
@@ -114,72 +101,15 @@ def check_larger_images(estimator, X, image_shape):
         if X.ndim == 3 and fits(X.shape):
             raise ValueError(_single_image(X.shape))
         raise ValueError(
-            f"X has images of shape {shape}, and the network was fitted on images of shape {image_shape}. They have to "
+            f"X has images of shape {shape}, and the network was fitted on images of shape {image_shape}. They must "
             f"be at least {image_shape[0]} high and {image_shape[1]} wide, with {image_shape[2]} channels."
             f"{_channels_first(X.shape, fits)}"
         )
-    _check_values(X, shape)
-    return Images(X, shape)
-
-
-def _check_one_array(X):
-    """Raise a ValueError if X is names of files, or images that are not one array, and NumPy could not tell why."""
-    is_sequence = isinstance(X, (list, tuple)) or len(getattr(X, "shape", ())) == 1
-    first = next(iter(X), None) if is_sequence else X
-    if isinstance(first, (str, os.PathLike)):
-        raise ValueError(f"X is {str(first)!r}, or begins with it, and is no image. load_image_folder reads files.")
-    if np.ma.is_masked(X):
-        raise ValueError("X is an array with masked pixels. Pass X.filled(0), or with another value in their place.")
-    if not is_sequence or getattr(first, "ndim", 0) == 0 or not all(hasattr(image, "shape") for image in X):
-        return
-    shapes = list(dict.fromkeys(tuple(image.shape) for image in X))
-    if len(shapes) > 1:
-        raise ValueError(f"X has images of shapes {shapes[0]} and {shapes[1]}. Resize or cut them: all need one size.")
-    if hasattr(X, "shape"):
-        raise ValueError(f"X is a {type(X).__name__} of arrays. Pass np.stack(X), one array of all the images.")
-
-
-def _options(X):
-    """Return the options with which scikit-learn checks X: as a table, unless it has the dimensions of images."""
-    n_dimensions = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
-    return {"dtype": "numeric", "allow_nd": True, "ensure_2d": n_dimensions < 3, "ensure_all_finite": False}
-
-
-def _check_axis_of_images(X, image_shape):
-    """Raise a ValueError if X is one image of this shape, and no rows or images that happen to be as many."""
-    shape = tuple(X.shape if hasattr(X, "shape") else np.asarray(X).shape)
-    fits_as_many = shape[1:] == (prod(image_shape),) or (*shape[1:], 1)[:3] == image_shape
-    if len(shape) in (2, 3) and (*shape, 1)[:3] == image_shape and not fits_as_many:
-        raise ValueError(_single_image(shape))
-
-
-def _single_image(shape):
-    """Say what to do with an array that is an image instead of images."""
-    extents = ", ".join(map(str, shape))
-    return f"X has shape {shape}, that of a single image. Pass X[None]: images come as (n, {extents})."
-
-
-def _channels_first(shape, fits):
-    """Return the end of an error about an array's shape, where its images would fit with their channels last."""
-    if len(shape) == 4 and fits((*shape[2:], shape[1])):
-        return " This looks like channels first: pass X.transpose(0, 2, 3, 1)."
-    return ""
-
-
-def _warn_of_channels_first(X, shape):
-    """Warn if images are a few pixels high and square in width and channels, which is what a network can learn too."""
-    channels, rows, columns = shape
-    if channels in (1, 3, 4) and rows == columns > 4:
-        images = "X" if X.ndim == 4 else f"X.reshape(-1, {channels}, {rows}, {columns})"
-        warnings.warn(
-            f"X is taken as images {channels} high and {rows} wide with {columns} channels. This looks like channels "
-            f"first: pass {images}.transpose(0, 2, 3, 1), images of shape {(rows, columns, channels)}.",
-            stacklevel=7,  # of `fit`, below the context that scikit-learn puts around it
-        )
+    return Images(X, shape, check_values(X))
 
 
 def check_image_shape(image_shape):
-    """Return an image shape that a user gives as three ints.
+    """Convert an image shape that a user gives to three ints.
 
     Parameters
     ----------
@@ -205,40 +135,14 @@ def check_image_shape(image_shape):
     whole = all(isinstance(extent, Integral) and not isinstance(extent, bool) and extent >= 1 for extent in shape)
     if not whole or len(shape) not in (2, 3):
         raise ValueError(
-            f"image_shape={image_shape!r} is no image shape. It is (height, width, channels), or (height, width) of "
+            f"image_shape={image_shape!r} is not an image shape. Use (height, width, channels), or (height, width) for "
             "grey images, in positive whole numbers."
         )
     return (*(int(extent) for extent in shape), 1)[:3]
 
 
-def _shape_of_images(X, expected):
-    """Return (height, width, channels) of the images in X, which has to be as `expected` unless that is None."""
-    if X.ndim > 4 or 0 in X.shape[1:]:
-        raise ValueError(
-            f"X has shape {X.shape}. It has to be rows (n, height*width*channels), grey images (n, height, width), or "
-            "images (n, height, width, channels), with at least 1 pixel."
-        )
-    if X.ndim > 2:
-        shape = (*X.shape[1:], 1)[:3]
-    elif expected is None:
-        shape = guess_image_shape(X.shape[1])
-    elif prod(expected) == X.shape[1]:
-        shape = expected
-    else:
-        raise ValueError(
-            f"X has rows of {X.shape[1]} features, but images of shape {expected} have "
-            f"{' * '.join(map(str, expected))} = {prod(expected)}. Give the image_shape of these rows, or other rows."
-        )
-    if expected is not None and shape != expected:
-        # Three dimensions may be meant as one image in colour.
-        came = f"images of shape {shape}" if X.ndim == 4 or expected[2] == 1 else f"shape {X.shape}"
-        remedy = _channels_first(X.shape, lambda shape: shape == expected)
-        raise ValueError(f"X has {came}, but images of shape {expected} are expected.{remedy}")
-    return shape
-
-
 def guess_image_shape(n_features):
-    """Guess the image shape of rows: a square grey image, a square RGB image, or else a strip one pixel high.
+    """Guess the image shape of rows: a square grey image, else a square RGB image, else a strip one pixel high.
 
     Parameters
     ----------
@@ -262,27 +166,47 @@ def guess_image_shape(n_features):
     return 1, n_features, 1
 
 
-def _check_values(X, shape):
-    """Raise a ValueError if a pixel is not a real number that float32 can hold. Looks at a block at a time."""
-    if X.dtype.kind not in "biuf":
-        raise ValueError(f"X has dtype {X.dtype}, and pixels are real numbers.")
-    if X.dtype.kind != "f" or get_config()["assume_finite"]:
-        return
-    size = max(1, BLOCK_BYTES // (X.itemsize * prod(shape)))
+def check_values(X, block_bytes=_BLOCK_BYTES):
+    """Check that all pixels are real numbers, finite in float32. Reads the array once, a block at a time.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, ...)
+        The images.
+    block_bytes : int, optional
+        Size of a block.
+
+    Returns
+    -------
+    float
+        An upper bound of the absolute values. It is NaN if scikit-learn is configured to assume finite data.
+
+    Raises
+    ------
+    ValueError
+        If X has another dtype, or a pixel is not finite in float32; the error names the pixel.
+    """
+    if X.dtype.kind in "biu":
+        return 2.0 ** (8 * X.itemsize)
+    if X.dtype.kind != "f":
+        raise ValueError(f"X has dtype {X.dtype}. Pixels must be real numbers.")
+    if get_config()["assume_finite"]:
+        return np.nan
+    largest, size = 0.0, max(1, block_bytes // X[:1].nbytes)
     for first in range(0, len(X), size):
         block = X[first : first + size]
-        with np.errstate(all="ignore"):
-            pixels = block.astype(np.float32, copy=False)
-            if np.isfinite(pixels.sum()):  # as it is of nothing but finite numbers; it may also overflow
-                continue
-        finite = np.isfinite(pixels)
-        if not finite.all():
-            place = tuple(int(i) for i in np.argwhere(~finite)[0])
-            raise ValueError(_not_finite(block[place], (first + place[0], *place[1:])))
+        # float16 has no fast minimum. float64 is not rounded to float32: that would take a copy.
+        block = block.astype(np.float32) if block.dtype == np.float16 else block
+        low, high = np.minimum.reduce(block, axis=None), np.maximum.reduce(block, axis=None)
+        if not (-_LARGEST_FLOAT <= low and high <= _LARGEST_FLOAT):  # NaN is not <= either
+            place = np.argwhere(~(np.abs(block) <= _LARGEST_FLOAT))[0]
+            raise ValueError(_not_finite(block[tuple(place)], (first + place[0], *place[1:])))
+        largest = max(largest, float(high), -float(low))
+    return largest
 
 
 def _not_finite(value, place):
-    """Say which value stands where in X, in the words that scikit-learn has for it."""
+    """Say which pixel of X is not finite, in scikit-learn's words."""
     if np.isnan(value):
         what = "NaN"
     elif np.isinf(value):
@@ -290,6 +214,97 @@ def _not_finite(value, place):
     else:
         what = f"{value}, infinity in float32,"
     return (
-        f"Input X contains {what} at X[{', '.join(map(str, place))}]. Every pixel has to be finite in float32; "
-        "replace or rescale those that are not."
+        f"Input X contains {what} at X[{', '.join(str(int(i)) for i in place)}]. Every pixel must be finite in "
+        "float32: replace or rescale those that are not."
     )
+
+
+def _is_plain_array(estimator, X, image_shape):
+    """Return whether scikit-learn's checks would accept X and return it unchanged.
+
+    They take five times as long as a small network's scores of one image.
+    """
+    return (
+        type(X) is np.ndarray
+        and X.dtype.kind in "biuf"
+        and X.ndim > 1
+        and len(X) > 0
+        and X.shape[1:] in (image_shape, (prod(image_shape),), image_shape[: 2 if image_shape[2] == 1 else 3])
+        and not hasattr(estimator, "feature_names_in_")
+    )
+
+
+def _check_one_array(X):
+    """Raise a ValueError if X consists of file names, of images that are not one array, or of masked pixels."""
+    is_sequence = isinstance(X, (list, tuple)) or len(getattr(X, "shape", ())) == 1
+    first = next(iter(X), None) if is_sequence else X
+    if isinstance(first, (str, os.PathLike)):
+        raise ValueError(f"X contains the file name {str(first)!r}. Read images with load_image_folder.")
+    if np.ma.is_masked(X):
+        raise ValueError("X has masked pixels. Fill them, as X.filled(0) does.")
+    if not is_sequence or getattr(first, "ndim", 0) == 0 or not all(hasattr(image, "shape") for image in X):
+        return
+    shapes = list(dict.fromkeys(tuple(image.shape) for image in X))
+    if len(shapes) > 1:
+        raise ValueError(f"X has images of shapes {shapes[0]} and {shapes[1]}. Resize or crop them to one size.")
+    if hasattr(X, "shape"):
+        raise ValueError(f"X is a {type(X).__name__} of arrays. Pass np.stack(X), one array of all the images.")
+
+
+def _check_not_single(X, image_shape):
+    """Raise a ValueError if X is one image of this shape, and cannot be several rows or images."""
+    shape = tuple(X.shape if hasattr(X, "shape") else np.asarray(X).shape)
+    fits_as_many = shape[1:] == (prod(image_shape),) or (*shape[1:], 1)[:3] == image_shape
+    if len(shape) in (2, 3) and (*shape, 1)[:3] == image_shape and not fits_as_many:
+        raise ValueError(_single_image(shape))
+
+
+def _single_image(shape):
+    """Say how to pass a single image."""
+    extents = ", ".join(map(str, shape))
+    return f"X has shape {shape}, which is that of a single image. Pass X[None], of shape (1, {extents})."
+
+
+def _channels_first(shape, fits):
+    """Return the end of an error about an array's shape, if its images would fit with their channels last."""
+    if len(shape) == 4 and fits((*shape[2:], shape[1])):
+        return " This looks like channels first: pass X.transpose(0, 2, 3, 1)."
+    return ""
+
+
+def _warn_if_channels_first(X, shape):
+    """Warn if images are a few pixels high, and as wide as they have channels. Networks learn from such images, too."""
+    channels, rows, columns = shape
+    if channels in (1, 3, 4) and rows == columns > 4:
+        images = "X" if X.ndim == 4 else f"X.reshape(-1, {channels}, {rows}, {columns})"
+        warnings.warn(
+            f"X is read as images {channels} high and {rows} wide with {columns} channels. This looks like channels "
+            f"first: pass {images}.transpose(0, 2, 3, 1), images of shape {(rows, columns, channels)}.",
+            stacklevel=7,  # the caller of `fit`, which scikit-learn wraps in a context
+        )
+
+
+def _shape_of_images(X, expected):
+    """Return (height, width, channels) of the images in X; raise a ValueError if `expected` is another shape."""
+    if X.ndim > 4 or 0 in X.shape[1:]:
+        raise ValueError(
+            f"X has shape {X.shape}. It must have rows (n, height*width*channels), grey images (n, height, width), or "
+            "images (n, height, width, channels), with at least 1 pixel."
+        )
+    if X.ndim > 2:
+        shape = (*X.shape[1:], 1)[:3]
+    elif expected is None:
+        shape = guess_image_shape(X.shape[1])
+    elif prod(expected) == X.shape[1]:
+        shape = expected
+    else:
+        raise ValueError(
+            f"X has rows of {X.shape[1]} features, but images of shape {expected} have "
+            f"{' * '.join(map(str, expected))} = {prod(expected)}. Pass other rows, or the image_shape of these."
+        )
+    if expected is not None and shape != expected:
+        # Three dimensions may be one image in colour.
+        came = f"images of shape {shape}" if X.ndim == 4 or expected[2] == 1 else f"shape {X.shape}"
+        remedy = _channels_first(X.shape, lambda shape: shape == expected)
+        raise ValueError(f"X has {came}, but images of shape {expected} are expected.{remedy}")
+    return shape

@@ -1,24 +1,28 @@
-"""Images as the machine reads them: whole arrays untouched, minibatches converted when they are used."""
+"""Images as the engine reads them: uint8 and float32 arrays in place, other arrays one minibatch at a time."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["NO_IMAGES", "Images"]
+__all__ = ["NO_IMAGES", "Images", "pixel_limit"]
 
-_CHUNK = 1 << 20  # pixels that are converted at a time
+_CHUNK_PIXELS = 1 << 20  # converted at a time
+_MAX_DEVIATIONS = 1e15  # of a pixel from the mean: the squares of a million such numbers have a finite float32 sum
 
 
 @dataclass(frozen=True)
 class Images:
-    """A set of images of one size, over an array that is neither copied nor written.
+    """A set of images of one size. The array is neither copied nor written.
 
     Parameters
     ----------
     pixels : ndarray of shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-        Any real dtype, any layout; it may be read-only or a memory map.
+        Any real dtype and memory layout; it may be read-only or a memory map.
     shape : tuple of int
         (height, width, channels).
+    largest : float, default=nan
+        An upper bound of the pixels' absolute values. With NaN, `Network.check_pixels` accepts all images.
 
     Examples
     --------
@@ -30,69 +34,68 @@ class Images:
 
     pixels: np.ndarray
     shape: tuple[int, int, int]
+    largest: float = math.nan
 
     def __len__(self):
         return len(self.pixels)
 
     @property
     def is_direct(self):
-        """Whether the machine can read the array as it stands: C-contiguous uint8 or float32."""
+        """Whether the machine can read the array in place: C-contiguous uint8 or float32."""
         kind, flags = self.pixels.dtype, self.pixels.flags
         return kind in (np.uint8, np.float32) and kind.isnative and flags.c_contiguous and flags.aligned
 
     def source(self, indices):
-        """Say where the machine finds some of the images.
+        """Return arrays from which the machine reads some of the images.
 
         Parameters
         ----------
         indices : ndarray of int64, (batch,)
-            Of the images, in the order of the minibatch.
+            The images, in the order of the minibatch.
 
         Returns
         -------
         pixels : ndarray of uint8, (n, height * width * channels) or (0, 0)
-        floats : ndarray of float32, likewise
-            One of the two holds the images, the other is empty.
+        floats : ndarray of float32, (n, height * width * channels) or (0, 0)
+            One of the two contains the images; the other is empty.
         rows : ndarray of int64, (batch,)
-            Where in it each image of the minibatch stands.
+            The row of each image of the minibatch.
         """
         if not self.is_direct:
-            return _NO_PIXELS, self._floats(indices), np.arange(len(indices))
+            return _NO_PIXELS, self._rows(indices), np.arange(len(indices))
         flat = np.asarray(self.pixels).reshape(len(self), -1)
         if flat.dtype == np.uint8:
             return flat, _NO_FLOATS, indices
         return _NO_PIXELS, flat, indices
 
     def chunks(self, size):
-        """Yield consecutive runs of indices, `size` each but the last."""
+        """Yield consecutive index arrays of length `size`; the last may be shorter."""
         for first in range(0, len(self), size):
             yield np.arange(first, min(first + size, len(self)))
 
-    def statistics(self, weights=None):
-        """Mean and inverse standard deviation of each channel.
+    def statistics(self, weights=None, chunk_pixels=_CHUNK_PIXELS):
+        """Compute the mean and the inverse standard deviation of each channel.
 
         Parameters
         ----------
         weights : ndarray of shape (n,), optional
-            How much each image counts, >= 0 and not all zero. One of weight zero is as good as not there. Without
-            weights all images count the same, and where all weights are equal the bits are those without.
+            The weight of each image, >= 0 and not all zero. Images of weight zero are ignored. Equal weights give the
+            same bits as none.
+        chunk_pixels : int, optional
+            Pixels that are converted at a time.
 
         Returns
         -------
         mean, scale : ndarray of float32, (channels,)
-            The same bits for the same values, whatever their dtype and layout. A constant channel has scale 1.
+            The same bits for the same values, whatever their dtype and memory layout. A constant channel has scale 1.
+
+        Raises
+        ------
+        ValueError
+            If a channel varies, but relative to its mean so little that it is constant in float32.
         """
-        height, width, channels = self.shape
-        if weights is None or (weights == weights[0]).all():
-            weights = np.ones(len(self))
         count, shift, total, squares = 0, None, 0.0, 0.0
-        for indices in self.chunks(max(1, _CHUNK // (height * width * channels))):
-            counting = indices[weights[indices] > 0]
-            if len(counting) == 0:
-                continue
-            which = slice(indices[0], indices[-1] + 1) if len(counting) == len(indices) else counting
-            values = self._floats(which).reshape(-1, channels).astype(np.float64)
-            of_pixel = np.repeat(weights[counting].astype(np.float64), height * width)[:, None]
+        for values, of_pixel in self._weighted_chunks(weights, chunk_pixels):
             # Sums around the first chunk's mean: around zero, a large mean would drown a small deviation.
             shift = (values * of_pixel).sum(axis=0) / of_pixel.sum() if shift is None else shift
             values -= shift
@@ -103,11 +106,87 @@ class Images:
         deviation = np.sqrt(np.maximum(squares / count - np.square(offset), 0.0))
         mean = shift + offset
         constant = deviation <= 1e-7 * np.maximum(np.abs(mean), 1e-30)
+        if constant.any() and not np.can_cast(self.pixels.dtype, np.float32):
+            self._check_constant(constant, mean, weights, chunk_pixels)
         return mean.astype(np.float32), (1.0 / np.where(constant, 1.0, deviation)).astype(np.float32)
 
-    def _floats(self, which):
+    def _check_constant(self, constant, mean, weights, chunk_pixels):
+        """Raise a ValueError if channels that are constant in float32 vary in the array's own dtype."""
+        low, high = np.inf, -np.inf
+        for values, _ in self._weighted_chunks(weights, chunk_pixels, self.pixels.dtype):
+            low, high = np.minimum(low, values.min(axis=0)), np.maximum(high, values.max(axis=0))
+        size = np.abs(mean)
+        lost = constant & (high - low > 1e-12 * size) & (size > 1e-30)  # below are rounding errors of float64
+        if lost.any():
+            channel = int(np.argmax(lost))
+            low, high = float(low[channel]), float(high[channel])
+            raise ValueError(
+                f"The pixels of X in channel {channel} are between {low!r} and {high!r}. Relative to their size they "
+                "vary too little for float32. Subtract a constant, near their mean, from X in fit and in predict."
+            )
+
+    def check_standardised(self, mean, scale, name="X", chunk_pixels=_CHUNK_PIXELS):
+        """Raise a ValueError if a pixel is so far from the mean that float32 cannot compute with it.
+
+        Parameters
+        ----------
+        mean, scale : ndarray of float32, (channels,)
+            Pixels are standardised as (pixel - mean) * scale.
+        name : str, optional
+            What the error calls the images.
+        chunk_pixels : int, optional
+            Pixels that are converted at a time.
+        """
+        channels = len(mean)
+        for indices in self.chunks(max(1, chunk_pixels // math.prod(self.shape))):
+            values = self._rows(slice(indices[0], indices[-1] + 1), np.float64).reshape(-1, channels)
+            distance = np.abs(values - mean)
+            far = (distance * scale > _MAX_DEVIATIONS) | (distance > np.finfo(np.float32).max)
+            if far.any():
+                number = int(np.argmax(far))
+                value, channel = values.flat[number], number % channels
+                image, *inside = np.unravel_index(number, (len(indices), *self.pixels.shape[1:]))
+                place = ", ".join(str(int(i)) for i in (indices[0] + image, *inside))
+                raise ValueError(
+                    f"{name}[{place}] is {value:.6g}. The training pixels have mean {mean[channel]:.6g} and standard "
+                    f"deviation {1 / scale[channel]:.6g}, and float32 cannot compute with pixels more than "
+                    f"{_MAX_DEVIATIONS:g} deviations from the mean. Scale all images alike, and remove outliers."
+                )
+
+    def _weighted_chunks(self, weights, chunk_pixels, dtype=np.float32):
+        """Yield pixels as float64, (rows, channels), and the weight of each row, without images of weight zero.
+
+        Pixels are rounded to `dtype` first.
+        """
+        height, width, channels = self.shape
+        if weights is None or (weights == weights[0]).all():
+            weights = np.ones(len(self))
+        for indices in self.chunks(max(1, chunk_pixels // math.prod(self.shape))):
+            counting = indices[weights[indices] > 0]
+            if len(counting) > 0:
+                which = slice(indices[0], indices[-1] + 1) if len(counting) == len(indices) else counting
+                values = self._rows(which, dtype).reshape(-1, channels).astype(np.float64)
+                yield values, np.repeat(weights[counting].astype(np.float64), height * width)[:, None]
+
+    def _rows(self, which, dtype=np.float32):
         chosen = np.asarray(self.pixels)[which]
-        return np.ascontiguousarray(chosen.reshape(len(chosen), -1), dtype=np.float32)
+        return np.ascontiguousarray(chosen.reshape(len(chosen), -1), dtype=dtype)
+
+
+def pixel_limit(mean, scale):
+    """Return an absolute value up to which float32 can compute with every standardised pixel.
+
+    Parameters
+    ----------
+    mean, scale : ndarray of float32, (channels,)
+        Pixels are standardised as (pixel - mean) * scale.
+
+    Returns
+    -------
+    float
+    """
+    mean, scale = np.abs(mean.astype(np.float64)), np.maximum(scale.astype(np.float64), 1e-300)
+    return float(np.min(np.minimum(_MAX_DEVIATIONS / scale, np.finfo(np.float32).max) - mean))
 
 
 _NO_PIXELS = np.zeros((0, 0), np.uint8)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from skconvnet.engine.images import pixel_limit
 from skconvnet.engine.plan.plan import plan_training
 from skconvnet.engine.weights.layout import Learned, Weights, lay_out_parameters
 
@@ -32,8 +33,14 @@ class Network:
         self.architecture = architecture
         self.mean = np.ascontiguousarray(mean, np.float32)
         self.scale = np.ascontiguousarray(scale, np.float32)
+        self._pixel_limit = pixel_limit(self.mean, self.scale)
         self.layout = lay_out_parameters(architecture)
         self.parameters = None  # not taken before it is known that there is memory for them
+
+    def check_pixels(self, images, name="X"):
+        """Raise a ValueError if a standardised pixel of these `Images` is too large for float32."""
+        if images.largest > self._pixel_limit:
+            images.check_standardised(self.mean, self.scale, name)
 
     def initialise(self, rng):
         """Draw new weights: normal with variance 2 / inputs of a filter; biases and shifts zero, scales one.

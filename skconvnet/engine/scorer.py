@@ -87,7 +87,13 @@ class Scorer:
         -------
         ndarray of float32, (n, n_classes), or (n, rows * columns * n_classes) where the last volume is a map
             What the last layer gives, before any softmax.
+
+        Raises
+        ------
+        ValueError
+            If a pixel is too far from the mean for float32.
         """
+        self._network.check_pixels(images)
         batch_size = self._batch_size(len(images), math.prod(images.shape))
         n_workers = self._n_workers(len(images), n_threads)
         plan = self._plan(batch_size, shares=batch_size < n_workers)

@@ -62,6 +62,11 @@ class Trainer:
         Decides what DROPOUT draws, and how images are augmented.
     n_drawn : int, optional
         Steps that have drawn from this seed before: other draws than theirs are made. By default those of the state.
+
+    Raises
+    ------
+    ValueError
+        If a pixel is too far from the mean for float32.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class Trainer:
         seed=0,
         n_drawn=None,
     ):
+        network.check_pixels(images)
         self.network = network
         self.images = images
         self.targets = np.ascontiguousarray(targets, np.int64)

@@ -436,6 +436,8 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             check_two_classes(examples, indices, self.classes_)
             given = None if X_val is None else validation
             trainer, batches = self._prepare(examples, indices, fresh, file, given)
+            if given is not None:
+                trainer.network.check_pixels(given.images, "X_val")
         return self._fit(trainer, batches, validation, began, fresh, as_it_was, tasks, file=file)
 
     @_fit_context(prefer_skip_nested_validation=True)

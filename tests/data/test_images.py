@@ -13,7 +13,7 @@ from sklearn import config_context
 
 from skconvnet import ConvNetClassifier
 from skconvnet.data import check_images, check_images_and_labels, check_larger_images, guess_image_shape
-from skconvnet.data import images as _images
+from skconvnet.data.images import check_values
 
 
 def check(X, image_shape=None):
@@ -108,18 +108,18 @@ def test_the_columns_of_a_data_frame_have_names():
         ((5, 5, 1), (2, 5, 4), "X has images of shape (5, 4, 1), but images of shape (5, 5, 1) are expected"),
         ((5, 5, 3), (2, 5, 5), "X has shape (2, 5, 5), but images of shape (5, 5, 3) are expected"),
         ((5, 5, 3), (2, 3, 5, 5), "X has images of shape (3, 5, 5), but images of shape (5, 5, 3) are expected"),
-        (None, (2, 5, 5, 3, 1), "X has shape (2, 5, 5, 3, 1). It has to be rows"),
+        (None, (2, 5, 5, 3, 1), "X has shape (2, 5, 5, 3, 1). It must have rows"),
         (None, (2, 5, 0), "with at least 1 pixel"),
         (None, (0, 5, 5), "0 sample(s)"),
         (None, (2, 0), "0 feature(s)"),
         (None, (5,), "Reshape your data"),
-        (25, (2, 25), "image_shape=25 is no image shape. It is (height, width, channels)"),
-        ((25,), (2, 25), "image_shape=(25,) is no image shape"),
-        ("ab", (2, 25), "image_shape='ab' is no image shape"),
-        ((5, 5, 1, 1), (2, 25), "image_shape=(5, 5, 1, 1) is no image shape"),
-        ((5.0, 5, 1), (2, 25), "image_shape=(5.0, 5, 1) is no image shape"),
-        ((5, 5, True), (2, 25), "image_shape=(5, 5, True) is no image shape"),
-        ((-5, -5, 1), (2, 25), "image_shape=(-5, -5, 1) is no image shape"),
+        (25, (2, 25), "image_shape=25 is not an image shape. Use (height, width, channels)"),
+        ((25,), (2, 25), "image_shape=(25,) is not an image shape"),
+        ("ab", (2, 25), "image_shape='ab' is not an image shape"),
+        ((5, 5, 1, 1), (2, 25), "image_shape=(5, 5, 1, 1) is not an image shape"),
+        ((5.0, 5, 1), (2, 25), "image_shape=(5.0, 5, 1) is not an image shape"),
+        ((5, 5, True), (2, 25), "image_shape=(5, 5, True) is not an image shape"),
+        ((-5, -5, 1), (2, 25), "image_shape=(-5, -5, 1) is not an image shape"),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(image_shape, X_shape, message):
@@ -186,7 +186,7 @@ def test_channels_first_are_named_in_predict():
 )
 @pytest.mark.parametrize("form", [np.asarray, np.ndarray.tolist])
 def test_a_single_image_is_told_from_images(X_shape, image_shape, form):
-    message = f"X has shape {X_shape}, that of a single image. Pass X[None]: images come as (n, {str(X_shape)[1:]}."
+    message = f"X has shape {X_shape}, which is that of a single image. Pass X[None], of shape (1, {str(X_shape)[1:]}."
     with refused(message):
         check_images(fitted(image_shape), form(np.zeros(X_shape)), image_shape)
     with refused(message):
@@ -225,7 +225,7 @@ def test_larger_images_are_told_from_channels_first_and_from_a_single_one():
     estimator = fitted((8, 10, 3))
     with refused("with 3 channels." + CHANNELS_FIRST):
         check_larger_images(estimator, np.zeros((2, 3, 9, 11)), (8, 10, 3))
-    with refused("X has shape (9, 11, 3), that of a single image. Pass X[None]: images come as (n, 9, 11, 3)."):
+    with refused("X has shape (9, 11, 3), which is that of a single image. Pass X[None], of shape (1, 9, 11, 3)."):
         check_larger_images(estimator, np.zeros((9, 11, 3)), (8, 10, 3))
     for shape in ((2, 3, 7, 11), (9, 11, 3, 1)):
         with pytest.raises(ValueError, match=r"with 3 channels\.$"):
@@ -239,31 +239,46 @@ def test_larger_images_are_told_from_channels_first_and_from_a_single_one():
 )
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize(("shape", "place"), [((100, 8), (57, 3)), ((100, 2, 4), (57, 1, 2))])
-def test_values_that_are_not_finite_are_refused_with_their_place(monkeypatch, value, name, order, shape, place):
-    monkeypatch.setattr(_images, "BLOCK_BYTES", 1000)  # 15 images: the value is in a later block
-    X = np.zeros(shape, order=order)
-    X[place] = value
-    with refused(f"Input X contains {name} at X[{', '.join(map(str, place))}]"):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, ">f8"])
+def test_values_that_are_not_finite_are_refused_with_their_place(value, name, order, shape, place, dtype):
+    X = np.zeros(shape, dtype, order)
+    with np.errstate(over="ignore"):
+        X[place] = value
+    name = "infinity" if np.isinf(X[place]) else name
+    for block_bytes in (1000, 2**20):  # the value is in a later block, or in the only one
+        with refused(f"Input X contains {name} at X[{', '.join(map(str, place))}]"):
+            check_values(X, block_bytes)
+    with refused(f"contains {name}"):
         check(X)
 
 
-def test_the_last_block_is_looked_at_and_whole_numbers_are_not(monkeypatch):
-    monkeypatch.setattr(_images, "BLOCK_BYTES", 100)
+def test_the_last_block_is_checked():
     X = np.zeros((101, 4))
     X[100, 3] = np.nan
     with refused("NaN at X[100, 3]"):
-        check(X)
-    check(np.full((3, 4), 2**62))
+        check_values(X, block_bytes=100)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(-7.5, "f2"), (7.5, "f4"), (-3e38, "f8"), (-128, "i1"), (2**64 - 1, "u8")]
+)
+def test_an_upper_bound_of_the_pixels_is_known(value, dtype):
+    X = np.zeros((50, 4), dtype)
+    X[3, 2] = value
+    for block_bytes in (64, 2**20):
+        largest = check_values(X, block_bytes)
+        assert largest == abs(value) if X.dtype.kind == "f" else largest >= abs(value)
+    assert check(X).largest == largest
 
 
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ("digits.png", "X is 'digits.png', or begins with it, and is no image. load_image_folder reads files."),
-        (["1.png", "2.png"], "X is '1.png', or begins with it"),
-        (np.array(["1.png", "2.png"]), "X is '1.png', or begins with it"),
-        ([Path("1.png")], "X is '1.png', or begins with it"),
-        ([np.zeros((8, 8)), np.zeros((8, 9))], "X has images of shapes (8, 8) and (8, 9). Resize or cut them"),
+        ("digits.png", "X contains the file name 'digits.png'. Read images with load_image_folder."),
+        (["1.png", "2.png"], "X contains the file name '1.png'"),
+        (np.array(["1.png", "2.png"]), "X contains the file name '1.png'"),
+        ([Path("1.png")], "X contains the file name '1.png'"),
+        ([np.zeros((8, 8)), np.zeros((8, 9))], "X has images of shapes (8, 8) and (8, 9). Resize or crop them"),
         (np.array([np.zeros(4), None, np.zeros(4)], object)[[0, 2]], "X is a ndarray of arrays. Pass np.stack(X)"),
     ],
 )
@@ -301,3 +316,52 @@ def test_assume_finite_is_respected():
 def test_what_is_no_array_of_real_numbers_is_refused(X, error, message):
     with pytest.raises(error, match=message):
         check(X)
+
+
+# Pixels that float32 cannot standardise
+
+SMALL = {"architecture": "INPUT -> FC", "max_iter": 1, "random_state": 0, "n_jobs": 1}
+
+
+def nearly_constant(deviation, dtype=np.float32):
+    """Twenty images whose pixels deviate so little."""
+    return (deviation * np.random.default_rng(0).standard_normal((20, 2, 2, 1))).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+@pytest.mark.parametrize("method", ["predict", "decision_function", "score_map"])
+def test_pixels_too_far_from_the_training_pixels_are_refused(dtype, method):
+    estimator = ConvNetClassifier(**SMALL).fit(nearly_constant(1e-30), np.arange(20) % 2)
+    X = np.zeros((7, 2, 2, 1), dtype)
+    getattr(estimator, method)(X)
+    X[5, 1, 0, 0] = 100
+    with pytest.raises(ValueError, match=r"X\[5, 1, 0, 0\] is 100\. .* standard deviation \S+e-31,.* Scale all"):
+        getattr(estimator, method)(X)
+    if dtype is not np.uint8:
+        with config_context(assume_finite=True):
+            getattr(estimator, method)(X)
+
+
+def test_training_and_validation_pixels_too_far_from_the_mean_are_refused():
+    X, y = nearly_constant(1e-30), np.arange(20) % 2
+    far = X.copy()
+    far[3, 0, 1] = 1
+    with refused("X[3, 0, 1, 0] is 1."):
+        ConvNetClassifier(**SMALL).fit(far, y, sample_weight=np.arange(20) != 3)
+    estimator = ConvNetClassifier(**SMALL)
+    with refused("X_val[3, 0, 1, 0] is 1."):
+        estimator.fit(X, y, X_val=far, y_val=y)
+    assert not hasattr(estimator, "coefs_")
+    estimator.fit(X, y)
+    with refused("X[3, 0, 1, 0] is 1."):
+        estimator.partial_fit(far, y)
+
+
+@pytest.mark.parametrize("form", [lambda X: X, lambda X: X.reshape(20, 4), np.asfortranarray])
+def test_a_signal_too_small_for_float32_at_its_offset_is_refused(form):
+    X, y = nearly_constant(1.0, np.float64), np.arange(20) % 2
+    for offset in (1e8, -1e10):
+        with pytest.raises(ValueError, match=r"pixels of X in channel 0 are between .* Subtract a constant"):
+            ConvNetClassifier(**SMALL).fit(form(X + offset), y)
+    ConvNetClassifier(**SMALL).fit(form(X + 1e5), y)
+    ConvNetClassifier(**SMALL).fit(form(0.1 + 1e-16 * X), y)  # rounding errors of a constant

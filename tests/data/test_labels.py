@@ -148,7 +148,7 @@ def test_masked_labels_and_pixels_are_refused(digits):
         fitted(X, np.ma.array(y, mask=mask))
     with pytest.raises(ValueError, match="y has masked labels"):
         fitted(X, y).score(X, np.ma.array(y, mask=mask))
-    with pytest.raises(ValueError, match="X is an array with masked pixels"):
+    with pytest.raises(ValueError, match="X has masked pixels"):
         fitted(np.ma.array(X, mask=np.repeat(mask[:, None], 64, axis=1)), y)
     assert_array_equal(fitted(np.ma.array(X), np.ma.array(y)).predict(X), fitted(X, y).predict(X))
 

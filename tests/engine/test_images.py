@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skconvnet.engine import Images, images
+from skconvnet.engine import Images
+from skconvnet.engine.images import pixel_limit
 
 SHAPE = (3, 4, 2)
 
@@ -71,9 +72,8 @@ def test_statistics_are_those_of_each_channel(pixels):
 
 
 @pytest.mark.parametrize("chunk", [1, 24, 100, 1 << 20])
-def test_statistics_of_large_sets_are_taken_chunk_by_chunk(pixels, chunk, monkeypatch):
-    monkeypatch.setattr(images, "_CHUNK", chunk)
-    mean, scale = Images(pixels, SHAPE).statistics()
+def test_statistics_of_large_sets_are_taken_chunk_by_chunk(pixels, chunk):
+    mean, scale = Images(pixels, SHAPE).statistics(chunk_pixels=chunk)
     assert_allclose(mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-6)
     assert_allclose(1 / scale, pixels.std(axis=(0, 1, 2)), rtol=1e-6)
 
@@ -115,12 +115,11 @@ def test_equal_weights_have_the_bits_of_no_weights(pixels, weights):
 
 
 @pytest.mark.parametrize("chunk", [1, 24, 100, 1 << 20])
-def test_weighted_statistics_are_those_of_repeated_images(pixels, chunk, monkeypatch):
+def test_weighted_statistics_are_those_of_repeated_images(pixels, chunk):
     counts = np.array([0, 0, 0, 0, 0, 2, 1, 0, 5, 1, 3])  # whole chunks without weight at the beginning
     expected = Images(np.repeat(pixels, counts, axis=0), SHAPE).statistics()
-    monkeypatch.setattr(images, "_CHUNK", chunk)
     for weights in (counts, (counts / 5).astype(np.float32)):
-        assert_allclose(Images(pixels, SHAPE).statistics(weights), expected, rtol=1e-6)
+        assert_allclose(Images(pixels, SHAPE).statistics(weights, chunk), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "int64", "float16"])
@@ -137,3 +136,53 @@ def test_a_channel_that_is_constant_where_images_count_has_scale_one(pixels):
     pixels[1:, ..., 1] = 77
     mean, scale = Images(pixels, SHAPE).statistics(weights)
     assert (mean[1], scale[1]) == (77, 1)
+
+
+# -- What float32 cannot compute with ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64", ">f8"])
+@pytest.mark.parametrize("chunk", [1, 1 << 20])
+def test_a_channel_that_is_constant_in_float32_alone_is_refused(pixels, dtype, chunk):
+    x = pixels.astype(dtype)
+    x[..., 1] += 10**10
+    with pytest.raises(ValueError, match=r"The pixels of X in channel 1 are between 1000000000\d\.0 and"):
+        Images(x, SHAPE).statistics(chunk_pixels=chunk)
+    weights = np.arange(11) == 0
+    x[0, ..., 1] = 10**10
+    assert Images(x, SHAPE).statistics(weights, chunk)[1][1] == 1
+
+
+def test_variations_that_are_rounding_errors_are_a_constant(pixels):
+    x = pixels.astype(np.float64)
+    for constant in (0.1, 1e-40, 0.0):
+        x[..., 1] = constant * (1 + 1e-15 * pixels[..., 1])
+        assert Images(x, SHAPE).statistics()[1][1] == 1
+
+
+@pytest.mark.parametrize("chunk", [5, 1 << 20])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_pixel_too_far_from_the_mean_is_named(pixels, dtype, chunk):
+    mean, scale = np.array([3, -4], np.float32), np.array([1, 1e10], np.float32)
+    x = pixels.astype(dtype)
+    Images(x, SHAPE).check_standardised(mean, scale, chunk_pixels=chunk)
+    x[:, 0, 0, 0] = 1e6  # far in the other channel
+    x[7, 2, 1, 1] = 1e6
+    for form, place in ((x, "7, 2, 1, 1"), (x.reshape(11, -1), "7, 19"), (np.asfortranarray(x), "7, 2, 1, 1")):
+        with pytest.raises(ValueError, match=rf"^X_val\[{place}\] is 1e\+06\. The training pixels have mean -4 and"):
+            Images(form, SHAPE).check_standardised(mean, scale, "X_val", chunk)
+
+
+@pytest.mark.parametrize("mean", [0, 1e-3, -5, 1e30, -3e38])
+@pytest.mark.parametrize("scale", [1e-38, 1e-20, 1, 1e20, 1e37])
+def test_pixels_up_to_the_limit_are_safe_and_pixels_far_above_are_not(mean, scale):
+    mean, scale = np.array([mean, 0], np.float32), np.array([scale, 1e-30], np.float32)
+    limit = pixel_limit(mean, scale)
+    if limit <= 0:  # the mean itself may be too far from zero: every image is checked
+        return
+    for pixel in (0.999 * limit, -0.999 * limit):
+        x = np.full((1, 2), pixel)
+        Images(x, (1, 1, 2)).check_standardised(mean, scale)
+        assert np.isfinite((x.astype(np.float32) - mean) * scale).all()
+    with pytest.raises(ValueError, match=r"^X\[0, 0\] is"):
+        Images(np.full((1, 2), 3 * (limit + 2 * abs(float(mean[0])))), (1, 1, 2)).check_standardised(mean, scale)

@@ -87,7 +87,7 @@ def test_threads_change_no_bit(monkeypatch):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (LARGE.reshape(4, -1), "rows do not tell their height and width"),
+        (LARGE.reshape(4, -1), "the height and width of rows are not known"),
         (LARGE[:, :7], r"at least 8 high and 10 wide, with 2 channels"),
         (LARGE[..., :1], r"images of shape \(14, 18, 1\), and the network was fitted on images of shape \(8, 10, 2\)"),
         (np.full((1, 8, 10, 2), np.nan), "NaN"),
