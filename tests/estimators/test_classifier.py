@@ -253,7 +253,7 @@ def test_compile_time_is_what_passed_while_the_kernels_were_made_ready(digits, m
 
 
 def test_a_network_beyond_all_memory_is_refused(digits):
-    with refused("needs the mostFC 1"):
+    with refused("needs the most"):
         quick(hidden_layer_sizes=10**9).fit(*digits)
 
 
