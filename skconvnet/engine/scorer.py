@@ -1,4 +1,4 @@
-"""The scorer: class scores of images by a network, with all that can be made ready made ready once."""
+"""The scorer: class scores of images by a network."""
 
 import math
 from collections import defaultdict
@@ -14,23 +14,31 @@ from skconvnet.engine.weights.fold import fold_batch_norms
 
 __all__ = ["Scorer"]
 
-_CHUNK = 1 << 21  # pixels, at most, of the images whose scores one run of the machine computes
-_WORTH_WAKING = 2_000_000  # multiply-adds that a worker takes as long for as to wake up,
-_WORTH_SHARING = 16_000_000  # and those of an image that workers gain by sharing
-_KEPT = 1 << 19  # float32 of memory, at most, that an execution may hold until it is wanted again
-_MOST_IDLE = 8  # executions of one kind that are kept
+_BATCH_PIXELS = 1 << 21
+_WORTH_WAKING = 2_000_000  # multiply-adds that take as long as waking a worker
+_WORTH_SHARING = 16_000_000  # multiply-adds of one image above which workers share it
+_MAX_IDLE = 8  # executions of one kind that are kept for the next call,
+_MAX_IDLE_MEMORY = 1 << 19  # and the most float32 of memory that each may hold
 
 
 class Scorer:
     """Computes the class scores of images.
 
-    Batch normalisation is folded into the layers before it, and plans are kept: scoring one image after the other
-    costs little more than the network's sums. It may be used by several threads at once.
+    Batch normalisation is folded into the layers before it. Plans, and executions with little memory, are kept for the
+    next call, so that scoring one image costs little more than its multiply-adds. Several threads may use a scorer at
+    once.
 
     Parameters
     ----------
     network : Network
-        Its parameters as they are now; later changes do not count.
+        The network. Its parameters are copied.
+    batch_pixels : int, optional
+        The most pixels of the images that the machine is given at a time.
+
+    Attributes
+    ----------
+    output : Volume
+        The volume of the scores: 1 x 1 x n_classes, or a map of these on larger images.
 
     Examples
     --------
@@ -44,14 +52,15 @@ class Scorer:
     (5, 3)
     """
 
-    def __init__(self, network):
+    def __init__(self, network, batch_pixels=_BATCH_PIXELS):
         architecture, learned = fold_batch_norms(network.architecture, network.learned)
         self._network = Network(architecture, network.mean, network.scale)
         self._network.learned = learned
         self.output = architecture.layers[-1].output
+        self._batch_pixels = batch_pixels
         self._n_flops = sum(layer.n_flops for layer in walk(architecture.layers) if layer.kind in ("CONV", "FC"))
-        self._plans = {}  # by the number of images, and whether workers share each
-        self._idle = defaultdict(list)  # executions that no thread is at, by plan and number of workers
+        self._plans = {}  # by batch size and whether workers share an image
+        self._idle = defaultdict(list)  # executions that no thread is using, by plan and number of workers
 
     def on(self, image_shape):
         """Return a scorer of the same network on larger images.
@@ -71,22 +80,22 @@ class Scorer:
         larger.parameters = network.parameters
         return Scorer(larger)
 
-    def scores(self, images, n_threads, approve=None):
-        """Compute the class scores of images, whatever n_threads with the same bits.
+    def scores(self, images, n_threads, check_memory=None):
+        """Compute the scores of images. Their bits do not depend on `n_threads`.
 
         Parameters
         ----------
         images : Images
-            Of the architecture's image shape.
+            The n images, of the network's image shape.
         n_threads : int
             Threads to use.
-        approve : callable, optional
-            Called with the bytes of memory that will be taken, before they are; raises if they are too many.
+        check_memory : callable, optional
+            Called with the number of bytes of memory before it is allocated. It raises an error if that is too much.
 
         Returns
         -------
-        ndarray of float32, (n, n_classes), or (n, rows * columns * n_classes) where the last volume is a map
-            What the last layer gives, before any softmax.
+        ndarray of float32, shape (n, n_classes), or (n, rows * columns * n_classes) on larger images
+            The output of the last layer, before any softmax.
 
         Raises
         ------
@@ -97,42 +106,42 @@ class Scorer:
         batch_size = self._batch_size(len(images), math.prod(images.shape))
         n_workers = self._n_workers(len(images), n_threads)
         plan = self._plan(batch_size, shares=batch_size < n_workers)
-        if approve is not None:
-            approve(4 * (len(images) * self.output.size + plan.memory(n_workers)))
+        memory = plan.memory(n_workers)
+        if check_memory is not None:
+            check_memory(4 * (len(images) * self.output.size + memory))
         scores = np.empty((len(images), self.output.size), np.float32)
         idle = self._idle[plan, n_workers]
         try:
             execution = idle.pop()
         except IndexError:
-            execution = Execution(plan, self._network, aligned_zeros(plan.memory(n_workers)), n_workers)
+            execution = Execution(plan, self._network, aligned_zeros(memory), n_workers)
         for indices in images.chunks(batch_size):
-            shard_size = _evenly(len(indices), n_workers, plan.shard_size)
+            shard_size = _even_shard(len(indices), n_workers, plan.shard_size)
             source = images.source(indices)
             execution.run(source, scores=scores[indices[0] : indices[-1] + 1], shard_size=shard_size)
-        if plan.memory(n_workers) <= _KEPT and len(idle) < _MOST_IDLE:
+        if memory <= _MAX_IDLE_MEMORY and len(idle) < _MAX_IDLE:
             idle.append(execution)
         return scores
 
-    def _batch_size(self, n_images, image_size):
-        """Return how many images one run takes, a power of two, so that batches of many sizes share a few plans."""
-        return min(max(1, _CHUNK // image_size), 1 << max(0, n_images - 1).bit_length())
+    def _batch_size(self, n_images, n_pixels):
+        """Return the images in a batch: a power of two if it holds them all, so that few plans are made."""
+        return min(max(1, self._batch_pixels // n_pixels), 1 << max(0, n_images - 1).bit_length())
 
     def _n_workers(self, n_images, n_threads):
-        """Return how many of the threads have so much to do that waking them pays."""
-        work = n_images * self._n_flops
+        """Return the number of workers for which there is enough work."""
+        flops = n_images * self._n_flops
         if n_images == 1:
-            return n_threads if work > _WORTH_SHARING else 1
-        return max(1, min(n_threads, n_images, work // _WORTH_WAKING))
+            return n_threads if flops > _WORTH_SHARING else 1
+        return max(1, min(n_threads, n_images, flops // _WORTH_WAKING))
 
     def _plan(self, batch_size, shares):
         if (batch_size, shares) not in self._plans:
             network = self._network
-            made = plan_inference(network.architecture, network.layout, batch_size, shares)
-            self._plans[batch_size, shares] = made
+            self._plans[batch_size, shares] = plan_inference(network.architecture, network.layout, batch_size, shares)
         return self._plans[batch_size, shares]
 
 
-def _evenly(n_images, n_workers, most):
-    """Return the size of shards, no more than `most`, that gives all workers as many as can be of equal size."""
-    of_one = -(-n_images // n_workers)
-    return -(-of_one // -(-of_one // most))
+def _even_shard(n_images, n_workers, largest):
+    """Return the size of shards, at most `largest`, that gives the workers equal work as far as possible."""
+    per_worker = -(-n_images // n_workers)
+    return -(-per_worker // -(-per_worker // largest))

@@ -887,7 +887,7 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _scorer(self):
         """Return the scorer of the fitted network."""
         check_is_fitted(self)
-        return self._scorer_cache.scorer(self)
+        return ScorerCache.of(self).scorer(self)
 
     def _scores(self, X):
         """Return the scores of images, float64 of shape (n, n_classes)."""

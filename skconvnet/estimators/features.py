@@ -157,7 +157,7 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
         """
         check_is_fitted(self)
         network = self.estimator_
-        scorer = self._scorer_cache.scorer(network, partial(_scorer_of_layer, self.layer_))
+        scorer = ScorerCache.of(self).scorer(network, partial(_scorer_of_layer, self.layer_))
         return score_images(scorer, check_images(self, X, network.image_shape_), network.n_jobs)
 
     def _bind_unfitted(self, X, y):

@@ -54,6 +54,14 @@ class ScorerCache:
     def __setstate__(self, state):
         """Ignore what a file contains."""
 
+    @staticmethod
+    def of(estimator):
+        """Return the cache that an estimator keeps; it gets one if it has none."""
+        cache = vars(estimator).get("_scorer_cache")
+        if type(cache) is not ScorerCache:  # a file may have something else in its place
+            cache = estimator._scorer_cache = ScorerCache()
+        return cache
+
     def scorer(self, classifier, make=Scorer):
         """Return the scorer of a classifier.
 

@@ -160,11 +160,11 @@ def test_no_images_have_no_scores():
     assert Scorer(problem.network()).scores(Images(np.zeros((0, 4)), (2, 2, 1)), 1).shape == (0, 3)
 
 
-def test_many_images_are_scored_chunk_by_chunk(monkeypatch):
+def test_many_images_are_scored_batch_by_batch():
     problem = Problem("INPUT -> CONV(K=4) -> RELU -> POOL -> FC", (4, 4, 1), n=50)
     at_once = Scorer(problem.network()).scores(problem.images, 1)
-    monkeypatch.setattr(scorer, "_CHUNK", 19 * 16)  # pixels
-    assert_array_equal(Scorer(problem.network()).scores(problem.images, 1), at_once)
+    in_batches = Scorer(problem.network(), batch_pixels=19 * 16).scores(problem.images, 1)
+    assert_array_equal(in_batches, at_once)
 
 
 def test_pixels_are_standardised():

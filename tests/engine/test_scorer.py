@@ -1,5 +1,6 @@
-"""Scores: the same bits however images are dealt out to workers. What they are is tested in test_network.py."""
+"""Scores have the same bits however workers split the images. Their values are tested in test_network.py."""
 
+import tracemalloc
 import weakref
 from contextlib import nullcontext
 
@@ -9,7 +10,7 @@ from numpy.testing import assert_array_equal
 
 from skconvnet.engine import Images, Scorer, scorer
 from skconvnet.engine.plan import plan
-from skconvnet.engine.scorer import _evenly
+from skconvnet.engine.scorer import _even_shard
 from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, NEW_TRAPS, VARIED, VARIED_SHAPE, Problem
 
 PROBLEMS = {"varied": (VARIED, VARIED_SHAPE), "branched": (BRANCHED, BRANCHED_SHAPE), **NEW_TRAPS}
@@ -17,7 +18,7 @@ PROBLEMS = {"varied": (VARIED, VARIED_SHAPE), "branched": (BRANCHED, BRANCHED_SH
 
 @pytest.fixture
 def workers(monkeypatch):
-    """The workers of every run. However little there is to do they are woken; they take turns on the threads."""
+    """The numbers of workers of all runs. Workers are used however little work there is, in turn on one thread."""
     from skconvnet.engine.cpu import machine
 
     seen = []
@@ -50,11 +51,11 @@ def test_any_number_of_images_on_any_number_of_workers(n, n_threads, workers):
     assert set(workers) == ({n_threads} if n == 1 else {min(n, n_threads)})
 
 
-def test_threads_are_not_woken_for_little(monkeypatch):
+def test_no_threads_are_used_for_little_work(monkeypatch):
     from skconvnet.engine.cpu import machine
 
     problem = Problem("INPUT -> CONV(K=8) -> FC", (8, 8, 1), n=2000)
-    monkeypatch.setattr(machine, "threads", lambda count: pytest.fail("there is too little to do"))
+    monkeypatch.setattr(machine, "threads", lambda count: pytest.fail("too little work"))
     Scorer(problem.network()).scores(Images(problem.x[:200], problem.shape), 2)
     woken = []
     monkeypatch.setattr(machine, "threads", lambda count: woken.append(count) or nullcontext())
@@ -62,12 +63,12 @@ def test_threads_are_not_woken_for_little(monkeypatch):
     assert woken == [2]
 
 
-def test_images_are_dealt_evenly():
-    assert _evenly(256, 2, most=16) == 16
-    assert _evenly(33, 2, most=16) == 9  # 9, 9, 9, 6 and not 16, 16, 1
-    assert _evenly(5, 2, most=16) == 3
-    assert _evenly(1, 4, most=16) == 1
-    assert [_evenly(n, 3, most=4) for n in range(1, 14)] == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 3]
+def test_images_are_split_into_even_shards():
+    assert _even_shard(256, 2, largest=16) == 16
+    assert _even_shard(33, 2, largest=16) == 9  # 9, 9, 9, 6 and not 16, 16, 1
+    assert _even_shard(5, 2, largest=16) == 3
+    assert _even_shard(1, 4, largest=16) == 1
+    assert [_even_shard(n, 3, largest=4) for n in range(1, 14)] == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 3]
 
 
 def test_a_scorer_does_not_hold_on_to_images():
@@ -77,3 +78,34 @@ def test_a_scorer_does_not_hold_on_to_images():
     del pixels
     assert seen() is None
     assert kept.scores(problem.images, 1).shape == (4, problem.n_classes)
+
+
+def test_the_memory_is_known_before_it_is_allocated():
+    problem = Problem("INPUT -> CONV(K=16) -> RELU -> FC", (16, 16, 1))
+    kept, told = Scorer(problem.network()), []
+    images = Images(np.zeros((3000, 16, 16, 1), np.uint8), problem.shape)  # the machine reads uint8 in place
+    kept.scores(Images(images.pixels[:1], problem.shape), 1)
+    tracemalloc.start()
+    kept.scores(images, 1, told.append)
+    _, allocated = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert told[0] <= allocated < 1.5 * told[0]
+
+
+def test_images_that_need_too_much_memory_are_not_scored():
+    problem = Problem("INPUT -> FC", (2, 2, 1), n=4)
+
+    def refuse(n_bytes):
+        raise ValueError(f"{n_bytes} bytes are too many")
+
+    with pytest.raises(ValueError, match=r"\d+ bytes are too many"):
+        Scorer(problem.network()).scores(problem.images, 1, refuse)
+
+
+def test_larger_images():
+    problem = Problem("INPUT -> CONV(K=4, bias=no) -> NORM -> RELU -> FC", (4, 4, 1), n=3)
+    kept, larger = Scorer(problem.network()), np.random.default_rng(0).normal(size=(3, 5, 7, 1))
+    assert_array_equal(kept.on((4, 4, 1)).scores(problem.images, 1), kept.scores(problem.images, 1))
+    maps = kept.on((5, 7, 1))
+    assert str(maps.output) == "[4x2x3]"
+    assert maps.scores(Images(larger, (5, 7, 1)), 1).shape == (3, 2 * 4 * 3)

@@ -61,6 +61,15 @@ def test_copies_of_a_cache_are_empty(classifier):
         assert vars(other) == {}
 
 
+@pytest.mark.parametrize("wrong", [None, "a text", [], object()])
+def test_a_wrong_cache_is_replaced(classifier, wrong):
+    expected = classifier.predict(X)
+    classifier._scorer_cache = wrong
+    assert_array_equal(classifier.predict(X), expected)
+    del classifier._scorer_cache
+    assert_array_equal(classifier.predict(X), expected)
+
+
 # The checks
 
 
