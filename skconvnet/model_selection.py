@@ -1,4 +1,4 @@
-"""The part of a parameter grid that is worth a search: combinations whose volumes fit, at a cost that is allowed."""
+"""valid_param_grid: the combinations of a parameter grid that fit the images and do not cost too much."""
 
 from dataclasses import dataclass
 from math import prod
@@ -17,26 +17,27 @@ from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.features import ConvNetFeatures, fitted_classifier, layer_name
 from skconvnet.estimators.limits import LARGEST_AUTO_BATCH, check_batch_size
 from skconvnet.estimators.network import bind_network
+from skconvnet.estimators.scoring import check_fitted
 from skconvnet.training import make_augmentation
 from skconvnet.training.checkpoint import CheckpointFile
 
-_LISTED = 20  # reasons in the error of a grid in which nothing fits
+_MAX_REASONS = 20  # in an error
 
 
 class ParamGrid(list):
-    """What `valid_param_grid` returns: a list of grids of one candidate each, and what was left out of it.
+    """The valid combinations of a parameter grid, as a list of grids with one combination each.
 
     Parameters
     ----------
     candidates : iterable of dict
-        For each candidate its parameters, a list with one value for each name.
+        The valid combinations. Each parameter has a list with one value.
     dropped : iterable of tuple
-        For each combination that was left out its parameters, a value for each name, and the reason, a str.
+        For each other combination (params, reason): a dict with the values of the parameters, and a str.
 
     Attributes
     ----------
     dropped : list of tuple
-        As above.
+        As the parameter.
 
     Examples
     --------
@@ -53,47 +54,47 @@ class ParamGrid(list):
 def valid_param_grid(
     estimator, param_grid, image_shape, n_classes=None, max_params=None, max_memory=None, max_flops=None
 ):
-    """Leave out of a parameter grid what would be refused, or cost too much, before a search fits anything.
+    """Return the combinations of a parameter grid that `fit` accepts, within limits on their cost.
+
+    Nothing is fitted.
 
     Parameters
     ----------
-    estimator : ConvNetClassifier, or an estimator with one inside
-        As it is given to the search: a Pipeline, for one, whose parameters have the prefixes of its steps.
+    estimator : ConvNetClassifier, or an estimator that contains one
+        The estimator that you pass to the search, such as a Pipeline. Names in `param_grid` have the prefixes of its
+        steps.
     param_grid : dict of str to sequence, or list of such dicts
-        As GridSearchCV takes it. Any parameter may be in it; those that say nothing about the network, such as `alpha`
-        or those of other steps, only stand in the combinations.
+        As in `sklearn.model_selection.GridSearchCV`. It may contain any parameter, also of other steps.
     image_shape : tuple of int
-        (height, width, channels) of the images that reach the classifier, or (height, width) if they are grey. A
-        classifier that has an `image_shape` of its own, of as many numbers, is taken by its word.
+        (height, width, channels) of the images that reach the classifier, or (height, width) if they are grey. If the
+        classifier has an `image_shape` with the same number of pixel values, that one is used.
     n_classes : int or None, default=None
-        The number of classes, at least 2. None: the width that a text spells for its last FC is taken for right, and
-        one that spells none is counted with 10.
+        The number of classes, at least 2. None: the units of the last FC in the text, or else 10.
     max_params : float or None, default=None
-        The most weights and biases allowed.
+        Largest number of weights and biases.
     max_memory : float or None, default=None
-        The most bytes that training in one thread may take beside the images; each further thread takes some more.
-        ``batch_size="auto"`` is counted as 128, which is the most that it stands for.
+        Most bytes for training in one thread, without the images; each further thread needs some more.
+        ``batch_size="auto"`` counts as 128, its largest value.
     max_flops : float or None, default=None
-        The most multiply-adds of one image forward, as the volume table counts them.
+        Most multiply-adds for one image forward, as in the volume table.
 
     Returns
     -------
     ParamGrid
-        A list that GridSearchCV, HalvingGridSearchCV and RandomizedSearchCV take as their grid: a dict for each
-        combination that is left, in the order of `sklearn.model_selection.ParameterGrid`. Its ``dropped`` is a list of
-        (params, reason), with the arithmetic in the reason.
+        A list with a dict for each valid combination, in the order of `sklearn.model_selection.ParameterGrid`.
+        GridSearchCV, HalvingGridSearchCV and RandomizedSearchCV take it as their grid. Its ``dropped`` is a list of
+        (params, reason) for the other combinations.
 
     Raises
     ------
     ValueError
-        If the grid is none, names a parameter that is not there, or nothing of it is left; if there is no
-        ConvNetClassifier in the estimator; or if another argument is not what it has to be.
+        If `param_grid` is not a grid, contains an unknown parameter, or has no valid combination; if the estimator
+        contains no ConvNetClassifier; or if another argument is invalid.
 
     Notes
     -----
-    What is left is what ``fit(X, y)`` does not refuse for the parameters of classifiers and of `ConvNetFeatures`, given
-    images of this shape in so many classes, which come as rows where a classifier has an `image_shape` of its own. What
-    it may refuse for the data, for the memory of the machine, or for the parameters of other steps is not known here.
+    The parameters of classifiers and of `ConvNetFeatures` are checked as ``fit(X, y)`` checks them. `fit` may still
+    refuse a combination because of the data, the memory of the machine, or the parameters of other steps.
 
     Examples
     --------
@@ -116,25 +117,25 @@ def valid_param_grid(
     if n_classes is not None:
         n_classes = whole_number("n_classes", n_classes, 2)
     limits = _Limits(max_params, max_memory, max_flops)
-    candidates = [(params, _networks(_with_parameters(estimator, params))) for params in _combinations(param_grid)]
+    candidates = [(params, _networks(_set_params(estimator, params))) for params in _combinations(param_grid)]
     if not any(networks for _, networks in candidates):
-        raise ValueError(f"There is no ConvNetClassifier in {shown(estimator)}. Give one, or a Pipeline with one.")
+        raise ValueError(f"There is no ConvNetClassifier in {shown(estimator)}. Pass one, or a Pipeline with one.")
     grid = ParamGrid()
     for params, networks in candidates:
-        reasons = (_reason_against(network, shape, n_classes, limits) for network in networks)
+        reasons = (_reason_to_drop(network, shape, n_classes, limits) for network in networks)
         reason = next(filter(None, reasons), None)
         if reason is None:
             grid.append({name: [value] for name, value in params.items()})
         else:
             grid.dropped.append((params, reason))
     if not grid:
-        raise ValueError(_nothing_left(grid.dropped, shape))
+        raise ValueError(_no_valid_combination(grid.dropped, shape))
     return grid
 
 
 @dataclass(frozen=True)
 class _Limits:
-    """The most that a network may cost, each a number above zero or None."""
+    """Limits on the cost of a network, each a number above zero or None."""
 
     max_params: float | None
     max_memory: float | None
@@ -146,63 +147,63 @@ class _Limits:
             if limit is not None and not (is_number and limit > 0):
                 raise ValueError(f"{name} must be a number above 0 or None, but {shown(limit)} came.")
 
-    def reason_against(self, bound, batch_size):
-        """Return which limit a network exceeds, with the numbers, or None."""
+    def reason_to_drop(self, bound, batch_size):
+        """Return which limit a network exceeds, or None."""
         table = bound.summary()
         if _exceeds(table.n_params, self.max_params):
-            return f"{table.n_params:,} parameters > max_params={_spelled(self.max_params)}"
+            return f"{table.n_params:,} parameters > max_params={_format(self.max_params)}"
         if _exceeds(table.n_flops, self.max_flops):
-            return f"{table.n_flops:,} multiply-adds > max_flops={_spelled(self.max_flops)}"
-        return None if self.max_memory is None else self._reason_of_memory(bound, table, batch_size)
-
-    def _reason_of_memory(self, bound, table, batch_size):
-        # Where even the parameters are too much no plan is made, which would take a while.
-        least, limit = BYTES_PER_PARAMETER * table.n_params, f"max_memory={_spelled(self.max_memory)}"
-        if _exceeds(least, self.max_memory):
+            return f"{table.n_flops:,} multiply-adds > max_flops={_format(self.max_flops)}"
+        if self.max_memory is None:
+            return None
+        limit, least = f"max_memory={_format(self.max_memory)}", BYTES_PER_PARAMETER * table.n_params
+        if least > self.max_memory:  # then a plan, which takes longer, is not needed
             return f"{BYTES_PER_PARAMETER} * {table.n_params:,} parameters = {least:,} bytes at least > {limit}"
         needed = memory_needed(bound, batch_size, n_threads=1)
-        if _exceeds(needed, self.max_memory):
-            return f"{needed:,} bytes to train on minibatches of {batch_size:,} > {limit}"
-        return None
+        return (
+            f"{needed:,} bytes to train on minibatches of {batch_size:,} > {limit}"
+            if needed > self.max_memory
+            else None
+        )
 
 
 def _exceeds(cost, limit):
     return limit is not None and cost > limit
 
 
-def _spelled(limit):
+def _format(limit):
     return f"{limit:,}" if isinstance(limit, Integral) else f"{limit:,.10g}"
 
 
 def _combinations(param_grid):
-    """Return the dicts of parameters that a grid stands for."""
+    """Return the combinations of a grid, a list of dicts."""
     try:
         combinations = list(ParameterGrid(param_grid))
         wrong = [name for params in combinations for name in params if not isinstance(name, str)]
         if wrong:
-            raise TypeError(f"{shown(wrong[0])} is no name")
+            raise TypeError(f"{shown(wrong[0])} is not a name")
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"param_grid is no grid: {str(error).rstrip('.')}. It has to be a dict with a list of values for each "
-            "name, or a list of such dicts. Distributions can be added to what is left of the grid: see docs/search.md."
+            f"param_grid is not a grid: {str(error).rstrip('.')}. It must be a dict with a list of values for each "
+            "name, or a list of such dicts. To search over distributions too, see docs/search.md."
         ) from error
     if not any(combinations):
         raise ValueError(f"param_grid={shown(param_grid)} names no parameter. Give at least one, as {{'F': [3, 5]}}.")
     return combinations
 
 
-def _with_parameters(estimator, params):
-    """Return a copy of the estimator with these parameters, as a search makes it."""
+def _set_params(estimator, params):
+    """Return a clone of the estimator with these parameters."""
     if not hasattr(estimator, "get_params") or isinstance(estimator, type):
-        raise ValueError(f"estimator has to be a ConvNetClassifier or have one inside, but {shown(estimator)} came.")
+        raise ValueError(f"estimator must be a ConvNetClassifier or contain one, but {shown(estimator)} came.")
     try:
         return clone(estimator).set_params(**clone(params, safe=False))
     except (AttributeError, ValueError) as error:
-        raise ValueError(f"{str(error).rstrip('.')}{_nearest_names(estimator, params)}") from error
+        raise ValueError(f"{str(error).rstrip('.')}{_similar_name(estimator, params)}") from error
 
 
-def _nearest_names(estimator, params):
-    """Return the end of an error about parameters that are not there: a name with its prefix, or one spelled alike."""
+def _similar_name(estimator, params):
+    """Return the end of an error about an unknown parameter: a name that was perhaps meant."""
     known = estimator.get_params()
     for name in params:
         if name not in known:
@@ -212,42 +213,43 @@ def _nearest_names(estimator, params):
 
 
 def _networks(estimator):
-    """Return the ConvNetClassifiers in an estimator that its `fit` would fit, and its ConvNetFeatures."""
+    """Return the ConvNetClassifiers that `fit` of an estimator would fit, and its ConvNetFeatures."""
     params = {"": estimator} | estimator.get_params()
     frozen = tuple(f"{name}__" for name, part in params.items() if isinstance(part, FrozenEstimator))
     inside = [part for name, part in params.items() if not name.startswith(frozen)]
     return [part for part in inside if isinstance(part, (ConvNetClassifier, ConvNetFeatures))]
 
 
-def _reason_against(network, shape, n_classes, limits):
-    """Return why a classifier, or a transformer with one inside, is not worth fitting to such images, or None."""
+def _reason_to_drop(network, shape, n_classes, limits):
+    """Return why `fit` refuses a classifier or transformer, or which limit it exceeds; None if it is valid."""
     try:
         network._validate_params()
         if isinstance(network, ConvNetFeatures):
-            layer_name(_architecture_of(network, shape, n_classes), network.layer)
-            return None  # what it costs is a matter of the classifier inside
+            layer_name(_bind_features(network, shape, n_classes), network.layer)
+            return None  # the limits are checked for the classifier inside
         bound = _bind(network, shape, n_classes)
     except ValueError as error:
         return str(error)
-    return limits.reason_against(bound, LARGEST_AUTO_BATCH if network.batch_size == "auto" else network.batch_size)
+    return limits.reason_to_drop(bound, LARGEST_AUTO_BATCH if network.batch_size == "auto" else network.batch_size)
 
 
-def _architecture_of(features, shape, n_classes):
-    """Return the bound architecture of which a transformer is to have a layer."""
-    if isinstance(features.estimator, ConvNetClassifier):
-        return _bind(features.estimator, shape, n_classes)
-    network = fitted_classifier(features.estimator)
-    _check_own_shape(network.image_shape_, shape)
-    return network.architecture_
+def _bind_features(features, shape, n_classes):
+    """Return the architecture whose layer a transformer computes."""
+    network = features.estimator
+    if isinstance(network, FrozenEstimator):
+        bound = check_fitted(fitted_classifier(network))
+        _check_n_features(bound.image_shape, shape)
+        return bound
+    return _bind(network, shape, n_classes)
 
 
 def _bind(classifier, shape, n_classes):
-    """Bind a classifier's network as its `fit` would, with all that `fit` asks of its parameters."""
+    """Check the parameters of a classifier as its `fit` does, and bind its architecture."""
     classifier._check_settings(sets_aside=classifier.early_stopping)
     if classifier.checkpoint is not None:
         CheckpointFile(classifier.checkpoint)
     if classifier.image_shape is not None:
-        _check_own_shape(check_image_shape(classifier.image_shape), shape)
+        _check_n_features(check_image_shape(classifier.image_shape), shape)
         shape = check_image_shape(classifier.image_shape)
     bound = bind_network(classifier, shape, n_classes)
     if bound.n_classes < 2:
@@ -258,17 +260,17 @@ def _bind(classifier, shape, n_classes):
     return bound
 
 
-def _check_own_shape(own, shape):
-    """Raise a ValueError if images of a shape, as rows, cannot be taken for images of a network's own shape."""
+def _check_n_features(own, shape):
+    """Raise a ValueError if images of `shape`, as rows, are not images of a network's own shape."""
     if prod(own) != prod(shape):
         raise ValueError(
-            f"image_shape={own} has {prod(own):,} numbers, and images of shape {shape} have {prod(shape):,}."
+            f"image_shape={own} has {prod(own):,} pixel values, but images of shape {shape} have {prod(shape):,}."
         )
 
 
-def _nothing_left(dropped, shape):
-    """Say why no combination of a grid is left."""
+def _no_valid_combination(dropped, shape):
+    """Return the error of a grid without a valid combination."""
     lines = [f"{', '.join(f'{name}={value!r}' for name, value in params.items())}: {why}" for params, why in dropped]
-    further = [f"and {len(lines) - _LISTED:,} more"] if len(lines) > _LISTED else []
-    headline = f"None of the {len(lines):,} combinations in param_grid is left for images of shape {shape}:"
-    return "\n".join([headline, *lines[:_LISTED], *further])
+    more = [f"and {len(lines) - _MAX_REASONS:,} more"] if len(lines) > _MAX_REASONS else []
+    headline = f"None of the {len(lines):,} combinations in param_grid is valid for images of shape {shape}:"
+    return "\n".join([headline, *lines[:_MAX_REASONS], *more])

@@ -1,4 +1,4 @@
-"""Grids without what does not fit, and scikit-learn's searches over architectures."""
+"""Valid parameter grids, and scikit-learn's searches over architectures."""
 
 import copy
 import math
@@ -50,7 +50,7 @@ def digits():
     return X[:120], y[:120]
 
 
-# What is left, and why the rest is not
+# Valid combinations, and the reasons against the others
 
 
 def test_what_does_not_fit_is_dropped_with_the_arithmetic():
@@ -66,7 +66,7 @@ def test_what_does_not_fit_is_dropped_with_the_arithmetic():
     assert "F=11 is larger than the padded input, W + 2P = 8 + 0 = 8" in reasons[11, 1]
 
 
-def test_a_reason_is_the_text_of_the_error_in_fit(digits):
+def test_the_reason_is_the_error_of_fit(digits):
     ((params, reason),) = valid_param_grid(quick(), {"F": [3, 11], "P": [0]}, (8, 8), 10).dropped
     with pytest.raises(ArchitectureError) as error:
         quick().set_params(**params).fit(*digits)
@@ -102,7 +102,7 @@ def test_every_parameter(name, values, left):
     assert len(grid) + len(grid.dropped) == len(values)
 
 
-def test_a_minibatch_too_small_for_its_mean_is_dropped():
+def test_a_minibatch_of_one_number_is_dropped():
     estimator = quick("INPUT -> FC(3) -> NORM -> FC")
     grid = valid_param_grid(estimator, {"batch_size": [1, 2, "auto"]}, (8, 8), 10)
     assert [params["batch_size"] for params, _ in grid.dropped] == [1]
@@ -120,7 +120,7 @@ def test_a_minibatch_too_small_for_its_mean_is_dropped():
         ({"class_weight": {0: "much"}}, "class_weight has 'much' for 0"),
     ],
 )
-def test_what_does_not_go_together_is_dropped_as_fit_refuses_it(digits, tmp_path, monkeypatch, params, reason):
+def test_parameters_that_fit_refuses_together_are_dropped(digits, tmp_path, monkeypatch, params, reason):
     monkeypatch.chdir(tmp_path)
     param_grid = [{"F": [3]}, {name: [value] for name, value in params.items()}]
     ((dropped, why),) = valid_param_grid(quick(), param_grid, (8, 8), 10).dropped
@@ -131,7 +131,7 @@ def test_what_does_not_go_together_is_dropped_as_fit_refuses_it(digits, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_layer_of_features_has_to_be_there():
+def test_a_missing_layer_of_features_is_dropped():
     features = ConvNetFeatures(quick("INPUT -> [CONV -> RELU]*N -> FC"))
     layers = {"convnetfeatures__layer": ["RELU 2", -2, "FC 1", 0], "convnetfeatures__estimator__N": [1, 2]}
     grid = valid_param_grid(make_pipeline(features, SVC()), layers, (8, 8), 10)
@@ -140,13 +140,12 @@ def test_the_layer_of_features_has_to_be_there():
     assert "layer='RELU 2', but this network has no such layer. Choose one of" in grid.dropped[0][1]
 
 
-def test_a_frozen_network_is_as_it_is(digits):
-    """What its parameters have become does not matter any more."""
+def test_the_parameters_of_a_frozen_network_are_not_checked(digits):
     frozen = FrozenEstimator(quick("INPUT -> FC(5) -> FC").fit(*digits).set_params(architecture="?", device="cuda"))
     layers = {"convnetfeatures__layer": ["FC 1", "FC 3"]}
     grid = valid_param_grid(make_pipeline(ConvNetFeatures(frozen), SVC()), layers, (8, 8), 10)
     assert grid == [{"convnetfeatures__layer": ["FC 1"]}]
-    with pytest.raises(ValueError, match=r"image_shape=\(8, 8, 1\) has 64 numbers"):
+    with pytest.raises(ValueError, match=r"image_shape=\(8, 8, 1\) has 64 pixel values"):
         valid_param_grid(ConvNetFeatures(frozen), {"layer": ["FC 1"]}, (9, 9), 10)
 
 
@@ -182,7 +181,7 @@ def small_grids():
 
 @settings(max_examples=100)
 @given(small_grids())
-def test_the_candidates_are_those_that_fit_does_not_refuse(param_grid):
+def test_the_candidates_are_those_that_fit_accepts(param_grid):
     rng = np.random.default_rng(0)
     X, y = rng.integers(0, 17, (40, 64)).astype(np.uint8), np.array([0, 1] * 20)
     estimator = quick()
@@ -209,34 +208,34 @@ def test_the_candidates_are_those_that_fit_does_not_refuse(param_grid):
 
 
 def test_parameters_are_limited():
-    of_largest = 3 * 3 * 8 + 8 + 8 * 8 * 8 * 10 + 10
-    grid = valid_param_grid(quick(), {"K": [4, 8]}, (8, 8), 10, max_params=of_largest)
+    largest = 3 * 3 * 8 + 8 + 8 * 8 * 8 * 10 + 10
+    grid = valid_param_grid(quick(), {"K": [4, 8]}, (8, 8), 10, max_params=largest)
     assert [candidate["K"] for candidate in grid] == [[4], [8]]
-    grid = valid_param_grid(quick(), {"K": [4, 8]}, (8, 8), 10, max_params=of_largest - 1)
-    assert grid.dropped == [({"K": 8}, f"{of_largest:,} parameters > max_params={of_largest - 1:,}")]
+    grid = valid_param_grid(quick(), {"K": [4, 8]}, (8, 8), 10, max_params=largest - 1)
+    assert grid.dropped == [({"K": 8}, f"{largest:,} parameters > max_params={largest - 1:,}")]
 
 
 def test_multiply_adds_are_limited():
-    of_largest = 8 * 8 * 8 * 3 * 3 + 8 * 8 * 8 * 10
-    grid = valid_param_grid(quick(), {"K": [4, 8]}, (8, 8), 10, max_flops=of_largest)
+    largest = 8 * 8 * 8 * 3 * 3 + 8 * 8 * 8 * 10
+    grid = valid_param_grid(quick(), {"K": [4, 8]}, (8, 8), 10, max_flops=largest)
     assert [candidate["K"] for candidate in grid] == [[4], [8]]
-    grid = valid_param_grid(quick(), {"K": [4, 8]}, (8, 8), 10, max_flops=of_largest - 0.5)
-    assert grid.dropped == [({"K": 8}, f"{of_largest:,} multiply-adds > max_flops={of_largest - 0.5:,}")]
+    grid = valid_param_grid(quick(), {"K": [4, 8]}, (8, 8), 10, max_flops=largest - 0.5)
+    assert grid.dropped == [({"K": 8}, f"{largest:,} multiply-adds > max_flops={largest - 0.5:,}")]
 
 
 @pytest.mark.parametrize(("batch_size", "counted"), [(16, 16), (64, 64), ("auto", 128)])
 def test_memory_is_limited(digits, batch_size, counted):
     bound = quick(K=64).fit(*digits).architecture_
-    of_largest = memory_needed(bound, counted, n_threads=1)
+    largest = memory_needed(bound, counted, n_threads=1)
     estimator = quick(batch_size=batch_size)
-    grid = valid_param_grid(estimator, {"K": [4, 64]}, (8, 8), 10, max_memory=of_largest)
+    grid = valid_param_grid(estimator, {"K": [4, 64]}, (8, 8), 10, max_memory=largest)
     assert [candidate["K"] for candidate in grid] == [[4], [64]]
-    grid = valid_param_grid(estimator, {"K": [4, 64]}, (8, 8), 10, max_memory=of_largest - 1)
-    reason = f"{of_largest:,} bytes to train on minibatches of {counted} > max_memory={of_largest - 1:,}"
+    grid = valid_param_grid(estimator, {"K": [4, 64]}, (8, 8), 10, max_memory=largest - 1)
+    reason = f"{largest:,} bytes to train on minibatches of {counted} > max_memory={largest - 1:,}"
     assert grid.dropped == [({"K": 64}, reason)]
 
 
-def test_no_plan_is_made_where_the_parameters_are_too_much_memory():
+def test_too_many_parameters_are_dropped_without_a_plan():
     estimator = quick("INPUT -> FC -> FC", hidden_layer_sizes=1)
     grid = valid_param_grid(estimator, {"hidden_layer_sizes": [1, 2**30]}, (8, 8), 10, max_memory=1e9)
     n_params = 65 * 2**30 + 10 * (2**30 + 1)
@@ -244,7 +243,7 @@ def test_no_plan_is_made_where_the_parameters_are_too_much_memory():
     assert grid.dropped == [({"hidden_layer_sizes": 2**30}, reason)]
 
 
-def test_without_a_number_of_classes_the_last_layer_has_what_the_text_says_or_ten():
+def test_without_n_classes_the_text_decides():
     texts = ["INPUT -> FC", "INPUT -> FC(7)"]
     estimator = quick("INPUT -> FC")
     assert valid_param_grid(estimator, {"architecture": texts}, (8, 8)).dropped == []
@@ -258,7 +257,7 @@ def test_without_a_number_of_classes_the_last_layer_has_what_the_text_says_or_te
     assert len(valid_param_grid(estimator, {"architecture": texts}, (8, 8), n_classes=8)) == 1
 
 
-# Where the classifier is
+# Where the classifier may be
 
 
 def test_in_a_pipeline():
@@ -274,7 +273,7 @@ def test_in_a_pipeline():
     assert len(grid.dropped) == 2 * 3
 
 
-def test_deeper_inside():
+def test_in_nested_estimators():
     estimator = BaggingClassifier(Pipeline([("inner", scaled())]))
     grid = valid_param_grid(estimator, {"estimator__inner__convnetclassifier__F": [3, 4]}, (8, 8), 10)
     assert [list(params.values()) for params, _ in grid.dropped] == [[4]]
@@ -286,26 +285,26 @@ def test_a_step_may_be_a_candidate_itself():
     assert [candidate["convnetclassifier"] for candidate in grid] == [[steps[0]], [steps[2]]]
 
 
-def test_the_estimator_is_left_alone():
+def test_the_estimator_is_not_changed():
     estimator = scaled()
     before = repr(estimator.get_params())
     valid_param_grid(estimator, {"convnetclassifier__F": [3, 4]}, (8, 8), 10)
     assert repr(estimator.get_params()) == before
 
 
-def test_an_image_shape_of_its_own_is_taken_by_its_word():
+def test_the_image_shape_of_the_classifier_is_used():
     param_grid = {"image_shape": [None, (16, 4), (16, 5)], "F": [7], "P": [0]}
     grid = valid_param_grid(quick(), param_grid, (8, 8), 10)
     assert [candidate["image_shape"] for candidate in grid] == [[None]]
     reasons = [reason for _, reason in grid.dropped]
     assert "over the width of [4x16x1]" in reasons[0]
-    assert reasons[1] == "image_shape=(16, 5, 1) has 80 numbers, and images of shape (8, 8, 1) have 64."
+    assert reasons[1] == "image_shape=(16, 5, 1) has 80 pixel values, but images of shape (8, 8, 1) have 64."
 
 
-# What comes back
+# The result
 
 
-def test_the_list_can_be_copied_with_its_reasons():
+def test_copies_keep_the_reasons():
     grid = valid_param_grid(quick(), MIXED, (8, 8), 10)
     for again in (copy.deepcopy(grid), copy.copy(grid), clone(grid, safe=False)):
         assert again == grid
@@ -322,18 +321,18 @@ def test_the_list_can_be_copied_with_its_reasons():
         (quick(), {"pool_f": [3]}, "Invalid parameter 'pool_f'.*did you mean pool_F"),
         (scaled(), {"F": [3]}, "Invalid parameter 'F' for estimator Pipeline.*did you mean convnetclassifier__F"),
         (scaled(), {"convnetclassifier__Q": [3]}, "Invalid parameter 'Q' for estimator ConvNetClassifier"),
-        (SVC(), {"C": [3]}, r"no ConvNetClassifier in SVC\(\). Give one"),
+        (SVC(), {"C": [3]}, r"no ConvNetClassifier in SVC\(\). Pass one"),
         (make_pipeline(MinMaxScaler(), SVC()), {"svc__C": [3]}, "no ConvNetClassifier in Pipeline"),
-        (ConvNetClassifier, {"F": [3]}, "estimator has to be a ConvNetClassifier or have one inside, but <class"),
-        ("auto", {"F": [3]}, "estimator has to be a ConvNetClassifier or have one inside, but 'auto' came"),
+        (ConvNetClassifier, {"F": [3]}, "estimator must be a ConvNetClassifier or contain one, but <class"),
+        ("auto", {"F": [3]}, "estimator must be a ConvNetClassifier or contain one, but 'auto' came"),
         (quick(), {}, r"param_grid=\{\} names no parameter"),
         (quick(), [], r"param_grid=\[\] names no parameter"),
-        (quick(), {"F": []}, "param_grid is no grid.*'F'.*list of values for each name"),
-        (quick(), {"F": 3}, "param_grid is no grid.*'F'.*list of values for each name"),
-        (quick(), {"architecture": "INPUT -> FC"}, "param_grid is no grid.*'architecture'"),
-        (quick(), {3: [5]}, "param_grid is no grid: 3 is no name. It has to be a dict"),
-        (quick(), {"F": np.ones((2, 2))}, r"param_grid is no grid.*shape \(2, 2\)\. It has to be"),
-        (quick(), 5, "param_grid is no grid.*list of values for each name"),
+        (quick(), {"F": []}, "param_grid is not a grid.*'F'.*list of values for each name"),
+        (quick(), {"F": 3}, "param_grid is not a grid.*'F'.*list of values for each name"),
+        (quick(), {"architecture": "INPUT -> FC"}, "param_grid is not a grid.*'architecture'"),
+        (quick(), {3: [5]}, "param_grid is not a grid: 3 is not a name. It must be a dict"),
+        (quick(), {"F": np.ones((2, 2))}, r"param_grid is not a grid.*shape \(2, 2\)\. It must be"),
+        (quick(), 5, "param_grid is not a grid.*list of values for each name"),
         (quick(), {"F": [4, 6]}, r"None of the 2 combinations.*\(8, 8, 1\):\nF=4: CONV 1.*\nF=6: CONV 1"),
         (quick(), {"F": range(10, 40, 2)}, "None of the 15 combinations"),
         (quick(), {"F": range(10, 90, 2)}, "None of the 40 combinations.*\nand 20 more$"),
