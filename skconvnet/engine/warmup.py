@@ -1,4 +1,4 @@
-"""The kernels made ready before they are needed."""
+"""Compiling the kernels before they are needed."""
 
 import time
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ class Warmup:
     Parameters
     ----------
     seconds : float
-        How long it took; 0 or nearly so where this process had its kernels already.
+        How long it took; almost 0 if this process had the kernels already.
     compiled : bool
-        Whether the kernels of this process were compiled, and not loaded from the cache.
+        Whether the kernels of this process were compiled, not loaded from the cache.
     cache : str or None
-        The directory that they are kept in; None where no directory is writable.
+        The directory of the cache; None if no directory is writable.
     """
 
     seconds: float
@@ -23,22 +23,23 @@ class Warmup:
     cache: str | None
 
     def __str__(self):
-        """Return two lines for people."""
-        where = self.cache or "nowhere: every process compiles its own; set NUMBA_CACHE_DIR to a writable directory"
-        return f"kernels {'compiled' if self.compiled else 'loaded'} in {self.seconds:.1f} s\ncache: {where}"
+        """Return two lines of text."""
+        nowhere = "none: every process compiles again; set NUMBA_CACHE_DIR to a directory that you alone can write to"
+        how = "compiled" if self.compiled else "loaded"
+        return f"kernels {how} in {self.seconds:.1f} s\ncache: {self.cache or nowhere}"
 
 
 def warmup():
-    """Compile the kernels, or load them from the cache, so that the first `fit` or `predict` need not.
+    """Compile the kernels or load them from the cache, so that the first `fit` or `predict` does not wait for them.
 
-    All networks have the same kernels, and so one call fills the cache for every later process of the same user,
-    package, processor and Numba. Where no directory is writable it warns once, and the kernels of this process are
-    ready all the same. Several processes may do this at once.
+    All networks use the same kernels, so one call fills the cache for every later process with the same user, package,
+    processor and Numba. If no directory is writable, it warns once and compiles the kernels for this process. Several
+    processes may call it at once.
 
     Returns
     -------
     Warmup
-        The seconds that it took, whether the kernels were compiled, and where the cache is.
+        The seconds it took, whether the kernels were compiled, and the cache directory.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Kernels made ready: by processes at once, and where no directory is writable."""
+"""warmup: in processes at once, and where no directory is writable."""
 
 import os
 import shutil
@@ -85,9 +85,9 @@ def test_without_a_place_for_the_cache_there_is_one_warning_and_kernels_all_the_
     _, _, (out, err), _ = processes
     ready, where = out.splitlines()
     assert ready.startswith("kernels compiled")
-    assert where.startswith("cache: nowhere")
+    assert where.startswith("cache: none")
     assert err.count("Warning: ") == 1
-    assert "Set NUMBA_CACHE_DIR to a directory that is" in err
+    assert "Set NUMBA_CACHE_DIR to a directory with free space that is writable by you alone" in err
 
 
 def test_a_second_time_in_a_process_does_nothing():
@@ -99,4 +99,4 @@ def test_a_second_time_in_a_process_does_nothing():
 
 def test_it_prints_what_was_done():
     assert str(Warmup(24.31, compiled=True, cache="/somewhere")) == "kernels compiled in 24.3 s\ncache: /somewhere"
-    assert str(Warmup(0.26, compiled=False, cache=None)).startswith("kernels loaded in 0.3 s\ncache: nowhere")
+    assert str(Warmup(0.26, compiled=False, cache=None)).startswith("kernels loaded in 0.3 s\ncache: none")

@@ -1,12 +1,13 @@
-"""The instructions, but for CONTRACT: their numbers unpacked, and the kernels of the same names called.
+"""The instructions: their numbers unpacked, and the kernels of the same names called.
 
-They are three functions, for the plain networks, the further layers and NORM, so that a process compiles or loads what
-its networks need. Each takes the address of a `Call`.
+They are four functions, for CONTRACT, the plain networks, the further layers and NORM, so that a process compiles or
+loads what its networks need. The last three take the address of a `Call`.
 """
 
 import numpy as np
 
 from skconvnet.engine.cpu.calls import Call
+from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.kernels.activations import (
     add,
     bias_relu_backward,
@@ -19,6 +20,7 @@ from skconvnet.engine.cpu.kernels.activations import (
     squash,
     squash_backward,
 )
+from skconvnet.engine.cpu.kernels.convolution import contract
 from skconvnet.engine.cpu.kernels.images import load_image, load_warped_image
 from skconvnet.engine.cpu.kernels.loss import cross_entropy, store_scores
 from skconvnet.engine.cpu.kernels.normalisation import (
@@ -35,11 +37,10 @@ from skconvnet.engine.cpu.kernels.normalisation import (
     running_statistics,
 )
 from skconvnet.engine.cpu.kernels.pooling import average_pool, average_pool_backward, max_pool, max_pool_backward
-from skconvnet.engine.cpu.llvm.kernel import kernel
 from skconvnet.engine.cpu.llvm.pointers import array_at, real
 from skconvnet.engine.program.instructions import FIRST_NUMBER, OPERANDS, WIDTH, Layout, Op, Rule, Task, Warp
 
-__all__ = ["further", "normal", "plain"]
+__all__ = ["contraction", "further", "normal", "plain"]
 
 _X, _W, _START, _Y = OPERANDS.values()
 _N0 = FIRST_NUMBER
@@ -66,7 +67,11 @@ def _strides(code):
     return 4 * code[_X + 2], 4 * code[_W + 2], 4 * code[_START + 2], 4 * code[_Y + 2]
 
 
-@kernel
+def contraction(descriptor):
+    """Execute the contraction described at an address."""
+    contract(descriptor)
+
+
 def plain(call_at):
     """Execute an instruction of the plain networks: CONV, RELU, POOL(max), FC and the loss."""
     call, code, task = _unpacked(call_at)
@@ -111,7 +116,6 @@ def _plain_images(code, call):
         start += start_step
 
 
-@kernel
 def further(call_at):
     """Execute an instruction of POOL(average), TANH, SIGMOID, DROPOUT, branches or NORM(lrn), image by image."""
     call, code, task = _unpacked(call_at)
@@ -154,7 +158,6 @@ def _key_of_draw(task, layer, place):
     return mixed(mixed(step, np.uint64(layer)), np.uint64(place))
 
 
-@kernel
 def normal(call_at):
     """Execute an instruction of NORM(batch) or NORM(layer)."""
     call, code, _ = _unpacked(call_at)

@@ -1,4 +1,4 @@
-"""Numba's threads: started once, lent to one call at a time, and given back."""
+"""Numba's threads: how many a parallel region uses, and how they wait."""
 
 import os
 from contextlib import contextmanager, nullcontext
@@ -13,9 +13,12 @@ _SPINS = "2000"  # turns, measured in docs/decisions/0005
 
 @contextmanager
 def threads(count):
-    """Let parallel regions of this Python thread use `count` threads, and restore what was set before."""
+    """Limit the parallel regions of this Python thread to `count` threads, and restore the limit on exit.
+
+    A limit that is lower already stays: a plan for more workers than threads gives the same results.
+    """
     before = get_num_threads()
-    set_num_threads(count)
+    set_num_threads(min(count, before))
     try:
         yield
     finally:
@@ -28,24 +31,24 @@ def most_threads():
 
 
 def are_lost():
-    """Return whether this process was forked from the one whose threads they are.
+    """Return whether this process was forked from the one that started the threads.
 
-    A child has only the thread that forked; GNU OpenMP ends a child that enters a parallel region all the same.
+    A forked child has only the thread that forked, and GNU OpenMP ends a child that enters a parallel region.
     """
     return os.getpid() != _owner
 
 
 def one_at_a_time():
-    """Return what a parallel region has to hold: a lock under Numba's own thread pool, which takes one at a time."""
+    """Return the context in which to enter a parallel region: a lock under the layer "workqueue", which needs one."""
     return _lock
 
 
 def _start():
-    """Start the threads, and have them wait for one another asleep after a short spin.
+    """Start the threads so that they sleep while they wait, after a short spin.
 
-    GNU OpenMP's threads spin for milliseconds by default. On a processor that other work shares, they spin in the time
-    that the thread they wait for needs: two fits side by side were fifteen times slower each. The runtime reads its
-    environment once, when Numba loads it; what the user has set stands.
+    By default, GNU OpenMP's threads spin for milliseconds, in the time that other threads on the same processor need:
+    two fits side by side were fifteen times slower each. The runtime reads the environment once, when Numba loads it.
+    A setting by the user is kept.
     """
     if os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
         get_num_threads()

@@ -1,4 +1,4 @@
-"""Numba's threads: lent, given back, and started so that they wait asleep."""
+"""Numba's threads: a limit that is restored, and threads that wait asleep."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from numba import get_num_threads
 from skconvnet.engine.cpu import threads
 
 
-def test_threads_are_given_back():
+def test_the_limit_is_restored():
     before = get_num_threads()
     with threads.threads(1):
         assert get_num_threads() == threads.most_threads() == 1
@@ -18,6 +18,15 @@ def test_threads_are_given_back():
     with pytest.raises(ZeroDivisionError), threads.threads(1):
         raise ZeroDivisionError
     assert get_num_threads() == before
+
+
+def test_a_lower_limit_stays():
+    """A plan for more workers than there are threads runs all the same."""
+    most = get_num_threads()
+    with threads.threads(most + 1):
+        assert get_num_threads() == most
+    with threads.threads(1), threads.threads(most):
+        assert get_num_threads() == 1
 
 
 @pytest.mark.parametrize(

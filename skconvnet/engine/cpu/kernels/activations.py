@@ -6,7 +6,7 @@ vector width (the network's input alone is not). Every kernel works on one sampl
 
 import numpy as np
 
-from skconvnet.engine.cpu.llvm.kernel import kernel
+from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.llvm.simd import BYTES, LANES, exponential, load, peek, poke, splat, store, where_greater
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skconvnet.engine.cpu.llvm.kernel import kernel
+from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.llvm.pointers import array_at
 from skconvnet.engine.cpu.llvm.tile import FEW_ROWS, HAS_PAIRS, PANEL, PANEL_OF_FEW_ROWS, PANEL_OF_PAIRS, WIDTHS
 from skconvnet.engine.program.instructions import FIRST_NUMBER, NUMBERS, Op, Samples

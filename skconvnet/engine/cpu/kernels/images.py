@@ -6,7 +6,7 @@ works on one image.
 
 import numpy as np
 
-from skconvnet.engine.cpu.llvm.kernel import kernel
+from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.llvm.simd import LANES, load, load_bytes, peek, peek_byte, poke, store
 from skconvnet.engine.program.instructions import Warp
 

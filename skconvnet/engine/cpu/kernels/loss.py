@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from skconvnet.engine.cpu.llvm.kernel import kernel
+from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.llvm.simd import peek, poke
 
 __all__ = ["cross_entropy", "store_scores"]

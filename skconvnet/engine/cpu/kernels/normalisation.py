@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from skconvnet.engine.cpu.llvm.kernel import kernel
+from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.llvm.pointers import array_at
 from skconvnet.engine.cpu.llvm.simd import (
     BYTES,

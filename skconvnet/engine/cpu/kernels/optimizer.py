@@ -5,7 +5,7 @@ All addresses are of runs of `count` float32, a multiple of `LANES`.
 
 import numpy as np
 
-from skconvnet.engine.cpu.llvm.kernel import kernel
+from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.llvm.simd import LANES, load, peek, poke, splat, square_root, store
 
 __all__ = ["adam", "sgd", "sum_slots", "turn"]

@@ -7,7 +7,7 @@ of equals in row-major order, as in the forward pass.
 
 import numpy as np
 
-from skconvnet.engine.cpu.llvm.kernel import kernel
+from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.llvm.simd import BYTES, load, splat, store, where_equal, where_greater
 
 __all__ = ["average_pool", "average_pool_backward", "max_pool", "max_pool_backward"]

@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import carray, types
 from numba.extending import intrinsic
 
-from skconvnet.engine.cpu.llvm.kernel import kernel
+from skconvnet.engine.cpu.compile import kernel
 
 __all__ = ["array_at", "call", "call_with", "real"]
 

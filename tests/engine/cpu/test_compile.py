@@ -1,0 +1,209 @@
+"""Entries: compiled once, cached under the stamp of all their sources, and compiled again where a file is damaged."""
+
+import ast
+import errno
+import shutil
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FunctionType
+
+import numpy as np
+import pytest
+from numba import config, prange
+from numba.core import event
+from numba.core.caching import CacheImpl, IndexDataCacheFile
+
+import skconvnet.engine
+from skconvnet.engine.cpu.compile import Entry, entry, stamp_of
+from skconvnet.engine.cpu.llvm.pointers import array_at
+from skconvnet.engine.cpu.llvm.simd import poke
+
+ENGINE = Path(skconvnet.engine.__file__).parent
+
+
+def double(at):
+    """Double eight numbers."""
+    numbers = array_at(at, (8,), np.int64)
+    for index in range(8):
+        numbers[index] *= 2
+
+
+def fill(at, number):
+    """Write a float32 number eight times, in parallel."""
+    for index in prange(8):
+        poke(at + 4 * index, np.float32(number))
+
+
+def copy_of(function):
+    """A function that no entry has been made of."""
+    return FunctionType(function.__code__, function.__globals__)
+
+
+def doubled(made):
+    numbers = np.arange(8)
+    made.ctypes(numbers.ctypes.data)
+    return numbers.tolist()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache, in which no test before has warned."""
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def compilations():
+    """What Numba compiles from here on."""
+    listener = event.RecordingListener()
+    with event.install_listener("numba:run_pass", listener):
+        yield listener.buffer
+
+
+# -- Entries -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("cache")
+def test_an_entry_is_a_c_function():
+    assert doubled(Entry(double)) == [*range(0, 16, 2)]
+    numbers = np.zeros(8, np.float32)
+    Entry(fill, parallel=True).ctypes(numbers.ctypes.data, 7)
+    assert numbers.tolist() == [7] * 8
+
+
+@pytest.mark.usefixtures("cache")
+def test_threads_that_want_an_entry_at_once_compile_it_once(compilations):
+    Entry(double)
+    once = len(compilations)
+    assert once > 0
+    compilations.clear()
+    function = copy_of(double)
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: entry(function), range(8)))
+    assert len(set(map(id, made))) == 1
+    assert len(compilations) <= once
+
+
+# -- The cache ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_entry_is_loaded_only_under_its_stamp(cache):
+    hits = [Entry(double, stamp).cache_hits for stamp in ("first", "second", "first", "second", "third")]
+    assert hits == [0, 0, 1, 1, 0]
+    assert Path(Entry(double).cache_path).parent == cache
+
+
+def test_functions_do_not_share_a_cached_entry(cache):
+    assert [Entry(fill).cache_hits, Entry(double).cache_hits, Entry(fill).cache_hits] == [0, 0, 1]
+    assert doubled(Entry(double)) == [*range(0, 16, 2)]
+
+
+def kernel_sources():
+    """All sources of the package that are compiled: those that the machine imports, directly or not."""
+    found, waiting = set(), [ENGINE / "cpu" / "machine.py"]
+    while waiting:
+        source = waiting.pop()
+        found.add(source)
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("skconvnet."):
+                imported = ENGINE.parents[1].joinpath(*node.module.split(".")).with_suffix(".py")
+                if imported not in found:
+                    waiting.append(imported)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("source", kernel_sources(), ids=lambda source: source.name)
+def test_the_stamp_changes_with_every_source(source, tmp_path):
+    copy = tmp_path / "engine"
+    shutil.copytree(ENGINE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    before = stamp_of(copy)
+    assert before == stamp_of(copy)
+    with (copy / source.relative_to(ENGINE)).open("a") as changed:
+        changed.write("\n")
+    assert stamp_of(copy) != before
+
+
+# -- Damage ------------------------------------------------------------------------------------------------------------
+
+
+def cached_file(cache, suffix):
+    (found,) = cache.rglob(f"*.{suffix}")
+    return found
+
+
+def flip(content, at):
+    return content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :]
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "truncated": lambda content: content[: len(content) // 2],
+    "flipped": lambda content: flip(content, len(content) - 1),  # the end of the pickle
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+def test_a_damaged_file_is_replaced_with_one_warning(cache, suffix, damage):
+    Entry(double)
+    file = cached_file(cache, suffix)
+    file.write_bytes(DAMAGES[damage](file.read_bytes()))
+    with pytest.warns(UserWarning, match=r"test_compile\.double-\S+ is damaged .*: compiling it again") as warned:
+        made = Entry(double)
+    assert len(warned) == 1
+    assert (made.cache_hits, doubled(made)) == (0, [*range(0, 16, 2)])
+    with warnings.catch_warnings(action="error"):
+        assert Entry(double).cache_hits == 1
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+def test_no_flipped_byte_is_executed(cache, suffix):
+    """Most of a data file is machine code, which no other check would notice."""
+    Entry(double)
+    file = cached_file(cache, suffix)
+    content = file.read_bytes()
+    for at in np.linspace(0, len(content) - 1, 40).astype(int):
+        file.write_bytes(flip(content, at))
+        with warnings.catch_warnings(action="ignore"):
+            made = Entry(double)
+        assert doubled(made) == [*range(0, 16, 2)]
+        assert suffix == "nbi" or made.cache_hits == 0
+        for stale in cache.rglob("*.nb?"):
+            stale.unlink()
+        Entry(double)
+
+
+def test_on_a_full_disk_there_is_one_warning_and_kernels_all_the_same(cache, monkeypatch):
+    def save(*_):
+        raise OSError(errno.ENOSPC, f"No space left on device {cache}")
+
+    monkeypatch.setattr(IndexDataCacheFile, "save", save)
+    with pytest.warns(
+        UserWarning, match="No space left on device.*Set NUMBA_CACHE_DIR to.*writable by you alone"
+    ) as warned:
+        made = [Entry(double) for _ in range(2)]
+    assert len(warned) == 1
+    assert [doubled(each) for each in made] == [[*range(0, 16, 2)]] * 2
+
+
+def test_a_damaged_file_that_cannot_be_replaced_is_left_alone(cache, monkeypatch, recwarn):
+    Entry(double)
+    cached_file(cache, "nbi").write_bytes(b"")
+
+    def save(*_):
+        raise OSError(errno.EROFS, f"Read-only file system {cache}")
+
+    monkeypatch.setattr(IndexDataCacheFile, "_save_index", save)
+    assert doubled(Entry(double)) == [*range(0, 16, 2)]
+    damaged, not_cached = (str(warning.message) for warning in recwarn)
+    assert "is damaged" in damaged
+    assert "Read-only file system" in not_cached
+
+
+def test_without_a_writable_directory_entries_are_compiled_with_a_warning(monkeypatch, recwarn):
+    monkeypatch.setattr(CacheImpl, "_locator_classes", [])
+    made = Entry(double)
+    assert doubled(made) == [*range(0, 16, 2)]
+    assert made.cache_path is None
+    assert all("no cache directory is writable" in str(warning.message) for warning in recwarn)
