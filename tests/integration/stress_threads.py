@@ -1,12 +1,11 @@
-"""Eight Python threads fit and predict at once, from the first import on, and come to the bits of one thread.
+"""Fit and predict in eight Python threads at once, from the first import on; compare with the bits of one thread.
 
     python -m tests.integration.stress_threads --rounds 20
     python -m tests.integration.stress_threads --rounds 6 --switch
 
-runs for longer than a test may: a tool for a Python without the global interpreter lock, and for a new Numba. The
-kernels are compiled in a cache that is empty, so that the threads want them all at once. With ``--switch`` a thread
-gives way at random between any two bytecodes of the package, where otherwise only the interpreter decides. The exit
-status is 1 where a bit was wrong or a thread failed.
+This takes too long for a test. Run it with a new Numba, or a Python without the global interpreter lock. The kernel
+cache is empty, so all threads need the kernels compiled at once. With ``--switch``, threads also yield at random
+between any two bytecodes of the package. The exit status is 1 if a bit was wrong or a thread failed.
 """
 
 import argparse
@@ -30,7 +29,7 @@ TEXTS = [
     "INPUT -> CONV -> TANH -> POOL(average) -> FC",
     "INPUT -> CONV(F=5) -> RELU -> DROPOUT -> FC",
 ]
-GIVES_WAY = 0.05  # the share of bytecodes after which a thread does, with --switch
+SWITCH_PROBABILITY = 0.05  # after each bytecode, with --switch
 
 
 def digits():
@@ -48,56 +47,56 @@ def fitted(i, n_jobs):
 
 
 def fingerprint(classifier):
-    """A digest of what was learnt, and of predictions for many images and for few."""
+    """A digest of the learned arrays, and of predictions for many images and for few."""
     X, _ = digits()
     arrays = [*classifier.coefs_, *classifier.intercepts_, classifier.predict_proba(X), classifier.predict_proba(X[:7])]
     return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
-def give_way(frame, event, argument):
-    """A trace function: of the package's frames every bytecode, of others nothing."""
+def trace(frame, event, argument):
+    """A trace function that yields to other threads, at random, after bytecodes of the package."""
     if "skconvnet" not in frame.f_code.co_filename:
         return None
     frame.f_trace_opcodes = True
-    if event == "opcode" and random.random() < GIVES_WAY:
+    if event == "opcode" and random.random() < SWITCH_PROBABILITY:
         time.sleep(0)
-    return give_way
+    return trace
 
 
-def wrong_in_threads(expected, rounds):
-    """What went wrong, in words, while all threads fitted, and then predicted with one estimator of theirs."""
-    wrong, shared, everybody = [], [], threading.Barrier(N_THREADS)
+def errors_in_threads(expected, rounds):
+    """Descriptions of errors. In each round all threads fit, then all predict with one shared estimator."""
+    errors, shared, barrier = [], [], threading.Barrier(N_THREADS)
 
-    def one(thread):
+    def fit_and_predict(thread):
         for turn in range(rounds):
-            everybody.wait()
+            barrier.wait()
             i = (thread + turn) % N_THREADS
             classifier = fitted(i, n_jobs=1 + thread % 2)
             if fingerprint(classifier) != expected[i]:
-                wrong.append(f"thread {thread}, round {turn}: other bits of fit {i}")
+                errors.append(f"thread {thread}, round {turn}: other bits of fit {i}")
             if i == 0:
                 shared.append(classifier)
-            everybody.wait()
+            barrier.wait()
             if {fingerprint(shared[turn]) for _ in range(10)} != {expected[0]}:
-                wrong.append(f"thread {thread}, round {turn}: other bits of the shared estimator")
+                errors.append(f"thread {thread}, round {turn}: other bits of the shared estimator")
 
-    def one_that_tells(thread):
+    def target(thread):
         try:
-            one(thread)
+            fit_and_predict(thread)
         except BaseException:
-            wrong.append(traceback.format_exc())
-            everybody.abort()
+            errors.append(traceback.format_exc())
+            barrier.abort()
 
-    threads = [threading.Thread(target=one_that_tells, args=(thread,)) for thread in range(N_THREADS)]
+    threads = [threading.Thread(target=target, args=(thread,)) for thread in range(N_THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return wrong
+    return errors
 
 
-def serial():
-    """The digests that one thread comes to, in a process of its own: here the threads' imports are to be the first."""
+def serial_fingerprints():
+    """The fingerprints of fits in one thread, in another process: in this one, the threads import the package first."""
     program = "import json; from tests.integration import stress_threads as s; "
     program += f"print(json.dumps([s.fingerprint(s.fitted(i, n_jobs=1)) for i in range({N_THREADS})]))"
     done = subprocess.run(
@@ -109,25 +108,25 @@ def serial():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=20, help="fits of each thread (20)")
-    parser.add_argument("--switch", action="store_true", help="give way between bytecodes, at random")
+    parser.add_argument("--switch", action="store_true", help="yield at random between bytecodes")
     arguments = parser.parse_args()
-    expected = serial()
+    expected = serial_fingerprints()
     sys.setswitchinterval(1e-5)
     if arguments.switch:
-        threading.settrace(give_way)
+        threading.settrace(trace)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as empty:
         os.environ["NUMBA_CACHE_DIR"] = empty
-        wrong = wrong_in_threads(expected, arguments.rounds)
+        errors = errors_in_threads(expected, arguments.rounds)
     seconds = time.perf_counter() - start
     from numba import threading_layer
 
     has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     where = f"Python {platform.python_version()}, {'with' if has_gil else 'without'} the GIL, {threading_layer()}"
-    print(f"{where}: {N_THREADS} threads, {arguments.rounds} rounds, {seconds:.1f} s, {len(wrong)} wrong")
-    for what in wrong[:3]:
-        print(what)
-    return bool(wrong)
+    print(f"{where}: {N_THREADS} threads, {arguments.rounds} rounds, {seconds:.1f} s, {len(errors)} errors")
+    for error in errors[:3]:
+        print(error)
+    return bool(errors)
 
 
 if __name__ == "__main__":
