@@ -21,7 +21,7 @@ from skconvnet import ConvNetClassifier, ConvNetFeatures
 from skconvnet.estimators import limits
 from tests import oracles
 
-# Every kind of layer, depths that are no whole vectors, sums and stacks with branches in them.
+# Every kind of layer, depths that are not multiples of the vector width, nested sums and stacks.
 TEXT = (
     "INPUT -> CONV(K=5) -> NORM -> RELU -> POOL -> (CONV(K=5) -> NORM -> RELU -> CONV(K=5, groups=5) + SKIP) -> RELU"
     " -> (CONV(K=3, F=1) -> RELU | POOL(average, F=3, S=1, P=1) | CONV(K=4, bias=no) -> SIGMOID) -> NORM(lrn)"
@@ -47,7 +47,7 @@ def classifier(digits):
 
 @pytest.fixture(scope="module")
 def plain(digits):
-    """A fitted network that is better than chance."""
+    """A fitted network without branches that is better than chance."""
     X, y = digits
     text = "INPUT -> CONV(K=8) -> RELU -> POOL -> FC(32) -> RELU -> FC"
     quick = {"learning_rate_init": 0.01, "batch_size": 16, "max_iter": 3}
@@ -58,7 +58,7 @@ def features(classifier, X, layer):
     return ConvNetFeatures(classifier, layer).fit(X).transform(X)
 
 
-def test_every_layer_is_what_the_oracles_say(digits, classifier):
+def test_every_layer_agrees_with_the_oracles(digits, classifier):
     X = digits[0][:5]
     bound = classifier.architecture_
     assert [record["layer"] for record in bound.summary().records[1:]] == LAYERS
@@ -79,7 +79,7 @@ def test_the_last_layer_gives_the_scores(digits, classifier):
     assert_array_equal(features(classifier, digits[0], -1), classifier.decision_function(digits[0]))
 
 
-def test_of_two_classes_the_last_layer_gives_both_scores(digits):
+def test_the_last_layer_gives_both_scores_of_two_classes(digits):
     X, y = digits
     classifier = ConvNetClassifier("INPUT -> FC", max_iter=1, random_state=0).fit(X, y > 4)
     scores = features(classifier, X, -1).astype(float)
@@ -96,7 +96,7 @@ def test_a_branch_first(digits, first):
     assert_allclose(conv, oracles.conv2d(images, filters, biases, 1, 1, (8, 8)), rtol=1e-4, atol=1e-5)
 
 
-def test_what_it_says_of_the_layer(digits, classifier):
+def test_fitted_attributes(digits, classifier):
     X = digits[0]
     transformer = ConvNetFeatures(classifier, "STACK 1").fit(X)
     assert transformer.estimator_.architecture_ is classifier.architecture_
@@ -122,12 +122,12 @@ def test_what_it_says_of_the_layer(digits, classifier):
         (True, "The 'layer' parameter of ConvNetFeatures must be"),
     ],
 )
-def test_a_wrong_layer_is_refused_with_those_that_there_are(digits, classifier, layer, message):
+def test_a_wrong_layer_is_refused_with_a_list_of_layers(digits, classifier, layer, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         ConvNetFeatures(classifier, layer).fit(digits[0])
 
 
-def test_layers_in_front_of_the_first_weights_are_no_choice(digits):
+def test_layers_before_the_first_weights_are_refused(digits):
     X, y = digits
     classifier = ConvNetClassifier("INPUT -> POOL -> (SKIP | CONV(K=2)) -> FC", max_iter=1).fit(X, y)
     for layer in ("POOL 1", "SKIP 1"):
@@ -143,7 +143,7 @@ def test_another_estimator_is_refused(digits, other):
         ConvNetFeatures(other).fit(*digits)
 
 
-def test_a_frozen_estimator_has_to_be_fitted(digits):
+def test_a_frozen_estimator_must_be_fitted(digits):
     with pytest.raises(NotFittedError):
         ConvNetFeatures(FrozenEstimator(ConvNetClassifier())).fit(*digits)
 
@@ -168,7 +168,7 @@ def test_a_classifier_on_features_of_a_fitted_network(digits, plain):
     assert all(np.array_equal(*pair) for pair in zip(weights, plain.coefs_, strict=True))
 
 
-def test_fit_fits_a_clone_of_what_is_not_fitted(digits):
+def test_fit_fits_a_clone_of_an_unfitted_classifier(digits):
     X, y = digits
     network = ConvNetClassifier("INPUT -> CONV(K=6) -> RELU -> POOL -> FC", max_iter=3, random_state=0)
     transformer = ConvNetFeatures(network, "POOL 1").fit(X, y)
@@ -191,7 +191,7 @@ def test_cross_validation_fits_a_network_for_each_split_unless_it_is_frozen(digi
     assert len(fits) == 2 * 2 + 1
 
 
-def test_what_becomes_of_the_classifier_later_does_not_matter(digits, plain):
+def test_later_changes_of_the_classifier_have_no_effect(digits, plain):
     X, y = digits
     classifier = clone_with(plain)
     transformer = ConvNetFeatures(classifier, "FC 1").fit(X)
@@ -208,7 +208,7 @@ def test_what_becomes_of_the_classifier_later_does_not_matter(digits, plain):
         transformer.set_params(layer="RELU 2").fit(X)
 
 
-def test_it_keeps_no_state_of_an_optimizer(digits, plain):
+def test_no_state_of_the_optimizer_is_kept(digits, plain):
     classifier = clone_with(plain, solver="sgd").partial_fit(*digits)
     size = len(pickle.dumps(ConvNetFeatures(FrozenEstimator(classifier)).fit(digits[0]).estimator_))
     assert size < len(pickle.dumps(classifier)) / 2
@@ -220,7 +220,7 @@ def test_a_wrong_layer_is_refused_before_the_network_is_fitted(digits, monkeypat
         ConvNetFeatures(ConvNetClassifier("INPUT -> FC(5) -> FC"), "FC 3").fit(*digits)
 
 
-def test_weights_and_validation_data_go_to_the_network(digits):
+def test_weights_and_validation_data_are_passed_to_the_classifier(digits):
     X, y = digits
     network = ConvNetClassifier("INPUT -> FC(9) -> FC", max_iter=2, random_state=0)
     params = {"sample_weight": np.linspace(0, 1, 600), "X_val": X[:50], "y_val": y[:50]}
@@ -256,11 +256,10 @@ def test_pandas_in_and_out(digits, classifier):
 
 
 def test_more_memory_than_the_machine_has_is_refused(digits, classifier, monkeypatch):
-    transformer = ConvNetFeatures(classifier).fit(digits[0])
-    monkeypatch.setattr(limits, "_ALWAYS_AVAILABLE", 100)
-    monkeypatch.setattr(limits, "machine_memory", lambda: 100)
-    with pytest.raises(ValueError, match="Scoring images of shape"):
-        transformer.transform(digits[0])
+    transformer = ConvNetFeatures(classifier, "CONV 1").fit(digits[0])
+    monkeypatch.setattr(limits, "machine_memory", lambda: 2**28)
+    with pytest.raises(ValueError, match=r"Scoring images of shape .* needs 0\.3 GB of memory"):
+        transformer.transform(np.zeros((250_000, 64), np.uint8))
 
 
 def test_clone_and_pickle(digits, classifier):

@@ -1,4 +1,4 @@
-"""Fitted networks on larger images: the scores at every place, computed in one pass."""
+"""score_map: the scores at every position of larger images, computed in one pass."""
 
 import numpy as np
 import pytest
@@ -54,15 +54,15 @@ def test_on_images_of_the_fitted_size_it_is_the_decision_function():
     assert_array_equal(classifier.score_map(X)[:, 0, 0], classifier.decision_function(X))
 
 
-def test_with_padding_only_what_meets_the_border_differs():
+def test_with_padding_only_scores_at_the_border_differ():
     classifier = fitted("INPUT -> CONV(K=5, P=1) -> RELU -> FC")
     scores = classifier.score_map(LARGE)
     at_the_corner = classifier.decision_function(LARGE[:, :8, :10])
-    # The corner's crop lies at the top and left border of the image too, but its right and bottom meet zeros.
+    # The crop is padded with zeros on all four sides, the image only at the top and left of it.
     assert np.abs(scores[:, 0, 0] - at_the_corner).max() > 1e-3
 
 
-def test_two_classes_have_a_score_each():
+def test_two_classes_have_one_score_each():
     scores = fitted("INPUT -> FC", y=Y % 2).score_map(LARGE)
     assert scores.shape == (4, 7, 9, 2)
     assert_allclose(
@@ -71,7 +71,7 @@ def test_two_classes_have_a_score_each():
 
 
 @pytest.mark.parametrize("form", [np.float32, np.float64, np.int16, list])
-def test_the_form_of_the_pixels_changes_no_bit(form):
+def test_the_type_of_the_pixels_changes_no_bit(form):
     classifier = fitted(WITHOUT_PADDING["two FC"][0])
     images = LARGE.tolist() if form is list else LARGE.astype(form)
     assert_array_equal(classifier.score_map(images), classifier.score_map(LARGE))
@@ -103,6 +103,6 @@ def test_images_that_do_not_fit_the_strides_are_refused():
         fitted("INPUT -> CONV(K=4) -> POOL -> FC").score_map(LARGE[:, :13])
 
 
-def test_layer_norm_has_no_meaning_on_larger_images():
+def test_layer_norm_is_refused_on_larger_images():
     with pytest.raises(ArchitectureError, match="NORM 1"):
         fitted("INPUT -> CONV(K=4) -> NORM(layer) -> FC").score_map(LARGE)

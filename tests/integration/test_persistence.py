@@ -1,5 +1,6 @@
-"""Fitted networks as files: how large, what they need to be loaded, and that nothing foreign is in them."""
+"""Files of fitted networks: their size, what loading needs, and the types in them."""
 
+import io
 import os
 import pickle
 import re
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 
 import joblib
@@ -24,8 +26,8 @@ from skconvnet.estimators.scoring import learned_arrays
 from skconvnet.estimators.trusted import TRUSTED_TYPES
 
 PACKAGE = Path(skconvnet.__file__).parent
-NOWHERE = "/dev/null/below"  # a directory that not even root can make
-# Every kind of layer: each is a class of its own in the file.
+NOWHERE = "/dev/null/below"  # a directory that even root cannot make
+# Every kind of layer, since each has its own class in the file.
 EVERYTHING = (
     "INPUT -> CONV(K=16) -> NORM -> RELU -> (CONV(K=16) -> TANH + SKIP) -> SIGMOID -> (NORM(lrn) | NORM(layer)) -> POOL"
     " -> DROPOUT -> FC(200) -> RELU -> FC"
@@ -56,12 +58,12 @@ def size_of_weights(classifier):
 
 
 @pytest.mark.parametrize("protocol", [pickle.DEFAULT_PROTOCOL, pickle.HIGHEST_PROTOCOL])
-def test_a_pickle_is_little_more_than_the_weights(digits, classifier, protocol):
+def test_a_pickle_is_little_larger_than_the_weights(digits, classifier, protocol):
     size = size_of_weights(classifier)
     assert size < len(pickle.dumps(classifier, protocol)) < 1.3 * size
     features = ConvNetFeatures(classifier, "FC 1").fit(digits[0])
     features.transform(digits[0])
-    assert len(pickle.dumps(features, protocol)) < 1.3 * size  # and not the weights twice
+    assert len(pickle.dumps(features, protocol)) < 1.3 * size  # the weights are not saved twice
 
 
 ELSEWHERE = """
@@ -105,7 +107,7 @@ def test_a_pickle_is_loaded_without_a_gpu_and_without_a_cache(digits, classifier
     assert_array_equal(np.load(tmp_path / "scores.npy"), classifier.decision_function(X))
 
 
-def test_weights_may_stay_on_the_disk(digits, classifier, tmp_path):
+def test_weights_may_stay_on_disk(digits, classifier, tmp_path):
     joblib.dump(classifier, tmp_path / "network.joblib")
     loaded = joblib.load(tmp_path / "network.joblib", mmap_mode="r")
     assert all(isinstance(coef, np.memmap) for coef in loaded.coefs_ if coef.size)
@@ -162,7 +164,7 @@ def skops_io():
 
 
 def loaded(skops_io, estimator):
-    """The estimator from a file of which nothing but the package's own classes are trusted."""
+    """The estimator after a round trip through a file of trusted types."""
     data = skops_io.dumps(estimator)
     unknown = skops_io.get_untrusted_types(data=data)
     assert unknown
@@ -170,7 +172,7 @@ def loaded(skops_io, estimator):
     return skops_io.loads(data, trusted=unknown)
 
 
-def test_skops_needs_no_foreign_type(digits, classifier, skops_io):
+def test_skops_needs_trusted_types_only(digits, classifier, skops_io):
     X, y = digits
     copy = loaded(skops_io, classifier)
     assert_array_equal(copy.decision_function(X), classifier.decision_function(X))
@@ -181,7 +183,7 @@ def test_skops_needs_no_foreign_type(digits, classifier, skops_io):
     assert_array_equal(loaded(skops_io, pipeline).predict(X), pipeline.predict(X))
 
 
-def test_a_path_is_a_text_in_a_file(digits, skops_io, tmp_path):
+def test_a_path_is_saved_as_text(digits, skops_io, tmp_path):
     X, y = digits
     path = tmp_path / "fit.npz"
     network = ConvNetClassifier("INPUT -> FC", max_iter=1, random_state=0, checkpoint=path).fit(X, y)
@@ -196,8 +198,21 @@ def test_features_in_skops(digits, classifier, skops_io):
     assert_array_equal(loaded(skops_io, features).transform(digits[0]), features.transform(digits[0]))
 
 
+def test_a_function_of_the_package_is_not_trusted(classifier, skops_io):
+    with zipfile.ZipFile(io.BytesIO(skops_io.dumps(classifier))) as file:
+        contents = {name: file.read(name) for name in file.namelist()}
+    assert b'"ScorerCache"' in contents["schema.json"]
+    contents["schema.json"] = contents["schema.json"].replace(b'"ScorerCache"', b'"score_images"')
+    forged = io.BytesIO()
+    with zipfile.ZipFile(forged, "w") as file:
+        for name, content in contents.items():
+            file.writestr(name, content)
+    unknown = skops_io.get_untrusted_types(data=forged.getvalue())
+    assert set(unknown) - TRUSTED_TYPES == {"skconvnet.estimators.scoring.score_images"}
+
+
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
-def test_training_goes_on_in_skops(digits, skops_io, solver):
+def test_training_continues_after_skops(digits, skops_io, solver):
     parameters = {"solver": solver, "batch_size": 50, "learning_rate_init": 0.01, "random_state": 0, "n_jobs": 1}
     network = ConvNetClassifier("INPUT -> CONV(K=4) -> NORM -> RELU -> FC", **parameters)
     network.partial_fit(*digits, classes=range(10))
@@ -211,13 +226,13 @@ def test_training_goes_on_in_skops(digits, skops_io, solver):
 
 @pytest.fixture
 def code(tmp_path, monkeypatch):
-    """Its blocks of code, to be run in an empty directory."""
+    """The code blocks of the document. They are run in an empty directory."""
     monkeypatch.chdir(tmp_path)
     text = (PACKAGE.parent / "docs" / "persistence.md").read_text(encoding="utf-8")
     return re.findall("```python\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_document_says_what_works(digits, classifier, skops_io, code, tmp_path):
+def test_the_code_in_the_document_works(digits, classifier, skops_io, code, tmp_path):
     for block in code:
         names = {"classifier": classifier}
         exec(block, names)
@@ -225,7 +240,7 @@ def test_the_document_says_what_works(digits, classifier, skops_io, code, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.pickle", "digits.skops"]
 
 
-def test_the_document_refuses_a_foreign_type(classifier, skops_io, code):
+def test_the_code_in_the_document_refuses_a_foreign_type(classifier, skops_io, code):
     hidden = pickle.loads(pickle.dumps(classifier)).set_params(architecture=re.compile("x").sub)
     with pytest.raises(ValueError, match="which a network of skconvnet does not have"):
         exec(code[-1], {"classifier": hidden})
