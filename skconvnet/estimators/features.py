@@ -205,7 +205,7 @@ def _snapshot(classifier):
 
 def _scorer_of_layer(name, network):
     """Return a scorer that computes the activations of a layer."""
-    architecture, learned = cut_behind(network.architecture, network.learned, name)
+    architecture, learned = cut_behind(network.architecture, network.learned, layer_name(network.architecture, name))
     cut = Network(architecture, network.mean, network.scale)
     cut.learned = learned
     return Scorer(cut)
@@ -232,11 +232,10 @@ def layer_name(architecture, layer):
     """
     records, choices = architecture.summary().records, _layers_after_weights(architecture.layers)
     names = [record["layer"] for record in records]
-    if isinstance(layer, str):
-        name = layer
-    else:
+    name = layer
+    if isinstance(layer, Integral):
         name = names[layer] if -len(names) <= layer < len(names) else None
-    if name in choices:
+    if name in names and name in choices:
         return name
     lines = [
         f"{row:5} or {row - len(names):4}: {record['layer']} "

@@ -127,6 +127,14 @@ def test_a_wrong_layer_is_refused_with_a_list_of_layers(digits, classifier, laye
         ConvNetFeatures(classifier, layer).fit(digits[0])
 
 
+@pytest.mark.parametrize("name", ["CONV 6", "INPUT", None, []])
+def test_a_wrong_fitted_layer_is_refused(digits, classifier, name):
+    transformer = ConvNetFeatures(classifier).fit(digits[0])
+    transformer.layer_ = name
+    with pytest.raises(ValueError, match=r"layer=.*, but"):
+        transformer.transform(digits[0])
+
+
 def test_layers_before_the_first_weights_are_refused(digits):
     X, y = digits
     classifier = ConvNetClassifier("INPUT -> POOL -> (SKIP | CONV(K=2)) -> FC", max_iter=1).fit(X, y)
