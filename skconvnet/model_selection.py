@@ -105,7 +105,7 @@ def valid_param_grid(
     [{'F': [2], 'P': [0], 'S': [1]}, {'F': [2], 'P': [0], 'S': [2]}, {'F': [3], 'P': [0], 'S': [1]}]
     >>> for params, reason in grid.dropped:
     ...     print(params, reason)
-    {'F': 3, 'P': 0, 'S': 2} CONV 1 over the height of [8x8x1]: (W - F + 2P)/S + 1 = (8 - 3 + 0)/2 + 1 = 3.5 is no
+    {'F': 3, 'P': 0, 'S': 2} CONV 1 over the height of [8x8x1]: (W - F + 2P)/S + 1 = (8 - 3 + 0)/2 + 1 = 3.5 is not a
     whole number. What fits: round=floor, round=ceil, S=1, F=2 with P=0, F=4 with P=0, W=7, W=9
         INPUT -> CONV -> RELU -> FC
                  ^

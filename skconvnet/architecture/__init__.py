@@ -1,27 +1,12 @@
-"""The notation, the volume arithmetic, and the architectures: what a network is before any number flows through it."""
+"""The notation, the layers with their volumes, and the architectures. Nothing here computes with arrays."""
 
 from skconvnet.architecture.advice import Advice
 from skconvnet.architecture.architecture import Architecture, BoundArchitecture
 from skconvnet.architecture.case_studies import CASE_STUDIES, CaseStudy
 from skconvnet.architecture.errors import ArchitectureError
 from skconvnet.architecture.hyperparameters import HYPERPARAMETERS, Hyperparameters
-from skconvnet.architecture.layers.base import (
-    BoundConv,
-    BoundDropout,
-    BoundFC,
-    BoundLayer,
-    BoundNorm,
-    BoundPool,
-    BoundRelu,
-    BoundSigmoid,
-    BoundSkip,
-    BoundStack,
-    BoundSum,
-    BoundTanh,
-    Volume,
-    output_extent,
-    walk,
-)
+from skconvnet.architecture.layers.arithmetic import Volume
+from skconvnet.architecture.layers.branches import walk
 from skconvnet.architecture.summary import VolumeTable
 from skconvnet.architecture.zoo import ARCHITECTURES, auto_architecture, find_architecture
 
@@ -33,24 +18,11 @@ __all__ = [
     "Architecture",
     "ArchitectureError",
     "BoundArchitecture",
-    "BoundConv",
-    "BoundDropout",
-    "BoundFC",
-    "BoundLayer",
-    "BoundNorm",
-    "BoundPool",
-    "BoundRelu",
-    "BoundSigmoid",
-    "BoundSkip",
-    "BoundStack",
-    "BoundSum",
-    "BoundTanh",
     "CaseStudy",
     "Hyperparameters",
     "Volume",
     "VolumeTable",
     "auto_architecture",
     "find_architecture",
-    "output_extent",
     "walk",
 ]

@@ -1,19 +1,21 @@
-"""Rules of thumb: what the CS231n notes would question about a network. They advise, and forbid nothing.
+"""Rules of thumb of the CS231n notes about a network. They only advise.
 
-The rules are those of the notes' sections "Layer Patterns" and "Layer Sizing Patterns", and of "Neural Networks Part 1"
-that the output layer has no activation function; each is a function from the bound network to its advice.
+The rules are from the sections "Layer Patterns" and "Layer Sizing Patterns", and from "Neural Networks Part 1", where
+the output layer has no activation function. Each rule is a function that yields its advice.
 """
 
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from skconvnet.architecture.errors import ArchitectureError
-from skconvnet.architecture.layers.base import BoundBranches, Volume, walk
+from skconvnet.architecture.layers.arithmetic import Volume
+from skconvnet.architecture.layers.branches import BoundBranches, walk
 
 _LARGEST_F = 5  # of a small filter: "3x3 or at most 5x5"
 _CONVS_IN_A_ROW = 3  # "usually N <= 3"
 _LARGEST_SHARE = 0.5  # of the parameters in one FC
-_NO_PART_OF_SCORES = ("RELU", "TANH", "SIGMOID", "DROPOUT", "NORM")
+_AFTER_SCORES = ("RELU", "TANH", "SIGMOID", "DROPOUT", "NORM")  # layers that should not follow the scores
+_TRIED_LAYERS = 200_000  # bounds the time of trying paddings: each try makes the whole network
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,11 @@ class Advice:
     Parameters
     ----------
     layer : str
-        Its name, as in the volume table, or "INPUT".
+        The name of the layer as in the volume table, or "INPUT".
     reason : str
-        What is questioned, with the numbers.
+        What deviates from the rule, with the numbers.
     advice : str
-        What the rule would do.
+        What to do.
 
     Examples
     --------
@@ -54,16 +56,17 @@ def advise(image, layers):
     Returns
     -------
     list of Advice
-        Rule by rule; empty where no rule has anything to say.
+        Ordered by rule.
     """
-    # A CONV over its whole input is an FC in other words.
+    # A CONV over its whole input is an FC.
     convs = [
         layer for layer in walk(layers) if layer.kind == "CONV" and layer.F < max(layer.input.height, layer.input.width)
     ]
-    looking_at_the_image, _ = _first_convs(layers)
+    first_convs, _ = _first_convs(layers)
+    names = {conv.name for conv in first_convs}
     return [
         *_input_is_divisible_by_two(image, layers),
-        *_filters_are_small(conv for conv in convs if conv not in looking_at_the_image),
+        *_filters_are_small(conv for conv in convs if conv.name not in names),
         *_strides_are_one(convs),
         *_inputs_are_padded(convs, image, layers),
         *_pools_follow_a_few_convs(layers),
@@ -86,7 +89,7 @@ def _input_is_divisible_by_two(image, layers):
 
 
 def _halvings(layers):
-    """Return how often the strides halve the input, the most along any way through branches; a stride of 3 does not."""
+    """Return how often strides of 2, 4, ... halve the input, along the path through branches with the most."""
     halvings = 0
     for layer in layers:
         if isinstance(layer, BoundBranches):
@@ -97,7 +100,7 @@ def _halvings(layers):
 
 
 def _twos(n):
-    """Return how many times 2 divides a number."""
+    """Return how many times a number is divisible by 2."""
     return (n & -n).bit_length() - 1
 
 
@@ -106,15 +109,15 @@ def _times(n):
 
 
 def _first_convs(layers):
-    """Return the CONV layers with a way to them that has no CONV, and whether such a way leads out of the chain."""
+    """Return the CONV layers that a path without CONV leads to, and whether such a path leads to the end."""
     found = []
     for layer in layers:
         if layer.kind == "CONV":
             return [*found, layer], False
         if isinstance(layer, BoundBranches):
-            ways = [_first_convs(branch) for branch in layer.branches]
-            found += [conv for convs, _ in ways for conv in convs]
-            if not any(leads_out for _, leads_out in ways):
+            paths = [_first_convs(branch) for branch in layer.branches]
+            found += [conv for convs, _ in paths for conv in convs]
+            if not any(open_end for _, open_end in paths):
                 return found, False
     return found, True
 
@@ -124,8 +127,8 @@ def _filters_are_small(convs):
         if conv.F > _LARGEST_F:
             yield Advice(
                 conv.name,
-                f"its filters of F={conv.F} are large for a layer that does not look at the image itself, and have "
-                f"{conv.n_weights:,} weights",
+                f"its filters of F={conv.F} are large for a layer after the first CONV, and have {conv.n_weights:,} "
+                "weights",
                 f"use small filters, 3x3 or at most 5x5: {conv.F // 2} CONV of F=3 see as far",
             )
 
@@ -135,26 +138,27 @@ def _strides_are_one(convs):
         if conv.S > 1 and conv.F <= _LARGEST_F:
             yield Advice(
                 conv.name,
-                f"with S={conv.S} its small filters of F={conv.F} stand at one of every {conv.S * conv.S} places",
+                f"with S={conv.S} its small filters of F={conv.F} are applied at one of {conv.S * conv.S} positions",
                 "a stride of 1 works better in practice, and POOL makes the volume smaller",
             )
 
 
 def _inputs_are_padded(convs, image, layers):
+    tries = _TRIED_LAYERS // sum(1 for _ in walk(layers))
     for conv in convs:
         if conv.P == 0 and conv.F > 1:
-            P = conv.F // 2
-            offer = f", as with P={P}," if _fits(conv, P, image, layers) else ""
+            P, tries = conv.F // 2, tries - 1
+            suggestion = f", as with P={P}," if tries >= 0 and _fits(conv, P, image, layers) else ""
             yield Advice(
                 conv.name,
                 f"without zero-padding its filters of F={conv.F} make {conv.output} of {conv.input}, and see the "
                 "border less often than the rest",
-                f"pad with zeros{offer} so that the border is not washed away",
+                f"pad with zeros{suggestion} so that the information at the border is kept",
             )
 
 
 def _fits(conv, P, image, layers):
-    """Say whether the network could be made with P of one CONV changed, and end in the same volume."""
+    """Return whether the network with another P in one CONV fits, and ends in the same volume."""
     try:
         return _padded(layers, image, conv, P)[-1].output == layers[-1].output
     except ArchitectureError:
@@ -162,13 +166,13 @@ def _fits(conv, P, image, layers):
 
 
 def _padded(layers, volume, conv, P):
-    """Return a chain with P of one CONV changed; layers over their whole input are so on the new one too."""
+    """Return a chain with another P in one CONV. Windows over the whole input grow with it."""
     chain = []
     for layer in layers:
         changed = {"input": volume}
         if isinstance(layer, BoundBranches):
             changed["branches"] = tuple(_padded(branch, volume, conv, P) for branch in layer.branches)
-        elif layer == conv:
+        elif layer is conv:
             changed["P"] = P
         elif layer.kind == "FC":
             changed["window"] = (volume.height, volume.width)
@@ -179,39 +183,50 @@ def _padded(layers, volume, conv, P):
     return tuple(chain)
 
 
+@dataclass(frozen=True)
+class _Run:
+    """Consecutive CONV layers without a POOL or stride that makes the volume smaller; `length` may be 0."""
+
+    length: int = 0
+    first: object = None
+    last: object = None
+
+    def extended(self, conv):
+        return _Run(self.length + 1, self.first or conv, conv)
+
+
 def _pools_follow_a_few_convs(layers):
-    for run in _runs(layers):
-        if len(run) > _CONVS_IN_A_ROW:
+    closed, last = _runs(_Run(), layers)
+    for run in (*closed, last):
+        if run.length > _CONVS_IN_A_ROW:
+            volume = run.last.output
             yield Advice(
-                run[0].name,
-                f"from it to {run[-1].name} stand {len(run)} CONV in a row, and no POOL makes their volume of "
-                f"{run[-1].output.width}x{run[-1].output.height} smaller",
-                f"put a POOL behind {_CONVS_IN_A_ROW} CONV at most, until the image is small",
+                run.first.name,
+                f"it begins a row of {run.length} CONV up to {run.last.name}, and no POOL makes their volume of "
+                f"{volume.width}x{volume.height} smaller",
+                f"put a POOL after at most {_CONVS_IN_A_ROW} CONV, until the image is small",
             )
 
 
-def _runs(layers):
-    """Return the CONV layers of each stretch of the network, cut where a POOL or a stride makes the volume smaller."""
-    closed, run = _extended([], layers)
-    return [run for run in (*closed, run) if run]
+def _runs(run, layers):
+    """Return the runs that end in a chain, and the open run after it. `run` is the open run before it.
 
-
-def _extended(run, layers):
-    """Return the runs that end within a chain, and the one still open behind it; `run` is the one open before it."""
+    Of several branches, the one with the most runs and the one with the longest open run count.
+    """
     closed = []
     for layer in layers:
         if isinstance(layer, BoundBranches):
-            ways = [_extended(run, branch) for branch in layer.branches]
-            closed += max((ended for ended, _ in ways), key=len)
-            run = max((still_open for _, still_open in ways), key=len)
-        elif layer.kind == "CONV" and layer.S == 1:
-            run = [*run, layer]
+            paths = [_runs(run, branch) for branch in layer.branches]
+            closed += max((ended for ended, _ in paths), key=len)
+            run = max((still_open for _, still_open in paths), key=lambda path: path.length)
         elif layer.kind == "CONV":
-            closed.append(run)
-            run = [layer]
+            if layer.S > 1:
+                closed.append(run)
+                run = _Run()
+            run = run.extended(layer)
         elif layer.kind in ("POOL", "FC") and layer.output.size < layer.input.size:
             closed.append(run)
-            run = []
+            run = _Run()
     return closed, run
 
 
@@ -228,20 +243,20 @@ def _parameters_are_spread(layers):
         )
         if layer.window != (1, 1):
             smaller = "another POOL, or POOL(average, F=all) as in GoogLeNet and ResNet"
-            yield Advice(layer.name, reason, f"make the volume in front of it smaller: {smaller}")
-        elif layer is not layers[-1]:  # whose units are the classes
-            yield Advice(layer.name, reason, "give it, or the FC in front of it, fewer units")
+            yield Advice(layer.name, reason, f"make its input smaller: {smaller}")
+        elif layer is not layers[-1]:  # the units of the last FC are the classes
+            yield Advice(layer.name, reason, "give it, or the FC before it, fewer units")
 
 
 def _scores_are_left_alone(layers):
-    behind = list(takewhile(lambda layer: layer.kind in _NO_PART_OF_SCORES, reversed(layers)))[::-1]
-    before = layers[: len(layers) - len(behind)]
+    after = list(takewhile(lambda layer: layer.kind in _AFTER_SCORES, reversed(layers)))[::-1]
+    before = layers[: len(layers) - len(after)]
     if not before or before[-1].kind not in ("FC", "CONV"):
         return
     scores = before[-1].name
-    for layer in behind:
+    for layer in after:
         yield Advice(
             layer.name,
-            f"it alters the class scores of {scores}, which go into the softmax as they are",
-            f"end the network with {scores}, or put another FC behind it",
+            f"it changes the class scores of {scores}, but the softmax needs them unchanged",
+            f"end the network with {scores}, or put another FC after it",
         )

@@ -1,15 +1,16 @@
-"""What the user holds: an architecture, and the same bound to an image's shape and a number of classes."""
+"""`Architecture`, a text in the notation, and `BoundArchitecture`, its network for images of one shape."""
 
+import re
 from dataclasses import dataclass, field
 
 from skconvnet.architecture.advice import advise
 from skconvnet.architecture.binding import bind_chain, image_volume
-from skconvnet.architecture.case_studies import CASE_STUDIES
 from skconvnet.architecture.errors import ArchitectureError, shown
 from skconvnet.architecture.hyperparameters import Hyperparameters
-from skconvnet.architecture.layers.base import Volume, chain_on, convolutional
-from skconvnet.architecture.notation.parser import parse, spell_chain
-from skconvnet.architecture.patterns import PATTERNS
+from skconvnet.architecture.layers.arithmetic import Volume
+from skconvnet.architecture.layers.base import chain_on, convolutional
+from skconvnet.architecture.notation.parser import parse
+from skconvnet.architecture.notation.tree import spell_chain
 from skconvnet.architecture.summary import VolumeTable
 
 _DEFAULTS = Hyperparameters()
@@ -17,7 +18,7 @@ _DEFAULTS = Hyperparameters()
 
 @dataclass(frozen=True, repr=False)
 class Architecture:
-    """A network as a text in the notation; made by `parse`, printed in canonical form, equal where the texts are.
+    """A network as a text in the notation. Made by `parse`. It prints as its canonical text, by which it compares.
 
     Examples
     --------
@@ -30,11 +31,11 @@ class Architecture:
 
     text: str
     chain: tuple = field(compare=False)
-    source: str = field(compare=False)  # as it was typed, for carets
+    source: str = field(compare=False)  # as the user wrote it, for carets in errors
 
     @classmethod
     def parse(cls, text):
-        """Read a text in the notation of `skconvnet.architecture.notation.parser`.
+        """Parse a text in the notation of `skconvnet.architecture.notation.parser`.
 
         Parameters
         ----------
@@ -47,12 +48,12 @@ class Architecture:
         Raises
         ------
         ArchitectureError
-            Where the text is not in the notation, with a caret under the place and what was expected there.
+            If the text is not in the notation. The error shows the place with a caret, and what was expected there.
         """
-        if isinstance(text, str) and text.strip() in (*PATTERNS, *CASE_STUDIES):
+        if isinstance(text, str) and re.fullmatch(r"\s*[a-z][a-z0-9_-]{,40}\s*", text):
             raise ArchitectureError(
-                f"{text!r} is the name of an architecture, not its text: take "
-                f"ARCHITECTURES[\"{text.strip()}\"], or write a text, as 'INPUT -> CONV -> RELU -> FC'"
+                f"{text!r} looks like the name of an architecture, but a text is needed: use "
+                f"ARCHITECTURES[\"{text.strip()}\"] if it exists, or a text such as 'INPUT -> CONV -> RELU -> FC'"
             )
         chain = parse(text)
         return cls(f"INPUT -> {spell_chain(chain)}", chain, text)
@@ -75,15 +76,15 @@ class Architecture:
         Raises
         ------
         ArchitectureError
-            Where a layer does not fit its input, with the arithmetic and what would fit; where a sequence has the wrong
-            length; where the network does not end in the classes, or has more than 10,000 layers.
+            If a layer does not fit its input (the error shows the arithmetic and what fits), if a sequence has the
+            wrong length, if the network does not end in the classes, or if it has more than 10,000 layers.
         """
         image = image_volume(image_shape)
         layers = bind_chain(self.chain, self.source, image, n_classes, hyperparameters)
         return BoundArchitecture((image.height, image.width, image.depth), layers[-1].output.depth, layers)
 
     def summary(self, image_shape, n_classes=None, hyperparameters=_DEFAULTS):
-        """Count volumes, memory, parameters and multiply-adds; see `bind` for the parameters and the errors.
+        """Count volumes, memory, parameters and multiply-adds. See `bind` for the parameters and errors.
 
         Parameters
         ----------
@@ -98,23 +99,23 @@ class Architecture:
         return self.bind(image_shape, n_classes, hyperparameters).summary()
 
     def advice(self, image_shape, n_classes=None, hyperparameters=_DEFAULTS):
-        """Say what the rules of thumb of the CS231n notes would question; they advise, and forbid nothing.
+        """Apply the rules of thumb of the CS231n notes. They only advise: the network works without them.
 
-        The rules: the input's sides are divisible by 2 many times; filters after the first CONV are no larger than 5x5;
-        small filters have a stride of 1; CONV pads with zeros; at most 3 CONV follow each other without POOL; no FC has
-        more than half of the parameters; behind the last FC nothing alters the scores.
+        The rules: the sides of the input are divisible by 2 many times. Filters after the first CONV are at most 5x5.
+        Small filters have stride 1. CONV pads with zeros. At most 3 CONV follow each other without a POOL. No FC has
+        more than half of the parameters. Nothing follows the FC that computes the scores.
 
         Parameters
         ----------
         image_shape : sequence of three ints
         n_classes : int or None, default=None
-            None: as many as the text's last FC says, or else 10.
+            None: see `bind`.
         hyperparameters : Hyperparameters, optional
 
         Returns
         -------
         list of Advice
-            Each with `layer`, `reason` and `advice`, and printing as a sentence; empty where there is none.
+            Each has `layer`, `reason` and `advice`, and prints as a sentence.
 
         Raises
         ------
@@ -126,24 +127,24 @@ class Architecture:
         >>> for advice in Architecture.parse("INPUT -> CONV(K=8, P=0) -> RELU -> FC").advice((32, 32, 3)):
         ...     print(advice)
         CONV 1: without zero-padding its filters of F=3 make [30x30x8] of [32x32x3], and see the border less often than
-        the rest; pad with zeros, as with P=1, so that the border is not washed away
-        FC 1: it has 72,010 of the 72,234 parameters, 100%, as each of its 10 units sees all of [30x30x8]; make the
-        volume in front of it smaller: another POOL, or POOL(average, F=all) as in GoogLeNet and ResNet
+        the rest; pad with zeros, as with P=1, so that the information at the border is kept
+        FC 1: it has 72,010 of the 72,234 parameters, 100%, as each of its 10 units sees all of [30x30x8]; make its
+        input smaller: another POOL, or POOL(average, F=all) as in GoogLeNet and ResNet
         """
         return self.bind(image_shape, n_classes, hyperparameters).advice()
 
     def to_convolutional(self, image_shape, n_classes=None, hyperparameters=_DEFAULTS):
-        """Write each FC as the CONV that computes the same, as the notes do to slide a network over larger images.
+        """Replace each FC by the CONV that computes the same, so that the network slides over larger images.
 
-        The first FC becomes a CONV as large as its input, and one behind it a CONV of 1x1; their weights are the same
-        numbers in the same order. On images of `image_shape` the result is the same network.
+        The first FC becomes a CONV as large as its input, and those after it CONV of 1x1. The weights are the same
+        numbers in the same order. On images of `image_shape` the network computes the same.
 
         Parameters
         ----------
         image_shape : sequence of three ints
-            (height, width, channels) that the network is for.
+            (height, width, channels) for which the FC layers are bound.
         n_classes : int or None, default=None
-            The filters of the last CONV. None: as many as the text's last FC says, or else 10.
+            The filters of the last CONV. None: see `bind`.
         hyperparameters : Hyperparameters, optional
 
         Returns
@@ -154,8 +155,7 @@ class Architecture:
         Raises
         ------
         ArchitectureError
-            As `bind` does; and where an FC or a POOL(F=all) is over a volume that is not square, since the notation
-            has no such CONV or POOL.
+            As `bind` does, and if the input of an FC or a POOL(F=all) is not square.
 
         Examples
         --------
@@ -174,7 +174,7 @@ class Architecture:
 
 @dataclass(frozen=True, repr=False)
 class BoundArchitecture:
-    """An architecture on images of one shape and for a number of classes; every number in it is known.
+    """An architecture for images of one shape and a number of classes. All its numbers are known.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ class BoundArchitecture:
         (height, width, channels).
     n_classes : int
     layers : tuple of BoundLayer
-        In network order; sums and stacks hold the layers of their branches.
+        In network order. Sums and stacks contain the layers of their branches.
     """
 
     image_shape: tuple[int, int, int]
@@ -193,31 +193,30 @@ class BoundArchitecture:
     def text(self):
         """The network with every layer and number written out.
 
-        It parses, and on images of `image_shape` binds to the same layers, unless the network came from `on`.
+        Unless the network is a result of `on`, the text binds to the same layers on images of `image_shape`.
         """
         return f"INPUT -> {spell_chain(self.layers)}"
 
     def on(self, image_shape):
-        """Slide the network over larger images: the same layers with the same numbers, and so the same weights.
+        """Return the network that slides over larger images, with the same layers, numbers and weights.
 
-        CONV, POOL and the rest work on their new volumes. FC, and POOL(F=all), keep the window that they were bound
-        with, and slide it with stride 1. What ends in 1x1xclasses becomes a map of class scores.
+        FC and POOL(F=all) keep their window, and slide it with stride 1. The output becomes a map of class scores.
 
         Parameters
         ----------
         image_shape : sequence of three ints
-            (height, width, channels); height and width at least this network's own.
+            (height, width, channels). Height and width are at least those of `image_shape`.
 
         Returns
         -------
         BoundArchitecture
-            Its last output has a row and a column for every place where the network stands.
+            Its last output has a row and column for each position of the network.
 
         Raises
         ------
         ArchitectureError
-            Where the images are smaller or of another depth, where a layer does not fit, and for NORM(layer), which
-            depends on the size of its volume.
+            If the images are smaller or have other channels, if a layer does not fit, or if there is a NORM(layer),
+            which depends on the size of its volume.
 
         Examples
         --------
@@ -228,8 +227,8 @@ class BoundArchitecture:
         image, own = image_volume(image_shape), Volume(*self.image_shape)
         if image.height < own.height or image.width < own.width or image.depth != own.depth:
             raise ArchitectureError(
-                f"image_shape={shown(image_shape)} came, but a network for images of {self.image_shape} slides over "
-                f"images of at least that height and width, with {own.depth} channels"
+                f"a network for images of shape {self.image_shape} slides over images of at least that height and "
+                f"width with {own.depth} channels, got image_shape={shown(image_shape)}"
             )
         return BoundArchitecture((image.height, image.width, image.depth), self.n_classes, chain_on(self.layers, image))
 
@@ -243,7 +242,7 @@ class BoundArchitecture:
         return VolumeTable.of(Volume(*self.image_shape), self.layers)
 
     def advice(self):
-        """Say what the rules of thumb would question; see `Architecture.advice`.
+        """Apply the rules of thumb; see `Architecture.advice`.
 
         Returns
         -------
@@ -252,7 +251,7 @@ class BoundArchitecture:
         return advise(Volume(*self.image_shape), self.layers)
 
     def to_convolutional(self):
-        """Write each FC as the CONV that computes the same; see `Architecture.to_convolutional`.
+        """Replace each FC by the CONV that computes the same; see `Architecture.to_convolutional`.
 
         Returns
         -------

@@ -1,7 +1,8 @@
-"""A parsed text on an image of known size: every repeat written out, every number filled in, every volume known.
+"""Binding: from a parsed text to layers on an image of known size.
 
-Three steps, each a function of the one before: `_Unrolled` writes the repeats out, `_fill` gives each layer the numbers
-that its text left to the hyperparameters, `_Binder` puts the layers on their volumes.
+1. `_Unrolled` writes out the repeats.
+2. `_fill` sets the options that the text leaves to the hyperparameters.
+3. `_Binder` makes the layers, each on the output of the one before.
 """
 
 from collections import Counter
@@ -10,38 +11,15 @@ from dataclasses import dataclass
 
 from skconvnet.architecture.errors import ArchitectureError, error_at, shown
 from skconvnet.architecture.hyperparameters import as_sequence, spread, whole_number
-from skconvnet.architecture.layers.base import (
-    BoundConv,
-    BoundDropout,
-    BoundFC,
-    BoundNorm,
-    BoundPool,
-    BoundRelu,
-    BoundSigmoid,
-    BoundSkip,
-    BoundStack,
-    BoundSum,
-    BoundTanh,
-    Volume,
-    padding,
-    walk,
-)
-from skconvnet.architecture.notation.parser import (
-    MAX_LAYERS,
-    Branches,
-    Layer,
-    Repeat,
-    contains,
-    count_layers,
-    options_of,
-)
+from skconvnet.architecture.layers import LAYERS
+from skconvnet.architecture.layers.arithmetic import Volume
+from skconvnet.architecture.layers.branches import BoundSkip, BoundStack, BoundSum, walk
+from skconvnet.architecture.notation.table import MAX_LAYERS
+from skconvnet.architecture.notation.tree import Branches, Layer, Repeat, contains, count_layers
 
-_FIRST_K, _LARGEST_K = 32, 256  # of K="auto"
-_N_CLASSES = 10  # where neither the text nor the caller says
-_BOUND = {
-    layer.kind: layer
-    for layer in (BoundConv, BoundRelu, BoundTanh, BoundSigmoid, BoundPool, BoundNorm, BoundFC, BoundDropout, BoundSkip)
-}
+_FIRST_K, _LARGEST_K = 32, 256  # for K="auto"
+_N_CLASSES = 10  # if neither the text nor the caller gives a number of classes
+_BOUND = {layer.kind: layer for layer in LAYERS}
 _BOUND_BRANCHES = {branches.operator: branches for branches in (BoundSum, BoundStack)}
 
 
@@ -60,11 +38,11 @@ def image_volume(image_shape):
     Raises
     ------
     ArchitectureError
-        For anything else.
+        If `image_shape` is anything else.
     """
     extents = as_sequence(image_shape)
     if extents is None or len(extents) != 3:
-        raise ArchitectureError(f"image_shape must be (height, width, channels), but {shown(image_shape)} came")
+        raise ArchitectureError(f"image_shape must be (height, width, channels), got {shown(image_shape)}")
     return Volume(*(whole_number(f"every number in image_shape={shown(image_shape)}", n, 1) for n in extents))
 
 
@@ -74,12 +52,12 @@ def bind_chain(chain, source, image, n_classes, hyperparameters):
     Parameters
     ----------
     chain : tuple
-        As `skconvnet.architecture.notation.parser.parse` returns it.
+        The result of `skconvnet.architecture.notation.parser.parse`.
     source : str
-        The text that the chain was parsed from, for errors.
+        The text of the chain, for errors.
     image : Volume
     n_classes : int or None
-        At least 1. None: as many as the network ends in, and 10 where its last FC does not say.
+        At least 1. None: the depth of the last volume, where a last FC without units has 10.
     hyperparameters : Hyperparameters
 
     Returns
@@ -90,7 +68,7 @@ def bind_chain(chain, source, image, n_classes, hyperparameters):
     Raises
     ------
     ArchitectureError
-        Where the network does not fit its input, its classes or its hyperparameters, or is too large.
+        If the network does not fit its input, its classes or its hyperparameters, or is too large.
     """
     if n_classes is not None:
         n_classes = whole_number("n_classes", n_classes, 1)
@@ -109,16 +87,16 @@ def bind_chain(chain, source, image, n_classes, hyperparameters):
 
 @dataclass
 class _Place:
-    """Where a layer stands in the unrolled network."""
+    """A layer of the unrolled network."""
 
     layer: Layer
     block: int
-    repetition: int | None  # of the *K group that it stands in
-    options: dict  # what the layer spells, and in time all its numbers
+    repetition: int | None  # which repetition of a *K group it is in
+    options: dict  # those that the text spells; `_fill` adds the others
 
 
 class _Unrolled:
-    """A chain of places and branches of places without any repeat, and the number of blocks in it."""
+    """A chain of `_Place` and `Branches` without repeats, and its number of blocks."""
 
     def __init__(self, chain, times):
         self.times = times
@@ -140,21 +118,21 @@ class _Unrolled:
                 yield _Place(item, max(self.n_blocks - 1, 0), repetition, item.options)
 
     def places(self, kind=None):
-        """Return the places in network order, all or those of one kind of layer."""
+        """Return the places in network order: those of one kind of layer, or all."""
         return [place for place in _flat(self.chain) if kind in (None, place.layer.kind)]
 
     def drop_pools(self, pool):
-        """Leave out each ``POOL?`` whose block has none."""
+        """Drop each ``POOL?`` for which `pool` is False."""
         if isinstance(pool, tuple) and len(pool) != self.n_blocks:
             raise ArchitectureError(
                 f"pool has length {len(pool)}, but the network has {self.n_blocks} blocks: "
                 f"give one value, or a sequence of length {self.n_blocks}"
             )
 
-        def stands(place):
+        def is_kept(place):
             return not place.layer.optional or (pool[place.block] if isinstance(pool, tuple) else pool)
 
-        self.chain = _kept(self.chain, stands)
+        self.chain = _kept(self.chain, is_kept)
 
 
 def _flat(chain):
@@ -166,27 +144,21 @@ def _flat(chain):
             yield item
 
 
-def _kept(chain, stands):
+def _kept(chain, is_kept):
     return [
-        Branches(item.operator, [_kept(branch, stands) for branch in item.branches], item.position)
+        Branches(item.operator, [_kept(branch, is_kept) for branch in item.branches], item.position)
         if isinstance(item, Branches)
         else item
         for item in chain
-        if isinstance(item, Branches) or stands(item)
+        if isinstance(item, Branches) or is_kept(item)
     ]
 
 
 def _fill(unrolled, n_classes, hyperparameters, source):
-    """Give every place the numbers that its layer does not spell."""
+    """Set the options of CONV, POOL and FC that the text does not spell."""
     _fill_conv(unrolled, hyperparameters)
     _fill_pool(unrolled.places("POOL"), hyperparameters)
     _fill_fc(unrolled.places("FC"), n_classes, hyperparameters.hidden_layer_sizes, source)
-    for place in unrolled.places("NORM"):
-        mode = place.options.get("mode", "batch")
-        defaults = {name: option.default for name, option in options_of("NORM", mode).items()}
-        place.options = defaults | {"mode": mode} | place.options
-    for place in unrolled.places("DROPOUT"):
-        place.options = {"rate": 0.5} | place.options
 
 
 def _fill_conv(unrolled, hyperparameters):
@@ -200,7 +172,7 @@ def _fill_conv(unrolled, hyperparameters):
 
 
 def _automatic_filters(places):
-    """K="auto": the depth doubles in every block that follows a POOL, as height and width halve."""
+    """Return K of each CONV for K="auto": it doubles in every block after a POOL, which halves height and width."""
     filters, K, block, pooled = [], _FIRST_K, None, False
     for place in places:
         if place.layer.kind == "POOL":
@@ -223,7 +195,7 @@ def _fill_pool(places, hyperparameters):
             )
         columns[name] = value if isinstance(value, tuple) else [value] * len(places)
     for place, F, S in zip(places, columns["pool_F"], columns["pool_S"], strict=True):
-        place.options = {"mode": "max", "F": F, "S": S, "P": 0} | place.options
+        place.options = {"F": F, "S": S} | place.options
 
 
 def _fill_fc(places, n_classes, sizes, source):
@@ -232,7 +204,7 @@ def _fill_fc(places, n_classes, sizes, source):
     *hidden, last = places
     from_sizes = [place for place in hidden if place.repetition is None and "units" not in place.layer.options]
     if len(sizes) == 1:
-        sizes = sizes * max(1, len(from_sizes))  # one value stands for every layer, as one K does
+        sizes = sizes * max(1, len(from_sizes))  # one value is for all layers, as for K
     if len(from_sizes) > len(sizes):
         raise ArchitectureError(
             f"hidden_layer_sizes has length {len(sizes)}, but {len(from_sizes)} FC layers before the last take their "
@@ -253,7 +225,7 @@ def _fill_fc(places, n_classes, sizes, source):
 
 
 class _Binder:
-    """Puts filled places on their volumes, and counts them for their names."""
+    """Makes the layers of filled places, and numbers them by kind for their names."""
 
     def __init__(self, source):
         self.source = source
@@ -272,50 +244,31 @@ class _Binder:
         return f"{kind} {self.numbers[kind]}"
 
     def layer(self, place, volume):
-        kind, options = place.layer.kind, place.options
+        kind = place.layer.kind
         name = self.name(kind)
         with self.pointing_at(place.layer):
-            if kind == "CONV":
-                options = options | {
-                    "P": padding(options["P"], options["F"], name),
-                    "bias": options.get("bias") != "no",
-                }
-            if kind == "FC":
-                options = options | {"window": (volume.height, volume.width)}
-            if kind == "POOL":
-                options = options | _pool_window(options, volume, name)
-            return _BOUND[kind](name, volume, **options)
+            return _BOUND[kind].bind(name, volume, place.options)
 
     def branches(self, item, volume):
         bound = _BOUND_BRANCHES[item.operator]
         name = self.name(bound.kind)
-        # A branch that unrolls to nothing hands its input on.
+        # A branch without layers, such as [FC]*0, is a SKIP.
         branches = [self.chain(branch, volume) or (BoundSkip(self.name("SKIP"), volume),) for branch in item.branches]
         with self.pointing_at(item):
             return bound(name, volume, tuple(branches))
 
     @contextmanager
     def pointing_at(self, node):
-        """Put a caret under a node of the tree in the errors of what is made of it."""
+        """Add a caret under a node of the tree to errors."""
         try:
             yield
         except ArchitectureError as error:
             raise error_at(str(error), self.source, node.position) from None
 
 
-def _pool_window(options, volume, name):
-    if options["F"] != "all":
-        F = options["F"]
-        return {"F": (F, F), "P": padding(options["P"], F, name)}
-    if options["P"] not in (0, "valid"):
-        raise ArchitectureError(f"{name}: F=all is the whole input, which leaves no place for P={options['P']}")
-    # A window over the whole input has one place to stand, whatever the stride.
-    return {"F": (volume.height, volume.width), "S": 1, "P": 0}
-
-
 def _check_output(layers, source, n_classes):
     if not any(layer.kind in ("CONV", "FC") for layer in walk(layers)):
-        raise error_at("a network needs a CONV or an FC, and this one has none: end it with FC", source, 0)
+        raise error_at("a network needs a CONV or an FC: end it with FC", source, 0)
     volume = layers[-1].output
     n_classes = n_classes or volume.depth
     needed = Volume(1, 1, n_classes)

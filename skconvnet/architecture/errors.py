@@ -1,12 +1,12 @@
-"""The one error of this package, and the caret that shows where it lies."""
+"""`ArchitectureError`, and the parts of its messages."""
 
 from difflib import get_close_matches
 
-_CONTEXT = 60  # characters of a long line that are shown to either side of the caret
+_CONTEXT = 60  # characters shown on each side of the caret
 
 
 class ArchitectureError(ValueError):
-    """A text that is no architecture, or an architecture that does not fit its input or its hyperparameters.
+    """The error for a text that does not parse, or a network that does not fit its input or hyperparameters.
 
     Examples
     --------
@@ -21,21 +21,20 @@ class ArchitectureError(ValueError):
 
 
 def error_at(message, text, position):
-    """Make an error that shows the line of a text and a caret under the place.
+    """Return an error that shows a line of a text with a caret under the place.
 
     Parameters
     ----------
     message : str
-        What is wrong and what would be right.
+        What is wrong and what is needed.
     text : str
-        The text of an architecture, of any length and any characters.
+        The text of an architecture.
     position : int
         Index into the text, at most its length.
 
     Returns
     -------
     ArchitectureError
-        To be raised by the caller.
     """
     start = text.rfind("\n", 0, position) + 1
     line = text[start:].partition("\n")[0]
@@ -48,23 +47,22 @@ def error_at(message, text, position):
 
 
 def shown(value):
-    """Return ``repr(value)``, cut to a length that an error message can carry, for any value at all."""
+    """Return ``repr(value)`` for an error message, cut if it is long. Works for every value."""
     try:
         text = repr(value)
-    except Exception:  # an integer with more digits than Python converts, or a broken __repr__
+    except Exception:  # an int with more digits than Python converts, or a broken __repr__
         return f"a {type(value).__name__}"
     return text if len(text) <= _CONTEXT else text[:_CONTEXT] + "..."
 
 
 def did_you_mean(word, known):
-    """Return the end of an error message that names what is spelled most alike; "" where nothing is.
+    """Return the end of an error message that suggests the most similar word; "" if no word is similar.
 
     Parameters
     ----------
     word : str
-        What came, of any length.
     known : iterable of str
-        What there is. Upper and lower case are alike, and hyphens count for nothing.
+        The words to choose from. Case, hyphens and underscores are ignored.
 
     Returns
     -------

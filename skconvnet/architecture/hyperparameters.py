@@ -1,53 +1,54 @@
-"""The numbers that a text leaves to the constructor, checked once and the same ever after."""
+"""The numbers that a text leaves to the constructor."""
 
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from skconvnet.architecture.errors import ArchitectureError, shown
-from skconvnet.architecture.notation.parser import MAX_NUMBER
+from skconvnet.architecture.notation.table import MAX_NUMBER
 
-PER_BLOCK = ("pool", "K", "F", "S", "P")  # where M="auto" looks for a length, in this order
-_SMALLEST_SIDE = 4  # M="auto" halves the image's shorter side to no less
+PER_BLOCK = ("pool", "K", "F", "S", "P")  # M="auto" is the length of the first of these that is a sequence
+_SMALLEST_SIDE = 4  # M="auto" does not halve the shorter side of the image below this
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """What a text's layers and repeats take where they spell no number of their own.
+    """The values for layers and repeats that do not spell their own.
 
-    Whole numbers may be NumPy's and sequences may be arrays; they are kept as ints and tuples.
+    Whole numbers may be NumPy's and sequences may be arrays. They are stored as ints and tuples.
 
     Parameters
     ----------
     K : "auto", int >= 1, or sequence of int
-        Filters of the CONV layers. "auto": 32 in the first block, twice as many in every later block that follows a
-        POOL, at most 256.
+        Filters of the CONV layers. "auto": 32 in the first block, doubled in every later block that follows a POOL,
+        at most 256.
     F, S : int >= 1, or sequence of int
-        Extent of the filters, and stride.
+        Extent and stride of the filters.
     P : int >= 0, "same" or "valid", or sequence of these
-        Zero-padding; "same" is (F - 1)/2, "valid" is 0.
+        Zero-padding. "same" is (F - 1)/2, "valid" is 0.
     N : int >= 0
-        Repetitions of a group marked ``*N``.
+        Repetitions of groups marked ``*N``.
     M : "auto" or int >= 0
-        Repetitions of a group marked ``*M``. "auto": the length of a sequence in pool, K, F, S or P, the first of them
-        that is one; else as many as halve the image to no less than 4 pixels on its shorter side, at least 1.
+        Repetitions of groups marked ``*M``. "auto": the length of the first of pool, K, F, S and P that is a
+        sequence. If none is, the number of times that the shorter side of the image can be halved to at least 4
+        pixels, at least 1.
     hidden_layer_sizes : int >= 1, or sequence of int
-        Units of the FC layers before the last; a group marked ``*K`` stands once for each.
+        Units of the FC layers before the last. A group marked ``*K`` is repeated once per value.
     pool : bool, or sequence of bool
-        Whether ``POOL?`` stands.
+        Whether to keep ``POOL?``.
     pool_F, pool_S : int >= 1, or sequence of int
         Extent and stride of the POOL layers.
 
     Raises
     ------
     ArchitectureError
-        Where a value is of none of these kinds.
+        If a value is not of these types.
 
     Notes
     -----
-    A sequence for K, F, S or P has one value per CONV layer or one per block, one for `pool` has one per block, one for
-    `pool_F` or `pool_S` one per POOL that stands. A block is one repetition of the outermost repeat around a CONV; a
-    CONV outside all repeats is a block by itself.
+    A sequence for K, F, S or P has one value per CONV layer or one per block, a sequence for `pool` one per block, and
+    a sequence for `pool_F` or `pool_S` one per POOL layer that is kept. A block is one repetition of the outermost
+    repeat around a CONV. A CONV outside all repeats is a block by itself.
 
     Examples
     --------
@@ -71,7 +72,7 @@ class Hyperparameters:
             object.__setattr__(self, name, check(name, getattr(self, name)))
 
     def repetitions(self, image):
-        """Return what the letters of a repeat stand for.
+        """Return the number of repetitions for each letter.
 
         Parameters
         ----------
@@ -81,7 +82,7 @@ class Hyperparameters:
         Returns
         -------
         dict
-            A number for each of "N", "M" and "K".
+            The numbers for "N", "M" and "K".
         """
         return {"N": self.N, "M": self._blocks(image), "K": len(self.hidden_layer_sizes)}
 
@@ -104,11 +105,11 @@ def spread(name, value, blocks, n_blocks):
     Parameters
     ----------
     name : str
-        The hyperparameter's, for the error.
+        The name of the hyperparameter, for the error.
     value : object or tuple
-        One value for all; or a tuple with one per CONV layer, or else one per block.
+        One value for all layers, or a tuple with one value per CONV layer or one per block.
     blocks : list of int
-        The block that each CONV layer stands in.
+        The block of each CONV layer.
     n_blocks : int
 
     Returns
@@ -118,7 +119,7 @@ def spread(name, value, blocks, n_blocks):
     Raises
     ------
     ArchitectureError
-        Where a tuple has another length.
+        If the tuple has another length.
 
     Examples
     --------
@@ -139,18 +140,18 @@ def spread(name, value, blocks, n_blocks):
 
 
 def whole_number(name, value, lowest, alternative=""):
-    """Return a whole number as an int; NumPy's whole numbers are some too, floats and bools are not.
+    """Return a whole number as an int.
 
     Parameters
     ----------
     name : str
         What the number is, for the error.
     value : object
-        What came.
+        A whole number, possibly NumPy's; floats and bools are rejected.
     lowest : int
         The smallest number allowed.
     alternative : str
-        What else would have been allowed, for the error.
+        Other values that are allowed, for the error.
 
     Returns
     -------
@@ -159,32 +160,32 @@ def whole_number(name, value, lowest, alternative=""):
     Raises
     ------
     ArchitectureError
-        Where the value is no whole number from `lowest` to `MAX_NUMBER`.
+        If the value is not a whole number from `lowest` to `MAX_NUMBER`.
     """
     try:
         number = None if isinstance(value, bool) else operator.index(value)
-    except Exception:  # whatever a stranger's __index__ may raise
+    except Exception:  # __index__ may raise anything
         number = None
     if number is None or not lowest <= number <= MAX_NUMBER:
         needed = f"a whole number from {lowest} to {MAX_NUMBER}" + (alternative and f" or {alternative}")
-        raise ArchitectureError(f"{name} must be {needed}, but {shown(value)} came")
+        raise ArchitectureError(f"{name} must be {needed}, got {shown(value)}")
     return number
 
 
 def as_sequence(value):
-    """Return the values of a sequence or an array as a list, or None for anything else."""
+    """Return the values of a sequence or an array as a list, or None if it is neither."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray) else None
 
 
 def _one_or_more(check):
-    """Let a check take a sequence too; it is kept as a tuple."""
+    """Extend a check to sequences, which become tuples."""
 
     def check_each(name, value):
         values = as_sequence(value)
         if values == []:
-            raise ArchitectureError(f"{name} must be one value, or a sequence with at least one, but none came")
+            raise ArchitectureError(f"{name} must be one value or a sequence of at least one, got an empty sequence")
         return check(name, value) if values is None else tuple(check(name, one) for one in values)
 
     return check_each
@@ -195,7 +196,7 @@ def _count(lowest):
 
 
 def _or_words(lowest, *words):
-    """Make a check for a whole number or one of some words."""
+    """Return a check for a whole number or one of the words."""
 
     def check(name, value):
         if isinstance(value, str) and value in words:
@@ -206,7 +207,7 @@ def _or_words(lowest, *words):
 
 
 def _filters(name, value):
-    """Check K: "auto" stands for all the layers or for none."""
+    """Check K. "auto" is allowed alone, but not in a sequence."""
     check = _or_words(1, "auto") if as_sequence(value) is None else _one_or_more(_count(1))
     return check(name, value)
 
@@ -214,7 +215,7 @@ def _filters(name, value):
 def _flag(name, value):
     value = value.tolist() if hasattr(value, "tolist") else value
     if not isinstance(value, bool):
-        raise ArchitectureError(f"{name} must be True or False, or a sequence of these, but {shown(value)} came")
+        raise ArchitectureError(f"{name} must be True or False, or a sequence of these, got {shown(value)}")
     return value
 
 

@@ -1,36 +1,37 @@
-"""The table of a network's volumes, memory, parameters and multiply-adds."""
+"""The table of the volumes, memory, parameters and multiply-adds of a network."""
 
 from dataclasses import dataclass
 from html import escape
 
 from skconvnet.architecture.errors import ArchitectureError, shown
 from skconvnet.architecture.hyperparameters import whole_number
-from skconvnet.architecture.layers.base import BoundBranches, Volume
+from skconvnet.architecture.layers.arithmetic import Volume
+from skconvnet.architecture.layers.branches import BoundBranches
 
 _BYTES = 4  # of a float32
-_BATCH_SIZE = 32  # of the line about training
-OPTIMIZER_STATE = {"sgd": 0, "momentum": 1, "adam": 2}  # numbers kept for each parameter
+_BATCH_SIZE = 32  # in the line about training
+OPTIMIZER_STATE = {"sgd": 0, "momentum": 1, "adam": 2}  # numbers per parameter
 
 
 @dataclass(frozen=True)
 class VolumeTable:
-    """What a network's layers make and cost, as the CS231n notes count it, for one image; prints as a table.
+    """The volumes and costs of the layers for one image, counted as the CS231n notes do. It prints as a table.
 
-    It is what the network as such needs; how an engine lays out its buffers is another matter. The running means and
-    variances of NORM(batch) are no parameters.
+    The memory is that of the network itself. An engine may need other buffers. The running means and variances of
+    NORM(batch) are not counted as parameters.
 
     Parameters
     ----------
     records : list of dict
-        One per layer with plain values, for ``pandas.DataFrame(records)``. A sum's or stack's own record comes after
-        those of its branches, whose ``level`` is one higher, and counts only what is beyond them.
+        One per layer with plain values, for ``pandas.DataFrame(records)``. The record of a sum or stack comes after
+        those of its branches, whose `level` is one higher, and does not include their costs.
     n_params : int
         Weights and biases.
     n_flops : int
-        Multiply-adds forward.
+        Multiply-adds of the forward pass.
     n_bytes : int
-        Four bytes for every parameter and for every activation kept in one forward pass, the input's included. A layer
-        that works in place (RELU and its like) keeps none.
+        Four bytes per parameter and per stored activation of a forward pass, including the input. Layers that work in
+        place, such as RELU, store no activations.
 
     Examples
     --------
@@ -62,12 +63,12 @@ class VolumeTable:
 
     @classmethod
     def of(cls, image, layers):
-        """Count a bound network.
+        """Return the table of a bound network.
 
         Parameters
         ----------
         image : Volume
-            Its input.
+            The input.
         layers : tuple of BoundLayer
 
         Returns
@@ -82,28 +83,28 @@ class VolumeTable:
 
     @property
     def n_activations(self):
-        """How many numbers one forward pass of one image keeps, the input's included."""
+        """The number of activations that a forward pass of one image stores, including the input."""
         return sum(record["n_activations"] for record in self.records)
 
     def training_bytes(self, batch_size=_BATCH_SIZE, optimizer="adam"):
-        """Count the memory of training on a minibatch, as the notes do: all activations are kept for backward.
+        """Return the memory of training on a minibatch if all activations are stored for the backward pass.
 
         Parameters
         ----------
         batch_size : int, default=32
         optimizer : {"sgd", "momentum", "adam"}, default="adam"
-            "sgd" keeps nothing for a parameter, "momentum" its velocity, "adam" two moments.
+            Per parameter, "sgd" stores nothing, "momentum" a velocity and "adam" two moments.
 
         Returns
         -------
         dict
-            Bytes of "activations", of "activation_gradients", as many, of "parameters", "gradients" and
-            "optimizer_state", and their "total".
+            Bytes of "activations", "activation_gradients", "parameters", "gradients" and "optimizer_state", and their
+            "total".
 
         Raises
         ------
         ArchitectureError
-            For another batch size or optimizer.
+            If the batch size or the optimizer is not one of these.
 
         Examples
         --------
@@ -115,7 +116,7 @@ class VolumeTable:
         batch_size = whole_number("batch_size", batch_size, 1)
         if not isinstance(optimizer, str) or optimizer not in OPTIMIZER_STATE:
             choices = ", ".join(map(repr, OPTIMIZER_STATE))
-            raise ArchitectureError(f"optimizer must be one of {choices}, but {shown(optimizer)} came")
+            raise ArchitectureError(f"optimizer must be one of {choices}, got {shown(optimizer)}")
         activations, parameters = _BYTES * batch_size * self.n_activations, _BYTES * self.n_params
         parts = {
             "activations": activations,
@@ -152,7 +153,7 @@ class VolumeTable:
         return "total", "", f"{n:,}", _bytes(_BYTES * n), "", f"{self.n_params:,}", f"{self.n_flops:,}"
 
     def _notes(self):
-        """Return what the memory adds up to, each with its name."""
+        """Return the lines about memory as (name, text)."""
         image, parameters = _bytes(_BYTES * self.n_activations), _bytes(_BYTES * self.n_params)
         both_ways = _bytes(2 * _BYTES * self.n_activations)
         moments = _bytes(OPTIMIZER_STATE["adam"] * _BYTES * self.n_params)
@@ -181,7 +182,7 @@ def _layer_records(layers, level):
             yield _record(layer.name, layer.kind, level, layer.output, layer.n_activations)
         else:
             counts = (layer.arithmetic, layer.n_weights, layer.n_biases, layer.n_flops)
-            yield _record(layer.name, layer.keyword, level, layer.output, layer.n_activations, *counts)
+            yield _record(layer.name, str(layer), level, layer.output, layer.n_activations, *counts)
 
 
 def _record(name, notation, level, volume, n_activations, arithmetic="", n_weights=0, n_biases=0, n_flops=0):
@@ -203,7 +204,7 @@ def _record(name, notation, level, volume, n_activations, arithmetic="", n_weigh
 
 
 def _row(record):
-    """Return the cells of one line; what a layer has none of is left blank."""
+    """Return the cells of one line. Zeros are left blank."""
     n_activations, n_params, n_flops = record["n_activations"], record["n_params"], record["n_flops"]
     return (
         "  " * record["level"] + record["layer"],
@@ -217,7 +218,7 @@ def _row(record):
 
 
 def _html_row(cell, row, level=0, notation=""):
-    """Return one line as HTML: a nested layer is set in, numbers are set to the right."""
+    """Return one line as HTML, with nested layers indented and numbers aligned right."""
     name, volume, *numbers = map(escape, (row[0].strip(), *row[1:]))
     left = f' style="text-align: left; padding-left: {0.5 + 1.5 * level}em" title="{escape(notation)}"'
     cells = [f"<{cell}{left}>{name}</{cell}>", f'<{cell} style="text-align: left">{volume}</{cell}>']
@@ -226,17 +227,17 @@ def _html_row(cell, row, level=0, notation=""):
 
 
 def _line(row, widths):
-    """Set one line: names and volumes to the left, numbers to the right."""
+    """Return one line of text, with names and volumes aligned left and numbers aligned right."""
     left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
     right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
-    # The arithmetic and its result read as one.
+    # The arithmetic and its result share a column.
     arithmetic, result = right.pop(2), right.pop(2)
     right.insert(2, f"{arithmetic} {result}")
     return "  ".join([*left, *right]).rstrip()
 
 
 def _bytes(n):
-    """Return a number of bytes as people say it."""
+    """Return a number of bytes with its unit."""
     if n < 1000:
         return f"{n} B"
     power = min((len(str(n)) - 1) // 3, 4)

@@ -1,4 +1,4 @@
-"""Architectures by name, and the one that "auto" stands for."""
+"""The architectures by name, and ``architecture="auto"``."""
 
 import re
 from itertools import islice, repeat
@@ -8,27 +8,34 @@ from skconvnet.architecture.binding import image_volume
 from skconvnet.architecture.case_studies import CASE_STUDIES
 from skconvnet.architecture.errors import ArchitectureError, did_you_mean
 from skconvnet.architecture.hyperparameters import Hyperparameters, spread
-from skconvnet.architecture.layers.base import output_extent, padding
-from skconvnet.architecture.notation.parser import MAX_LAYERS
-from skconvnet.architecture.patterns import PATTERNS
+from skconvnet.architecture.layers.arithmetic import output_extent, padding
+from skconvnet.architecture.notation.table import MAX_LAYERS
 
 _DEFAULTS = Hyperparameters()
 
-_TEXTS = PATTERNS | {name: study.text for name, study in CASE_STUDIES.items()}
+_PATTERNS = {  # the examples of the CS231n notes, section "Layer Patterns"
+    "linear": "INPUT -> FC",
+    "simple": "INPUT -> CONV -> RELU -> POOL -> FC",
+    "conv": "INPUT -> CONV -> RELU -> FC",
+    "single-conv": "INPUT -> [CONV -> RELU -> POOL]*2 -> FC -> RELU -> FC",
+    "double-conv": "INPUT -> [CONV -> RELU -> CONV -> RELU -> POOL]*3 -> [FC -> RELU]*2 -> FC",
+    "pattern": "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC",
+}
+_TEXTS = _PATTERNS | {name: study.text for name, study in CASE_STUDIES.items()}
 ARCHITECTURES = {name: Architecture.parse(text) for name, text in _TEXTS.items()}
 
 
 def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
-    """Return the architecture that a user names or writes.
+    """Return an architecture from its name or its text.
 
     Parameters
     ----------
     wanted : str or Architecture
-        "auto", a name in `ARCHITECTURES`, a text in the notation, or an architecture already.
+        "auto", a name in `ARCHITECTURES`, a text in the notation, or an `Architecture`, which is returned.
     image_shape : sequence of three ints
-        (height, width, channels), which "auto" needs.
+        (height, width, channels), for "auto".
     hyperparameters : Hyperparameters, optional
-        What "auto" also needs.
+        For "auto".
 
     Returns
     -------
@@ -37,7 +44,7 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
     Raises
     ------
     ArchitectureError
-        If it is none of these.
+        If `wanted` is none of these.
 
     Examples
     --------
@@ -54,16 +61,16 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
     if re.fullmatch(r"[A-Za-z][\w-]*", wanted) and wanted != "INPUT":
         names = ["auto", *ARCHITECTURES]
         raise ArchitectureError(
-            f"no architecture is named {wanted!r}{did_you_mean(wanted, names) or '.'} There are {', '.join(names)}; or "
-            "write one, as 'INPUT -> CONV -> RELU -> FC'"
+            f"no architecture is named {wanted!r}{did_you_mean(wanted, names) or '.'} The names are "
+            f"{', '.join(names)}. A text such as 'INPUT -> CONV -> RELU -> FC' is possible too"
         )
     return Architecture.parse(wanted)
 
 
 def auto_architecture(image_shape, hyperparameters=_DEFAULTS):
-    """Return what ``architecture="auto"`` stands for: the notes' pattern, made to fit images of any size.
+    """Return the architecture for ``architecture="auto"``: the pattern of the CS231n notes, fitted to the image size.
 
-    CONV and POOL round down, and there is no POOL from the block on where the volume has become smaller than pool_F.
+    CONV and POOL round down. From the first block whose volume is smaller than pool_F, there is no POOL.
 
     Parameters
     ----------
@@ -78,7 +85,7 @@ def auto_architecture(image_shape, hyperparameters=_DEFAULTS):
     Raises
     ------
     ArchitectureError
-        Where the image's shape is not three positive whole numbers, or a sequence has the wrong length.
+        If `image_shape` is not three positive whole numbers, or if a sequence has the wrong length.
 
     Examples
     --------
@@ -103,7 +110,7 @@ def auto_architecture(image_shape, hyperparameters=_DEFAULTS):
 
 
 def _count_blocks(image, hyperparameters):
-    """Return the number of blocks, and of those before the first whose POOL does not fit."""
+    """Return the number of blocks, and the number before the first block whose POOL does not fit."""
     times = hyperparameters.repetitions(image)
     n_blocks, n_convs = times["M"], times["N"]
     if n_blocks * max(1, n_convs) > MAX_LAYERS:
@@ -117,7 +124,7 @@ def _count_blocks(image, hyperparameters):
             name = f"a CONV of block {block + 1}"
             extents = [output_extent(W, F, S, padding(P, F, name), "floor", name) for W in extents]
         if is_pooled:
-            # Where a sequence is too short there is no window; binding says how long it has to be.
+            # If the sequence is too short, F=0 fits everywhere, and binding raises the error about its length.
             F, S = next(pools, (0, 1))
             if min(extents) < F:
                 return n_blocks, block
@@ -126,5 +133,5 @@ def _count_blocks(image, hyperparameters):
 
 
 def _each(value):
-    """Return an iterator over a sequence, or over one value again and again."""
+    """Return an iterator over the values of a tuple, or over one value without end."""
     return iter(value) if isinstance(value, tuple) else repeat(value)

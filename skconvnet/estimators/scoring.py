@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from skconvnet.architecture import Architecture, BoundArchitecture, walk
-from skconvnet.architecture.notation.parser import MAX_LAYERS
+from skconvnet.architecture.notation.table import MAX_LAYERS
 from skconvnet.engine import Learned, Network, Scorer, lay_out_parameters, thread_count
 from skconvnet.estimators.limits import check_scoring_memory
 

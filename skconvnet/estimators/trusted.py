@@ -1,7 +1,8 @@
 """The types that a file of a fitted estimator may contain."""
 
 from skconvnet import architecture
-from skconvnet.architecture.notation.parser import Branches, Layer, Repeat
+from skconvnet.architecture.layers import LAYERS
+from skconvnet.architecture.notation.tree import Branches, Layer, Repeat
 from skconvnet.engine import OptimizerState
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.features import ConvNetFeatures
@@ -15,17 +16,7 @@ _TYPES = (
     architecture.Architecture,
     architecture.BoundArchitecture,
     architecture.Volume,
-    architecture.BoundConv,
-    architecture.BoundDropout,
-    architecture.BoundFC,
-    architecture.BoundNorm,
-    architecture.BoundPool,
-    architecture.BoundRelu,
-    architecture.BoundSigmoid,
-    architecture.BoundSkip,
-    architecture.BoundStack,
-    architecture.BoundSum,
-    architecture.BoundTanh,
+    *LAYERS,
     Branches,
     Layer,
     Repeat,

@@ -97,7 +97,9 @@ def test_a_conv_over_its_whole_input_is_an_fc():
 def test_strides_of_small_filters():
     text = "INPUT -> CONV(K=16, F={F}, S={S}, P={P}, round=floor) -> RELU" + SMALL_END
     (stride,) = advised(text.format(F=5, S=2, P=2))
-    assert stride.startswith("CONV 1: with S=2 its small filters of F=5 stand at one of every 4 places; a stride of 1")
+    assert stride.startswith(
+        "CONV 1: with S=2 its small filters of F=5 are applied at one of 4 positions; a stride of 1"
+    )
     assert layers(text.format(F=1, S=3, P=0), (30, 30, 3)) == ["CONV 1"]
     assert advised(text.format(F=7, S=2, P=3)) == []
     assert advised(text.format(F=5, S=1, P=2)) == []
@@ -107,7 +109,7 @@ def test_no_zero_padding():
     text = "INPUT -> CONV(K=16, F={F}, P={P}) -> RELU" + SMALL_END
     (unpadded,) = advised(text.format(F=5, P="valid"))
     assert unpadded.startswith("CONV 1: without zero-padding its filters of F=5 make [28x28x16] of [32x32x3]")
-    assert "pad with zeros, as with P=2, so that the border is not washed away" in unpadded
+    assert "pad with zeros, as with P=2, so that the information at the border is kept" in unpadded
     assert advised(text.format(F=5, P=1)) == []
     assert advised(text.format(F=1, P=0)) == []
 
@@ -133,14 +135,14 @@ def test_the_padding_that_is_offered_fits(text, offered):
 
 def test_no_padding_is_offered_that_alexnet_refuses():
     (unpadded,) = (one for one in ARCHITECTURES["alexnet"].advice((227, 227, 3), 1000) if one.layer == "CONV 1")
-    assert unpadded.advice == "pad with zeros so that the border is not washed away"
+    assert unpadded.advice == "pad with zeros so that the information at the border is kept"
 
 
 def test_many_conv_in_a_row():
     text = "INPUT -> [CONV(K=8) -> RELU]*{n} -> POOL -> CONV(K=8)" + SMALL_END
     (row,) = advised(text.format(n=4))
-    assert row.startswith("CONV 1: from it to CONV 4 stand 4 CONV in a row, and no POOL makes their volume of")
-    assert "32x32 smaller; put a POOL behind 3 CONV at most" in row
+    assert row.startswith("CONV 1: it begins a row of 4 CONV up to CONV 4, and no POOL makes their volume of")
+    assert "32x32 smaller; put a POOL after at most 3 CONV" in row
     assert advised(text.format(n=3)) == []
 
 
@@ -170,14 +172,14 @@ def test_parameters_in_one_fc():
     assert share.startswith(
         f"FC 1: it has {n_fc:,} of the {n_params:,} parameters, 99%, as each of its 64 units sees all"
     )
-    assert "sees all of [16x16x8]; make the volume in front of it smaller" in share
+    assert "sees all of [16x16x8]; make its input smaller" in share
     assert advised("INPUT -> CONV(K=8) -> POOL(F=8, S=8) -> FC(10) -> FC(20) -> FC(40) -> FC") == []
 
 
 def test_parameters_in_an_fc_behind_an_fc():
     (share,) = advised("INPUT -> CONV(K=8) -> POOL(F=8, S=8) -> FC(100) -> FC(400) -> FC")
     assert share.startswith("FC 2: it has 40,400 of the 57,534 parameters, 70%")
-    assert share.endswith("sees all of [1x1x100]; give it, or the FC in front of it, fewer units")
+    assert share.endswith("sees all of [1x1x100]; give it, or the FC before it, fewer units")
     # The classes are no choice, and to pool everything in front of them is what the advice would be.
     assert advised("INPUT -> CONV(K=8, F=1) -> POOL(average, F=all) -> FC") == []
 
@@ -187,8 +189,8 @@ def test_scores_go_into_softmax_as_they_are(kind):
     (altered,) = advised(f"INPUT -> FC(20) -> {kind} -> FC -> {kind}")[-1:]
     name = kind.partition("(")[0]
     assert altered == (
-        f"{name} 2: it alters the class scores of FC 2, which go into the softmax as they are; end the network with "
-        "FC 2, or put another FC behind it"
+        f"{name} 2: it changes the class scores of FC 2, but the softmax needs them unchanged; end the network with "
+        "FC 2, or put another FC after it"
     )
     assert all("scores" not in one for one in advised(f"INPUT -> FC(20) -> {kind} -> FC"))
 
@@ -219,7 +221,7 @@ def test_advice_has_a_layer_a_reason_and_an_advice():
     assert advice.layer == "FC 1"
     assert advice.reason.startswith("it has 102,764,544 of the 138,357,544 parameters, 74%")
     assert "sees all of [7x7x512]" in advice.reason
-    assert advice.advice.startswith("make the volume in front of it smaller")
+    assert advice.advice.startswith("make its input smaller")
     assert str(advice) == f"FC 1: {advice.reason}; {advice.advice}"
 
 
@@ -242,6 +244,6 @@ def test_what_is_questioned_in_case_studies(name, questioned):
 
 
 def test_advice_comes_for_networks_that_fit_alone():
-    with pytest.raises(ArchitectureError, match="no whole number"):
+    with pytest.raises(ArchitectureError, match="not a whole number"):
         advised("INPUT -> CONV(S=2, P=0) -> FC", (10, 10, 1))
     assert layers("INPUT -> CONV -> FC", K=4, P="valid") == ["CONV 1", "FC 1"]

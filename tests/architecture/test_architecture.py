@@ -91,11 +91,11 @@ def test_on_refuses_smaller_images_and_other_depths(image_shape):
 
 def test_on_refuses_what_does_not_fit_and_what_has_no_meaning():
     bound = Architecture.parse("INPUT -> CONV(S=2, P=0, F=2) -> FC").bind((10, 10, 1), 3)
-    with pytest.raises(ArchitectureError, match=r"CONV 1 over the height of \[10x11x1\].*no whole number"):
+    with pytest.raises(ArchitectureError, match=r"CONV 1 over the height of \[10x11x1\].*not a whole number"):
         bound.on((11, 10, 1))
     layer_norm = Architecture.parse("INPUT -> CONV -> (NORM(layer) + SKIP) -> FC").bind((10, 10, 1), 3)
     assert layer_norm.on((10, 10, 1)) == layer_norm
-    with pytest.raises(ArchitectureError, match=r"NORM 1: NORM\(layer\) is over the whole volume"):
+    with pytest.raises(ArchitectureError, match=r"NORM 1: NORM\(layer\) normalises the whole volume"):
         layer_norm.on((11, 10, 1))
 
 
@@ -149,7 +149,9 @@ def test_the_classes_that_nobody_says_are_ten():
 
 @pytest.mark.parametrize("text", ["INPUT -> FC", "INPUT -> CONV -> POOL(average, F=all) -> FC"])
 def test_no_text_for_a_window_that_is_not_square(text):
-    with pytest.raises(ArchitectureError, match=r"window is 6 wide and 4 high, and the notation has square windows"):
+    with pytest.raises(
+        ArchitectureError, match=r"window is 6 wide and 4 high, but the notation has only square windows"
+    ):
         Architecture.parse(text).to_convolutional((4, 6, 1))
 
 

@@ -133,7 +133,9 @@ def test_global_pool_covers_the_whole_input():
     pool = bound.layers[1]
     assert (pool.F, pool.S, pool.P, pool.output) == ((6, 9), 1, 0, Volume(1, 1, 5))
     assert bind("INPUT -> CONV -> POOL(F=all, S=3) -> FC").layers[1].S == 1
-    assert "F=all is the whole input, which leaves no place for P=1" in refusal("INPUT -> POOL(F=all, P=1) -> FC")
+    assert "F=all is a window over the whole input, which allows no padding P=1" in refusal(
+        "INPUT -> POOL(F=all, P=1) -> FC"
+    )
 
 
 def test_hidden_layer_sizes_in_order_of_appearance():
@@ -165,14 +167,14 @@ def test_a_network_ends_in_its_classes():
 @pytest.mark.parametrize("text", ["[FC]*0", "NORM", "(NORM + SKIP) -> RELU", "NORM -> POOL(average, F=all)"])
 def test_a_network_without_conv_and_fc_is_refused(text):
     message = refusal(f"INPUT -> {text}", image_shape=(1, 1, 10))
-    assert message.startswith("a network needs a CONV or an FC, and this one has none: end it with FC\n")
+    assert message.startswith("a network needs a CONV or an FC: end it with FC\n")
     assert bind("INPUT -> (CONV(K=10) + SKIP)", image_shape=(1, 1, 10)).n_classes == 10
 
 
 def test_an_error_of_arithmetic_names_the_layer_and_points_at_it():
     message = refusal("INPUT -> CONV -> RELU -> [CONV(F=3, S=2, P=0)]*1 -> FC", image_shape=(10, 10, 1))
     assert message == (
-        "CONV 2 over the height of [10x10x32]: (W - F + 2P)/S + 1 = (10 - 3 + 0)/2 + 1 = 4.5 is no whole number. "
+        "CONV 2 over the height of [10x10x32]: (W - F + 2P)/S + 1 = (10 - 3 + 0)/2 + 1 = 4.5 is not a whole number. "
         "What fits: round=floor, round=ceil, S=1, F=2 with P=0, F=4 with P=0, W=9, W=11\n"
         "    INPUT -> CONV -> RELU -> [CONV(F=3, S=2, P=0)]*1 -> FC\n"
         "                              ^"
@@ -266,7 +268,7 @@ def test_binding_is_bounded():
     largest = 2**31 - 1
     huge = bind("INPUT -> [CONV]*4 -> FC", image_shape=(largest, largest, largest), K=largest, F=largest)
     assert len(str(huge.summary())) < 10_000
-    assert "no whole number" in refusal("INPUT -> CONV -> FC", F=2**31 - 1, P=2**30 + 3, S=2**29 + 1)
+    assert "not a whole number" in refusal("INPUT -> CONV -> FC", F=2**31 - 1, P=2**30 + 3, S=2**29 + 1)
     assert "SKIP" in bind("INPUT -> " + "(SKIP + " * 49 + "FC" + ")" * 49, image_shape=(1, 1, 10)).text
     assert time.perf_counter() - began < 5
     long = bind("INPUT -> [CONV -> RELU]*4000 -> FC", image_shape=(4, 4, 1), K=2)

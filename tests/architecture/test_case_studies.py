@@ -167,7 +167,7 @@ def test_case_studies_take_other_images_and_classes():
 
 
 def test_a_case_study_says_why_an_image_does_not_fit():
-    with pytest.raises(ArchitectureError, match=r"CONV 1 over the height of \[32x32x3\].*no whole number"):
+    with pytest.raises(ArchitectureError, match=r"CONV 1 over the height of \[32x32x3\].*not a whole number"):
         ARCHITECTURES["alexnet"].bind((32, 32, 3), 10)
 
 

@@ -43,7 +43,7 @@ BAD = {
     ids=[f"{name}-{i}" for name, values in BAD.items() for i, _ in enumerate(values)],
 )
 def test_a_bad_value_is_refused_by_name(name, value):
-    with pytest.raises(ArchitectureError, match=f"^{name} must be .*, but .* came$") as caught:
+    with pytest.raises(ArchitectureError, match=f"^{name} must be .*, got .*$") as caught:
         Hyperparameters(**{name: value})
     assert len(str(caught.value)) < 300
 
@@ -51,10 +51,10 @@ def test_a_bad_value_is_refused_by_name(name, value):
 def test_the_error_says_what_came_and_what_is_needed():
     with pytest.raises(ArchitectureError) as caught:
         Hyperparameters(K=[16, 2.5])
-    assert str(caught.value) == "K must be a whole number from 1 to 2147483647, but 2.5 came"
+    assert str(caught.value) == "K must be a whole number from 1 to 2147483647, got 2.5"
     with pytest.raises(ArchitectureError) as caught:
         Hyperparameters(P=-1)
-    assert str(caught.value) == "P must be a whole number from 0 to 2147483647 or 'same' or 'valid', but -1 came"
+    assert str(caught.value) == "P must be a whole number from 0 to 2147483647 or 'same' or 'valid', got -1"
 
 
 @pytest.mark.parametrize(

@@ -122,18 +122,20 @@ def test_an_architecture_is_found_by_name_or_text():
     ],
 )
 def test_a_misspelled_name_is_set_right(wanted, meant):
-    message = f"^no architecture is named '{wanted}': did you mean {meant}\\? There are auto, linear, .*; or write"
+    message = f"^no architecture is named '{wanted}': did you mean {meant}\\? The names are auto, linear, .*"
     with pytest.raises(ArchitectureError, match=message):
         find_architecture(wanted, (28, 28, 1))
 
 
 def test_a_name_like_no_other_gets_no_guess():
-    with pytest.raises(ArchitectureError, match=r"^no architecture is named 'transformer'\. There are auto, linear"):
+    with pytest.raises(
+        ArchitectureError, match=r"^no architecture is named 'transformer'\. The names are auto, linear"
+    ):
         find_architecture("transformer", (28, 28, 1))
 
 
 @pytest.mark.parametrize("name", ["linear", "single-conv", "resnet20"])
 def test_a_name_is_no_text(name):
-    with pytest.raises(ArchitectureError, match=f'is the name of an architecture.* take ARCHITECTURES."{name}"'):
+    with pytest.raises(ArchitectureError, match=f'looks like the name of an architecture.* use ARCHITECTURES."{name}"'):
         Architecture.parse(name)
     assert name in ARCHITECTURES

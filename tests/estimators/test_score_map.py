@@ -99,7 +99,7 @@ def test_images_that_do_not_fit_are_refused(images, message):
 
 
 def test_images_that_do_not_fit_the_strides_are_refused():
-    with pytest.raises(ArchitectureError, match="no whole number"):
+    with pytest.raises(ArchitectureError, match="not a whole number"):
         fitted("INPUT -> CONV(K=4) -> POOL -> FC").score_map(LARGE[:, :13])
 
 

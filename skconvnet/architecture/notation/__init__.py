@@ -1,1 +1,1 @@
-"""The notation: a text to a tree of layers, and the tree back to its canonical text."""
+"""The notation: its table of layers, the tree of a text, and the parser from text to tree."""

@@ -96,50 +96,66 @@ def test_repeats_are_kept_as_written():
         ("INPUT -> FC*2", "*2", "'->' or the end"),
         ("INPUT -> [FC]*L", "L", "a whole number from 0 to 2147483647, N, M or K"),
         ("INPUT -> [FC]*2147483648", "2147483648", "a whole number from 0 to 2147483647, N, M or K"),
-        ("INPUT -> [CONV]*K -> FC", "K -> FC", "*K is the length of hidden_layer_sizes"),
-        ("INPUT -> [FC -> (CONV | SKIP)]*K", "K", "*K is the length of hidden_layer_sizes"),
-        ("INPUT -> [RELU]*K -> FC", "K -> FC", "*K is the length of hidden_layer_sizes"),
+        ("INPUT -> [CONV]*K -> FC", "K -> FC", "*K repeats a group once per value in hidden_layer_sizes"),
+        ("INPUT -> [FC -> (CONV | SKIP)]*K", "K", "*K repeats a group once per value in hidden_layer_sizes"),
+        ("INPUT -> [RELU]*K -> FC", "K -> FC", "*K repeats a group once per value in hidden_layer_sizes"),
         ("INPUT -> (FC)", ")", "'+' or '|' and another branch"),
         ("INPUT -> (FC + FC | FC)", "| FC)", "'->' or '+' or ')'"),
-        ("INPUT -> (SKIP -> FC + FC)", "-> FC + FC)", "SKIP is a whole branch"),
+        ("INPUT -> (SKIP -> FC + FC)", "-> FC + FC)", "SKIP, which is a branch by itself"),
         ("INPUT -> SKIP -> FC", "SKIP -> FC", "a layer"),
         ("INPUT -> RELU? -> FC", "? -> FC", "only a POOL can be optional"),
-        ("INPUT -> RELU(2) -> FC", "(2) -> FC", "RELU has nothing to say in parentheses"),
-        ("INPUT -> CONV(64)", "64)", "CONV's values by name, K=, F=, S=, P=, groups=, round=, bias="),
-        ("INPUT -> CONV(k=64)", "k=64)", "one of K, F, S, P, groups, round, bias for CONV"),
+        ("INPUT -> RELU(2) -> FC", "(2) -> FC", "RELU has no options"),
+        ("INPUT -> CONV(64)", "64)", "the options of CONV by name, K=, F=, S=, P=, groups=, round=, bias="),
+        ("INPUT -> CONV(k=64)", "k=64)", "an option of CONV (K, F, S, P, groups, round, bias)"),
         ("INPUT -> CONV(K=64 F=3)", "F=3)", "')' or ','"),
-        ("INPUT -> CONV(K=64, K=64)", "K=64)", "CONV says K twice"),
-        ("INPUT -> CONV(K=0)", "0)", "K of CONV to be a whole number from 1 to 2147483647"),
-        ("INPUT -> CONV(K=1.5)", "1.5)", "K of CONV to be a whole number"),
-        ("INPUT -> CONV(K=.5)", ".5)", "K of CONV to be a whole number from 1 to 2147483647, but found '.5'"),
+        ("INPUT -> CONV(K=64, K=64)", "K=64)", "CONV has K twice"),
+        ("INPUT -> CONV(K=0)", "0)", "expected a whole number from 1 to 2147483647 for K of CONV"),
+        ("INPUT -> CONV(K=1.5)", "1.5)", "expected a whole number from 1 to 2147483647 for K of CONV"),
+        ("INPUT -> CONV(K=.5)", ".5)", "expected a whole number from 1 to 2147483647 for K of CONV, but found '.5'"),
         ("INPUT -> [FC]*.5", ".5", "a whole number from 0 to 2147483647, N, M or K"),
         ("INPUT -> DROPOUT(.)", ".)", "a layer or one of"),
         ("INPUT -> DROPOUT(0.)", ".)", "a layer or one of"),
-        ("INPUT -> CONV(P=-1)", "-1)", "P of CONV to be a whole number from 0 to 2147483647 or 'same' or 'valid'"),
-        ("INPUT -> CONV(K=" + "9" * 400 + ")", "9" * 400 + ")", "K of CONV to be a whole number"),
-        ("INPUT -> CONV(round=up)", "up)", "round of CONV to be 'floor' or 'ceil'"),
-        ("INPUT -> POOL(median)", "median)", "mode of POOL to be 'max' or 'average'"),
-        ("INPUT -> DROPOUT(1)", "1)", "rate of DROPOUT to be a number from 0 to below 1"),
-        ("INPUT -> DROPOUT(1e999)", "1e999)", "rate of DROPOUT to be a number from 0 to below 1"),
-        ("INPUT -> CONV(bias=1)", "1)", "bias of CONV to be 'yes' or 'no'"),
-        ("INPUT -> CONV(bias=False)", "False)", "bias of CONV to be 'yes' or 'no'"),
-        ("INPUT -> NORM(median)", "median)", "mode of NORM to be 'batch' or 'lrn' or 'layer'"),
-        ("INPUT -> NORM(size=5)", "size=5)", "size is a value of NORM(lrn), but this is NORM(batch)"),
-        ("INPUT -> NORM(momentum=0.1, lrn)", "momentum=0.1, lrn)", "momentum is a value of NORM(batch), but this is"),
-        ("INPUT -> NORM(lrn, k=1, eps=1)", "eps=1)", "eps is a value of NORM(batch) or NORM(layer), but this is NORM("),
+        (
+            "INPUT -> CONV(P=-1)",
+            "-1)",
+            "expected a whole number from 0 to 2147483647 or 'same' or 'valid' for P of CONV",
+        ),
+        (
+            "INPUT -> CONV(K=" + "9" * 400 + ")",
+            "9" * 400 + ")",
+            "expected a whole number from 1 to 2147483647 for K of CONV",
+        ),
+        ("INPUT -> CONV(round=up)", "up)", "expected 'floor' or 'ceil' for round of CONV"),
+        ("INPUT -> POOL(median)", "median)", "expected 'max' or 'average' for mode of POOL"),
+        ("INPUT -> DROPOUT(1)", "1)", "expected a number from 0 to below 1 for rate of DROPOUT"),
+        ("INPUT -> DROPOUT(1e999)", "1e999)", "expected a number from 0 to below 1 for rate of DROPOUT"),
+        ("INPUT -> CONV(bias=1)", "1)", "expected 'yes' or 'no' for bias of CONV"),
+        ("INPUT -> CONV(bias=False)", "False)", "expected 'yes' or 'no' for bias of CONV"),
+        ("INPUT -> NORM(median)", "median)", "expected 'batch' or 'lrn' or 'layer' for mode of NORM"),
+        ("INPUT -> NORM(size=5)", "size=5)", "size is an option of NORM(lrn), but this is NORM(batch)"),
+        ("INPUT -> NORM(momentum=0.1, lrn)", "momentum=0.1, lrn)", "momentum is an option of NORM(batch), but this is"),
+        (
+            "INPUT -> NORM(lrn, k=1, eps=1)",
+            "eps=1)",
+            "eps is an option of NORM(batch) or NORM(layer), but this is NORM(",
+        ),
         ("INPUT -> NORM(layer, momentum=0.1)", "momentum=0.1)", "but this is NORM(layer)"),
-        ("INPUT -> NORM(momentum=2)", "2)", "momentum of NORM to be a number from 0 to 1"),
-        ("INPUT -> NORM(eps=0)", "0)", "eps of NORM to be a number from 1e-12 to 1"),
-        ("INPUT -> NORM(eps=1e-400)", "1e-400)", "eps of NORM to be a number from 1e-12 to 1"),
-        ("INPUT -> NORM(lrn, size=0)", "0)", "size of NORM to be a whole number from 1 to 2147483647"),
-        ("INPUT -> NORM(lrn, size=2.5)", "2.5)", "size of NORM to be a whole number"),
-        ("INPUT -> NORM(lrn, alpha=1e999)", "1e999)", "alpha of NORM to be a number from 0 to 1000000"),
-        ("INPUT -> NORM(lrn, alpha=nan)", "nan)", "alpha of NORM to be a number from 0 to 1000000"),
-        ("INPUT -> NORM(lrn, beta=-1)", "-1)", "beta of NORM to be a number from 0 to 10"),
-        ("INPUT -> NORM(lrn, k=0)", "0)", "k of NORM to be a number from 1e-06 to 1000000"),
-        ("INPUT -> NORM(lrn, depth=5)", "depth=5)", "one of mode, momentum, eps, size, alpha, beta, k for NORM"),
+        ("INPUT -> NORM(momentum=2)", "2)", "expected a number from 0 to 1 for momentum of NORM"),
+        ("INPUT -> NORM(eps=0)", "0)", "expected a number from 1e-12 to 1 for eps of NORM"),
+        ("INPUT -> NORM(eps=1e-400)", "1e-400)", "expected a number from 1e-12 to 1 for eps of NORM"),
+        ("INPUT -> NORM(lrn, size=0)", "0)", "expected a whole number from 1 to 2147483647 for size of NORM"),
+        ("INPUT -> NORM(lrn, size=2.5)", "2.5)", "expected a whole number from 1 to 2147483647 for size of NORM"),
+        ("INPUT -> NORM(lrn, alpha=1e999)", "1e999)", "expected a number from 0 to 1000000 for alpha of NORM"),
+        ("INPUT -> NORM(lrn, alpha=nan)", "nan)", "expected a number from 0 to 1000000 for alpha of NORM"),
+        ("INPUT -> NORM(lrn, beta=-1)", "-1)", "expected a number from 0 to 10 for beta of NORM"),
+        ("INPUT -> NORM(lrn, k=0)", "0)", "expected a number from 1e-06 to 1000000 for k of NORM"),
+        ("INPUT -> NORM(lrn, depth=5)", "depth=5)", "an option of NORM (mode, momentum, eps, size, alpha, beta, k)"),
         ("INPUT -> FC(", "", "units of FC"),
-        ("INPUT -> DROPOUT(-0.5)", "-0.5)", "rate of DROPOUT to be a number from 0 to below 1, but found '-0.5'"),
+        (
+            "INPUT -> DROPOUT(-0.5)",
+            "-0.5)",
+            "expected a number from 0 to below 1 for rate of DROPOUT, but found '-0.5'",
+        ),
         ("INPUT -> CONV(P= - 1)", "- 1)", "but found '-1'"),
         ("INPUT -> CONV(P=-)", "-)", "but found '-'"),
         ("INPUT -> CONV(P=->)", "->)", "but found '->'"),
@@ -172,7 +188,7 @@ def test_an_error_shows_the_line_it_is_on_and_cuts_a_long_one():
 
 @pytest.mark.parametrize("value", [None, 3, b"INPUT -> FC", ["INPUT", "FC"], 10**5000, object()], ids=range(6))
 def test_what_is_no_text_is_refused(value):
-    with pytest.raises(ArchitectureError, match="an architecture is a text"):
+    with pytest.raises(ArchitectureError, match="an architecture must be a text"):
         Architecture.parse(value)
 
 
@@ -210,7 +226,7 @@ def test_the_limits_themselves_are_allowed():
     assert parse("INPUT -> " + "[" * MAX_NESTING + "FC" + "]" * MAX_NESTING) == (Layer("FC"),)
     with pytest.raises(ArchitectureError, match="10001 layers, and at most 10000"):
         parse(f"INPUT -> [RELU]*{MAX_LAYERS} -> FC")
-    with pytest.raises(ArchitectureError, match="at most 50 brackets"):
+    with pytest.raises(ArchitectureError, match="at most 50 nested brackets"):
         parse("INPUT -> " + "[" * 51 + "FC" + "]" * 51)
 
 

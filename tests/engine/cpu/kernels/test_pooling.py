@@ -5,8 +5,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skconvnet.architecture import ArchitectureError
-from skconvnet.architecture.layers.base import BoundPool, Volume
+from skconvnet.architecture import ArchitectureError, Volume
+from skconvnet.architecture.layers import BoundPool
 from skconvnet.engine.program.instructions import NUMBERS, Op
 from tests import oracles
 from tests.engine.cpu.kernels.test_activations import borders

@@ -1,0 +1,145 @@
+"""CONV and FC, the layers that multiply windows of their input by weights."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from skconvnet.architecture.errors import ArchitectureError
+from skconvnet.architecture.layers.arithmetic import Volume, check_square, output_extents, padding
+from skconvnet.architecture.layers.base import BoundLayer
+from skconvnet.architecture.notation.table import spell_layer
+
+
+@dataclass(frozen=True)
+class BoundConv(BoundLayer):
+    """K filters of extent F x F x (input depth / groups), with stride S and padding P.
+
+    Examples
+    --------
+    >>> conv = BoundConv("CONV 1", Volume(32, 32, 3), K=12, F=5, S=1, P=2)
+    >>> print(conv.output, conv.arithmetic, conv.n_weights + conv.n_biases)
+    [32x32x12] 5*5*3*12 + 12 912
+    """
+
+    K: int
+    F: int
+    S: int
+    P: int
+    groups: int = 1
+    round: str | None = None
+    bias: bool = True
+
+    kind: ClassVar[str] = "CONV"
+
+    def __post_init__(self):
+        if self.input.depth % self.groups or self.K % self.groups:
+            raise ArchitectureError(
+                f"{self.name}: groups={self.groups} must divide the depth of the input, {self.input.depth}, "
+                f"and K={self.K}"
+            )
+        output_extents(self, (self.F, self.F))
+
+    @classmethod
+    def bind(cls, name, volume, options):
+        """Make the layer from the options of the notation; P becomes a number."""
+        changed = {"P": padding(options["P"], options["F"], name), "bias": options.get("bias") != "no"}
+        return cls(name, volume, **options | changed)
+
+    @property
+    def output(self):
+        """The volume of the output, of depth K."""
+        return Volume(*output_extents(self, (self.F, self.F)), self.K)
+
+    @property
+    def n_weights(self):
+        """F * F * (depth of a filter) * K."""
+        return self.F * self.F * self._filter_depth * self.K
+
+    @property
+    def n_biases(self):
+        """One per filter, or none."""
+        return self.K if self.bias else 0
+
+    @property
+    def n_flops(self):
+        """One multiply-add per activation of the output and weight of a filter."""
+        return self.output.size * self.F * self.F * self._filter_depth
+
+    @property
+    def arithmetic(self):
+        """The number of parameters as the CS231n notes write it."""
+        weights = f"{self.F}*{self.F}*{self._filter_depth}*{self.K}"
+        return f"{weights} + {self.K}" if self.bias else weights
+
+    @property
+    def _filter_depth(self):
+        return self.input.depth // self.groups
+
+    def __str__(self):
+        return spell_layer(self.kind, vars(self) | {"bias": "yes" if self.bias else "no"})
+
+
+@dataclass(frozen=True)
+class BoundFC(BoundLayer):
+    """Units that are connected to every activation in a window.
+
+    Parameters
+    ----------
+    units : int
+    window : tuple of int
+        The (rows, columns) of the input that the layer was first bound to. On a larger input the window slides with
+        stride 1, so that the layer is a CONV.
+
+    Examples
+    --------
+    >>> fc = BoundFC("FC 1", Volume(7, 7, 512), 4096, window=(7, 7))
+    >>> print(fc.output, fc.on(Volume(12, 12, 512)).output)
+    [1x1x4096] [6x6x4096]
+    """
+
+    units: int
+    window: tuple[int, int]
+
+    kind: ClassVar[str] = "FC"
+    S: ClassVar[int] = 1
+    P: ClassVar[int] = 0
+    round: ClassVar[None] = None
+
+    def __post_init__(self):
+        output_extents(self, self.window)
+
+    @classmethod
+    def bind(cls, name, volume, options):
+        """Make the layer with a window over its whole input."""
+        return cls(name, volume, **options, window=(volume.height, volume.width))
+
+    @property
+    def output(self):
+        """The volume of the output, of depth `units`; 1 x 1 if the window is the whole input."""
+        return Volume(*output_extents(self, self.window), self.units)
+
+    @property
+    def n_weights(self):
+        """One per unit and activation in the window."""
+        rows, columns = self.window
+        return rows * columns * self.input.depth * self.units
+
+    @property
+    def n_biases(self):
+        """One per unit."""
+        return self.units
+
+    @property
+    def n_flops(self):
+        """One multiply-add per weight and position of the window."""
+        return self.n_weights * self.output.height * self.output.width
+
+    @property
+    def arithmetic(self):
+        """The number of parameters as the CS231n notes write it."""
+        rows, columns = self.window
+        return f"{columns}*{rows}*{self.input.depth}*{self.units} + {self.units}"
+
+    def convolutional(self):
+        """Return the CONV with one filter per unit."""
+        check_square(self, self.window)
+        return BoundConv(self.name, self.input, K=self.units, F=self.window[0], S=1, P=0)

@@ -1,0 +1,87 @@
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from skconvnet.architecture import ArchitectureError
+from skconvnet.architecture.layers.arithmetic import output_extent, padding
+
+
+def slide(W, F, S, P, round):
+    """Slide the window and count; None where it does not come out even. Pixels are 0 to W - 1."""
+    starts = []
+    start = -P
+    while start + F <= W + P:
+        starts.append(start)
+        start += S
+    if not starts:
+        return None
+    comes_out_even = starts[-1] + F == W + P
+    if round == "ceil" and not comes_out_even and start < W:
+        starts.append(start)
+    return None if round is None and not comes_out_even else len(starts)
+
+
+@given(
+    W=st.integers(1, 40),
+    F=st.integers(1, 12),
+    S=st.integers(1, 7),
+    P=st.integers(0, 8),
+    round=st.sampled_from([None, "floor", "ceil"]),
+)
+@settings(max_examples=500)
+def test_extent_is_what_sliding_the_window_counts(W, F, S, P, round):
+    counted = slide(W, F, S, P, round)
+    if counted is None:
+        with pytest.raises(ArchitectureError, match="CONV 1"):
+            output_extent(W, F, S, P, round, "CONV 1")
+    else:
+        assert output_extent(W, F, S, P, round, "CONV 1") == counted
+
+
+def test_error_shows_the_arithmetic_and_what_fits():
+    with pytest.raises(ArchitectureError) as caught:
+        output_extent(10, 3, 2, 0, None, "CONV 1")
+    assert "(10 - 3 + 0)/2 + 1 = 4.5 is not a whole number" in str(caught.value)
+    offers = "What fits: round=floor, round=ceil, S=1, F=2 with P=0, F=4 with P=0, W=9, W=11"
+    assert str(caught.value).endswith(offers)
+
+
+def test_window_larger_than_the_padded_input():
+    with pytest.raises(ArchitectureError) as caught:
+        output_extent(4, 9, 1, 1, "ceil", "POOL 2")
+    assert "POOL 2: the window F=9 is larger than the padded input, W + 2P = 4 + 2 = 6" in str(caught.value)
+    assert "(4 - 9 + 2)/1 + 1 = -2" in str(caught.value)
+    assert "F=6 or smaller, P=3 or larger, or W=7 or larger" in str(caught.value)
+
+
+@given(W=st.integers(1, 60), F=st.integers(1, 60), S=st.integers(2, 9), P=st.integers(0, 5))
+@settings(max_examples=200)
+def test_what_an_error_offers_does_fit(W, F, S, P):
+    assume(F <= W + 2 * P and (W - F + 2 * P) % S)
+    with pytest.raises(ArchitectureError) as caught:
+        output_extent(W, F, S, P, None, "CONV 1")
+    offers = str(caught.value).partition("What fits: ")[2].split(", ")
+    assert offers[:2] == ["round=floor", "round=ceil"]
+    assert {offer[0] for offer in offers[2:]} >= {"S", "W"}
+    assert P >= F or any(offer.startswith("F") for offer in offers)
+    for offer in offers:
+        values = dict(value.split("=") for value in offer.split(" with "))
+        rounding = values.pop("round", None)
+        numbers = {"W": W, "F": F, "S": S, "P": P} | {letter: int(value) for letter, value in values.items()}
+        assert output_extent(**numbers, round=rounding, name="") >= 1
+        assert numbers["S"] <= max(S, F)
+        assert "F" not in values or "P" in values  # which may have been "same"
+        assert not values.keys() & {"F", "P"} or numbers["P"] < numbers["F"]  # POOL refuses all others
+
+
+def test_no_fraction_looks_whole_and_huge_numbers_end():
+    with pytest.raises(ArchitectureError, match=r"= 1\.99999"):
+        output_extent(99999, 1, 99999, 0, None, "CONV 1")
+    with pytest.raises(ArchitectureError, match="not a whole number"):
+        output_extent(2**31 - 1, 2, 2**30 - 3, 0, None, "CONV 1")
+
+
+def test_padding_stands_for_a_number():
+    assert [padding(P, 5, "CONV 1") for P in ("same", "valid", 0, 3)] == [2, 0, 0, 3]
+    with pytest.raises(ArchitectureError, match=r"CONV 1: P='same' is \(F - 1\)/2 = \(4 - 1\)/2 = 1.5.*F=3 or F=5"):
+        padding("same", 4, "CONV 1")

@@ -1,0 +1,55 @@
+import pytest
+
+from skconvnet.architecture import ArchitectureError, Volume
+from skconvnet.architecture.layers import BoundConv, BoundFC
+
+
+def test_the_seeds_count_of_a_5x5x3_filter():
+    one_filter = BoundConv("CONV 1", Volume(32, 32, 3), K=1, F=5, S=1, P=2)
+    assert (one_filter.n_weights, one_filter.n_biases) == (75, 1)
+    assert BoundConv("CONV 1", Volume(16, 16, 20), K=1, F=3, S=1, P=1).n_weights == 180
+
+
+def test_conv_counts():
+    conv = BoundConv("CONV 1", Volume(height=7, width=9, depth=4), K=6, F=3, S=2, P=0, groups=2)
+    assert conv.output == Volume(height=3, width=4, depth=6)
+    assert conv.n_weights == 3 * 3 * 2 * 6
+    assert conv.n_flops == 3 * 4 * 6 * 3 * 3 * 2
+    assert conv.arithmetic == "3*3*2*6 + 6"
+    assert str(conv) == "CONV(K=6, F=3, S=2, P=0, groups=2)"
+
+
+def test_conv_without_biases():
+    conv = BoundConv("CONV 1", Volume(32, 32, 3), K=6, F=5, S=1, P=2, bias=False)
+    assert (conv.n_weights, conv.n_biases) == (5 * 5 * 3 * 6, 0)
+    assert conv.arithmetic == "5*5*3*6"
+    assert str(conv) == "CONV(K=6, F=5, S=1, P=2, bias=no)"
+
+
+@pytest.mark.parametrize(("K", "groups"), [(4, 3), (3, 2)])
+def test_groups_divide_depth_and_filters(K, groups):
+    with pytest.raises(
+        ArchitectureError, match=f"CONV 1: groups={groups} must divide the depth of the input, 4, and K={K}"
+    ):
+        BoundConv("CONV 1", Volume(8, 8, 4), K=K, F=1, S=1, P=0, groups=groups)
+
+
+def test_a_conv_that_does_not_fit_is_rejected():
+    with pytest.raises(ArchitectureError, match=r"CONV 3 over the height of \[9x8x1\]"):
+        BoundConv("CONV 3", Volume(8, 9, 1), K=1, F=3, S=2, P=0)
+
+
+def test_fc_counts():
+    fc = BoundFC("FC 1", Volume(16, 8, 12), 10, window=(16, 8))
+    assert fc.output == Volume(1, 1, 10)
+    assert (fc.n_weights, fc.n_biases, fc.n_flops) == (15360, 10, 15360)
+    assert fc.arithmetic == "8*16*12*10 + 10"
+
+
+def test_fc_on_a_larger_input_slides_its_window():
+    fc = BoundFC("FC 1", Volume(16, 8, 12), 10, window=(16, 8)).on(Volume(18, 11, 12))
+    assert fc.output == Volume(3, 4, 10)
+    assert (fc.n_weights, fc.n_biases, fc.n_flops) == (15360, 10, 3 * 4 * 15360)
+    assert fc.arithmetic == "8*16*12*10 + 10"
+    with pytest.raises(ArchitectureError, match=r"FC 1 over the height of \[11x15x12\]"):
+        fc.on(Volume(15, 11, 12))

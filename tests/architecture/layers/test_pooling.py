@@ -1,0 +1,21 @@
+import pytest
+
+from skconvnet.architecture import ArchitectureError, Volume
+from skconvnet.architecture.layers import BoundPool
+
+
+def test_a_pool_that_does_not_fit_is_rejected():
+    with pytest.raises(ArchitectureError, match=r"POOL 1 over the width of \[9x8x1\]"):
+        BoundPool("POOL 1", Volume(8, 9, 1), "max", F=(2, 2), S=2, P=0)
+    with pytest.raises(ArchitectureError, match="with P=2 a window of F=2 can contain only padding"):
+        BoundPool("POOL 1", Volume(8, 8, 1), "max", F=(2, 2), S=1, P=2)
+
+
+def test_pool_keeps_depth_and_learns_nothing():
+    pool = BoundPool("POOL 1", Volume(32, 32, 12), "max", F=(2, 2), S=2, P=0)
+    assert pool.output == Volume(16, 16, 12)
+    assert (pool.n_weights, pool.n_biases, pool.n_flops) == (0, 0, 0)
+    assert str(pool) == "POOL(max, F=2, S=2, P=0)"
+    whole = BoundPool("POOL 1", Volume(4, 5, 12), "average", F=(4, 5), S=1, P=0)
+    assert whole.output == Volume(1, 1, 12)
+    assert str(whole) == "POOL(average, F=all, S=1, P=0)"
