@@ -8,8 +8,8 @@ from skconvnet.data.examples import (
     hold_out,
 )
 from skconvnet.data.images import check_image_shape, check_images, check_larger_images, guess_image_shape
-from skconvnet.data.labels import check_labels, convert_labels
-from skconvnet.data.weights import check_class_weight, weigh_classes
+from skconvnet.data.labels import check_labels, convert_labels, encode_labels
+from skconvnet.data.weights import check_class_weight, check_sample_weight, weigh_classes
 
 __all__ = [
     "LabelledImages",
@@ -20,8 +20,10 @@ __all__ = [
     "check_images_and_labels",
     "check_labels",
     "check_larger_images",
+    "check_sample_weight",
     "check_two_classes",
     "convert_labels",
+    "encode_labels",
     "guess_image_shape",
     "hold_out",
     "weigh_classes",

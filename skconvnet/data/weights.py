@@ -2,19 +2,77 @@
 
 from dataclasses import replace
 from math import isfinite
-from numbers import Real
+from numbers import Number, Real
 
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
+from skconvnet.data.arrays import as_numpy
+
+
+def check_sample_weight(sample_weight, n_images):
+    """Check the weights of images and scale them.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_images,), number or None
+        Weights >= 0, not all zero. A number or None weighs all images alike.
+    n_images : int
+        The number of images.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_images,)
+        Weights whose maximum is 1.
+
+    Raises
+    ------
+    ValueError
+        If `sample_weight` is anything else.
+    """
+    if sample_weight is None:
+        return np.ones(n_images, np.float32)
+    weights = _as_floats(as_numpy(sample_weight, "sample_weight"))
+    if weights.ndim == 0:
+        weights = np.full(n_images, weights)
+    if weights.shape != (n_images,):
+        raise ValueError(f"sample_weight has shape {weights.shape}. X has {n_images} images: pass one weight for each.")
+    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        raise ValueError(f"sample_weight[{place}] is {weights[place]}. Weights must be finite and not negative.")
+    return _scale(weights)
+
+
+def _as_floats(weights):
+    """Convert an array-like of numbers to float64; raise a ValueError if it is none."""
+    if np.ma.is_masked(weights):
+        raise ValueError("sample_weight has masked values. Fill them: a weight of 0 leaves an image out.")
+    try:
+        array = np.asarray(weights)
+        kind = array.dtype.kind
+        numbers = kind in "biuf" or (kind == "O" and all(isinstance(weight, Number) for weight in array.flat))
+        if array.size == 0 or not numbers:
+            raise TypeError
+        return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:  # nested sequences, complex or very large numbers, or none
+        came = repr(weights)
+        came = came if len(came) <= 60 else f"{came[:57]}..."
+        raise ValueError(f"sample_weight is {came}. Pass an array of real numbers, one for each image.") from error
+
 
 def check_class_weight(class_weight):
-    """Raise a ValueError if the weight of a class is no number, not finite, or negative.
+    """Check the weights of classes.
 
     Parameters
     ----------
     class_weight : dict, "balanced" or None
-        How much each class counts.
+        The parameter of an estimator.
+
+    Raises
+    ------
+    ValueError
+        If a weight in a dict is not a finite number >= 0.
     """
     if not isinstance(class_weight, dict):
         return
@@ -22,20 +80,20 @@ def check_class_weight(class_weight):
         is_number = isinstance(weight, Real) and not isinstance(weight, bool)
         if not (is_number and isfinite(weight) and weight >= 0):
             raise ValueError(
-                f"class_weight has {weight!r} for {label!r}. Weights have to be finite numbers, and not negative."
+                f"class_weight has {weight!r} for {label!r}. Weights must be finite numbers, and not negative."
             )
 
 
 def weigh_classes(examples, class_weight, classes):
-    """Multiply the weights of examples by those of their classes.
+    """Multiply the weights of examples by the weights of their classes.
 
     Parameters
     ----------
     examples : LabelledImages
         The examples.
     class_weight : dict, "balanced" or None
-        How much each class counts, as scikit-learn has it. None is all the same; "balanced" has each class count the
-        same, whatever the weights of its examples come to.
+        As in scikit-learn, with the weights of examples taken into account: "balanced" gives all classes the same
+        total weight. None changes nothing.
     classes : ndarray of shape (n_classes,)
         The labels.
 
@@ -46,25 +104,22 @@ def weigh_classes(examples, class_weight, classes):
     Raises
     ------
     ValueError
-        If the weights become all zero, or a class that has a weight is not there.
+        If all weights become zero, or if `class_weight` names a label that does not occur and leaves out one that does.
     """
     if class_weight is None:
         return examples
     if class_weight == "balanced":
-        # Not compute_class_weight: that of older versions of scikit-learn counts examples whatever they weigh.
+        # Not compute_class_weight: in older versions of scikit-learn it ignores sample weights.
         totals = np.bincount(examples.targets, examples.weights, len(classes))
-        counts = totals > 0
-        of_class = np.divide(totals.sum(), counts.sum() * totals, out=np.ones(len(classes)), where=counts)
+        present = totals > 0
+        of_class = np.divide(totals.sum(), present.sum() * totals, out=np.ones(len(classes)), where=present)
     else:
         of_class = compute_class_weight(class_weight, classes=classes, y=classes[examples.targets])
-    return replace(examples, weights=scale_weights(examples.weights * of_class[examples.targets]))
+    return replace(examples, weights=_scale(examples.weights * of_class[examples.targets]))
 
 
-def scale_weights(weights):
-    """Return weights as float32 with a maximum of 1: a loss is a weighted mean, to which their scale means nothing."""
-    wrong = ~(np.isfinite(weights) & (weights >= 0))
-    if wrong.any():
-        raise ValueError(f"A weight is {weights[wrong][0]}. Weights have to be finite, and not negative.")
+def _scale(weights):
+    """Scale weights to a maximum of 1, in float32. A loss is a weighted mean, which does not depend on their scale."""
     if not weights.any():
-        raise ValueError("The weights are all zero. Sample weights must contain at least one non-zero number.")
+        raise ValueError("The weights are all zero. At least one image must have a weight above zero.")
     return (weights / weights.max()).astype(np.float32)

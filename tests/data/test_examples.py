@@ -33,9 +33,10 @@ def test_labels_of_any_kind_become_indices():
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        ([0, 1], "inconsistent numbers of samples"),
+        ([0, 1], "X has 3 images and y has 2 labels"),
         ([0.5, 1.5, 2.5], "continuous"),
-        ([0, 1, np.nan], "NaN"),
+        ([0, 1, np.nan], r"nan at y\[2\]"),
+        (np.array([0, 1, np.nan]), "NaN"),
         ([[0, 1], [1, 1], [0, 0]], "1d array"),
         (None, "requires y to be passed"),
     ],
@@ -46,14 +47,14 @@ def test_labels_that_are_none_are_refused(y, message):
 
 
 def test_a_label_that_is_no_class_is_refused():
-    with refused("y contains 9, which is none of the classes [0, 1]"):
+    with refused("y contains 9, which is not among the classes [0, 1]"):
         check_examples(Images(np.zeros((2, 4)), (2, 2, 1)), np.array([0, 9]), np.array([0, 1]), None)
 
 
 def test_one_class_is_refused():
     classes = np.array(["a", "b"], object)
     check_two_classes(labelled([0, 1]), np.arange(2), classes)
-    with refused("y has 1 class ('a'), and a classifier needs 2 classes or more"):
+    with refused("y has 1 class ('a'). A classifier needs 2 classes or more"):
         check_two_classes(labelled([0, 0]), np.arange(2), classes[:1])
     with refused("y has 1 class among the examples with a weight above zero ('b')"):
         check_two_classes(labelled([0, 1], [0, 1]), np.arange(2), classes)
@@ -80,9 +81,11 @@ def test_a_part_is_held_out_of_each_class():
 
 def test_too_small_a_part_is_refused():
     for fraction in (0, 0.1, 0.99):
-        with refused(f"validation_fraction={fraction} of 10 images cannot be set aside with each of their 2 classes"):
+        with refused(
+            f"validation_fraction={fraction} cannot split 10 images so that each of their 2 classes is in both parts"
+        ):
             hold_out(labelled([0, 1] * 5), fraction, seed=0)
-    with refused("Increase validation_fraction"):
+    with refused("Use a larger validation_fraction"):
         hold_out(labelled([0] * 10), 0.1, seed=0)
-    with refused("all zero in the validation set or in what is left"):
+    with refused("all zero in the validation set or in the rest"):
         hold_out(labelled([0, 1] * 10, [1] + [0] * 19), 0.2, seed=0)

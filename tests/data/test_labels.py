@@ -1,5 +1,6 @@
 """Labels of every dtype; what is refused, and what the error says."""
 
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.utils import shuffle
 
 from skconvnet import ConvNetClassifier
+from skconvnet.data import convert_labels, encode_labels
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def test_labels_of_any_kind(digits, scores, kind):
     if len(classes) == 10:
         assert_array_equal(network.decision_function(X), scores)
         assert_array_equal(predicted, classes[scores.argmax(axis=1)])
-    with pytest.raises(ValueError, match="is none of the classes"):
+    with pytest.raises(ValueError, match="is not among the classes"):
         network.fit(X, labels, X_val=X[:2], y_val=[other_than(classes)] * 2)
 
 
@@ -121,7 +123,7 @@ def test_a_column_of_objects_of_pandas(digits):
     [
         (None, r"y contains None at y\[7\]. Every image needs a label"),
         (float("nan"), r"y contains nan at y\[7\]"),
-        (7, "y has labels of type int and str. They have to be strings, booleans or numbers, all of one kind"),
+        (7, "y has labels of type int and str. Labels must be all strings, all booleans, or all numbers"),
         (b"bytes", "y has labels of type bytes and str"),
     ],
 )
@@ -156,7 +158,7 @@ def test_masked_labels_and_pixels_are_refused(digits):
 @pytest.mark.parametrize("of", [Fraction, lambda label: 10**30 * int(label), lambda label: str(label).encode()])
 def test_objects_that_are_no_labels_are_refused(digits, of):
     X, y = digits
-    with pytest.raises(ValueError, match="They have to be strings, booleans or numbers, all of one kind"):
+    with pytest.raises(ValueError, match="Labels must be all strings, all booleans, or all numbers"):
         fitted(X, np.array([of(label) for label in y], dtype=object))
 
 
@@ -185,9 +187,7 @@ def test_several_labels_an_image_are_refused(digits, kind):
 
 @pytest.mark.parametrize("dtype", [int, bool, np.float32])
 def test_labels_that_are_one_hot_are_refused_with_what_to_do(digits, dtype):
-    with pytest.raises(
-        ValueError, match=r"\(300, 10\) instead. It has a single 1 in each row: pass np.argmax\(y, axis=1\)"
-    ):
+    with pytest.raises(ValueError, match=r"\(300, 10\) instead. It is one-hot encoded: pass np.argmax\(y, axis=1\)"):
         fitted(digits[0], np.eye(10, dtype=dtype)[digits[1]])
 
 
@@ -206,3 +206,62 @@ def test_labels_that_are_continuous_or_missing_are_refused(digits):
         fitted(X, y + 0.5)
     with pytest.raises(ValueError, match="NaN"):
         fitted(X, np.where(y == 3, np.nan, y))
+
+
+# Class indices
+
+
+@pytest.mark.parametrize(
+    ("y", "classes"),
+    [
+        ([1.0, 0.0], [0, 1]),
+        ([True, False], [0, 1]),
+        ([1, 0], [False, True]),
+        (np.array([2**63, 1], np.uint64), np.array([1, 2**63], np.uint64)),
+        (np.array([2**53 + 1, 2**53], np.uint64), np.array([2**53, 2**53 + 1], np.int64)),
+        (["dog", "a cat"], ["a cat", "dog"]),
+        (np.array(["2001", "2000"], "M8[Y]"), np.array(["2000-01-01", "2001-01-01"], "M8[D]")),
+    ],
+)
+def test_labels_are_found_whatever_their_dtype(y, classes):
+    indices = encode_labels(np.asarray(y), np.asarray(classes))
+    assert indices.tolist() == [1, 0]
+    assert indices.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "unknown"),
+    [
+        ([0, 9], [0, 1], "9"),
+        ([0, -1], [0, 1], "-1"),
+        ([1e300, 0], [0, 1], "1e+300"),
+        ([256, 1], np.array([0, 1], np.uint8), "256"),
+        (np.array([2**64 - 1], np.uint64), [-1, 0], str(2**64 - 1)),
+        ([2**24 + 1], np.array([2**24, 2**25], np.float32), str(2**24 + 1)),
+        ([7, 1], [False, True], "7"),
+        (["0", "1"], [0, 1], "'0'"),
+        ([0, 1], ["0", "1"], "0"),
+        (["cats"], ["cat", "dog"], "'cats'"),
+    ],
+)
+def test_a_label_that_is_not_a_class_is_refused(y, classes, unknown):
+    with pytest.raises(ValueError, match=re.escape(f"y contains {unknown}, which is not among the classes [")):
+        encode_labels(np.asarray(y), np.asarray(classes))
+
+
+def test_every_label_is_encoded_as_in_a_dictionary():
+    rng = np.random.default_rng(0)
+    for n_classes in (2, 3, 100):
+        classes = np.unique(rng.integers(-1000, 1000, n_classes))
+        y = rng.choice(classes, 50)
+        places = {label: place for place, label in enumerate(classes.tolist())}
+        assert encode_labels(y, classes).tolist() == [places[label] for label in y.tolist()]
+
+
+def test_scalars_are_not_labels(digits):
+    assert convert_labels(3) == 3
+    for y in (3, "cat"):
+        with pytest.raises(ValueError, match="1d array"):
+            fitted(digits[0], y)
+    with pytest.raises(ValueError, match="dtype complex"):
+        fitted(digits[0], digits[1] + 1j)

@@ -1,17 +1,20 @@
 """Weights: an image of weight 2 is that image twice, and one of weight 0 is not there. What early stopping keeps."""
 
 import re
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy import sparse
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, shuffle
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skconvnet import ConvNetClassifier
-from skconvnet.data import LabelledImages, check_examples, weigh_classes
+from skconvnet.data import LabelledImages, check_class_weight, check_sample_weight, weigh_classes
 from skconvnet.engine import Images
 
 PLAIN = "INPUT -> CONV(K=6) -> RELU -> POOL -> NORM(layer) -> FC(16) -> TANH -> FC"
@@ -120,13 +123,14 @@ def test_class_weights_and_sample_weights_are_multiplied(digits, counts):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.zeros(120), "at least one non-zero number"),
-        (-np.ones(120), "Negative values"),
-        (np.full(120, np.nan), "NaN"),
-        (np.ones(119), "sample_weight.shape == (119,), expected (120,)"),
-        (np.ones((120, 2)), "Sample weights must be 1D"),
+        (np.zeros(120), "The weights are all zero"),
+        (-np.ones(120), "sample_weight[0] is -1.0"),
+        (np.full(120, np.nan), "sample_weight[0] is nan"),
+        (np.ones(119), "sample_weight has shape (119,). X has 120 images"),
+        (np.ones((120, 2)), "sample_weight has shape (120, 2)"),
+        ({}, "sample_weight is {}."),
     ],
-    ids=["zero", "negative", "nan", "too few", "a table"],
+    ids=["zero", "negative", "nan", "too few", "a table", "a dict"],
 )
 def test_weights_that_are_none_are_refused(digits, weights, message):
     network = ConvNetClassifier()
@@ -189,32 +193,66 @@ def labelled(targets, weights=None):
     return LabelledImages(Images(np.zeros((len(targets), 4)), (2, 2, 1)), targets, weights)
 
 
-def weights_of(sample_weight):
-    y = np.array([0, 1, 1])
-    return check_examples(Images(np.zeros((3, 4)), (2, 2, 1)), y, np.unique(y), sample_weight).weights
-
-
-def test_weights_are_scaled_and_cannot_overflow():
+def test_sample_weights_are_scaled_and_cannot_overflow():
     for scale in (1e-300, 1.0, 1e300):
-        assert weights_of(np.array([0.0, 1.0, 4.0]) * scale).tolist() == [0, 0.25, 1]
-    assert weights_of(3).tolist() == [1, 1, 1]
-    assert weights_of([0, 1, 4]).dtype == np.float32
+        assert check_sample_weight(np.array([0.0, 1.0, 4.0]) * scale, 3).tolist() == [0, 0.25, 1]
+    assert check_sample_weight([0, 1, 4], 3).dtype == np.float32
+
+
+@pytest.mark.parametrize("sample_weight", [None, 3, 0.5, np.float32(7), np.array(2), [2, 2, 2], [True] * 3])
+def test_equal_sample_weights_are_ones(sample_weight):
+    weights = check_sample_weight(sample_weight, 3)
+    assert weights.tolist() == [1, 1, 1]
+    assert weights.dtype == np.float32
+
+
+def test_objects_that_are_numbers_are_sample_weights():
+    for weights in (np.array([1, 2.0, True], object), [Fraction(1), Fraction(2), Fraction(1)], [Decimal(1), 2, 1]):
+        assert check_sample_weight(weights, 3).tolist() == [0.5, 1, 0.5]
 
 
 @pytest.mark.parametrize(
     ("sample_weight", "message"),
     [
-        ([0, 0, 0], "at least one non-zero"),
-        ([1, -1, 1], "[Nn]egative"),
-        ([1, np.nan, 1], "NaN"),
-        ([1, np.inf, 1], "infinity"),
-        ([1, 1], r"sample_weight.shape == \(2,\)"),
-        ([[1], [1], [1]], "1D"),
+        ([0, 0, 0], "The weights are all zero"),
+        (0, "The weights are all zero"),
+        ([1, -1, 1], "sample_weight[1] is -1.0. Weights must be finite and not negative"),
+        ([1, 1, np.nan], "sample_weight[2] is nan"),
+        ([1, np.inf, 1], "sample_weight[1] is inf"),
+        ([1, 1], "sample_weight has shape (2,). X has 3 images: pass one weight for each"),
+        ([[1], [1], [1]], "sample_weight has shape (3, 1)"),
+        ({}, "sample_weight is {}. Pass an array of real numbers, one for each image"),
+        ({0: 1, 1: 2}, "sample_weight is {0: 1, 1: 2}"),
+        ({1, 2, 3}, "sample_weight is {1, 2, 3}"),
+        ("balanced", "sample_weight is 'balanced'"),
+        (b"123", "sample_weight is b'123'"),
+        (["1", "2", "3"], "sample_weight is ['1', '2', '3']"),
+        ([1, "2", 3], "sample_weight is [1, '2', 3]"),
+        ([1, None, 3], "sample_weight is [1, None, 3]"),
+        ([1, [2], 3], "sample_weight is [1, [2], 3]"),
+        ([1, {}, 3], "sample_weight is [1, {}, 3]"),
+        ([1, 2j, 3], "sample_weight is [1, 2j, 3]"),
+        ([], "sample_weight is []"),
+        (object, "sample_weight is <class 'object'>"),
+        (iter(range(3)), "sample_weight is <range_iterator"),
+        (["long"] * 100, "'long', 'long', 'long'"),
+        (sparse.csr_array([[1, 1, 1]]), "sample_weight is <"),
+        (np.array(["2000", "2001", "2002"], "M8[Y]"), "sample_weight is array(["),
+        (np.ma.array([1, 2, 3], mask=[0, 1, 0]), "sample_weight has masked values"),
+        ([10**400, 1, 1], "sample_weight is [1000"),
     ],
+    ids=lambda value: str(value)[:30],
 )
-def test_weights_that_are_none_are_refused_for_any_images(sample_weight, message):
-    with pytest.raises(ValueError, match=message):
-        weights_of(sample_weight)
+def test_other_sample_weights_are_refused(sample_weight, message):
+    with refused(message):
+        check_sample_weight(sample_weight, 3)
+
+
+def test_a_missing_weight_of_pandas_is_refused():
+    pd = pytest.importorskip("pandas")
+    assert check_sample_weight(pd.Series([1, 2, 1], dtype="Float64"), 3).tolist() == [0.5, 1, 0.5]
+    with refused("sample_weight[1] is nan"):
+        check_sample_weight(pd.Series([1, None, 1], dtype="Float64"), 3)
 
 
 def test_class_weights_multiply_sample_weights():
@@ -226,7 +264,12 @@ def test_class_weights_multiply_sample_weights():
     )
 
 
-@pytest.mark.parametrize(("class_weight", "message"), [({0: -1, 1: 1}, "-1"), ({0: np.nan, 1: 1}, "nan")])
-def test_class_weights_that_are_none_are_refused(class_weight, message):
-    with refused(f"A weight is {message}"):
-        weigh_classes(labelled([0, 1, 1]), class_weight, np.array([0, 1]))
+@pytest.mark.parametrize("weight", [-1, np.nan, np.inf, "1", None, True])
+def test_class_weights_that_are_not_finite_numbers_are_refused(weight):
+    with refused(f"class_weight has {weight!r} for 'a'. Weights must be finite numbers, and not negative"):
+        check_class_weight({"a": weight, "b": 1})
+
+
+def test_other_class_weights_are_accepted():
+    for class_weight in (None, "balanced", {"a": 0.5, "b": Fraction(1, 2), "c": 0}):
+        check_class_weight(class_weight)
