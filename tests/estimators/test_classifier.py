@@ -991,7 +991,7 @@ def test_partial_fit_wants_a_list_of_classes(digits, classes):
 
 
 def test_weights_that_are_no_numbers_are_refused_by_their_name(digits):
-    with refused("sample_weight is none for these images: could not convert string to float"):
+    with refused("Pass an array of real numbers, one for each image"):
         quick().fit(*digits, sample_weight=["much"] * 400)
 
 
