@@ -1,4 +1,4 @@
-"""The command line, as a user calls it."""
+"""The command line: demo, summary and warmup."""
 
 import re
 import subprocess
@@ -39,7 +39,7 @@ def test_summary_knows_the_names(capsys, name):
 
 
 @pytest.mark.parametrize(("name", "study"), CASE_STUDIES.items())
-def test_summary_of_a_case_study_is_of_its_papers_images(capsys, name, study):
+def test_summary_of_a_case_study_uses_the_images_of_its_paper(capsys, name, study):
     command_line.main(["summary", name])
     out = capsys.readouterr().out
     height, width, depth = study.image_shape
@@ -80,20 +80,20 @@ def test_summary_shows_an_architecture_error_and_no_traceback():
     assert "Traceback" not in process.stderr
 
 
-def test_summary_ends_in_silence_when_no_one_reads_on():
+def test_summary_ends_without_error_when_its_output_is_closed():
     command = [sys.executable, "-m", "skconvnet", "summary", "vgg16"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        process.stdout.close()  # long before anything is written
+        process.stdout.close()  # before the process writes anything
         assert process.stderr.read() == ""
     assert process.returncode == 1
 
 
-def test_summary_sets_a_misspelled_name_right():
+def test_summary_suggests_a_name_for_a_misspelled_one():
     with pytest.raises(SystemExit, match=r"did you mean vgg16\?"):
         command_line.main(["summary", "VGG-16"])
 
 
-def test_summary_refuses_what_is_no_volume(capsys):
+def test_summary_rejects_an_input_that_is_not_a_volume(capsys):
     with pytest.raises(SystemExit):
         command_line.main(["summary", "INPUT -> FC", "--input", "32x32"])
     assert "give width, height and depth" in capsys.readouterr().err

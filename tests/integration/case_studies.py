@@ -1,4 +1,4 @@
-"""The case studies as this package has them, with the numbers of `torch_case_studies`."""
+"""The package's case studies, with the weights that `torch_case_studies` draws."""
 
 import re
 from math import prod
@@ -12,14 +12,14 @@ from tests.integration import torch_case_studies
 
 
 def bound(name, dropout=True):
-    """The network on the paper's images; without DROPOUT where its gradient is wanted and not its noise."""
+    """The network, bound to images of its paper. Without DROPOUT, its gradients are deterministic."""
     study = CASE_STUDIES[name]
     text = study.text if dropout else re.sub(r" -> DROPOUT\(.*?\)", "", study.text)
     return Architecture.parse(text).bind(study.image_shape, study.n_classes)
 
 
 def shapes(name):
-    """As `torch_case_studies.shapes`."""
+    """What `torch_case_studies.shapes` returns."""
     learning = [layer for layer in walk(bound(name).layers) if layer.kind in ("CONV", "FC", "NORM") and layer.n_weights]
     norms = [layer for layer in learning if layer.kind == "NORM"]
     return (
@@ -30,7 +30,7 @@ def shapes(name):
 
 
 def shape(layer):
-    """Shape of a layer's weights."""
+    """The shape of a layer's weights."""
     if layer.kind == "CONV":
         return (layer.F, layer.F, layer.input.depth // layer.groups, layer.K)
     return (prod(layer.window) * layer.input.depth, layer.units) if layer.kind == "FC" else (layer.input.depth,)
@@ -44,7 +44,7 @@ def batch(name, n=2):
 
 
 def network(name, seed=0, dropout=True):
-    """The engine's network, with the numbers that are drawn for it."""
+    """The engine's network, with random weights."""
     architecture = bound(name, dropout)
     channels = architecture.image_shape[2]
     made = Network(architecture, np.zeros(channels), np.ones(channels))
@@ -53,7 +53,7 @@ def network(name, seed=0, dropout=True):
 
 
 def logits(name, x, n_threads, seed=0):
-    """(n, classes) in inference."""
+    """Class scores in inference, (n, classes)."""
     return Scorer(network(name, seed)).scores(Images(x, x.shape[1:]), n_threads)
 
 
@@ -65,7 +65,7 @@ def training_answers(name, x, targets, n_threads, seed=0):
         Images(x, x.shape[1:]),
         targets,
         np.ones(len(x)),
-        optimizer=SGD(momentum=0.0, nesterov=False),  # of which the first step's velocity is minus the gradient
+        optimizer=SGD(momentum=0.0, nesterov=False),  # after one step at rate 1, its velocity is minus the gradient
         alpha=0.0,
         label_smoothing=0.0,
         batch_size=len(x),
@@ -81,7 +81,7 @@ def training_answers(name, x, targets, n_threads, seed=0):
 
 
 def worst(found, expected, kind):
-    """The largest relative difference, in the Euclidean norm, of the arrays whose names begin so, and the name."""
+    """The largest relative difference, in the Euclidean norm, of arrays whose names begin with `kind`; and the name."""
     return max(
         (relative_difference(found[name], expected[name]), name)
         for name in expected

@@ -1,6 +1,6 @@
-"""The case studies against the same networks written by hand in PyTorch, given the same numbers.
+"""The case studies against the same networks written by hand in PyTorch, with the same weights.
 
-Here run those that take seconds; ``python -m benchmarks.case_studies`` runs all of them.
+These tests run those that take seconds. ``python -m benchmarks.case_studies`` runs all.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from tests.integration import case_studies, torch_case_studies
 
 
 @pytest.mark.parametrize("name", CASE_STUDIES)
-def test_the_learned_numbers_have_the_shapes_of_the_modules(in_torch, name):
+def test_learned_arrays_have_the_shapes_of_the_modules(in_torch, name):
     assert case_studies.shapes(name) == in_torch(torch_case_studies.shapes, name)
 
 
@@ -27,10 +27,10 @@ def test_logits_as_in_pytorch(in_torch, name):
 
 @pytest.mark.parametrize("name", ["lenet5", "resnet20", "alexnet"])
 def test_gradients_as_in_pytorch(in_torch, name, tmp_path):
-    """In the Euclidean norm: float32 puts some of the millions of RELU and POOL on the other side of their kinks.
+    """In the Euclidean norm, with a larger tolerance for gradients than for the loss and running statistics.
 
-    Of activations that are known to 1e-6 about as large a share has another sign than in float64, and with it another
-    gradient: a difference of 1e-3 in the norm, where it happens. Loss and statistics have no kinks.
+    Activations are known to about 1e-6, so about that share of them has another sign in float32 than in float64. Where
+    RELU or POOL then passes another gradient, the norms differ by about 1e-3.
     """
     x, targets = case_studies.batch(name)
     in_torch(torch_case_studies.save_training_answers, tmp_path / "expected.npz", name, x, targets, 0, "float64")

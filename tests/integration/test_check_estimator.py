@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, all of them, and how many they were."""
+"""scikit-learn's estimator checks, and their number."""
 
 from collections import Counter
 
@@ -10,20 +10,20 @@ from sklearn.utils.fixes import parse_version
 
 from skconvnet import ConvNetClassifier
 
-# The excuse of SGDClassifier: minibatches of repeated images are not the minibatches of weighted ones.
+# SGDClassifier has the same excuse: repeating images gives other minibatches than weighting them.
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": "sample_weight is not equivalent to removing/repeating samples."
 }
-# MLPClassifier's tags say that it takes sparse matrices and several labels an image. ConvNetClassifier takes neither.
-OF_SPARSE_OR_MULTILABEL = {
+# Checks that MLPClassifier's tags add: unlike ConvNetClassifier, it accepts sparse matrices and multilabel targets.
+SPARSE_OR_MULTILABEL = {
     "check_sample_weight_equivalence_on_sparse_data",
     "check_classifiers_multilabel_representation_invariance",
     "check_classifiers_multilabel_output_format_predict",
     "check_classifiers_multilabel_output_format_predict_proba",
     "check_classifiers_multilabel_output_format_decision_function",
 }
-# It has class_weight, which MLPClassifier has not.
-OF_CLASS_WEIGHT = {"check_class_weight_classifiers"}
+# Checks that ConvNetClassifier's class_weight adds. MLPClassifier does not have it.
+CLASS_WEIGHT = {"check_class_weight_classifiers"}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def results():
 
 
 def names_of(estimator):
-    """How often each check is made of an estimator."""
+    """The number of times that each check runs on an estimator."""
     return Counter(
         getattr(check, "func", check).__name__ for _, check in estimator_checks_generator(estimator, mark=None)
     )
@@ -44,25 +44,25 @@ def test_check_estimator_passes(results):
     assert failed == {}
 
 
-def test_the_only_excuse_is_that_of_sgdclassifier(results):
+def test_only_the_check_that_sgdclassifier_fails_may_fail(results):
     excused = {result["check_name"] for result in results if result["status"] == "xfail"}
     assert excused <= set(EXPECTED_FAILURES)
 
 
-def test_no_check_is_skipped_that_mlpclassifier_passes(results):
+def test_no_check_is_skipped(results):
     skipped = {result["check_name"] for result in results if result["status"] == "skipped"}
-    assert skipped <= {"check_array_api_input"}  # it wants SCIPY_ARRAY_API in the environment
+    assert skipped <= {"check_array_api_input"}  # it needs SCIPY_ARRAY_API in the environment
 
 
-def test_no_check_is_lost_through_tags(results):
+def test_tags_remove_no_other_checks(results):
     ours, of_mlp = names_of(ConvNetClassifier()), names_of(MLPClassifier())
-    assert set(of_mlp - ours) <= OF_SPARSE_OR_MULTILABEL
-    assert set(ours - of_mlp) >= OF_CLASS_WEIGHT  # and those of sample_weight, before scikit-learn 1.7
+    assert set(of_mlp - ours) <= SPARSE_OR_MULTILABEL
+    assert set(ours - of_mlp) >= CLASS_WEIGHT
     assert len(results) == ours.total()
 
 
 @pytest.mark.skipif(parse_version(sklearn.__version__).base_version != "1.9.1", reason="counted in scikit-learn 1.9.1")
 def test_the_number_of_checks(results):
-    # Of the 67 of MLPClassifier all but the 5 of sparse matrices and multilabel, and the one of class_weight.
+    # The 67 of MLPClassifier, without 5 of sparse matrices and multilabel targets, and with one of class_weight.
     assert len(results) == 67 - 5 + 1
     assert Counter(result["status"] for result in results) == {"passed": 61, "xfail": 1, "skipped": 1}

@@ -1,4 +1,4 @@
-"""The classifier among scikit-learn's tools that fit, wrap and inspect classifiers."""
+"""The classifier in scikit-learn's meta-estimators and inspection tools."""
 
 import warnings
 
@@ -18,11 +18,11 @@ from sklearn.utils import shuffle
 
 from skconvnet import ConvNetClassifier
 
-N = 400  # images to train on; 200 more to test. Guessing is right for one in ten.
+N = 400  # training images; 200 more are for testing. Guessing has an accuracy of 0.1.
 
 
 def quick(architecture="INPUT -> CONV(K=8) -> RELU -> POOL -> FC", **parameters):
-    """A network that is quickly much better than chance."""
+    """A network that is much better than chance after a short fit."""
     settings = {"learning_rate_init": 0.01, "batch_size": 16, "max_iter": 3, "n_jobs": 1, "random_state": 0}
     return ConvNetClassifier(architecture, **settings | parameters)
 
@@ -40,7 +40,7 @@ def fitted(digits):
 
 
 def check_probabilities(estimator, X):
-    """Look whether they are some for ten classes, and those that the predictions come from."""
+    """Check that they are probabilities of ten classes, and that the predictions are the most probable classes."""
     probabilities = estimator.predict_proba(X)
     assert probabilities.shape == (len(X), 10)
     assert_allclose(probabilities.sum(axis=1), 1)
@@ -62,7 +62,7 @@ def test_calibration_of_a_fitted_network(digits):
     calibrated = CalibratedClassifierCV(FrozenEstimator(unsure), method="sigmoid").fit(X[200:N], y[200:N])
     check_probabilities(calibrated, X[N:])
     assert all(np.array_equal(*pair) for pair in zip(weights, unsure.coefs_, strict=True))
-    # Label smoothing keeps the network from being as sure as it may be, which calibration makes up for.
+    # Label smoothing makes the network too unsure of its predictions. Calibration corrects this.
     before, after = (log_loss(y[N:], estimator.predict_proba(X[N:])) for estimator in (unsure, calibrated))
     assert after < 0.9 * before
 
@@ -73,7 +73,7 @@ def test_permutation_importance(digits, fitted):
     found = permutation_importance(fitted, X[N:], y[N:], **options)
     assert found.importances.shape == (64, 3)
     importances = found.importances_mean.reshape(8, 8)
-    # The digits differ in the middle columns; the outermost are empty in nearly all images.
+    # The digits differ in the middle columns. The outer columns are empty in nearly all images.
     assert importances[:, 2:6].mean() > 0.02
     assert np.abs(importances[:, [0, 7]]).max() < 0.005
 
@@ -105,7 +105,7 @@ def test_bagging(digits):
     X, y = digits
     bag = BaggingClassifier(quick(random_state=None), n_estimators=3, oob_score=True, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # three bags have not left each image out
+        warnings.simplefilter("ignore")  # with three bags, some images are never out of bag
         bag.fit(X[:N], y[:N])
     check_probabilities(bag, X[N:])
     assert bag.score(X[N:], y[N:]) > 0.75
@@ -113,14 +113,14 @@ def test_bagging(digits):
     assert len({member.coefs_[0].tobytes() for member in bag.estimators_}) == 3
 
 
-def test_bagging_of_some_of_the_pixels(digits):
+def test_bagging_on_subsets_of_the_pixels(digits):
     X, y = digits
     bag = BaggingClassifier(quick("INPUT -> FC"), n_estimators=3, max_features=32, random_state=0).fit(X[:N], y[:N])
     assert [member.image_shape_ for member in bag.estimators_] == [(1, 32, 1)] * 3
     assert bag.score(X[N:], y[N:]) > 0.5
 
 
-def test_one_network_for_each_class(digits):
+def test_one_vs_rest(digits):
     X, y = digits
     each = OneVsRestClassifier(quick(max_iter=2)).fit(X[:N], y[:N])
     assert len(each.estimators_) == 10

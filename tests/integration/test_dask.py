@@ -1,4 +1,4 @@
-"""A search whose candidates are fitted by a Dask cluster, through joblib's backend for it."""
+"""Grid search on a Dask cluster, through joblib's Dask backend."""
 
 import os
 
@@ -23,7 +23,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two worker processes on this machine, and nothing to look at."""
+    """Two worker processes on this machine, without a dashboard."""
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         client.wait_for_workers(2, timeout=60)
@@ -38,7 +38,7 @@ def search():
     return GridSearchCV(estimator, grid, cv=3)
 
 
-def test_the_scores_are_those_of_one_process_to_the_bit(cluster, digits):
+def test_the_search_gives_the_bits_of_one_process(cluster, digits):
     alone = search().fit(*digits)
     with joblib.parallel_config(backend="dask", scatter=list(digits)):
         together = search().fit(*digits)
@@ -49,24 +49,24 @@ def test_the_scores_are_those_of_one_process_to_the_bit(cluster, digits):
     assert all(map(np.array_equal, ours, theirs))
 
 
-def where_and_with_how_many(n_jobs):
-    """The process, and the threads that a fit in it would take."""
+def process_and_threads(n_jobs):
+    """The id of the process, and the number of threads of a fit in it."""
     return os.getpid(), thread_count(n_jobs)
 
 
 @pytest.mark.parametrize("n_jobs", [None, 1])
-def test_every_worker_takes_one_thread(cluster, n_jobs):
+def test_a_fit_in_a_worker_uses_one_thread(cluster, n_jobs):
     with joblib.parallel_config(backend="dask"):
-        task = joblib.delayed(where_and_with_how_many)
-        told = joblib.Parallel(batch_size=1)(task(n_jobs) for _ in range(20))
+        task = joblib.delayed(process_and_threads)
+        found = joblib.Parallel(batch_size=1)(task(n_jobs) for _ in range(20))
         assert thread_count(1) == 1
-    assert {n_threads for _, n_threads in told} == {1}
-    processes = {process for process, _ in told}
+    assert {n_threads for _, n_threads in found} == {1}
+    processes = {process for process, _ in found}
     assert os.getpid() not in processes
     assert len(processes) == 2
 
 
-def test_outside_a_task_there_are_as_many_threads_as_ever(cluster):
+def test_the_backend_does_not_change_the_number_of_threads_outside_a_task(cluster):
     before = thread_count(None)
     with joblib.parallel_config(backend="dask"):
         assert thread_count(None) == before

@@ -1,4 +1,4 @@
-"""The same bits, whatever the threads, the processes, the form of the data, and the company."""
+"""The same bits for every number of threads and processes, every form of the data, and every batch of predictions."""
 
 import hashlib
 import subprocess
@@ -14,13 +14,13 @@ from skconvnet import ConvNetClassifier
 
 
 def digits():
-    """300 digits with whole-numbered pixels, as uint8 rows."""
+    """300 digits as rows of uint8."""
     X, y = load_digits(return_X_y=True)
     return X[:300].astype(np.uint8), y[:300]
 
 
 def estimator(**parameters):
-    """Two CONV layers, two minibatch sizes an epoch."""
+    """A classifier with two CONV layers. Its last minibatch is smaller than the others."""
     return ConvNetClassifier(**{"K": 12, "max_iter": 3, "batch_size": 64, "random_state": 0} | parameters)
 
 
@@ -34,7 +34,7 @@ CASES = {
 
 
 def fingerprint(fitted):
-    """A digest of every bit that was learnt, and of predictions."""
+    """A digest of all learned arrays and of class scores."""
     X, _ = digits()
     arrays = [*fitted.coefs_, *fitted.intercepts_, *fitted.norm_means_, *fitted.norm_variances_]
     arrays += [fitted.pixel_mean_, fitted.pixel_scale_, fitted.decision_function(X)]
@@ -46,7 +46,7 @@ def fingerprint(fitted):
 
 @pytest.fixture(scope="module", params=CASES.values(), ids=CASES)
 def case(request):
-    """Parameters of the estimator; every test that has it, or `expected`, runs with each of `CASES`."""
+    """Parameters of the estimator. Tests that use `case` or `expected` run with each of `CASES`."""
     return request.param
 
 
@@ -60,12 +60,12 @@ def test_any_number_of_threads(case, expected, n_jobs):
     assert fingerprint(estimator(**case, n_jobs=n_jobs).fit(*digits())) == expected
 
 
-def test_another_seed_has_other_bits(case, expected):
+def test_another_seed_gives_another_network(case, expected):
     assert fingerprint(estimator(**case, random_state=1).fit(*digits())) != expected
 
 
 def as_memory_map(X, path):
-    """X in a file, read only."""
+    """X in a file, mapped read-only."""
     np.save(path / "X.npy", X)
     return np.load(path / "X.npy", mmap_mode="r")
 
@@ -103,7 +103,7 @@ def test_any_form_of_the_same_values(case, expected, form, tmp_path):
     assert fingerprint(estimator(**case).fit(FORMS[form](X, tmp_path), y)) == expected
 
 
-def test_the_data_are_left_as_they_are():
+def test_fit_and_predict_do_not_change_the_data():
     X, y = digits()
     before = X.copy(), y.copy()
     estimator(max_iter=1).fit(X, y).predict(X)
@@ -111,21 +111,21 @@ def test_the_data_are_left_as_they_are():
     assert np.array_equal(y, before[1])
 
 
-def test_the_order_of_minibatches_does_not_hang_on_what_ran_before(case, expected):
+def test_earlier_fits_and_global_random_state_do_not_matter(case, expected):
     np.random.default_rng().random(5)
     np.random.seed(7)  # noqa: NPY002 - the global state must not matter
     other = estimator(**case, random_state=5).fit(*digits())
     assert fingerprint(other.set_params(random_state=0).fit(*digits())) == expected
 
 
-def test_a_random_state_that_is_used_twice_gives_two_networks(case, expected):
+def test_a_random_state_instance_gives_another_network_at_every_fit(case, expected):
     random_state = np.random.RandomState(0)
     first, second = (fingerprint(estimator(**case, random_state=random_state).fit(*digits())) for _ in range(2))
     assert first == expected
     assert second != expected
 
 
-def test_another_process(case, expected):
+def test_a_fit_in_another_process(case, expected):
     program = f"""
 import sys
 sys.path[:0] = {sys.path!r}
@@ -161,7 +161,7 @@ def test_grid_search_in_processes():
     assert fingerprint(alone.best_estimator_) == fingerprint(together.best_estimator_)
 
 
-def test_scores_do_not_hang_on_the_company(case):
+def test_scores_of_an_image_do_not_depend_on_the_other_images(case):
     X, y = digits()
     fitted = estimator(**case).fit(X, y)
     scores = fitted.decision_function(X)

@@ -1,4 +1,4 @@
-"""A search whose candidates are fitted by the workers of Ray, through its backend for joblib."""
+"""Grid search in Ray workers, through Ray's joblib backend."""
 
 import os
 
@@ -23,7 +23,7 @@ def digits():
 
 @pytest.fixture(scope="module", autouse=True)
 def two_workers():
-    """Ray on this machine, with two processors to give away; it tells nobody that it was used."""
+    """Ray on this machine with two processors, without usage statistics."""
     warmup()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -43,7 +43,7 @@ def search():
     return GridSearchCV(estimator, grid, cv=3)
 
 
-def test_the_scores_are_those_of_one_process_to_the_bit(digits):
+def test_the_search_gives_the_bits_of_one_process(digits):
     alone = search().fit(*digits)
     with joblib.parallel_config(backend="ray", n_jobs=-1):
         together = search().fit(*digits)
@@ -55,20 +55,20 @@ def test_the_scores_are_those_of_one_process_to_the_bit(digits):
 
 
 @pytest.mark.parametrize("n_jobs", [None, 1])
-def test_every_worker_takes_one_thread(n_jobs):
-    def where_and_with_how_many(n_jobs):  # in here, it is sent as it is: workers cannot import the tests
+def test_a_fit_in_a_worker_uses_one_thread(n_jobs):
+    def process_and_threads(n_jobs):  # a nested function is pickled by value: workers cannot import the tests
         return os.getpid(), thread_count(n_jobs)
 
     with joblib.parallel_config(backend="ray", n_jobs=-1):
-        task = joblib.delayed(where_and_with_how_many)
-        told = joblib.Parallel(batch_size=1)(task(n_jobs) for _ in range(20))
-    assert {n_threads for _, n_threads in told} == {1}
-    processes = {process for process, _ in told}
+        task = joblib.delayed(process_and_threads)
+        found = joblib.Parallel(batch_size=1)(task(n_jobs) for _ in range(20))
+    assert {n_threads for _, n_threads in found} == {1}
+    processes = {process for process, _ in found}
     assert os.getpid() not in processes
     assert len(processes) == 2
 
 
-def test_outside_a_worker_there_are_as_many_threads_as_ever():
+def test_the_backend_does_not_change_the_number_of_threads_outside_a_worker():
     before = thread_count(None)
     with joblib.parallel_config(backend="ray", n_jobs=-1):
         assert thread_count(None) == before

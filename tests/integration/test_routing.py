@@ -1,4 +1,4 @@
-"""Metadata on their way through scikit-learn's meta-estimators: weights, and validation data that are scaled too."""
+"""Metadata routing: weights and validation data through scikit-learn's pipelines and searches."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def routing():
 
 @pytest.fixture(scope="module")
 def digits():
-    """Pixels far from those that a scaler makes of them; images, labels, and weights."""
+    """Images, labels and weights. The pixels are far from their values after a scaler."""
     X, y = shuffle(*load_digits(return_X_y=True), random_state=0)
     return 10.0 * X[:120] + 100, y[:120], np.random.default_rng(0).random(120)
 
@@ -36,21 +36,21 @@ def validation():
 
 
 def network(**parameters):
-    """A network that early stopping decides about, at a rate so high that its scores go up and down."""
+    """A network with early stopping. Its learning rate is so high that its validation scores go up and down."""
     parameters = {"early_stopping": True, "learning_rate": "one-cycle", "learning_rate_init": 0.03, **parameters}
     estimator = ConvNetClassifier("INPUT -> CONV(K=6) -> RELU -> POOL -> FC", batch_size=16, max_iter=6, **parameters)
     return estimator.set_params(n_jobs=1, random_state=0)
 
 
 def requesting(**parameters):
-    """The same, asking for all that its fit and its score know."""
+    """The same network, which requests all metadata of fit and score."""
     asked = {"sample_weight": True, "X_val": True, "y_val": True, "sample_weight_val": True}
     return network(**parameters).set_fit_request(**asked).set_score_request(sample_weight=True)
 
 
 def in_pipeline(scaler, estimator, **options):
     scaler = sklearn.clone(scaler)
-    if isinstance(scaler, StandardScaler):  # which knows weights, and has to be told that these are not for it
+    if isinstance(scaler, StandardScaler):  # it has sample_weight too, so the request must be explicit
         scaler.set_fit_request(sample_weight=False)
     return Pipeline([("scale", scaler), ("network", estimator)], **options)
 
@@ -65,7 +65,7 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize("scaler", SCALERS, ids=str)
-def test_a_pipeline_scales_what_is_validated_on(digits, validation, scaler):
+def test_a_pipeline_scales_validation_images(digits, validation, scaler):
     X, y, weights = digits
     pipeline = in_pipeline(scaler, requesting(), transform_input=["X_val"])
     fitted = pipeline.fit(X, y, sample_weight=weights, **validation)["network"]
@@ -77,7 +77,7 @@ def test_a_pipeline_scales_what_is_validated_on(digits, validation, scaler):
     assert max(unscaled.validation_scores_) < max(fitted.validation_scores_) - 0.3
 
 
-def test_a_pipeline_hands_on_every_weight(digits, validation):
+def test_a_pipeline_passes_both_kinds_of_weights(digits, validation):
     X, y, weights = digits
     hard = np.where(validation["y_val"] == 8, 1.0, 0.01)
     pipeline = in_pipeline(MinMaxScaler(), requesting(), transform_input=["X_val"])
@@ -90,7 +90,7 @@ def test_a_pipeline_hands_on_every_weight(digits, validation):
     assert max(fits[2]) == pytest.approx(pipeline.score(validation["X_val"], validation["y_val"], sample_weight=hard))
 
 
-def test_what_is_not_asked_for_is_refused(digits, validation):
+def test_metadata_that_are_not_requested_are_rejected(digits, validation):
     X, y, _ = digits
     with pytest.raises(UnsetMetadataPassedError, match="X_val"):
         in_pipeline(MinMaxScaler(), network()).fit(X, y, **validation)
@@ -99,20 +99,20 @@ def test_what_is_not_asked_for_is_refused(digits, validation):
 # Searches
 
 
-def test_a_search_cuts_weights_as_it_cuts_images_and_hands_validation_data_on(digits, validation):
+def test_a_search_splits_weights_with_the_images_and_passes_validation_data_whole(digits, validation):
     X, y, weights = digits
     folds = StratifiedKFold(3)
     search = GridSearchCV(requesting(), {"alpha": [0.01, 1.0]}, cv=folds, error_score="raise")
     search.fit(X, y, sample_weight=weights, **validation)
-    for at, alpha in enumerate([0.01, 1.0]):
+    for number, alpha in enumerate([0.01, 1.0]):
         for fold, (train, test) in enumerate(folds.split(X, y)):
             alone = network(alpha=alpha).fit(X[train], y[train], weights[train], **validation)
             expected = alone.score(X[test], y[test], weights[test])
-            assert search.cv_results_[f"split{fold}_test_score"][at] == expected
+            assert search.cv_results_[f"split{fold}_test_score"][number] == expected
     assert_same(search.best_estimator_, network(**search.best_params_).fit(X, y, weights, **validation))
 
 
-def test_a_search_over_a_pipeline_scales_validation_data_in_every_fold(digits, validation):
+def test_a_search_over_a_pipeline_scales_validation_images_in_every_fold(digits, validation):
     X, y, weights = digits
     pipeline = in_pipeline(MinMaxScaler(), requesting(), transform_input=["X_val"])
     search = GridSearchCV(pipeline, {"network__alpha": [0.01, 1.0]}, cv=2, error_score="raise")
@@ -124,17 +124,17 @@ def test_a_search_over_a_pipeline_scales_validation_data_in_every_fold(digits, v
     assert search.best_score_ > 0.5
 
 
-def test_a_search_cuts_validation_data_of_the_length_of_x(digits):
-    """As the notes of fit say; so such data have to be longer, or shorter."""
+def test_a_search_splits_validation_data_that_are_as_long_as_x(digits):
+    """The notes of fit say so: pass validation data of another length to a search."""
     X, y, _ = digits
     lengths = []
 
-    class Noting(ConvNetClassifier):
+    class Recording(ConvNetClassifier):
         def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
             lengths.append((len(X), len(X_val)))
             return super().fit(X, y, X_val=X_val, y_val=y_val)
 
-    estimator = Noting("INPUT -> FC", max_iter=1).set_fit_request(X_val=True, y_val=True)
+    estimator = Recording("INPUT -> FC", max_iter=1).set_fit_request(X_val=True, y_val=True)
     for n_val in (120, 119):
         GridSearchCV(estimator, {}, cv=2, refit=False).fit(X, y, X_val=X[:n_val], y_val=y[:n_val])
     assert lengths == [(60, 60)] * 2 + [(60, 119)] * 2

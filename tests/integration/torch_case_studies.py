@@ -1,8 +1,7 @@
-"""The case studies in PyTorch, written by hand from their papers, as modules with a forward pass each.
+"""The case studies as PyTorch modules, written by hand from their papers.
 
-They share nothing with the notation but the order of the learned numbers: modules are made in the order in which a text
-names its layers, the branches of a block one after the other. Like `tests.torch_answers` this is called in a process of
-its own, and imports PyTorch inside its functions.
+They share nothing with the notation but the order of the layers that learn: that of the text, branch after branch. Like
+those of `tests.torch_answers`, these functions run in another process and import PyTorch themselves.
 """
 
 from functools import partial
@@ -11,7 +10,7 @@ import numpy as np
 
 
 def module(forward, **children):
-    """A module of these children, in this order, which computes forward(self, x)."""
+    """A module that computes forward(self, x), with these children in this order."""
     from torch import nn
 
     class Module(nn.Module):
@@ -25,7 +24,7 @@ def module(forward, **children):
 
 
 def flattened(x):
-    """Rows in (row, column, channel) order, as the weights of an FC are kept in this project."""
+    """Rows in (row, column, channel) order, the order of FC weights in this project."""
     return x.permute(0, 2, 3, 1).flatten(1)
 
 
@@ -81,14 +80,14 @@ def alexnet():
 
 
 def paper_norm():
-    """b = a / (2 + 1e-4 * sum of the squares in 5 slices)^0.75; PyTorch's alpha is divided by the 5."""
+    """b = a / (2 + 1e-4 * sum of squares of 5 slices)^0.75. PyTorch divides its alpha by 5."""
     from torch import nn
 
     return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
 
 
 def three_layers(inputs):
-    """Two layers of 4096 units with dropout of a half, and 1000 classes."""
+    """Two layers of 4096 units with dropout at rate 0.5, then 1000 classes."""
     from torch import nn
 
     hidden = [nn.Linear(inputs, 4096), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(0.5)]
@@ -99,7 +98,7 @@ def three_layers(inputs):
 
 
 def zfnet():
-    """The figure's volumes are 110, 55, 26, 13, 13, 13, 13, 6: its pools keep the window that overhangs."""
+    """The figure's volumes are 110, 55, 26, 13, 13, 13, 13 and 6 wide, so its pools round up."""
     from torch import nn
 
     pool, norm = nn.MaxPool2d(3, stride=2, ceil_mode=True), paper_norm()
@@ -126,7 +125,7 @@ def zfnet():
 
 
 def vgg(numbers):
-    """`numbers` of conv3-64, conv3-128, conv3-256 and twice conv3-512; a maxpool behind each of them."""
+    """`numbers` of conv3-64, conv3-128, conv3-256, conv3-512 and conv3-512, each followed by a maxpool."""
     from torch import nn
 
     layers, depth = [], 3
@@ -229,7 +228,7 @@ def basic_block(depth, filters, stride):
 
 
 def bottleneck(depth, filters, stride):
-    """1x1, 3x3 and 1x1, four times as deep; the stride is the first one's."""
+    """1x1, 3x3, and 1x1 with four times the filters. The first has the stride."""
     from torch import nn
 
     def forward(self, x):
@@ -265,7 +264,7 @@ def shortcut(depth, filters, stride):
 
 
 def resnet(block, numbers, expansion=1):
-    """For ImageNet: `numbers` of blocks of 64, 128, 256 and 512 filters."""
+    """For ImageNet: `numbers` of blocks with 64, 128, 256 and 512 filters."""
     from torch import nn
 
     blocks, depth = [], 64
@@ -289,7 +288,7 @@ def resnet(block, numbers, expansion=1):
 
 
 def small_resnet(n):
-    """For CIFAR-10: 6n + 2 layers, 2n of them on each of 32x32, 16x16 and 8x8 pixels, with 16, 32 and 64 filters."""
+    """For CIFAR-10: 6n + 2 layers, 2n each of 16, 32 and 64 filters on 32x32, 16x16 and 8x8 pixels."""
     from torch import nn
 
     blocks, depth = [], 16
@@ -315,9 +314,9 @@ def small_resnet(n):
 
 
 def identity_block(depth, filters, stride, first=False):
-    """What is learned is added to the input untouched; where the depth grows, a projection sees what the block sees.
+    """A block without NORM and RELU after the sum. If the depth grows, a projection of the normalised input is added.
 
-    The first block finds its input already normalised and rectified.
+    The first block gets an input that is already normalised and rectified.
     """
     from torch import nn
 
@@ -380,11 +379,11 @@ CASE_STUDIES = {
     "resnet56": partial(small_resnet, 9),
 }
 
-# -- Numbers in and out ------------------------------------------------------------------------------------------------
+# -- Weights in, results out -------------------------------------------------------------------------------------------
 
 
 def shapes(name):
-    """Shapes of weights and biases in this project's layout, depths of running statistics; nothing is allocated."""
+    """Shapes of weights and biases in this project's layout, and depths of running statistics. Allocates nothing."""
     import torch
 
     with torch.device("meta"):
@@ -399,12 +398,12 @@ def shapes_of(network):
 
 
 def ours(weight):
-    """(K, C, F, F) as (F, F, C, K), and (units, inputs) as (inputs, units)."""
+    """PyTorch's (K, C, F, F) as (F, F, C, K), and (units, inputs) as (inputs, units)."""
     return weight.permute(*{4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[weight.ndim])
 
 
 def theirs(weight):
-    """The way back."""
+    """The inverse of `ours`."""
     return weight.permute(*{4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[weight.ndim])
 
 
@@ -419,9 +418,9 @@ def norms(learning):
 
 
 def drawn(weights, biases, depths, seed=0):
-    """Numbers of these shapes: weights, biases, means and variances, lists of float32 arrays.
+    """Random weights, biases, means and variances of these shapes: lists of float32 arrays.
 
-    Both sides draw them, each by the shapes of its own network, so that the largest need not travel.
+    Both processes draw them, so that large arrays need not be sent between processes.
     """
     rng = np.random.default_rng(seed)
     learned = []
@@ -434,13 +433,13 @@ def drawn(weights, biases, depths, seed=0):
 
 
 def scaled(values):
-    """Variance 2 / inputs."""
+    """The values with variance 2 / inputs. Changes `values`."""
     values *= np.float32(np.sqrt(2 / np.prod(values.shape[:-1])))
     return values
 
 
 def loaded(name, seed, dtype):
-    """The network with the numbers that `drawn` gives."""
+    """The network with the weights that `drawn` returns."""
     import torch
 
     network = CASE_STUDIES[name]()
@@ -458,7 +457,7 @@ def loaded(name, seed, dtype):
 
 
 def logits(name, x, seed=0, dtype="float32"):
-    """(n, classes) of the images x, (n, rows, columns, depth), in inference."""
+    """Class scores (n, classes) of the images x (n, rows, columns, depth) in inference."""
     import torch
 
     network = loaded(name, seed, dtype).eval()
@@ -467,10 +466,10 @@ def logits(name, x, seed=0, dtype="float32"):
 
 
 def save_training_answers(path, name, x, targets, seed=0, dtype="float32"):
-    """Writes what a step finds to the .npz file `path`: loss; d_weights, d_biases, mean and variance, from 1.
+    """Write the results of a training step to the .npz file `path`: loss, "d_weights 1", "d_biases 1", "mean 1", ...
 
-    The loss is the mean cross-entropy, on the batch's statistics, without dropout; means and variances are those after
-    the step.
+    The loss is the mean cross-entropy, with the batch's statistics and without dropout. Means and variances are those
+    after the step.
     """
     import torch
     from torch import nn

@@ -1,4 +1,4 @@
-"""The examples run, on very little."""
+"""The examples run, with few images and epochs."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from examples import search_images
 
 
 def search_lines(out):
-    """The lines of candidates: accuracy, parameters with a star or none, seconds with a star or none, network."""
+    """The lines of candidates: accuracy, parameters, "*" or "", seconds, "*" or "", and the network."""
     return re.findall(r"^ *\d+ +(0\.\d{4}|1\.0000) +([\d,]+)(\*?) +([\d.]+)(\*?) +(F=.*)$", out, re.MULTILINE)
 
 
@@ -51,7 +51,7 @@ def test_search_images_of_fashion_mnist(monkeypatch, capsys):
 
 
 def run_from(folder, example, *options):
-    """Run an example by its path; return the exit status and what was said of errors."""
+    """Run an example by its path. Return the exit status and the standard error."""
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(root)}
     process = subprocess.run(
@@ -78,7 +78,7 @@ def test_examples_run_from_anywhere(tmp_path):
         ("search_optuna", "--images", "5", "error: "),
     ],
 )
-def test_what_the_command_line_cannot_mean_is_no_traceback(tmp_path, example, option, value, message):
+def test_bad_options_give_a_message_without_traceback(tmp_path, example, option, value, message):
     if example == "search_optuna":
         pytest.importorskip("optuna", reason="Optuna is not installed (`make peers` installs it)")
     status, errors = run_from(tmp_path, example, option, value)
@@ -116,7 +116,7 @@ def test_search_optuna(capsys):
     assert f"the best: {study.best_value:.4f} with" in out
 
 
-def test_optuna_prunes_what_does_not_come_along():
+def test_optuna_prunes_trials_with_low_scores():
     optuna = pytest.importorskip("optuna", reason="Optuna is not installed (`make peers` installs it)")
     pytest.importorskip("sklearn.callback", reason="this scikit-learn has no callbacks")
     from examples import search_optuna

@@ -1,4 +1,4 @@
-"""The examples in the pages of docs."""
+"""The examples in the pages of docs/ run."""
 
 import re
 from pathlib import Path
@@ -9,9 +9,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def run(page):
-    """Run a page's blocks of Python one after the other; return what they have named."""
+    """Run the Python blocks of a page, one after another. Return their variables."""
     namespace = {}
-    with sklearn.config_context():  # what a page sets is not for other tests
+    with sklearn.config_context():  # restore scikit-learn's settings after the page
         for block in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL):
             exec(block, namespace)
     return namespace

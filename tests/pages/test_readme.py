@@ -1,4 +1,4 @@
-"""The examples in the README."""
+"""The examples in the README run."""
 
 import re
 import zipfile
@@ -15,7 +15,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 @pytest.fixture
 def parts(tmp_path, monkeypatch):
-    """A working directory with the archive of images that the README reads."""
+    """Change to a folder with the archive of images that the README loads."""
     rng = np.random.default_rng(0)
     with zipfile.ZipFile(tmp_path / "parts.zip", "w") as archive:
         for name in ("good/1.png", "good/2.png", "good/3.png", "scratched/1.png", "scratched/2.png"):
