@@ -1,4 +1,4 @@
-# The vocabulary of this project. Every target makes what it needs, so each works on a fresh checkout.
+# Every target creates what it needs, so it works on a fresh checkout.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,22 +7,22 @@ python := $(VENV)/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint peers bench dist wheel clean
 
-help:   ## this list
+help:   ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1 \t\2/p' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.has-package   ## install, then fit scikit-learn's digits and report accuracy and times
+demo: $(VENV)/.has-package   ## install, fit scikit-learn's digits, report accuracy and times
 	$(python) -m skconvnet demo
 
-test: $(VENV)/.has-test   ## the tests, and the examples in the docstrings
+test: $(VENV)/.has-test   ## run the tests and the examples in docstrings
 	$(python) -m pytest
 
-lint: $(VENV)/.has-lint   ## ruff and the layering contracts of setup.cfg
+lint: $(VENV)/.has-lint   ## run ruff and check the import contracts of setup.cfg
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/lint-imports --no-cache
 
-peers: $(VENV)/.has-peers   ## install PyTorch and the other peers, for `make test` and `make bench` to compare with
+peers: $(VENV)/.has-peers   ## install PyTorch and the other peers, with which tests and benchmarks compare
 
-bench: $(VENV)/.has-bench   ## accuracy and speed side by side with the peers, on a machine that does nothing else
+bench: $(VENV)/.has-bench   ## measure accuracy and speed beside the peers; use an idle machine
 	$(python) -m benchmarks.train
 	$(python) -m benchmarks.infer
 	$(python) -m benchmarks.infer --large
@@ -39,19 +39,18 @@ bench: $(VENV)/.has-bench   ## accuracy and speed side by side with the peers, o
 dist: $(VENV)/.has-dev   ## build the source archive and the wheel into dist/
 	$(python) -m build
 
-# The wheel stands on the path alone with its dependencies: what it forgot to pack is missed here.
-wheel: $(VENV)/.has-package   ## build the wheel, and run it outside the checkout
+# Only the wheel and its dependencies are on the path, so a module missing from the wheel fails here.
+wheel: $(VENV)/.has-package   ## build the wheel and run it outside the checkout
 	rm -rf build/wheel && $(python) -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
 	$(python) -m pip install --quiet --no-deps --target build/wheel/outside build/wheel/*.whl
 	cd build/wheel/outside && PYTHONPATH=. $(abspath $(python)) -c "import skconvnet, os; \
 	    assert skconvnet.__file__.startswith(os.getcwd()), skconvnet.__file__"
 	cd build/wheel/outside && PYTHONPATH=. $(abspath $(python)) -m skconvnet demo
 
-clean:   ## remove what the other targets made
+clean:   ## remove what the other targets created
 	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis
 
-# One stamp an extra of pyproject.toml, so that a second run installs nothing. The install is editable: code that
-# changes is code that runs.
+# One stamp per extra of pyproject.toml, so that a second run installs nothing. Installs are editable.
 
 $(VENV)/.has-package: pyproject.toml | $(python)
 	$(python) -m pip install --quiet --editable .
@@ -61,6 +60,6 @@ $(VENV)/.has-%: pyproject.toml | $(python)
 	$(python) -m pip install --quiet --editable '.[$*]'
 	@touch $@
 
-# A half-made environment (no ensurepip, say) is removed, so that the next try starts afresh.
+# If creating the environment fails, for example without ensurepip, remove it, so that the next run starts over.
 $(python):
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
