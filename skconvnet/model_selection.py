@@ -10,13 +10,14 @@ from sklearn.model_selection import ParameterGrid
 
 from skconvnet.architecture.errors import did_you_mean, shown
 from skconvnet.architecture.hyperparameters import whole_number
-from skconvnet.data import check_image_shape
+from skconvnet.data import check_class_weight, check_image_shape
 from skconvnet.engine import memory_needed
 from skconvnet.engine.network import BYTES_PER_PARAMETER
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.features import ConvNetFeatures, fitted_classifier, layer_name
 from skconvnet.estimators.limits import LARGEST_AUTO_BATCH, check_batch_size
 from skconvnet.estimators.network import bind_network
+from skconvnet.estimators.parameters import check_settings
 from skconvnet.estimators.scoring import check_fitted
 from skconvnet.training import make_augmentation
 from skconvnet.training.checkpoint import CheckpointFile
@@ -245,7 +246,8 @@ def _bind_features(features, shape, n_classes):
 
 def _bind(classifier, shape, n_classes):
     """Check the parameters of a classifier as its `fit` does, and bind its architecture."""
-    classifier._check_settings(sets_aside=classifier.early_stopping)
+    check_settings(classifier, splits=classifier.early_stopping)
+    check_class_weight(classifier.class_weight)
     if classifier.checkpoint is not None:
         CheckpointFile(classifier.checkpoint)
     if classifier.image_shape is not None:

@@ -112,8 +112,8 @@ def test_a_minibatch_of_one_number_is_dropped():
     ("params", "reason"),
     [
         ({"device": "cuda"}, "device='cuda' is not implemented yet"),
-        ({"early_stopping": True, "validation_fraction": 0.0}, "has nothing to validate on"),
-        ({"warm_start": True, "checkpoint": "fit.npz"}, "Use one of them: warm_start=False or checkpoint=None"),
+        ({"early_stopping": True, "validation_fraction": 0.0}, "needs validation data, but validation_fraction=0"),
+        ({"warm_start": True, "checkpoint": "fit.npz"}, "Use only one of them: warm_start=False or checkpoint=None"),
         ({"checkpoint": "no/such/place.npz"}, "cannot be written"),
         ({"class_weight": {0: -1.0}}, "class_weight has -1.0 for 0"),
         ({"class_weight": {0: math.nan}}, "class_weight has nan for 0"),

@@ -8,7 +8,7 @@ from skconvnet.engine.images import pixel_limit
 from skconvnet.engine.plan.plan import plan_training
 from skconvnet.engine.weights.layout import Learned, Weights, lay_out_parameters
 
-__all__ = ["BYTES_PER_PARAMETER", "Network", "memory_needed"]
+__all__ = ["BYTES_PER_PARAMETER", "Network", "memory_needed", "plan_memory"]
 
 BYTES_PER_PARAMETER = 20  # of training: the parameter, two moments, the best so far, what is learned
 
@@ -77,7 +77,7 @@ class Network:
 
 
 def memory_needed(architecture, batch_size, n_threads):
-    """Return the bytes that training takes beside the images.
+    """Return the bytes of memory that training needs besides the images.
 
     Parameters
     ----------
@@ -91,9 +91,27 @@ def memory_needed(architecture, batch_size, n_threads):
     Returns
     -------
     int
-        Known before anything is taken: memory, parameters, two moments, the best parameters so far, and what was
-        learned as users know it.
+        As `plan_memory`.
     """
-    parameters = lay_out_parameters(architecture)
-    plan = plan_training(architecture, parameters, batch_size)
-    return 4 * plan.memory(n_threads) + BYTES_PER_PARAMETER * parameters.size
+    layout = lay_out_parameters(architecture)
+    return plan_memory(plan_training(architecture, layout, batch_size), layout, n_threads)
+
+
+def plan_memory(plan, layout, n_threads):
+    """Return the bytes of memory that a planned training needs besides the images.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan of a training.
+    layout : Parameters
+        The layout of the network's parameters.
+    n_threads : int
+        Threads to train with.
+
+    Returns
+    -------
+    int
+        Bytes of the volumes, gradients, parameters, two moments, the best parameters so far, and the learned arrays.
+    """
+    return 4 * plan.memory(n_threads) + BYTES_PER_PARAMETER * layout.size

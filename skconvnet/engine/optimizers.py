@@ -24,21 +24,17 @@ class OptimizerState:
     moments: np.ndarray
     n_steps: int = 0
 
-    def make_ready(self, size):
-        """Make sure that a network with so many parameters can go on from the moments, and write them.
-
-        What came from a pickle may be of another version's layout, or a memory map that joblib has opened for reading.
-
-        Raises
-        ------
-        ValueError
-            If the moments are not those of so many parameters.
-        """
+    def check_size(self, size):
+        """Raise a ValueError if these are not the moments of `size` parameters, as those of another version may be."""
         if self.moments.shape != (2, size):
             raise ValueError(
                 f"The optimizer's state has {self.moments.shape[-1]:,} numbers and the network has {size:,} parameters "
-                "as this version lays them out: it cannot go on from there. Fit anew, with warm_start=False."
+                "as this version lays them out, so training cannot continue. Fit again with warm_start=False."
             )
+
+    def make_ready(self, size):
+        """Check the size, and copy moments that cannot be written, such as a memory map that joblib has opened."""
+        self.check_size(size)
         self.moments = np.require(self.moments, np.float32, ["C", "A", "W"])
 
 

@@ -44,24 +44,26 @@ class Trainer:
     weights : ndarray of shape (n,)
         Their weights in the loss.
     optimizer : Adam or SGD
-        The rule of a step.
+        The update rule.
     alpha : float
-        Weight decay: with Adam, weights shrink by the fraction learning_rate * alpha a step; with SGD,
-        alpha / (samples in the minibatch) times the weights joins the gradient. Biases are left alone.
+        Weight decay: with Adam, weights shrink by the fraction learning_rate * alpha in each step; with SGD,
+        alpha / (samples in the minibatch) times the weights is added to the gradient. Biases do not decay.
     label_smoothing : float
-        Share of a target that is spread over all classes.
+        The part of a target that is spread over all classes.
     batch_size : int
         Samples in the largest minibatch.
     n_threads : int
-        Threads to use; the steps' results do not depend on it.
+        Threads to use; the results do not depend on it.
     state : OptimizerState, optional
-        To go on from; it is updated in place.
+        State of the optimizer to continue from; it is updated in place.
     augmentation : object, optional
-        Its ``draw(seed, step, n)`` gives the warps of a step's images, (n, columns of `Warp`).
+        Its ``draw(seed, step, n)`` returns the warps of the images of a step, (n, columns of `Warp`).
     seed : int
-        Decides what DROPOUT draws, and how images are augmented.
+        Seed of DROPOUT and of the augmentation.
     n_drawn : int, optional
-        Steps that have drawn from this seed before: other draws than theirs are made. By default those of the state.
+        Steps whose numbers have been drawn from this seed before. By default the steps in `state`.
+    plan : Plan, optional
+        The plan of the training, if it was made before; else it is made here.
 
     Raises
     ------
@@ -85,28 +87,59 @@ class Trainer:
         augmentation=None,
         seed=0,
         n_drawn=None,
+        plan=None,
     ):
-        network.check_pixels(images)
         self.network = network
-        self.images = images
-        self.targets = np.ascontiguousarray(targets, np.int64)
-        self.weights = np.ascontiguousarray(weights, np.float64)
+        self.set_data(images, targets, weights)
         self.optimizer = optimizer
         self.alpha = alpha
         self.label_smoothing = label_smoothing
+        self.batch_size = batch_size
         self.n_threads = n_threads
         self.augmentation = augmentation
         self.seed = seed
         self.state = state or OptimizerState(np.zeros((2, network.layout.size), np.float32))
         self.state.make_ready(network.layout.size)
         self.n_drawn = self.state.n_steps if n_drawn is None else n_drawn
-        plan = plan_training(network.architecture, network.layout, batch_size)
+        plan = plan or plan_training(network.architecture, network.layout, batch_size)
         memory = aligned_zeros(plan.memory(n_threads))
         self._execution = Execution(plan, network, memory, n_threads, self.state.moments)
         self.refresh()
 
+    def set_data(self, images, targets, weights):
+        """Replace the images, targets and weights that the indices of `step` refer to."""
+        self.network.check_pixels(images)
+        self.images = images
+        self.targets = np.ascontiguousarray(targets, np.int64)
+        self.weights = np.ascontiguousarray(weights, np.float64)
+
+    def load(self, parameters, state, n_drawn):
+        """Continue from other parameters and another state of the optimizer, which are copied.
+
+        Parameters
+        ----------
+        parameters : ndarray of float32, (n,)
+            In the order of the network's `layout`.
+        state : OptimizerState or None
+            None for a new one.
+        n_drawn : int
+            Steps whose numbers have been drawn from the seed before.
+
+        Raises
+        ------
+        ValueError
+            If the state belongs to a network with another number of parameters.
+        """
+        if state is not None:
+            state.check_size(self.network.layout.size)
+        self.network.parameters[:] = parameters
+        self.state.moments[:] = 0 if state is None else state.moments
+        self.state.n_steps = 0 if state is None else state.n_steps
+        self.n_drawn = n_drawn
+        self.refresh()
+
     def refresh(self):
-        """Write the transposed weights anew: to be called when the network's parameters were set from outside."""
+        """Rewrite the transposed weights. Call it after the network's parameters were set from outside."""
         self._execution.run(NO_IMAGES, segments=_TURN)
 
     def step(self, indices, learning_rate):
@@ -115,14 +148,14 @@ class Trainer:
         Parameters
         ----------
         indices : ndarray of int64, (m,)
-            The minibatch's images; m is at most the trainer's batch_size.
+            The images of the minibatch; m is at most the batch_size of the trainer.
         learning_rate : float
-            Of this step.
+            Learning rate of this step.
 
         Returns
         -------
         Outcome
-            Of the minibatch. With no weight in it nothing is done, and both numbers are 0.
+            Loss and accuracy of the minibatch. If its weights are all 0, nothing is done, and both are 0.
         """
         weights = self.weights[indices]
         total = weights.sum()

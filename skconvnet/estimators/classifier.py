@@ -1,24 +1,18 @@
-"""The estimator: its parameters, and the sentence that fit is. What the words of the sentence do is told elsewhere."""
+"""ConvNetClassifier: parameters, fit and prediction. The work is done in data, architecture, engine and training."""
 
 import os
 import warnings
-from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from functools import partial
-from html import escape
 from numbers import Integral, Real
-from time import perf_counter
+from types import SimpleNamespace
 
 import numpy as np
 from scipy.special import log_softmax, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.base import ClassifierMixin, _fit_context, clone
 from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
 from sklearn.utils.validation import check_is_fitted
 
-from skconvnet._version import __version__
 from skconvnet.architecture import HYPERPARAMETERS, Architecture
 from skconvnet.data import (
     check_class_weight,
@@ -31,28 +25,17 @@ from skconvnet.data import (
     hold_out,
     weigh_classes,
 )
-from skconvnet.engine import (
-    SGD,
-    Adam,
-    Network,
-    Scorer,
-    Trainer,
-    compile_time,
-    lay_out_parameters,
-    memory_needed,
-    thread_count,
-)
-from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory
-from skconvnet.estimators.network import bind_network
-from skconvnet.estimators.parameters import Numbers
-from skconvnet.estimators.scoring import ScorerCache, load_network, score_images
-from skconvnet.training import Batches, Ending, History, Plateau, make_augmentation, make_schedule, train
-from skconvnet.training.callbacks import CallbackSupportMixin, FitCallbacks
-from skconvnet.training.checkpoint import SEEDS, CheckpointFile, digest
-from skconvnet.training.progress import epoch_report
+from skconvnet.estimators.base import BaseConvNet
+from skconvnet.estimators.fitting import Fit, TrainingData
+from skconvnet.estimators.parameters import Numbers, check_settings
+from skconvnet.estimators.scoring import ScorerCache, score_images
+from skconvnet.estimators.streaming import PartialFit
+from skconvnet.training.callbacks import FitCallbacks
+
+_FEATURES = ("n_features_in_", "feature_names_in_")
 
 
-class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     """Convolutional network for images.
 
     The network is given as a text in the notation of CS231n, or is chosen for the size of the images. It is trained
@@ -335,46 +318,6 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.verbose = verbose
         self.checkpoint = checkpoint
 
-    def __getstate__(self):
-        state = super().__getstate__() | {"_skconvnet_version": __version__}
-        if isinstance(state.get("checkpoint"), os.PathLike):  # whose class is not ours, nor everywhere
-            state["checkpoint"] = os.fsdecode(state["checkpoint"])
-        return state
-
-    def __setstate__(self, state):
-        written_by = state.get("_skconvnet_version", __version__)
-        if not _can_read(written_by):
-            warnings.warn(
-                f"A {type(self).__name__} was written by skconvnet {written_by}, and is read by {__version__}, which "
-                "reads its own minor version and the one before. Predictions may be wrong: fit anew, or use the other.",
-                stacklevel=2,
-            )
-        # A parameter that is newer than what was written has its default.
-        kept = {name: value for name, value in state.items() if name != "_skconvnet_version"}
-        super().__setstate__(vars(ConvNetClassifier()) | kept)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "coefs_")
-
-    def _html_repr(self):
-        """Return what notebooks show: scikit-learn's diagram and, once fitted, the network below it."""
-        diagram = super()._html_repr()
-        if not self.__sklearn_is_fitted__():
-            return diagram
-        table, score = self.architecture_.summary(), self.best_validation_score_
-        training = f", accuracy {self.accuracy_curve_[-1]:.4f} in training" if self.accuracy_curve_ else ""
-        validation = "" if score is None else f", {score:.4f} at best in validation"
-        text = (
-            f"{self.architecture_}: {table.n_params:,} parameters; {self.n_iter_} epoch{'s' * (self.n_iter_ != 1)} in "
-            f"{self.fit_time_:.2f} s; loss {self.loss_:.4f}{training}{validation}"
-        )
-        return f"{diagram}<details open><summary>{escape(text)}</summary>{table._repr_html_()}</details>"
-
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
         """Train the network on images and their labels.
@@ -422,23 +365,17 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         In a Pipeline, ``transform_input=["X_val"]`` has X_val go through the steps before. A cross-validation hands
         X_val on as it is, unless it has as many images as X: then it is cut as X is.
         """
-        fresh = not (self.warm_start and self.__sklearn_is_fitted__())
-        tasks = FitCallbacks.of(self, self.max_iter, X, y, sample_weight)
-        with _as_it_was_if_refused(self) as as_it_was:
-            began = perf_counter(), compile_time()
-            self._check_settings(sets_aside=self.early_stopping and X_val is None)
-            file = None if self.checkpoint is None else CheckpointFile(self.checkpoint)
-            examples = self._validate(X, y, sample_weight, fresh, classes=None)
-            if file is not None and file.saved is not None and self.random_state is None:
-                self._seed = file.saved.seed
-            indices, validation = self._set_aside(examples, X_val, y_val, sample_weight_val)
-            examples = weigh_classes(examples, self.class_weight, self.classes_)
-            check_two_classes(examples, indices, self.classes_)
-            given = None if X_val is None else validation
-            trainer, batches = self._prepare(examples, indices, fresh, file, given)
-            if given is not None:
-                trainer.network.check_pixels(given.images, "X_val")
-        return self._fit(trainer, batches, validation, began, fresh, as_it_was, tasks, file=file)
+        callbacks = FitCallbacks.of(self, self.max_iter, X, y, sample_weight)
+        check_settings(self, splits=self.early_stopping and X_val is None)
+        check_class_weight(self.class_weight)
+        previous = self._training_state if self.warm_start and self.__sklearn_is_fitted__() else None
+        fit = Fit(self, previous, callbacks)
+        data = self._check_data(X, y, sample_weight, previous)
+        data = self._split_validation(data, X_val, y_val, sample_weight_val, fit)
+        data = replace(data, examples=weigh_classes(data.examples, self.class_weight, data.classes))
+        check_two_classes(data.examples, data.indices, data.classes)
+        fit.run(data)
+        return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -486,18 +423,17 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             )
         if classes is not None and np.ndim(classes) != 1:
             raise ValueError(f"classes={classes!r} has to be a list of all the labels, as range(10) or np.unique(y).")
-        fresh = not self.__sklearn_is_fitted__()
-        if not fresh and self.solver == "adam" and "adam" not in self._optimizer_states:
+        previous = self._training_state if self.__sklearn_is_fitted__() else None
+        if previous is not None and self.solver == "adam" and (previous.optimizer is None or previous.solver != "adam"):
             warnings.warn(_NO_STATE, stacklevel=3)
-        tasks = FitCallbacks.of(self, 1, X, y, sample_weight)
-        with _as_it_was_if_refused(self) as as_it_was:
-            began = perf_counter(), compile_time()
-            self._check_settings(sets_aside=False)
-            _check_partial_fit_first_call(self, None if classes is None else convert_labels(classes))
-            examples = self._validate(X, y, sample_weight, fresh, classes=self.classes_)
-            examples = weigh_classes(examples, self.class_weight, self.classes_)
-            trainer, batches = self._prepare(examples, np.arange(len(examples)), fresh)
-        return self._fit(trainer, batches, None, began, fresh, as_it_was, tasks, incremental=True)
+        callbacks = FitCallbacks.of(self, 1, X, y, sample_weight)
+        check_settings(self, splits=False)
+        check_class_weight(self.class_weight)
+        classes = self._check_classes(classes, previous)
+        data = self._check_data(X, y, sample_weight, previous, classes)
+        data = replace(data, examples=weigh_classes(data.examples, self.class_weight, data.classes))
+        PartialFit(self, previous, callbacks).run(data)
+        return self
 
     def decision_function(self, X):
         """Return the scores of the classes, the numbers that softmax turns into probabilities.
@@ -625,264 +561,64 @@ class ConvNetClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         scores = score_images(larger, images, self.n_jobs)
         return scores.astype(np.float64).reshape(len(images), larger.output.height, larger.output.width, -1)
 
-    def _check_settings(self, sets_aside):
-        """Refuse parameters that do not go together, or are not to be had, whatever the data are."""
-        if self.device == "cuda":
-            raise ValueError("device='cuda' is not implemented yet. Use device='cpu'.")
-        if self.warm_start and self.checkpoint is not None:
+    def _check_classes(self, classes, previous):
+        """Return the sorted labels that `partial_fit` may be given, from `classes` or from the call before."""
+        if previous is not None and (classes is None or np.array_equal(classes, self.classes_)):
+            return self.classes_
+        labels = None if classes is None else convert_labels(classes)
+        checked = SimpleNamespace() if previous is None else SimpleNamespace(classes_=self.classes_)
+        _check_partial_fit_first_call(checked, labels)
+        if len(checked.classes_) < 2:
             raise ValueError(
-                "warm_start=True goes on with the network in the estimator, and checkpoint with that in the file. Use "
-                "one of them: warm_start=False or checkpoint=None."
+                f"classes has 1 class ({checked.classes_.tolist()[0]!r}); a classifier needs 2 classes or more."
             )
-        if sets_aside and self.validation_fraction == 0:
-            raise ValueError(
-                "early_stopping=True with validation_fraction=0 has nothing to validate on. Set a part of the images "
-                "aside, as validation_fraction=0.1 does, or pass X_val and y_val."
-            )
-        check_class_weight(self.class_weight)
+        return checked.classes_
 
-    def _prepare(self, examples, indices, fresh, file=None, given_validation=None):
-        """Bind and plan: what is left to do before the work begins, and may still be refused."""
-        batches = Batches(indices, examples.weights, self._batch_size(len(indices)), self.shuffle, self._seed)
-        bound = self._bind(examples.images.shape, fresh)
-        check_batch_size(bound, batches.batch_size)
-        augmentation = make_augmentation(self.augment, bound.image_shape)
-        if file is not None:
-            file.claim(self._what_is_fitted(bound, examples, batches, augmentation, given_validation))
-        return self._plan(bound, examples, batches.batch_size, augmentation, fresh), batches
+    def _check_data(self, X, y, sample_weight, previous, classes=None):
+        """Check images, labels and weights; `classes` are given in `partial_fit` only."""
+        if previous is None:
+            checked = clone(self)  # scikit-learn assigns to what it checks
+            images, y = check_images_and_labels(checked, X, y, self.image_shape, reset=True)
+        else:
+            checked = self
+            images, y = check_images_and_labels(checked, X, y, self.image_shape_)
+        features = {name: vars(checked)[name] for name in _FEATURES if name in vars(checked)}
+        is_complete = classes is None
+        if is_complete:
+            classes = unique_labels(y)
+            if previous is not None and not np.array_equal(classes, self.classes_):
+                raise ValueError(
+                    f"y has the classes {classes}, but warm_start=True resumes a network for the classes "
+                    f"{self.classes_}. Use warm_start=False, or the same classes."
+                )
+        examples, indices = check_examples(images, y, classes, sample_weight), np.arange(len(images))
+        if is_complete:
+            check_two_classes(examples, indices, classes)
+        return TrainingData(examples, classes, features, indices)
 
-    def _what_is_fitted(self, bound, examples, batches, augmentation, given_validation):
-        """Return all that decides about the result of a fit, by names that an error can call it."""
-        sgd, sets_aside = self.solver == "sgd", self.early_stopping and given_validation is None
-        return {
-            "architecture": str(bound),
-            "image_shape": list(bound.image_shape),
-            "the layouts of the parameters": digest(repr(lay_out_parameters(bound))),
-            "solver": self.solver,
-            "alpha": float(self.alpha),
-            "batch_size": batches.batch_size,
-            "learning_rate": self.learning_rate,
-            "learning_rate_init": float(self.learning_rate_init),
-            "momentum": float(self.momentum) if sgd else None,
-            "nesterovs_momentum": bool(self.nesterovs_momentum) if sgd else None,
-            "max_iter": int(self.max_iter),
-            "shuffle": bool(self.shuffle),
-            "tol": float(self.tol),
-            "n_iter_no_change": float(self.n_iter_no_change),
-            "early_stopping": bool(self.early_stopping),
-            "validation_fraction": float(self.validation_fraction) if sets_aside else None,
-            "label_smoothing": float(self.label_smoothing),
-            "augment": sorted(augmentation.kinds),
-            SEEDS: None if self.random_state is None else self._seed,
-            **_digests("X", "y", "weights (sample_weight, class_weight)", examples),
-            "the classes": digest(repr(self.classes_.tolist())),
-            **(_digests("X_val", "y_val", "sample_weight_val", given_validation) if given_validation else {}),
-        }
-
-    def _fit(self, trainer, batches, validation, began, fresh, as_it_was, tasks, incremental=False, file=None):
-        """Train and keep. `began` is the time, and the compile time until then, before anything was done.
-
-        Where not even one epoch ended before the training diverged or was interrupted, or a callback raised an error,
-        there is nothing to keep: the estimator is `as_it_was`.
-        """
-        started, compiled = began
-        self.compile_time_ = compile_time() - compiled
-        if self.verbose:
-            print(f"kernels ready in {self.compile_time_:.1f} s")
-        with _as_it_was_if_refused(self, as_it_was):
-            history = self._train(trainer, batches, validation, started, fresh, incremental, tasks, file)
-            if history.error is not None and history.n_epochs == 0:
-                raise history.error
-        vars(self).update(self._fitted_attributes(trainer, started, history, trainer.network.parameters))
-        goes_on = (self.warm_start or incremental) and history.ending is not Ending.DIVERGED
-        self._optimizer_states = {self.solver: trainer.state} if goes_on else {}
-        self._tell(history, incremental)
-        if tasks is not None:
-            try:
-                tasks.end()
-            except Exception:  # Ctrl-C comes when all is done, and undoes nothing
-                _set_attributes(self, as_it_was)
-                raise
-        return self
-
-    def _validate(self, X, y, sample_weight, fresh, classes):
-        """Return the training examples; `classes` are given in partial_fit only. Sets `classes_` if they are new."""
-        images, y = check_images_and_labels(self, X, y, self.image_shape if fresh else self.image_shape_, reset=fresh)
-        present = unique_labels(y)
-        if classes is None and not fresh and not np.array_equal(present, self.classes_):
-            raise ValueError(
-                f"y has the classes {present}, but warm_start=True goes on with a network for the classes "
-                f"{self.classes_}. Use warm_start=False, or the same classes."
-            )
-        classes = present if classes is None else classes
-        examples = check_examples(images, y, classes, sample_weight)
-        if classes is present:
-            check_two_classes(examples, np.arange(len(examples)), classes)
-        elif len(classes) < 2:
-            raise ValueError(f"classes has 1 class ({classes.tolist()[0]!r}); a classifier needs 2 classes or more.")
-        if fresh:
-            self.classes_ = classes
-            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        return examples
-
-    def _set_aside(self, examples, X_val, y_val, sample_weight_val):
-        """Return the indices of the examples to train on, and the validation set or None."""
-        everything = np.arange(len(examples))
+    def _split_validation(self, data, X_val, y_val, sample_weight_val, fit):
+        """Return the data with validation data: those that are given, or a part of the training data, or none."""
         if X_val is not None and y_val is not None:
-            return everything, self._validation_examples(X_val, y_val, sample_weight_val, examples.images.shape)
+            validation = self._validation_examples(X_val, y_val, sample_weight_val, data)
+            return replace(data, validation=validation, validation_is_given=True)
         if X_val is not None or y_val is not None or sample_weight_val is not None:
             raise ValueError("X_val and y_val belong together, and sample_weight_val to both.")
-        return hold_out(examples, self.validation_fraction, self._seed) if self.early_stopping else (everything, None)
+        if not self.early_stopping:
+            return data
+        indices, validation = hold_out(data.examples, self.validation_fraction, fit.seed)
+        return replace(data, indices=indices, validation=validation)
 
-    def _validation_examples(self, X_val, y_val, sample_weight_val, image_shape):
-        """Return the examples to validate on; an error says that it is about these."""
+    def _validation_examples(self, X_val, y_val, sample_weight_val, data):
+        """Check the validation data; an error says that it is about these."""
+        checked = clone(self)
+        vars(checked).update(data.features)
         try:
-            images, y = check_images_and_labels(self, X_val, y_val, image_shape)
-            return check_examples(images, y, self.classes_, sample_weight_val)
+            images, y = check_images_and_labels(checked, X_val, y_val, data.examples.images.shape)
+            return check_examples(images, y, data.classes, sample_weight_val)
         except ValueError as error:
             raise ValueError(
                 f"X_val, y_val or sample_weight_val, here called X, y and sample_weight: {error}"
             ) from error
-
-    def _bind(self, image_shape, fresh):
-        """Put the hyperparameters, the image shape and the classes into the architecture."""
-        bound = bind_network(self, image_shape, len(self.classes_))
-        if not fresh and bound != self.architecture_:
-            raise ValueError(
-                f"The parameters make the network {bound}, but the one to go on with is {self.architecture_}. Only "
-                "parameters that leave the network as it is may change in between."
-            )
-        return bound
-
-    def _batch_size(self, n_images):
-        """Return the number of images in a minibatch."""
-        if self.batch_size == "auto":
-            return auto_batch_size(n_images)
-        if self.batch_size > n_images:
-            warnings.warn(
-                f"batch_size={self.batch_size} is more than there are images, and is taken as {n_images}.", stacklevel=5
-            )
-        return min(int(self.batch_size), n_images)
-
-    def _plan(self, bound, examples, batch_size, augmentation, fresh):
-        """Return the trainer of a new network, or of the network of the fit before, with the kernels ready."""
-        n_threads = thread_count(self.n_jobs)
-        check_memory(bound, partial(memory_needed, bound, batch_size, n_threads))
-        if fresh:
-            network = Network(bound, *examples.images.statistics(examples.weights))
-            network.initialise(np.random.default_rng(self._seed))
-        else:
-            network = load_network(self)
-        state = None if fresh else self._optimizer_states.get(self.solver)
-        if state is not None:  # a fit that fails must leave it as it was
-            state = replace(state, moments=state.moments.copy())
-        return Trainer(
-            network,
-            examples.images,
-            examples.targets,
-            examples.weights,
-            optimizer=Adam() if self.solver == "adam" else SGD(self.momentum, self.nesterovs_momentum),
-            alpha=self.alpha,
-            label_smoothing=self.label_smoothing,
-            batch_size=batch_size,
-            n_threads=n_threads,
-            seed=self._seed,
-            augmentation=augmentation,
-            state=state,
-            n_drawn=0 if fresh else self._n_drawn,
-        )
-
-    def _train(self, trainer, batches, validation, started, fresh, incremental, tasks, file):
-        """Train the trainer's network, from where the file's checkpoint is if it has one; return the history of it."""
-        history, best = self._history(fresh), None
-        if file is not None and file.saved is not None:
-            best = file.restore(trainer, history)
-            if self.verbose:
-                print(f"going on after epoch {history.n_epochs}, from {file.path}")
-        learning_rate, max_iter = ("constant", 1) if incremental else (self.learning_rate, self.max_iter)
-
-        def fitted(history, best):
-            return partial(self._fitted_attributes, trainer, started, history, best)
-
-        def before_epoch(history, best):
-            tasks.begin_epoch(fitted(history, best))
-
-        def after_epoch(history, best):
-            if file is not None:
-                file.write(trainer, self.early_stopping, history, best)
-            return tasks is not None and tasks.end_epoch(fitted(history, best))
-
-        validate = None
-        if validation is not None:
-            validate = partial(_accuracy, trainer.network, validation, trainer.n_threads)
-        if tasks is not None:
-            tasks.begin(history.n_epochs)
-        with epoch_report(max_iter, history.n_epochs) if self.verbose else nullcontext() as report:
-            return train(
-                trainer,
-                batches,
-                make_schedule(learning_rate, self.learning_rate_init, max_iter * len(batches)),
-                history,
-                max_iter=max_iter,
-                validate=validate,
-                early_stopping=self.early_stopping,
-                report=report,
-                best=best,
-                before_epoch=None if tasks is None else before_epoch,
-                after_epoch=after_epoch,
-            )
-
-    def _history(self, fresh):
-        """Return the history to write on: an empty one, or that of the fits before."""
-        plateau = Plateau(self.tol, self.n_iter_no_change)
-        if fresh:
-            return History(plateau)
-        best = self.best_validation_score_ if self.early_stopping else self.best_loss_
-        if best is not None:
-            plateau = replace(plateau, best=-best if self.early_stopping else best, count=self._no_improvement_count)
-        curves = list(self.loss_curve_), list(self.accuracy_curve_), list(self.validation_scores_ or [])
-        return History(plateau, *curves, self.t_)
-
-    def _fitted_attributes(self, trainer, started, history, parameters):
-        """Return the attributes of an estimator whose training left these parameters, without the optimizer's state."""
-        network, losses, scores = trainer.network, list(history.loss_curve), list(history.validation_scores)
-        learned = network.layout.unpack(parameters)
-        return {
-            "architecture_": network.architecture,
-            "image_shape_": network.architecture.image_shape,
-            "coefs_": learned.coefs,
-            "intercepts_": learned.intercepts,
-            "norm_means_": learned.means,
-            "norm_variances_": learned.variances,
-            "pixel_mean_": network.mean,
-            "pixel_scale_": network.scale,
-            "_scorer_cache": ScorerCache(),
-            "loss_curve_": losses,
-            "accuracy_curve_": list(history.accuracy_curve),
-            "loss_": losses[-1] if losses else np.inf,
-            "best_loss_": None if self.early_stopping else history.plateau.best,
-            "validation_scores_": scores or None,
-            "best_validation_score_": max(scores, default=None),
-            "n_iter_": history.n_epochs,
-            "t_": history.n_images,
-            "fit_time_": perf_counter() - started - self.compile_time_,
-            "_no_improvement_count": history.plateau.count,
-            "_n_drawn": trainer.n_drawn,
-            "_optimizer_states": {},
-        }
-
-    def _tell(self, history, incremental):
-        """Raise or warn if the training came to another end than it should."""
-        if history.ending is Ending.DIVERGED:
-            raise history.error
-        if history.ending is Ending.INTERRUPTED:
-            warnings.warn(f"Training interrupted by user, after {history.n_epochs} epochs.", stacklevel=5)
-        elif history.ending is Ending.MAX_ITER and self.learning_rate != "one-cycle" and not incremental:
-            warnings.warn(
-                f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
 
     def _scorer(self):
         """Return the scorer of the fitted network."""
@@ -899,44 +635,3 @@ _NO_STATE = (
     "The fit before has kept no state of Adam, whose first steps change every weight by as much as learning_rate_init: "
     "what was learned may suffer. Fit with warm_start=True before partial_fit; a lower learning_rate_init helps, too."
 )
-
-
-def _can_read(version):
-    """Return whether what another version has written can be read: of this minor version, or of the one before."""
-    (major, minor), (other_major, other_minor) = (tuple(map(int, v.split(".")[:2])) for v in (__version__, version))
-    return major == other_major and minor - other_minor in (0, 1)
-
-
-@contextmanager
-def _as_it_was_if_refused(estimator, attributes=None):
-    """Give an estimator its attributes back if what it is asked to do raises: a refused fit loses nothing.
-
-    Yields the attributes, which are those of now unless others are given.
-    """
-    before = dict(vars(estimator)) if attributes is None else attributes
-    try:
-        yield before
-    except BaseException:  # Ctrl-C, too: before the first epoch there is nothing new to keep
-        _set_attributes(estimator, before)
-        raise
-
-
-def _set_attributes(estimator, attributes):
-    """Give an estimator these attributes and no others."""
-    vars(estimator).clear()
-    vars(estimator).update(attributes)
-
-
-def _accuracy(network, validation, n_threads):
-    """Return the weighted accuracy of a network on validation examples."""
-    right = Scorer(network).scores(validation.images, n_threads).argmax(axis=1) == validation.targets
-    return float(np.average(right, weights=validation.weights))
-
-
-def _digests(X, y, weights, examples):
-    """Return digests of labelled images, by the names that these parts have for a user."""
-    return {
-        f"the images {X}": digest(examples.images.pixels),
-        f"the labels {y}": digest(examples.targets),
-        f"the {weights}": digest(examples.weights),
-    }

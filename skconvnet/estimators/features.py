@@ -1,6 +1,7 @@
 """ConvNetFeatures: the activations of a layer of a fitted network, as features for other estimators."""
 
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from numbers import Integral
 
@@ -199,7 +200,7 @@ def _snapshot(classifier):
     """Return a copy that keeps its arrays when the classifier is fitted again or its lists are changed."""
     kept = copy(classifier)
     lists = {name: list(value) for name, value in vars(classifier).items() if isinstance(value, list)}
-    vars(kept).update(lists, _optimizer_states={})
+    vars(kept).update(lists, _training_state=replace(kept._training_state, optimizer=None))
     return kept
 
 

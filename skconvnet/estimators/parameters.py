@@ -9,3 +9,27 @@ class Numbers(Interval):
     def is_satisfied_by(self, value):
         """Return whether the value is a number of the interval."""
         return not isinstance(value, bool) and super().is_satisfied_by(value)
+
+
+def check_settings(estimator, splits):
+    """Raise a ValueError if parameters do not go together, or are not implemented.
+
+    Parameters
+    ----------
+    estimator : ConvNetClassifier
+        Its parameters are checked.
+    splits : bool
+        Whether validation data are split off the training data.
+    """
+    if estimator.device == "cuda":
+        raise ValueError("device='cuda' is not implemented yet. Use device='cpu'.")
+    if estimator.warm_start and estimator.checkpoint is not None:
+        raise ValueError(
+            "warm_start=True resumes the network of the estimator, and checkpoint the network in the file. Use only "
+            "one of them: warm_start=False or checkpoint=None."
+        )
+    if splits and estimator.validation_fraction == 0:
+        raise ValueError(
+            "early_stopping=True needs validation data, but validation_fraction=0. Use a larger validation_fraction, "
+            "such as 0.1, or pass X_val and y_val."
+        )

@@ -12,7 +12,7 @@ from skconvnet.engine import Learned, Network, Scorer, lay_out_parameters, threa
 from skconvnet.estimators.limits import check_scoring_memory
 
 _SCALARS = ("architecture_", "image_shape_", "n_features_in_", "classes_", "pixel_mean_", "pixel_scale_")
-_LISTS = ("coefs_", "intercepts_", "norm_means_", "norm_variances_")  # in the order of `Learned`
+LEARNED = ("coefs_", "intercepts_", "norm_means_", "norm_variances_")  # in the order of `Learned`
 
 
 def score_images(scorer, images, n_jobs):
@@ -95,7 +95,7 @@ class ScorerCache:
 def _attributes_of(classifier):
     """Return the attributes that decide about the scores, with the arrays of each list."""
     attributes = [getattr(classifier, name, None) for name in _SCALARS]
-    for name in _LISTS:
+    for name in LEARNED:
         value = getattr(classifier, name, None)
         attributes += value if isinstance(value, list) else [value]
     return attributes
@@ -103,7 +103,7 @@ def _attributes_of(classifier):
 
 def learned_arrays(classifier):
     """Return the learned arrays of a fitted classifier: `Learned` with its own lists."""
-    return Learned(*(getattr(classifier, name) for name in _LISTS))
+    return Learned(*(getattr(classifier, name) for name in LEARNED))
 
 
 def load_network(classifier):
@@ -128,7 +128,7 @@ def load_network(classifier):
     with np.errstate(over="ignore"):
         network.learned = learned_arrays(classifier)
     if not np.isfinite(network.parameters.sum(dtype=np.float64)):
-        for name, arrays in zip(_LISTS, learned_arrays(classifier), strict=True):
+        for name, arrays in zip(LEARNED, learned_arrays(classifier), strict=True):
             for number, array in enumerate(arrays):
                 _check_finite(f"{name}[{number}]", array)
     return network
@@ -155,7 +155,7 @@ def check_fitted(classifier):
     ValueError
         If an attribute is missing, is of the wrong type or shape, or disagrees with another. The error names it.
     """
-    missing = [name for name in (*_SCALARS, *_LISTS) if not hasattr(classifier, name)]
+    missing = [name for name in (*_SCALARS, *LEARNED) if not hasattr(classifier, name)]
     if missing:
         raise _damaged(f"{missing[0]} is missing")
     _check_image_shape(classifier.image_shape_, classifier.n_features_in_)
@@ -167,7 +167,7 @@ def check_fitted(classifier):
         _check_array(name, getattr(classifier, name), bound.image_shape[2:])
         _check_finite(name, getattr(classifier, name))
     shapes = lay_out_parameters(bound).shapes
-    for name, arrays, expected in zip(_LISTS, learned_arrays(classifier), shapes, strict=True):
+    for name, arrays, expected in zip(LEARNED, learned_arrays(classifier), shapes, strict=True):
         if not isinstance(arrays, list) or len(arrays) != len(expected):
             raise _damaged(f"{name} is {_shown(arrays)}, and not a list of {len(expected)} arrays")
         for number, (array, shape) in enumerate(zip(arrays, expected, strict=True)):

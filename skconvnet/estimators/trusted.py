@@ -7,12 +7,16 @@ from skconvnet.engine import OptimizerState
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.features import ConvNetFeatures
 from skconvnet.estimators.scoring import ScorerCache
+from skconvnet.training import History, Plateau, TrainingState
 
 _TYPES = (
     ConvNetClassifier,
     ConvNetFeatures,
     ScorerCache,
     OptimizerState,
+    TrainingState,
+    History,
+    Plateau,
     architecture.Architecture,
     architecture.BoundArchitecture,
     architecture.Volume,

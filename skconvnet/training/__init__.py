@@ -1,10 +1,11 @@
-"""Training: minibatches, learning rates, and the decision when to stop. It moves no weight itself; the engine does."""
+"""Training: minibatches, learning rates, and when to stop. The engine computes the steps."""
 
 from skconvnet.training.augment import make_augmentation
 from skconvnet.training.batches import Batches
 from skconvnet.training.history import DivergenceError, Ending, History, Plateau
-from skconvnet.training.loop import train
+from skconvnet.training.loop import Hooks, Stopping, Trained, train
 from skconvnet.training.schedules import Adaptive, Constant, OneCycle, make_schedule
+from skconvnet.training.state import TrainingState
 
 __all__ = [
     "Adaptive",
@@ -13,8 +14,12 @@ __all__ = [
     "DivergenceError",
     "Ending",
     "History",
+    "Hooks",
     "OneCycle",
     "Plateau",
+    "Stopping",
+    "Trained",
+    "TrainingState",
     "make_augmentation",
     "make_schedule",
     "train",

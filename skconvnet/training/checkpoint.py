@@ -1,173 +1,236 @@
-"""The state of a fit in a file: written after every epoch, read by the same fit when it is started again.
+"""Checkpoints: the state of a fit in a file, written after every epoch and read when the same fit is started again.
 
-The file is NumPy's .npz, read without pickle: the arrays as the training has them, and a header of JSON with all that
-is no array. JSON keeps every bit of a float.
+The file is NumPy's .npz, read without pickle. It has a header of JSON, which keeps every bit of a float, and arrays in
+the order that users know: `coefs_`, `intercepts_`, `norm_means_`, `norm_variances_`.
 """
 
 import hashlib
 import json
 import os
-import re
-import secrets
-import stat
 import warnings
 import zipfile
-from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from itertools import chain
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
-_FORMAT = "skconvnet checkpoint 1"
-_BESIDE = ".skconvnet-part"  # ends the name of a file that has not taken its place
-_BLOCK_BYTES = 2**24  # images are digested in blocks of this size, so that a memory map stays on the disk
-_MANY_FITS = "A cross-validation or a search fits many networks, and needs checkpoint=None"
+from skconvnet.engine import OptimizerState
+from skconvnet.training.atomic import find_target, remove_parts, replacing
+from skconvnet.training.history import History, Plateau
+from skconvnet.training.state import TrainingState
+
 SEEDS = "the seeds of random_state"
-_OF_HISTORY = ("loss_curve", "accuracy_curve", "validation_scores", "n_images", "n_epochs", "n_steps", "n_plateaus")
-_OF_PLATEAU = ("best", "count")
+_FORMAT = "skconvnet checkpoint 2"
+_NUMBERS = ("fit", "seed", "n_steps", "n_images", "n_plateaus", "plateau_count")
+_CURVES = ("loss_curve", "accuracy_curve", "validation_scores")
+_ARRAYS = ("parameters", "moments", "best")
+_BLOCK_BYTES = 2**24  # images are read in blocks of this size, so that a memory map stays on the disk
+_MANY_FITS = "A cross-validation or a search fits many networks, and needs checkpoint=None"
 
 
-@dataclass(frozen=True)
+class OccupiedError(Exception):
+    """The file that a checkpoint would replace is not a checkpoint of the same fit."""
+
+
+@dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """The state of a fit after an epoch: all that the rest of it depends on, beside its parameters and its data.
+    """What a file contains. Only the types and the array shapes have been checked.
 
     Parameters
     ----------
     fit : dict of str to JSON values
-        What is fitted to what; the name of each is how an error calls it. The same fit has the same.
-    seed : int
-        Decides the order of the images, what is set aside for validation, and what DROPOUT and augmentation draw.
-    history : dict of str to numbers and lists of them
-        The attributes of `History` that last, by their names, and `best` and `count` of its `Plateau`.
-    n_steps, n_drawn : int
-        The steps of the optimizer, and of the draws.
+        The identity of the fit: everything that decides about its result, by the names that an error uses.
+    seed, n_steps : int
+        The seed of the fit, and the steps of its optimizer.
+    n_images, n_plateaus, plateau_count : int
+        As in `History` and its `Plateau`.
+    loss_curve, accuracy_curve, validation_scores : list of float
+        As in `History`.
     parameters : ndarray of float32, (n,)
-        The network's, in the plan's order, what pads them included.
+        All learned numbers.
     moments : ndarray of float32, (2, n)
         The optimizer's.
-    best : ndarray of float32, (n,), or (0,) where none are wanted
-        The parameters with the best validation score.
+    best : ndarray of float32, (n,), or (0,) without early stopping
+        The learned numbers with the best validation score.
     """
 
     fit: dict
     seed: int
-    history: dict
     n_steps: int
-    n_drawn: int
+    n_images: int
+    n_plateaus: int
+    plateau_count: int
+    loss_curve: list
+    accuracy_curve: list
+    validation_scores: list
     parameters: np.ndarray
     moments: np.ndarray
     best: np.ndarray
 
+    @property
+    def n_epochs(self):
+        """The epochs that have ended."""
+        return len(self.loss_curve)
 
-_ARRAYS = ("parameters", "moments", "best")
-_NUMBERS = tuple(field.name for field in fields(Checkpoint) if field.name not in _ARRAYS)
+    def __post_init__(self):
+        for name in ("seed", "n_steps", "n_images", "n_plateaus", "plateau_count"):
+            value = getattr(self, name)
+            _require(type(value) is int and value >= 0, name)
+        _require(isinstance(self.fit, dict), "fit")
+        for name in _CURVES:
+            curve = getattr(self, name)
+            _require(isinstance(curve, list) and all(type(x) is float and isfinite(x) for x in curve), name)
+        n = self.parameters.size
+        for name, shapes in {"parameters": [(n,)], "moments": [(2, n)], "best": [(n,), (0,)]}.items():
+            array = getattr(self, name)
+            _require(array.dtype == np.float32 and array.shape in shapes and np.isfinite(array).all(), name)
+
+
+def _require(condition, name):
+    """Raise a ValueError if a condition about the entry of this name is not met."""
+    if not condition:
+        raise ValueError(f"{name} is not that of a checkpoint")
 
 
 class CheckpointFile:
-    """The file of one fit, from its first look at it to its last epoch.
+    """The file of one fit, from the first look at it to the last epoch.
 
     Parameters
     ----------
     path : str or os.PathLike
-        Where the file is, or shall be.
+        The file, which need not exist.
 
     Attributes
     ----------
     saved : Checkpoint or None
-        What the file had at first; None if there was none.
+        What the file contained at first; None if there was no file.
 
     Raises
     ------
     ValueError
-        If no file can be written there, or what there is is damaged or something else.
+        If no file can be written there, or if the file is damaged or not a checkpoint.
     """
 
     def __init__(self, path):
         self.path = Path(os.fsdecode(path))
-        self._place = find_place(self.path)
+        try:
+            self._target = find_target(self.path)
+        except (OSError, ValueError) as error:
+            home = " ~ is not expanded: os.path.expanduser does it." if str(self.path).startswith("~") else ""
+            raise ValueError(
+                f"checkpoint={str(self.path)!r} cannot be written: {_reason(error)}. Give the path of a file in a "
+                f"directory that exists and is writable.{home}"
+            ) from error
         self.saved = read_checkpoint(self.path)
         self._fit = None
 
     def claim(self, fit):
-        """Say what is fitted to what, as `Checkpoint.fit`; a ValueError if the file is of another fit."""
+        """Record the identity of this fit; raise a ValueError if the file belongs to another fit."""
         if self.saved is not None:
-            check_same_fit(self.path, self.saved, fit)
+            _check_same_fit(self.path, self.saved.fit, fit)
         self._fit = fit
-        _remove_leftovers(self._place)
+        remove_parts(self._target)
 
-    def restore(self, trainer, history):
-        """Put a trainer and a new history where they were after the last epoch; return the best parameters or None."""
-        saved = self.saved
-        if saved.parameters.shape != trainer.network.parameters.shape:
-            raise _damaged(self.path)
-        trainer.network.parameters[:] = saved.parameters
-        trainer.state.moments[:] = saved.moments
-        trainer.state.n_steps, trainer.n_drawn = saved.n_steps, saved.n_drawn
-        trainer.refresh()
-        for name in _OF_HISTORY:
-            setattr(history, name, saved.history[name])
-        for name in _OF_PLATEAU:
-            setattr(history.plateau, name, saved.history[name])
-        return saved.best if len(saved.best) else None
+    def state(self, layout, batches, schedule):
+        """Return the saved state, to resume from.
 
-    def write(self, trainer, early_stopping, history, best):
-        """Write down where a trainer is after an epoch. What hinders it, as a full disk, warns: the fit goes on."""
+        Parameters
+        ----------
+        layout : Parameters
+            The layout of the network's parameters.
+        batches : Batches
+            The minibatches of an epoch.
+        schedule : Constant, Adaptive or OneCycle
+            The learning rates at the beginning of the fit.
+
+        Returns
+        -------
+        TrainingState
+
+        Raises
+        ------
+        ValueError
+            If the saved numbers cannot be those of this fit.
+        """
+        try:
+            return _state_of(self.saved, layout, batches, schedule)
+        except ValueError as error:
+            raise _damaged(self.path) from error
+
+    def write(self, trainer, history, best):
+        """Write the state of a trainer after an epoch. If that fails, as on a full disk, warn: the fit continues.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            The trainer.
+        history : History
+            The epochs so far.
+        best : ndarray of float32, (n,)
+            The parameters with the best validation score; only used with early stopping.
+        """
+        layout = trainer.network.layout
         checkpoint = Checkpoint(
             fit=self._fit,
             seed=trainer.seed,
-            history={name: getattr(history, name) for name in _OF_HISTORY}
-            | {name: getattr(history.plateau, name) for name in _OF_PLATEAU},
             n_steps=trainer.state.n_steps,
-            n_drawn=trainer.n_drawn,
-            parameters=trainer.network.parameters,
-            moments=trainer.state.moments,
-            best=best if early_stopping else best[:0],
+            n_images=history.n_images,
+            n_plateaus=history.n_plateaus,
+            plateau_count=history.plateau.count,
+            **{name: getattr(history, name) for name in _CURVES},
+            parameters=_in_users_order(layout, trainer.network.parameters),
+            moments=np.stack([_in_users_order(layout, moment) for moment in trainer.state.moments]),
+            best=_in_users_order(layout, best) if history.stops_early else np.zeros(0, np.float32),
         )
         try:
-            write_checkpoint(Path(os.path.realpath(self._place)), checkpoint)  # by now it may be a link
+            write_checkpoint(Path(os.path.realpath(self._target)), checkpoint)  # by now it may be a link
         except (OSError, OccupiedError) as error:
             warnings.warn(
                 f"checkpoint={str(self.path)!r} was not written after epoch {history.n_epochs}, and is as it was "
-                f"before: {_reason(error)}. The fit goes on.",
+                f"before: {_reason(error)}. The fit continues.",
                 stacklevel=2,
             )
 
 
-def find_place(path):
-    """Return the file that a path leads to. That is replaced, and a link to it stays.
+def _state_of(saved, layout, batches, schedule):
+    """Make a `TrainingState` of a checkpoint; raise a ValueError if its numbers disagree with each other or the fit."""
+    fit, n_epochs = saved.fit, saved.n_epochs
+    scores, stops_early = saved.validation_scores, fit["early_stopping"]
+    validates = stops_early or "the images X_val" in fit
+    _require(1 <= n_epochs <= fit["max_iter"] and len(saved.accuracy_curve) == n_epochs, "loss_curve")
+    _require(len(scores) == n_epochs * validates, "validation_scores")
+    _require(saved.n_images == n_epochs * len(batches.indices), "n_images")
+    _require(saved.n_steps <= n_epochs * len(batches), "n_steps")
+    _require(saved.seed < 2**32 and saved.plateau_count <= n_epochs and saved.n_plateaus <= n_epochs, "counters")
+    for _ in range(saved.n_plateaus):
+        _require(schedule is not None, "n_plateaus")
+        schedule = schedule.after_plateau()
+    parameters = _from_users_order(layout, saved.parameters)
+    moments = np.stack([_from_users_order(layout, moment) for moment in saved.moments])
+    best = _from_users_order(layout, saved.best) if stops_early else None
+    _require((moments[1] >= 0).all(), "moments")
+    plateau = Plateau(min([-score for score in scores] if stops_early else saved.loss_curve), saved.plateau_count)
+    curves = [getattr(saved, name) for name in _CURVES]
+    history = History(*curves, saved.n_images, n_epochs, saved.n_plateaus, plateau, stops_early)
+    optimizer = OptimizerState(moments, saved.n_steps)
+    return TrainingState(saved.seed, saved.n_steps, history, fit["solver"], optimizer, parameters, best)
 
-    Parameters
-    ----------
-    path : Path
-        Where the checkpoint is, or shall be.
 
-    Returns
-    -------
-    Path
-        From the root and without links, so that it means the same in another working directory.
+def _in_users_order(layout, vector):
+    """Return the numbers of a parameter vector one after the other, in the order of `Learned`, without padding."""
+    return np.concatenate([array.ravel() for array in chain(*layout.unpack(vector))])
 
-    Raises
-    ------
-    ValueError
-        If no checkpoint can be written there.
-    """
-    try:
-        place = Path(os.path.realpath(path))
-        mode = _mode(place)
-        if mode is not None and not stat.S_ISREG(mode):
-            raise OSError("it is a directory or a device")
-        if mode is not None and not os.access(place, os.W_OK):
-            raise OSError("the file is write-protected")
-        beside = _beside(place)
-        beside.open("xb").close()
-        beside.unlink()
-    except (OSError, ValueError) as error:  # a ValueError is of characters that no path has
-        home = " ~ is not expanded: os.path.expanduser does it." if str(path).startswith("~") else ""
-        raise ValueError(
-            f"checkpoint={str(path)!r} cannot be written: {_reason(error)}. Give the path of a file in a directory "
-            f"that exists and is writable.{home}"
-        ) from error
-    return place
+
+def _from_users_order(layout, numbers):
+    """Return the parameter vector with these numbers; raise a ValueError if there are too few or too many."""
+    learned = layout.unpack(np.zeros(layout.size, np.float32))
+    arrays = list(chain(*learned))
+    _require(len(numbers) == sum(array.size for array in arrays), "parameters")
+    for array, part in zip(arrays, np.split(numbers, np.cumsum([array.size for array in arrays])[:-1]), strict=True):
+        array[...] = part.reshape(array.shape)
+    return layout.pack(learned)
 
 
 def _reason(error):
@@ -175,97 +238,41 @@ def _reason(error):
     return getattr(error, "strerror", None) or error
 
 
-def _mode(place):
-    """Return the mode of a file, None if there is no file."""
-    try:
-        return place.stat().st_mode
-    except FileNotFoundError:
-        return None
-
-
-def _beside(place):
-    """Return a new name for a checkpoint that has not taken its place: hidden, and nobody else's."""
-    return place.with_name(f".{place.name}.{secrets.token_hex(8)}{_BESIDE}")
-
-
-def _remove_leftovers(place):
-    """Remove what kills left beside a checkpoint while it was written; also that of a fit that is writing just now."""
-    ours = re.compile(rf"\.{re.escape(place.name)}\.[0-9a-f]{{16}}{re.escape(_BESIDE)}")
-    with suppress(OSError), os.scandir(place.parent) as entries:
-        for entry in entries:
-            if ours.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                os.unlink(entry)
-
-
-class OccupiedError(Exception):
-    """Where a checkpoint was to be written, there is by now what is not its own."""
-
-
-def write_checkpoint(place, checkpoint):
-    """Write a checkpoint. Whenever the process is killed, the file has the checkpoint of before, or this one.
+def write_checkpoint(target, checkpoint):
+    """Replace a file by a checkpoint. Whenever the process is killed, the file has its old content or the new one.
 
     Parameters
     ----------
-    place : Path
-        The file, as `find_place` returns it. A file that is there keeps its mode.
+    target : Path
+        The file, as `find_target` returns it.
     checkpoint : Checkpoint
-        What it shall have.
+        The new content.
 
     Raises
     ------
     OSError
-        If it cannot be written; the file is as it was.
+        If it cannot be written. The file is as it was.
     OccupiedError
         If the file is not a checkpoint of the same fit.
     """
-    header = {"format": _FORMAT} | {name: getattr(checkpoint, name) for name in _NUMBERS}
-    arrays = {name: getattr(checkpoint, name) for name in _ARRAYS}
-    beside = _beside(place)
-    file = beside.open("xb")
-    try:
-        with file:
-            _take_mode(file, place)
-            np.savez(file, allow_pickle=False, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        _check_own(place, checkpoint)
-        os.replace(beside, place)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise
-    _sync_directory(place.parent)
+    header = {"format": _FORMAT} | {name: getattr(checkpoint, name) for name in (*_NUMBERS, *_CURVES)}
+    header = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    with replacing(target, check=lambda: _check_own(target, checkpoint)) as file:
+        np.savez(file, allow_pickle=False, header=header, **{name: getattr(checkpoint, name) for name in _ARRAYS})
 
 
-def _check_own(place, checkpoint):
-    """Raise an OccupiedError if there is a file that is not of this fit, as where two began before there was one."""
+def _check_own(target, checkpoint):
+    """Raise an OccupiedError if another fit, or something else, has written the file since this fit began."""
     try:
-        with place.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with target.open("rb") as file, zipfile.ZipFile(file) as archive:
             header = _read_header(archive)
-        same = header["seed"] == checkpoint.seed and header["fit"] == _as_read(checkpoint.fit)
+        is_same = header["seed"] == checkpoint.seed and header["fit"] == _through_json(checkpoint.fit)
     except FileNotFoundError:
         return
     except Exception as error:  # as in read_checkpoint
         raise OccupiedError("something else has been put there since the fit began") from error
-    if not same:
+    if not is_same:
         raise OccupiedError(f"another fit has written its own there since this one began. {_MANY_FITS}")
-
-
-def _take_mode(file, place):
-    """Give a new file the mode of the file that it will replace. Some file systems have one mode for all."""
-    mode = _mode(place)
-    if mode is not None and stat.S_IMODE(mode) != stat.S_IMODE(os.fstat(file.fileno()).st_mode):
-        os.chmod(file.name, stat.S_IMODE(mode))
-
-
-def _sync_directory(directory):
-    """Bring the names in a directory to its disk, where the system can; else a power cut may undo the last write."""
-    with suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def read_checkpoint(path):
@@ -274,7 +281,7 @@ def read_checkpoint(path):
     Parameters
     ----------
     path : Path
-        The file. It is not changed.
+        The file.
 
     Returns
     -------
@@ -284,7 +291,7 @@ def read_checkpoint(path):
     Raises
     ------
     ValueError
-        If the file is damaged, or something else, or cannot be read.
+        If the file is damaged, is not a checkpoint, or cannot be read.
     """
     try:
         file = path.open("rb")
@@ -298,20 +305,21 @@ def read_checkpoint(path):
         with file, zipfile.ZipFile(file) as archive:
             header = _read_header(archive)
             if header["format"] == _FORMAT:
-                return _checkpoint(header, {name: _read_array(archive, name) for name in _ARRAYS})
-    except Exception as error:  # what a damaged file raises depends on where it is damaged
+                numbers = {name: header[name] for name in (*_NUMBERS, *_CURVES)}
+                return Checkpoint(**numbers, **{name: _read_array(archive, name) for name in _ARRAYS})
+    except Exception as error:  # the type depends on where the file is damaged
         raise _damaged(path) from error
     raise ValueError(
         f"checkpoint={str(path)!r} has the format {header['format']!r}, and this version of skconvnet reads "
-        f"{_FORMAT!r}. It was left as it is. Go on with the version that wrote it, or give another path."
+        f"{_FORMAT!r}. It was left as it is. Use the version that wrote it, or give another path."
     )
 
 
 def _damaged(path):
-    """Return the error that a file is no checkpoint, whatever shows it."""
+    """Return the error for a file that is damaged or is not a checkpoint."""
     return ValueError(
-        f"checkpoint={str(path)!r} is damaged, or is no checkpoint. It was left as it is. Delete or move it to begin "
-        "anew, or give another path."
+        f"checkpoint={str(path)!r} is damaged, or is not a checkpoint. It was left as it is. Delete or move it to "
+        "start again, or give another path."
     )
 
 
@@ -321,7 +329,7 @@ def _read_header(archive):
 
 
 def _read_array(archive, name):
-    """Read an array of an archive; its checksum is compared. Whatever its head says, it is as large as its bytes."""
+    """Read an array of an archive and compare its checksum. It takes no more memory than the file has bytes."""
     member = archive.getinfo(f"{name}.npy")
     if member.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{name} is compressed")
@@ -331,68 +339,41 @@ def _read_array(archive, name):
         return np.frombuffer(file.read(), dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
-def _checkpoint(header, arrays):
-    """Put header and arrays together; raise whatever it may be if they do not fit."""
-    checkpoint = Checkpoint(**{name: header[name] for name in _NUMBERS}, **arrays)
-    for field in fields(Checkpoint):
-        if not isinstance(getattr(checkpoint, field.name), field.type):
-            raise ValueError(f"{field.name} is no {field.type.__name__}")
-    size = len(arrays["parameters"])
-    shapes = {"parameters": [(size,)], "moments": [(2, size)], "best": [(size,), (0,)]}
-    for name, array in arrays.items():
-        if array.dtype != np.float32 or array.shape not in shapes[name]:
-            raise ValueError(f"{name} has dtype {array.dtype} and shape {array.shape}")
-    missing = {*_OF_HISTORY, *_OF_PLATEAU} - set(header["history"])
-    if missing:
-        raise ValueError(f"its history has no {missing.pop()}")
-    return checkpoint
-
-
-def check_same_fit(path, checkpoint, fit):
-    """Raise a ValueError that says what differs if a checkpoint is of another fit.
-
-    Parameters
-    ----------
-    path : Path
-        Of the checkpoint.
-    checkpoint : Checkpoint
-        What was read there.
-    fit : dict of str to JSON values
-        What is to be fitted to what.
-    """
-    there, here = checkpoint.fit, _as_read(fit)
-    differences = [_difference(name, there.get(name), here.get(name)) for name in here | there]
+def _check_same_fit(path, saved, fit):
+    """Raise a ValueError that names the differences if two identities of fits differ."""
+    fit = _through_json(fit)
+    differences = [_difference(name, saved.get(name), fit.get(name)) for name in fit | saved]
     differences = [difference for difference in differences if difference]
     if differences:
         raise ValueError(
-            f"checkpoint={str(path)!r} is of another fit: {'; '.join(differences)}. It was left as it is. Go on with "
-            f"the parameters and the data that it is of, or delete or move it, or give another path. {_MANY_FITS}."
+            f"checkpoint={str(path)!r} belongs to another fit: {'; '.join(differences)}. It was left as it is. Use the "
+            f"parameters and the data of that fit, delete or move the file, or give another path. {_MANY_FITS}."
         )
 
 
-def _as_read(fit):
-    """Return what is read where this is written."""
-    return json.loads(json.dumps(fit))
+def _through_json(value):
+    """Return the value after a JSON round trip."""
+    return json.loads(json.dumps(value))
 
 
-def _difference(name, there, here):
-    """Say how the value of this name differs; nothing if it does not."""
-    if there == here:
+def _difference(name, saved, current):
+    """Describe how a part of two identities differs; return an empty text if it does not."""
+    if saved == current:
         return ""
     if name == SEEDS:
-        return f"{name} differ (a RandomState instance moves on with every fit: give an int, or one that is made anew)"
-    if name.startswith("the "):  # what a digest stands for
+        return f"{name} differ (a RandomState instance gives another seed to every fit: use an int, or a new instance)"
+    if name.startswith("the "):  # a digest
         return f"{name} differ"
-    return f"{name} is {there!r} there and {here!r} here"
+    return f"{name} is {saved!r} in the file and {current!r} now"
 
 
 def digest(*parts):
-    """Return a digest of arrays and texts, which costs as much as reading them. Arrays are not copied.
+    """Compute a digest of arrays and texts. It takes as long as reading them. Arrays are not copied.
 
     Parameters
     ----------
     *parts : ndarray or str
-        An array counts by its dtype and its values in C order, whatever its shape and layout.
+        Of an array, the dtype and the values in C order count, and not the shape or the memory layout.
 
     Returns
     -------

@@ -1,44 +1,35 @@
-"""The history of a training: curves, counters, the plateau that stops it, and how it ended."""
+"""The history of a training: curves, counters, the plateau that may stop it, and how it ended."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from math import inf, nan
+from math import inf
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plateau:
-    """Counts the epochs in a row that did not improve on the lowest loss by ``tol``, as MLPClassifier counts them.
+    """How many epochs in a row have not improved on the lowest loss, counted as MLPClassifier counts them.
 
-    A score that should rise is watched as its negative.
+    A score, which should rise, is given as its negative.
 
     Parameters
     ----------
-    tol : float
-        What counts as an improvement.
-    patience : int or inf
-        How many epochs in a row may go without one.
     best : float, default=inf
         The lowest loss so far.
     count : int, default=0
-        The epochs without an improvement so far.
+        Epochs in a row without an improvement.
+
+    Examples
+    --------
+    >>> Plateau().after(0.5, tol=0.1).after(0.45, tol=0.1)
+    Plateau(best=0.45, count=1)
     """
 
-    tol: float
-    patience: float
     best: float = inf
     count: int = 0
 
-    def update(self, loss):
-        """Take in the loss of an epoch; return whether it is the lowest so far."""
-        lowest = loss < self.best
-        self.count = self.count + 1 if loss > self.best - self.tol else 0
-        self.best = min(loss, self.best)
-        return lowest
-
-    @property
-    def reached(self):
-        """Whether more epochs than ``patience`` in a row went without an improvement."""
-        return self.count > self.patience
+    def after(self, loss, tol):
+        """Return the plateau after an epoch with this loss. It has improved if it is lower than `best` by `tol`."""
+        return Plateau(min(loss, self.best), self.count + 1 if loss > self.best - tol else 0)
 
 
 class Ending(Enum):
@@ -52,43 +43,66 @@ class Ending(Enum):
 
 
 class DivergenceError(FloatingPointError):
-    """The loss, or a weight, is no longer finite."""
+    """The loss, or a weight, is not finite."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class History:
-    """What a training has seen so far.
+    """The epochs of a network so far. Each epoch makes a new history, so none is ever half written.
 
     Parameters
     ----------
-    plateau : Plateau
-        The watch on the training loss, or on the validation score under early stopping.
     loss_curve : list of float
-        The weighted mean loss of every epoch, those of earlier trainings of the same network included.
+        The weighted mean loss of each epoch, including those of earlier fits that this one resumes.
     accuracy_curve : list of float
-        The weighted accuracy on the minibatches of every epoch, each before its step.
+        The weighted accuracy on the minibatches of each epoch, each measured before its step.
     validation_scores : list of float
-        The validation accuracy after every epoch, where there is validation.
+        The validation accuracy after each epoch, where there was validation data.
     n_images : int
-        The images seen, each as often as it was seen.
-    n_epochs, n_steps, n_plateaus : int
-        The epochs, the steps, and the plateaus reached, of this training alone.
-    images_per_second : float
-        The speed of the last epoch's training, without compilation and without validation.
-    ending : Ending
-        What ended this training.
-    error : DivergenceError, KeyboardInterrupt or None
-        The reason where it diverged or was interrupted.
+        Images seen, counted each time they were seen.
+    n_epochs, n_plateaus : int
+        Epochs of this fit alone, and plateaus that it has reached.
+    plateau : Plateau
+        Of the training loss, or of the validation score if `stops_early`.
+    stops_early : bool
+        Whether the fit uses early stopping.
+
+    Examples
+    --------
+    >>> History().after_epoch(loss=0.5, accuracy=0.9, n_images=100, tol=1e-4).plateau
+    Plateau(best=0.5, count=0)
     """
 
-    plateau: Plateau
     loss_curve: list[float] = field(default_factory=list)
     accuracy_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
     n_images: int = 0
     n_epochs: int = 0
-    n_steps: int = 0
     n_plateaus: int = 0
-    images_per_second: float = nan
-    ending: Ending = Ending.MAX_ITER
-    error: BaseException | None = None
+    plateau: Plateau = Plateau()
+    stops_early: bool = False
+
+    def after_epoch(self, loss, accuracy, n_images, tol, score=None):
+        """Return the history after one more epoch; `score` is None without validation data."""
+        return replace(
+            self,
+            loss_curve=[*self.loss_curve, loss],
+            accuracy_curve=[*self.accuracy_curve, accuracy],
+            validation_scores=self.validation_scores if score is None else [*self.validation_scores, score],
+            n_images=self.n_images + n_images,
+            n_epochs=self.n_epochs + 1,
+            plateau=self.plateau.after(-score if self.stops_early else loss, tol),
+        )
+
+    def after_plateau(self, continues):
+        """Return the history after a plateau; if training `continues`, the count of epochs starts again."""
+        plateau = replace(self.plateau, count=0) if continues else self.plateau
+        return replace(self, n_plateaus=self.n_plateaus + 1, plateau=plateau)
+
+    def for_next_fit(self, stops_early):
+        """Return the history with which another fit resumes this one."""
+        plateau = self.plateau
+        if stops_early != self.stops_early:
+            losses = [-score for score in self.validation_scores] if stops_early else self.loss_curve
+            plateau = Plateau(min(losses, default=inf))
+        return replace(self, n_epochs=0, n_plateaus=0, plateau=plateau, stops_early=stops_early)

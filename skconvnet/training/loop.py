@@ -1,142 +1,183 @@
 """The training loop: epochs of minibatches until it is time to stop.
 
-`train` asks the engine's trainer for one step after another. It records each epoch in a `History`, which is complete
-whatever ends the training: the last epoch, an interrupt or an overflow.
+`train` takes one step of the engine's trainer after another. It makes a new `History` after each epoch, so the history
+is consistent whatever ends the training: the last epoch, an interrupt or an overflow.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
 
 import numpy as np
 
 from skconvnet.engine import Outcome, compile_time
-from skconvnet.training.history import DivergenceError, Ending
+from skconvnet.training.history import DivergenceError, Ending, History
 
 
-def train(
-    trainer,
-    batches,
-    schedule,
-    history,
-    *,
-    max_iter,
-    validate=None,
-    early_stopping=False,
-    report=None,
-    best=None,
-    before_epoch=None,
-    after_epoch=None,
-):
-    """Train a network, in place, until ``max_iter`` epochs are over, a plateau is reached or `after_epoch` says so.
+@dataclass(frozen=True)
+class Stopping:
+    """When training stops.
 
-    An interrupt (Ctrl-C) ends the training as well, and is kept in the history, not raised. So is the error of a loss
-    that is not finite; the network then has the weights of its last epoch, which were finite, or its best ones under
-    early stopping.
+    Parameters
+    ----------
+    max_iter : int
+        The largest number of epochs.
+    tol : float
+        By how much a loss has to be lower than the best to count as an improvement.
+    patience : int or inf
+        A plateau is reached when more than this many epochs in a row have not improved.
+    """
 
-    A training that was cut off after an epoch goes on as if nothing had been, if trainer, history and `best` are as
-    they were then; where it was over, nothing is done.
+    max_iter: int
+    tol: float
+    patience: float
+
+
+def _nothing(history, parameters):
+    """Do nothing before or after an epoch."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Functions that `train` calls.
+
+    Parameters
+    ----------
+    validate : callable, optional
+        ``validate()`` returns the validation score of the network. It is called after each epoch.
+    report : callable, optional
+        ``report(history, images_per_second)`` is called after each epoch, with the speed of the training alone.
+    before_epoch, after_epoch : callable
+        Called with the history and the parameters that the training would leave if it ended there. If `after_epoch`
+        returns True, the training ends.
+    """
+
+    validate: Callable | None = None
+    report: Callable | None = None
+    before_epoch: Callable = _nothing
+    after_epoch: Callable = _nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What `train` returns.
+
+    Parameters
+    ----------
+    history : History
+        After the last epoch.
+    parameters : ndarray of float32, (n,)
+        Those of the last epoch, or those with the best score under early stopping. A copy.
+    ending : Ending
+        What ended the training.
+    error : DivergenceError or None
+        The error, where the training diverged.
+    """
+
+    history: History
+    parameters: np.ndarray
+    ending: Ending
+    error: DivergenceError | None = None
+
+
+def train(trainer, batches, schedule, history, stopping, *, best=None, hooks=Hooks()):
+    """Train a network in place until `max_iter` epochs, a plateau, or a hook that stops the training.
+
+    Ctrl-C ends the training as well, and so does a loss that is not finite. In the first epoch both are raised. Later
+    the training returns: after Ctrl-C with the weights of that moment, after a divergence with those of the last epoch,
+    under early stopping with the best ones.
+
+    A training can be resumed after any epoch. With the same trainer, history and `best` it continues as if it had never
+    been interrupted; if it was complete, nothing is done.
 
     Parameters
     ----------
     trainer : Trainer
-        The engine's, of the network to train.
+        The engine's trainer of the network.
     batches : Batches
         The minibatches.
     schedule : Constant, Adaptive or OneCycle
-        The learning rates, as they are before any plateau.
+        The learning rates at the beginning of the fit, before any plateau.
     history : History
-        Where the training is written down. Changed.
-    max_iter : int
-        The most epochs to train.
-    validate : callable, optional
-        Called without an argument after every epoch; returns the validation score.
-    early_stopping : bool, default=False
-        Whether the plateau is one of the validation score, and the weights with the best score are restored.
-    report : callable, optional
-        Called with the history after every epoch.
-    best : ndarray of float32, as the network's parameters, optional
-        Those with the best score, where the history has scores already.
-    before_epoch : callable, optional
-        Called as `after_epoch`, before every epoch.
-    after_epoch : callable, optional
-        Called with the history and the parameters that a training which ended here would leave, the last or the best,
-        when all is decided about an epoch. If it returns True, that ends the training.
+        The history so far. With `stops_early`, the plateau is one of the validation score, and the weights with the
+        best score are kept.
+    stopping : Stopping
+        When to stop.
+    best : ndarray of float32, (n,), optional
+        The parameters with the best score, if a fit with early stopping is resumed.
+    hooks : Hooks, optional
+        Functions to call on the way.
 
     Returns
     -------
-    History
-        The same history, for the convenience of the caller.
+    Trained
+
+    Raises
+    ------
+    KeyboardInterrupt, DivergenceError
+        If it happens before one epoch has ended. The parameters of the network are then undefined.
     """
-    network = trainer.network
+    parameters, ending = trainer.network.parameters, Ending.MAX_ITER
     for _ in range(history.n_plateaus):
         schedule = schedule.after_plateau()
-    kept = (network.parameters if best is None else best).copy()
+    if best is None:  # the first epoch of a new network leaves nothing to go back to
+        best = parameters.copy() if history.n_epochs or history.stops_early else parameters
+    kept = best
     try:
-        while history.n_epochs < max_iter and schedule is not None:
-            if before_epoch is not None:
-                before_epoch(history, kept)
+        while history.n_epochs < stopping.max_iter and schedule is not None:
+            hooks.before_epoch(history, kept)
             try:
-                outcome = _one_epoch(trainer, batches, schedule, history)
+                outcome, images_per_second = _one_epoch(trainer, batches, schedule, history)
             except DivergenceError as error:
-                history.ending, history.error = Ending.DIVERGED, error
-                break
-            _write_down(history, outcome, len(batches.indices), validate)
-            improved = history.plateau.update(-history.validation_scores[-1] if early_stopping else outcome.loss)
-            if improved or not early_stopping:
-                kept[:] = network.parameters
-            if report is not None:
-                report(history)
-            if history.plateau.reached:
+                if history.n_epochs == 0:
+                    raise
+                return Trained(history, kept, Ending.DIVERGED, error)
+            score = None if hooks.validate is None else hooks.validate()
+            after = history.after_epoch(*outcome, len(batches.indices), stopping.tol, score)
+            keeps = not after.stops_early or after.plateau.best < history.plateau.best
+            # One assignment, so that an interrupt cannot part the weights from their history.
+            history, kept = after, parameters.copy() if keeps else kept
+            if hooks.report is not None:
+                hooks.report(history, images_per_second)
+            if history.plateau.count > stopping.patience:
                 schedule = schedule.after_plateau()
-                history.n_plateaus += 1
-                if schedule is not None:
-                    history.plateau.count = 0
-            if after_epoch is not None and after_epoch(history, kept):
-                history.ending = Ending.STOPPED
+                history = history.after_plateau(continues=schedule is not None)
+            if hooks.after_epoch(history, kept):
+                ending = Ending.STOPPED
                 break
         if schedule is None:
-            history.ending = Ending.PLATEAU
-    except KeyboardInterrupt as error:
-        history.ending, history.error = Ending.INTERRUPTED, error
-    if early_stopping or history.ending is Ending.DIVERGED:
-        network.parameters[:] = kept
-    return history
+            ending = Ending.PLATEAU
+    except KeyboardInterrupt:
+        if history.n_epochs == 0:
+            raise
+        ending = Ending.INTERRUPTED
+        kept = kept if history.stops_early else parameters.copy()
+    return Trained(history, kept, ending)
 
 
 def _one_epoch(trainer, batches, schedule, history):
-    """Train for one epoch; return the weighted means of what its minibatches' steps found."""
+    """Train for one epoch; return the weighted mean `Outcome` of its minibatches, and the images per second."""
     started, compiled = perf_counter(), compile_time()
-    loss = accuracy = weight = 0.0
-    for batch in batches.of_epoch(len(history.loss_curve)):
-        rate = schedule.at(history.n_steps)
-        history.n_steps += 1
-        outcome = trainer.step(batch, rate)
+    loss = accuracy = total = 0.0
+    first = history.n_epochs * len(batches)
+    for number, batch in enumerate(batches.of_epoch(len(history.loss_curve)), 1):
+        rate = schedule.at(first + number - 1)
+        outcome, weight = trainer.step(batch, rate), batches.weight_of(batch)
         if not isfinite(outcome.loss):
-            raise _divergence(f"The loss is {outcome.loss}", history, batches, rate)
-        loss += outcome.loss * batches.weight_of(batch)
-        accuracy += outcome.accuracy * batches.weight_of(batch)
-        weight += batches.weight_of(batch)
-    # The loss is that of before the step, so a last step that goes astray shows in the weights only.
+            raise _divergence(f"The loss is {outcome.loss}", history, batches, number, rate)
+        loss += outcome.loss * weight
+        accuracy += outcome.accuracy * weight
+        total += weight
+    # The loss is measured before the step. If the last step overflows, only the weights show it.
     if not np.isfinite(trainer.network.parameters).all():
-        raise _divergence("A weight is no longer finite", history, batches, rate)
+        raise _divergence("A weight is no longer finite", history, batches, number, rate)
     seconds = perf_counter() - started - (compile_time() - compiled)
-    history.images_per_second = len(batches.indices) / max(seconds, 1e-9)
-    return Outcome(loss / weight, accuracy / weight)
+    return Outcome(loss / total, accuracy / total), len(batches.indices) / max(seconds, 1e-9)
 
 
-def _write_down(history, outcome, n_images, validate):
-    """Add a finished epoch to the history."""
-    scores = [validate()] if validate is not None else []
-    history.loss_curve.append(outcome.loss)
-    history.accuracy_curve.append(outcome.accuracy)
-    history.validation_scores.extend(scores)
-    history.n_epochs += 1
-    history.n_images += n_images
-
-
-def _divergence(what, history, batches, rate):
+def _divergence(what, history, batches, step, rate):
     """Make the error that says where the training diverged, and what to try."""
-    step = (history.n_steps - 1) % len(batches) + 1
     kept = "keeps the finite weights of before" if history.n_epochs else "is as it was: not one epoch had ended"
     return DivergenceError(
         f"{what} in epoch {history.n_epochs + 1}, step {step} of {len(batches)}, at a learning rate of {rate:.3g}. Try "

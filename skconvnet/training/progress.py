@@ -1,37 +1,41 @@
-"""What `verbose` shows of the epochs: a bar on a terminal, plain lines elsewhere."""
+"""The output of `verbose`: a progress bar on a terminal, one line per epoch elsewhere."""
 
 import sys
 from contextlib import contextmanager
-from functools import partial
 
 
 @contextmanager
 def epoch_report(max_iter, n_epochs):
-    """Show the epochs as they end; a bar needs rich, and without it there are lines on a terminal too.
+    """Show the epochs as they end. The bar needs rich; without it, lines are printed on a terminal too.
 
     Parameters
     ----------
     max_iter : int
-        The most epochs.
+        The largest number of epochs.
     n_epochs : int
-        Those that were over before.
+        Epochs that ended before.
 
     Yields
     ------
     callable
-        To be called with the `History` after every epoch.
+        To be called after every epoch with the `History` and the images per second.
     """
     progress = _bar()
     if progress is None:
-        yield partial(_print_epoch, max_iter)
+        yield lambda *epoch: print(_line(max_iter, *epoch))
         return
+
+    def move(history, images_per_second):
+        text = _line(max_iter, history, images_per_second)
+        progress.update(bar, completed=history.n_epochs, description=text, refresh=True)
+
     with progress:
         bar = progress.add_task("", total=max_iter, completed=n_epochs)
-        yield partial(_move, progress, bar, max_iter)
+        yield move
 
 
 def _bar():
-    """Return rich's progress bar, or None where there can be none. It is drawn when it moves, by no other thread."""
+    """Return rich's progress bar, or None where it cannot be shown. It is drawn when it moves, not by a thread."""
     if not (hasattr(sys.stdout, "isatty") and sys.stdout.isatty()):
         return None
     try:
@@ -46,21 +50,10 @@ def _bar():
     return Progress(bar, TextColumn("{task.description}"), time, console=console, auto_refresh=False, expand=True)
 
 
-def _move(progress, bar, max_iter, history):
-    """Move the bar to the end of an epoch."""
-    progress.update(bar, completed=history.n_epochs, description=_line(max_iter, history), refresh=True)
-
-
-def _print_epoch(max_iter, history):
-    """Print the line of an epoch."""
-    print(_line(max_iter, history))
-
-
-def _line(max_iter, history):
-    """Return what there is to tell about the last epoch."""
+def _line(max_iter, history, images_per_second):
+    """Return the text about the last epoch."""
     score = f"   validation {history.validation_scores[-1]:.4f}" if history.validation_scores else ""
     return (
         f"epoch {history.n_epochs:{len(str(max_iter))}}/{max_iter}   loss {history.loss_curve[-1]:.4f}   "
-        f"accuracy {history.accuracy_curve[-1]:.4f}{score}   "
-        f"{history.images_per_second:,.0f} images/s"
+        f"accuracy {history.accuracy_curve[-1]:.4f}{score}   {images_per_second:,.0f} images/s"
     )

@@ -385,5 +385,5 @@ def test_moments_that_may_not_be_written_are_copied():
 
 @pytest.mark.parametrize("shape", [(2, 8), (1, 100), (0,)])
 def test_moments_of_another_layout_are_refused(shape):
-    with pytest.raises(ValueError, match="as this version lays them out: it cannot go on from there"):
+    with pytest.raises(ValueError, match="as this version lays them out, so training cannot continue"):
         SMALL.trainer(SMALL.network(), state=OptimizerState(np.zeros(shape, np.float32)))

@@ -6,7 +6,7 @@ import pickletools
 import re
 import tracemalloc
 import warnings
-from functools import partial
+from time import perf_counter
 
 import joblib
 import numpy as np
@@ -23,10 +23,10 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import shuffle
 
 from skconvnet import Architecture, ArchitectureError, ConvNetClassifier
-from skconvnet.engine import Images, scorer, trainer
+from skconvnet.engine import Images, compile_time, scorer, trainer
 from skconvnet.engine.cpu.execution import Execution
-from skconvnet.estimators import classifier as _classifier
-from skconvnet.estimators import limits
+from skconvnet.estimators import fitting, limits, scoring
+from tests.training.steps import diverge_at, interrupt_at, note_steps
 
 QUICK = {"K": 8, "N": 1, "hidden_layer_sizes": (32,), "learning_rate_init": 0.01, "batch_size": 16}
 QUICK |= {"max_iter": 3, "n_jobs": 1, "random_state": 0}
@@ -236,7 +236,8 @@ def test_fit_and_predict_use_as_many_threads_as_they_are_told(digits, monkeypatc
     monkeypatch.setattr(scorer, "_WORTH_WAKING", 1)
     monkeypatch.setattr(scorer, "Execution", spy)
     monkeypatch.setattr(trainer, "Execution", spy)
-    monkeypatch.setattr(_classifier, "thread_count", lambda n_jobs: n_jobs)
+    monkeypatch.setattr(fitting, "thread_count", lambda n_jobs: n_jobs)
+    monkeypatch.setattr(scoring, "thread_count", lambda n_jobs: n_jobs)
     before = get_num_threads()
     estimator = quick(n_jobs=n_jobs, max_iter=1).fit(*digits)
     assert set(used) == {n_threads}
@@ -244,12 +245,6 @@ def test_fit_and_predict_use_as_many_threads_as_they_are_told(digits, monkeypatc
     estimator.predict(digits[0])
     assert set(used) == {n_threads}
     assert get_num_threads() == before
-
-
-def test_compile_time_is_what_passed_while_the_kernels_were_made_ready(digits, monkeypatch):
-    clock = iter([3.0, 7.5])
-    monkeypatch.setattr(_classifier, "compile_time", lambda: next(clock))
-    assert quick(max_iter=1).fit(*digits).compile_time_ == 4.5
 
 
 def test_a_network_beyond_all_memory_is_refused(digits):
@@ -314,12 +309,14 @@ def test_partial_fit_after_a_fit_without_state_warns(digits):
         quick().partial_fit(X, y, classes=range(10)).partial_fit(X, y)
 
 
-def test_the_time_of_a_fit_is_what_was_not_spent_on_kernels(digits, monkeypatch):
-    for train in (quick().fit, partial(quick().partial_fit, classes=range(10))):
-        monkeypatch.setattr(_classifier, "perf_counter", iter([100.0, 107.0]).__next__)
-        monkeypatch.setattr(_classifier, "compile_time", iter([3.0, 5.0]).__next__)
-        estimator = train(*digits)
-        assert (estimator.compile_time_, estimator.fit_time_) == (2.0, 5.0)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_the_time_of_a_fit_is_divided_into_compiling_and_the_rest(digits, method):
+    arguments = {} if method == "fit" else {"classes": range(10)}
+    compiled, began = compile_time(), perf_counter()
+    estimator = getattr(quick(), method)(*digits, **arguments)
+    seconds = perf_counter() - began
+    assert estimator.compile_time_ == compile_time() - compiled
+    assert seconds / 2 < estimator.compile_time_ + estimator.fit_time_ <= seconds
 
 
 def test_a_notebook_shows_the_network_once_it_is_fitted(digits):
@@ -480,7 +477,7 @@ def test_one_class_is_refused(digits):
 
 def test_a_minibatch_larger_than_the_data_is_cut_with_a_warning(digits):
     X, y = digits
-    with pytest.warns(UserWarning, match="batch_size=1000 is more than there are images, and is taken as 400"):
+    with pytest.warns(UserWarning, match="batch_size=1000 is larger than the number of images. It is set to 400"):
         cut = quick(batch_size=1000).fit(X, y)
     assert same_network(cut, quick(batch_size=400).fit(X, y))
 
@@ -751,13 +748,7 @@ def test_one_class_is_refused_before_validation_data_are_looked_at(digits):
 
 
 def test_an_interrupt_keeps_what_was_learnt(digits, monkeypatch):
-    class Interrupted(_classifier.Trainer):
-        def step(self, indices, learning_rate):
-            if self.state.n_steps == 60:
-                raise KeyboardInterrupt
-            return super().step(indices, learning_rate)
-
-    monkeypatch.setattr(_classifier, "Trainer", Interrupted)
+    interrupt_at(60, monkeypatch)
     with pytest.warns(UserWarning, match="Training interrupted by user, after 2 epochs") as warned:
         estimator = quick(max_iter=10).fit(*digits)
     assert warned[0].filename == __file__
@@ -768,40 +759,22 @@ def test_an_interrupt_keeps_what_was_learnt(digits, monkeypatch):
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("warm_start", [False, True])
 def test_an_interrupt_in_the_first_epoch_leaves_all_as_it_was(digits, monkeypatch, warm_start, early_stopping):
-    class Interrupted(_classifier.Trainer):
-        def step(self, indices, learning_rate):
-            if self.state.n_steps == start + 5:
-                raise KeyboardInterrupt
-            return super().step(indices, learning_rate)
-
     fitted = quick(warm_start=warm_start, early_stopping=early_stopping).fit(*digits)
-    start, before = 3 * (25 - 2 * early_stopping) if warm_start else 0, dict(vars(fitted))
-    unfitted = quick(early_stopping=early_stopping)
-    monkeypatch.setattr(_classifier, "Trainer", Interrupted)
+    before, unfitted = dict(vars(fitted)), quick(early_stopping=early_stopping)
+    interrupt_at(5 + (3 * (25 - 2 * early_stopping) if warm_start else 0), monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         fitted.fit(*digits)
     assert vars(fitted) == before
-    start = 0
+    interrupt_at(5, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         unfitted.fit(*digits)
     assert vars(unfitted) == vars(quick(early_stopping=early_stopping))
 
 
-def diverging_at(n_steps):
-    """A trainer whose loss is NaN at this step."""
-
-    class Diverging(_classifier.Trainer):
-        def step(self, indices, learning_rate):
-            outcome = super().step(indices, learning_rate)
-            return outcome._replace(loss=np.nan) if self.state.n_steps == n_steps else outcome
-
-    return Diverging
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_divergence_names_the_place_and_keeps_the_last_finite_weights(digits, monkeypatch):
     parameters = {"learning_rate": "constant", "learning_rate_init": 0.02}
-    monkeypatch.setattr(_classifier, "Trainer", diverging_at(60))
+    diverge_at(60, monkeypatch)
     estimator = quick(**parameters, max_iter=10)
     message = "The loss is nan in epoch 3, step 10 of 25, at a learning rate of 0.02. Try a smaller learning_rate_init,"
     with pytest.raises(FloatingPointError, match=re.escape(message)):
@@ -816,7 +789,7 @@ def test_divergence_names_the_place_and_keeps_the_last_finite_weights(digits, mo
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_divergence_under_early_stopping_keeps_the_best_weights(digits, more_digits, monkeypatch):
     validation = dict(zip(("X_val", "y_val"), more_digits, strict=True))
-    monkeypatch.setattr(_classifier, "Trainer", diverging_at(110))
+    diverge_at(110, monkeypatch)
     estimator = quick(early_stopping=True, learning_rate="constant", learning_rate_init=0.04, max_iter=10)
     with pytest.raises(FloatingPointError, match="in epoch 5, step 10 of 25"):
         estimator.fit(*digits, **validation)
@@ -899,15 +872,7 @@ def test_warm_start_goes_on_with_all_that_is_drawn(digits, more_digits, solver):
     ids=["warm_start switched on", "from adam to sgd", "from sgd to adam"],
 )
 def test_a_fit_that_goes_on_with_a_new_optimizer_has_draws_of_its_own(digits, monkeypatch, first, then):
-    drawn = []
-
-    class Noting(_classifier.Trainer):
-        def step(self, indices, learning_rate):
-            outcome = super().step(indices, learning_rate)
-            drawn.append((self.seed, self.n_drawn, self.state.n_steps))
-            return outcome
-
-    monkeypatch.setattr(_classifier, "Trainer", Noting)
+    drawn = note_steps(monkeypatch)
     estimator = quick(**ALL_DRAWS | first).fit(*digits).set_params(**then).fit(*digits)
     estimator.fit(*digits)
     seeds, numbers, steps = zip(*drawn, strict=True)
@@ -934,7 +899,7 @@ def test_without_warm_start_fit_begins_anew(digits):
 def test_warm_start_refuses_another_network_or_other_classes(digits):
     X, y = digits
     estimator = quick(warm_start=True).fit(X, y)
-    with refused("but the one to go on with is INPUT -> CONV(K=8"):
+    with refused("but the network to resume is INPUT -> CONV(K=8"):
         estimator.set_params(K=9).fit(X, y)
     estimator.set_params(K=8)
     with refused("Use warm_start=False, or the same classes"):
@@ -1131,10 +1096,7 @@ def test_an_interrupt_before_the_first_epoch_leaves_a_fitted_estimator_as_it_was
     estimator = quick().fit(X, y)
     before, classes = estimator.predict(X), estimator.classes_
 
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(_classifier, "Trainer", interrupted)
+    interrupt_at(0, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(X, -y)
     assert estimator.classes_ is classes

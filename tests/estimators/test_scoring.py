@@ -115,9 +115,8 @@ def test_a_wrong_attribute_is_refused_by_name(classifier, name, value):
         with pytest.raises(ValueError, match=message):
             call(X)
     delattr(classifier, name)
-    if name != "coefs_":  # without these it is not fitted
-        with pytest.raises(ValueError, match=f"{name} is missing"):
-            classifier.predict(X)
+    with pytest.raises(ValueError, match=f"{name} is missing"):
+        classifier.predict(X)
 
 
 @pytest.mark.parametrize(

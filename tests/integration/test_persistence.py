@@ -21,7 +21,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 import skconvnet
 from skconvnet import Architecture, ConvNetClassifier, ConvNetFeatures
-from skconvnet.estimators import classifier as _classifier
+from skconvnet.estimators import base
 from skconvnet.estimators.scoring import learned_arrays
 from skconvnet.estimators.trusted import TRUSTED_TYPES
 
@@ -122,7 +122,7 @@ def written_by(classifier, version, monkeypatch):
     copy = pickle.loads(pickle.dumps(classifier))
     del copy.checkpoint
     with monkeypatch.context() as patch:
-        patch.setattr(_classifier, "__version__", version)
+        patch.setattr(base, "__version__", version)
         return pickle.dumps(copy)
 
 
@@ -130,7 +130,7 @@ def written_by(classifier, version, monkeypatch):
 @pytest.mark.parametrize("wrapped", [lambda network: network, make_pipeline], ids=["alone", "in a pipeline"])
 def test_what_the_minor_version_before_wrote_is_read(digits, classifier, version, wrapped, monkeypatch):
     data = written_by(classifier, version, monkeypatch)
-    monkeypatch.setattr(_classifier, "__version__", "1.4.1")
+    monkeypatch.setattr(base, "__version__", "1.4.1")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         copy = wrapped(pickle.loads(data))
@@ -144,7 +144,7 @@ def test_what_the_minor_version_before_wrote_is_read(digits, classifier, version
 @pytest.mark.parametrize("version", ["1.2.9", "1.5.0", "0.4.1", "2.4.1"])
 def test_what_another_version_wrote_is_read_with_a_warning(digits, classifier, version, monkeypatch):
     data = written_by(classifier, version, monkeypatch)
-    monkeypatch.setattr(_classifier, "__version__", "1.4.1")
+    monkeypatch.setattr(base, "__version__", "1.4.1")
     with pytest.warns(UserWarning, match=f"written by skconvnet {re.escape(version)}, and is read by 1.4.1"):
         copy = pickle.loads(data)
     assert_array_equal(copy.predict(digits[0]), classifier.predict(digits[0]))

@@ -26,9 +26,12 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skconvnet import ConvNetClassifier
-from skconvnet.estimators import classifier as _classifier
+from skconvnet.architecture import HYPERPARAMETERS
+from skconvnet.engine import Trainer
+from skconvnet.training import atomic
 from skconvnet.training import checkpoint as _checkpoint
 from skconvnet.training.checkpoint import digest
+from tests.training.steps import diverge_at, interrupt_at
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -66,7 +69,7 @@ def result(estimator):
     arrays = [*estimator.coefs_, *estimator.intercepts_, *estimator.norm_means_, *estimator.norm_variances_]
     arrays += [estimator.pixel_mean_, estimator.pixel_scale_]
     numbers = [estimator.loss_curve_, estimator.validation_scores_, estimator.best_loss_]
-    numbers += [estimator.best_validation_score_, estimator.n_iter_, estimator.t_, estimator._seed]
+    numbers += [estimator.best_validation_score_, estimator.n_iter_, estimator.t_, estimator._training_state.seed]
     return repr(numbers), [array.tobytes() for array in arrays]
 
 
@@ -167,7 +170,7 @@ def test_a_fit_killed_at_any_moment_ends_in_the_same_bits(fit_in_child, name, pa
         answer.unlink(missing_ok=True)
         if fit_in_child(name, path, rng.random() * seconds / 3):
             saved = _checkpoint.read_checkpoint(path)  # it is whole, or not there yet
-            reached.append(saved.history["n_epochs"] if saved else 0)
+            reached.append(saved.n_epochs if saved else 0)
         else:
             assert pickle.loads(answer.read_bytes()) == expected
             path.unlink()
@@ -181,7 +184,7 @@ def test_a_case_has_what_it_is_there_for(path):
     scores = quick(**RICH, checkpoint=path).fit(*digits()).validation_scores_
     assert np.argmax(scores) < len(scores) - 1
     assert len(set(scores)) > 3
-    assert _checkpoint.read_checkpoint(path).history["n_plateaus"] > 2
+    assert _checkpoint.read_checkpoint(path).n_plateaus > 2
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -218,22 +221,21 @@ def test_without_a_random_state_the_seed_is_that_of_the_checkpoint(path, monkeyp
     killed_after(2, monkeypatch, path, *digits(), parameters)
     seed = _checkpoint.read_checkpoint(path).seed
     went_on = quick(**parameters, checkpoint=path).fit(*digits())
-    assert went_on._seed == seed
+    assert went_on._training_state.seed == seed
     expected = quick(**parameters)
-    with monkeypatch.context() as patch:
-        patch.setattr(_classifier, "check_random_state", lambda _: Fixed(seed))
-        expected.fit(*digits())
+    expected.set_params(random_state=Fixed(seed)).fit(*digits())
     assert result(went_on) == result(expected)
 
 
-class Fixed:
-    """A random state whose next seed is known."""
+class Fixed(np.random.RandomState):
+    """A random state that draws a known number."""
 
-    def __init__(self, seed):
-        self.seed = seed
+    def __init__(self, number):
+        super().__init__(0)
+        self.number = number
 
     def randint(self, _):
-        return self.seed
+        return self.number
 
 
 def test_a_random_state_object_that_is_made_anew_goes_on(path, monkeypatch):
@@ -243,14 +245,8 @@ def test_a_random_state_object_that_is_made_anew_goes_on(path, monkeypatch):
 
 
 def test_ctrl_c_and_the_same_fit_again(path, monkeypatch):
-    class Interrupted(_classifier.Trainer):
-        def step(self, indices, learning_rate):
-            if self.state.n_steps == 30:  # of 13 an epoch
-                raise KeyboardInterrupt
-            return super().step(indices, learning_rate)
-
     with monkeypatch.context() as patch:
-        patch.setattr(_classifier, "Trainer", Interrupted)
+        interrupt_at(30, patch)  # of 13 an epoch
         with pytest.warns(UserWarning, match="Training interrupted by user, after 2 epochs"):
             quick(checkpoint=path).fit(*digits())
     assert result(quick(checkpoint=path).fit(*digits())) == result(quick().fit(*digits()))
@@ -262,7 +258,7 @@ def test_ctrl_c_and_the_same_fit_again(path, monkeypatch):
 def test_a_fit_that_has_ended_has_its_result_at_once(path, monkeypatch):
     expected = result(quick(**RICH, checkpoint=path).fit(*digits()))
     before = path.read_bytes()
-    monkeypatch.setattr(_classifier.Trainer, "step", None)
+    monkeypatch.setattr(Trainer, "step", None)
     again = quick(**RICH, checkpoint=str(path)).fit(*digits())
     assert result(again) == expected
     assert path.read_bytes() == before
@@ -278,7 +274,7 @@ def test_threads_and_what_is_printed_may_change(path, monkeypatch, capsys):
     went_on = quick(n_jobs=2, verbose=1, checkpoint=path).fit(*digits())
     assert result(went_on) == result(quick().fit(*digits()))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == f"going on after epoch 2, from {path}"
+    assert lines[1] == f"resuming after epoch 2 from {path}"
     assert [line[:9] for line in lines[2:]] == ["epoch 3/4", "epoch 4/4"]
 
 
@@ -330,8 +326,8 @@ OTHER_PARAMETERS = {
 def test_other_parameters_are_refused_by_name_and_the_file_stays(path, name, monkeypatch):
     quick(max_iter=4, checkpoint=path).fit(*digits())
     before = path.read_bytes()
-    monkeypatch.setattr(_classifier, "Trainer", None)  # no work begins
-    with refused(f"checkpoint={str(path)!r} is of another fit", name, "delete or move it"):
+    monkeypatch.setattr(Trainer, "__init__", None)  # no work begins
+    with refused(f"checkpoint={str(path)!r} belongs to another fit", name, "delete or move the file"):
         quick(**{name: OTHER_PARAMETERS[name]}, checkpoint=path).fit(*digits())
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
@@ -341,7 +337,7 @@ def test_settings_of_sgd_and_of_what_is_set_aside_count_where_they_matter(path):
     parameters = {"early_stopping": True, "solver": "sgd"}
     quick(**parameters, checkpoint=path).fit(*digits())
     for name, value in {"momentum": 0.5, "nesterovs_momentum": False, "validation_fraction": 0.2}.items():
-        with refused(f"{name} is ", f"there and {value!r} here"):
+        with refused(f"{name} is ", f"in the file and {value!r} now"):
             quick(**parameters | {name: value}, checkpoint=path).fit(*digits())
     adam = path.with_name("adam")
     expected = result(quick(checkpoint=adam).fit(*digits()))
@@ -351,7 +347,7 @@ def test_settings_of_sgd_and_of_what_is_set_aside_count_where_they_matter(path):
 def test_what_may_change_and_what_may_not_is_every_parameter():
     may_change = {"n_jobs", "verbose", "device", "checkpoint"}
     elsewhere = {"momentum", "nesterovs_momentum", "validation_fraction"}  # the test above
-    of_architecture = {*_classifier.HYPERPARAMETERS, "image_shape"}
+    of_architecture = {*HYPERPARAMETERS, "image_shape"}
     of_weights = {"class_weight"}
     refused_together = {"warm_start"}
     known = may_change | elsewhere | of_architecture | of_weights | refused_together | set(OTHER_PARAMETERS)
@@ -360,8 +356,8 @@ def test_what_may_change_and_what_may_not_is_every_parameter():
 
 def test_a_generator_that_has_moved_on_is_refused_with_what_to_do(path):
     estimator = quick(random_state=np.random.RandomState(5), checkpoint=path).fit(*digits())
-    advice = "a RandomState instance moves on with every fit: give an int, or one that is made anew"
-    with refused("is of another fit: the seeds of random_state differ", advice):
+    advice = "a RandomState instance gives another seed to every fit: use an int, or a new instance"
+    with refused("belongs to another fit: the seeds of random_state differ", advice):
         estimator.fit(*digits())
     expected = result(estimator)
     assert result(estimator.set_params(random_state=np.random.RandomState(5)).fit(*digits())) == expected
@@ -403,7 +399,7 @@ def test_two_fits_that_begin_before_there_is_a_file_do_not_overwrite_each_other(
             other.append(quick(checkpoint=path).fit(X[::-1], y[::-1]))
         other.append(path.read_bytes())
 
-    with pytest.warns(UserWarning, match="another fit has written its own there .* checkpoint=None. The fit goes on"):
+    with pytest.warns(UserWarning, match="another fit has written its own there .* checkpoint=None. The fit continues"):
         fitted = during_the_write_of_epoch(1, path, monkeypatch, another_fit)
     assert result(fitted) == result(quick().fit(X, y))
     assert result(other[0]) == result(quick().fit(X[::-1], y[::-1]))
@@ -440,12 +436,12 @@ def test_a_file_that_is_moved_and_linked_during_the_fit_is_written_where_it_is(p
     monkeypatch.setattr(_checkpoint, "write_checkpoint", move_after_two)
     quick(checkpoint=path).fit(*digits())
     assert path.is_symlink()
-    assert _checkpoint.read_checkpoint(moved).history["n_epochs"] == 4
+    assert _checkpoint.read_checkpoint(moved).n_epochs == 4
 
 
 def test_a_file_that_is_removed_during_the_fit_is_written_anew(path, monkeypatch):
     during_the_write_of_epoch(3, path, monkeypatch, path.unlink)
-    assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 4
+    assert _checkpoint.read_checkpoint(path).n_epochs == 4
 
 
 PARTS = {
@@ -474,11 +470,11 @@ def test_other_data_are_refused_by_name(path):
     others = {name: changed(array) for name, array in data.items()}
     others["X"] = changed(data["X"].reshape(-1, 8, 8)).reshape(-1, 64)
     for name, what in PARTS.items():
-        with refused(f"is of another fit: {what} differ. It was left as it is. Go on with the parameters and the data"):
+        with refused(f"belongs to another fit: {what} differ. It was left as it is. Use the parameters and the data"):
             quick(checkpoint=path).fit(**data | {name: others[name]})
-    with refused("is of another fit: the weights (sample_weight, class_weight) differ. It was left"):
+    with refused("belongs to another fit: the weights (sample_weight, class_weight) differ. It was left"):
         quick(checkpoint=path, class_weight={3: 2}).fit(**data)
-    with refused("is of another fit: the classes differ. It was left"):
+    with refused("belongs to another fit: the classes differ. It was left"):
         quick(checkpoint=path).fit(**data | {"y": data["y"] + 1, "y_val": data["y_val"] + 1})
     with refused("the images X_val differ; the labels y_val differ"):
         quick(checkpoint=path).fit(X[:150], y[:150], weights)
@@ -486,7 +482,7 @@ def test_other_data_are_refused_by_name(path):
 
 
 DAMAGED = (
-    "is damaged, or is no checkpoint. It was left as it is. Delete or move it to begin anew, or give another path."
+    "is damaged, or is not a checkpoint. It was left as it is. Delete or move it to start again, or give another path."
 )
 
 
@@ -516,7 +512,7 @@ def test_a_bit_that_fell_over_is_noticed_or_means_nothing(path):
         except ValueError:
             noticed += 1
             continue
-        assert (found.fit, found.history, found.seed) == (expected.fit, expected.history, expected.seed)
+        assert (found.fit, found.loss_curve, found.seed) == (expected.fit, expected.loss_curve, expected.seed)
         for name in ("parameters", "moments", "best"):
             assert np.array_equal(getattr(found, name), getattr(expected, name))
     assert noticed > 360  # the rest are dates and the like
@@ -592,23 +588,94 @@ def test_no_more_memory_is_asked_for_than_the_file_has(path, other):
     assert peak < 2**23
 
 
-def rewritten(path, arrays=(), **header):
-    """Write a checkpoint anew with other entries, as only someone who means to can."""
+def rewritten(path, arrays=(), without=None, **header):
+    """Write a checkpoint anew with other entries and right checksums."""
     with np.load(path) as file:
         members = dict(file) | dict(arrays)
     numbers = json.loads(members.pop("header").tobytes()) | header
+    numbers.pop(without, None)
     with path.open("wb") as file:
         np.savez(file, header=np.frombuffer(json.dumps(numbers).encode(), np.uint8), **members)
 
 
-@pytest.mark.parametrize(
-    "other", [{"seed": "1"}, {"fit": []}, {"history": {}}, {"n_steps": 0.5}, {"arrays": {"moments": np.zeros(3)}}]
-)
-def test_what_is_whole_but_no_checkpoint_is_refused(path, other):
-    quick(checkpoint=path, random_state=None).fit(*digits())
-    rewritten(path, **other)
-    with refused(DAMAGED):
-        quick(checkpoint=path, random_state=None).fit(*digits())
+NONSENSE = {
+    "seed": ["1", -1, 1.0, True, None, 2**40],
+    "fit": [[], None],
+    "n_steps": [0.5, "52", -3, 10**12, None],
+    "n_images": [0, 801, "800", -800, 800.0],
+    "n_plateaus": [10**12, -1, 5, "0", None],
+    "plateau_count": [-1, 5, None, 10**12, 0.0],
+    "loss_curve": [
+        [],
+        [0.5] * 3,
+        [0.5] * 5,
+        [0.5, 0.4, float("nan"), 0.2],
+        [0.5, 0.4, None, 0.2],
+        "0.5",
+        None,
+        [1] * 4,
+    ],
+    "accuracy_curve": [[], [0.5] * 5, [float("inf")] * 4, {}, [True] * 4],
+    "validation_scores": [[0.5] * 4, [0.5], None],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in NONSENSE.items() for value in values])
+def test_numbers_that_no_fit_has_are_refused_before_work_begins(path, name, value, monkeypatch):
+    estimator = quick(checkpoint=path, random_state=None, learning_rate="adaptive").fit(*digits())
+    before = result(estimator)
+    rewritten(path, **{name: value})
+    content = path.read_bytes()
+    monkeypatch.setattr(Trainer, "step", None)
+    with refused(f"checkpoint={str(path)!r} {DAMAGED}"):
+        estimator.fit(*digits())
+    assert result(estimator) == before
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["parameters", "moments", "best"])
+@pytest.mark.parametrize("change", ["nan", "negative", "dtype", "flat", "short", "nothing"])
+def test_arrays_that_no_fit_has_are_refused_before_work_begins(path, name, change, monkeypatch):
+    parameters = {"early_stopping": True, "max_iter": 2}
+    quick(checkpoint=path, **parameters).fit(*digits())
+    with np.load(path) as file:
+        array = file[name]
+    if change in ("nan", "negative"):
+        array.flat[-1] = np.nan if change == "nan" else -1
+    else:
+        changes = {"dtype": array.astype(float), "flat": array.reshape(1, 1, -1), "short": array[..., :-1]}
+        array = changes.get(change, np.zeros(0, np.float32))
+    rewritten(path, {name: array})
+    monkeypatch.setattr(Trainer, "step", None)
+    if change == "negative" and name != "moments":  # as any weight may be
+        quick(checkpoint=path, **parameters).fit(*digits())
+        return
+    with refused(f"checkpoint={str(path)!r} {DAMAGED}"):
+        quick(checkpoint=path, **parameters).fit(*digits())
+
+
+def test_an_entry_that_is_missing_is_refused(path):
+    quick(checkpoint=path).fit(*digits())
+    rewritten(path, without="n_plateaus")
+    with refused(f"checkpoint={str(path)!r} {DAMAGED}"):
+        quick(checkpoint=path).fit(*digits())
+
+
+def test_a_file_does_not_depend_on_the_names_of_classes_or_the_layout_of_memory(path):
+    """It has names of parameters, numbers and digests, and all learned numbers without padding."""
+    fitted = quick(checkpoint=path).fit(*digits())
+    with np.load(path) as file:
+        header, parameters = json.loads(file["header"].tobytes()), file["parameters"]
+    assert header["fit"]["architecture"] == str(fitted.architecture_)
+    assert set(header["fit"]) <= {
+        *fitted.get_params(),
+        "image_shape",
+        _checkpoint.SEEDS,
+        *PARTS.values(),
+        "the classes",
+    }
+    learned = [*fitted.coefs_, *fitted.intercepts_, *fitted.norm_means_, *fitted.norm_variances_]
+    assert np.array_equal(parameters, np.concatenate([array.ravel() for array in learned]))
 
 
 def test_parameters_of_another_size_are_refused(path):
@@ -638,7 +705,7 @@ def test_a_device_is_no_place_for_it():
 def test_a_place_that_cannot_be_written_is_found_before_training(tmp_path, where, monkeypatch):
     (tmp_path / "directory").mkdir()
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(_classifier, "Trainer", None)
+    monkeypatch.setattr(Trainer, "__init__", None)
     monkeypatch.chdir(tmp_path)
     with refused("checkpoint=", "Give "):
         quick(checkpoint=where).fit(*digits())
@@ -724,7 +791,7 @@ def test_what_is_no_path_is_refused(checkpoint):
 
 
 def test_warm_start_and_partial_fit_are_refused(path):
-    with refused("warm_start=True goes on with the network in the estimator, and checkpoint with that in the file"):
+    with refused("warm_start=True resumes the network of the estimator, and checkpoint the network in the file"):
         quick(checkpoint=path, warm_start=True).fit(*digits())
     with refused("partial_fit does not support checkpoint"):
         quick(checkpoint=path).partial_fit(*digits(), classes=range(10))
@@ -789,7 +856,7 @@ def test_a_system_that_cannot_sync_a_directory_writes_all_the_same(path, name, m
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         quick(checkpoint=path).fit(*digits())
-    assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 4
+    assert _checkpoint.read_checkpoint(path).n_epochs == 4
 
 
 def left_by_a_kill(path, token="0123456789abcdef"):
@@ -809,7 +876,7 @@ def test_no_other_file_is_written_to_or_removed(path):
 
 def test_a_file_whose_name_is_taken_is_not_written_over(path, monkeypatch):
     quick(checkpoint=path).fit(*digits())
-    monkeypatch.setattr(_checkpoint.secrets, "token_hex", lambda _: "0" * 16)
+    monkeypatch.setattr(atomic.secrets, "token_hex", lambda _: "0" * 16)
     taken = left_by_a_kill(path, "0" * 16)
     taken.write_text("another's")
     before = files_in(path.parent)
@@ -823,7 +890,7 @@ def test_a_file_whose_name_is_taken_is_not_written_over(path, monkeypatch):
 def test_what_a_kill_left_is_removed_by_the_fit_that_goes_on(path, monkeypatch):
     killed_after(2, monkeypatch, path, *digits(), {})
     left_by_a_kill(path).write_text("half a check")
-    with refused("of another fit"):
+    with refused("belongs to another fit"):
         quick(checkpoint=path, alpha=7).fit(*digits())
     assert left_by_a_kill(path).exists()  # a refused fit changes nothing
     quick(checkpoint=path).fit(*digits())
@@ -852,13 +919,13 @@ def test_a_fit_whose_half_written_file_is_taken_away_warns_and_goes_on(path, mon
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             writes.append(fsync(descriptor))
             if len(writes) == 2:
-                _checkpoint._remove_leftovers(path)
+                atomic.remove_parts(path)
 
     monkeypatch.setattr(os, "fsync", another_fit_begins)
-    with pytest.warns(UserWarning, match="was not written after epoch 2, .*No such file or directory. The fit goes on"):
+    with pytest.warns(UserWarning, match="not written after epoch 2, .*No such file or directory. The fit continues"):
         fitted = quick(checkpoint=path).fit(*digits())
     assert result(fitted) == result(quick().fit(*digits()))
-    assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 4
+    assert _checkpoint.read_checkpoint(path).n_epochs == 4
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
@@ -888,9 +955,9 @@ def test_a_link_stays_and_its_target_is_written(tmp_path, dangling, monkeypatch)
     assert result(quick(checkpoint=link).fit(*digits())) == result(quick().fit(*digits()))
     assert os.readlink(link) == str(Path("disk", "fit.npz"))
     assert not target.is_symlink()
-    assert _checkpoint.read_checkpoint(target).history["n_epochs"] == 4
+    assert _checkpoint.read_checkpoint(target).n_epochs == 4
     assert [file.name for file in target.parent.iterdir()] == [target.name]
-    with refused(f"checkpoint={str(link)!r} is of another fit"):
+    with refused(f"checkpoint={str(link)!r} belongs to another fit"):
         quick(checkpoint=link, alpha=7).fit(*digits())
     target.write_text("something else")
     with refused(f"checkpoint={str(link)!r} {DAMAGED}"):
@@ -913,14 +980,14 @@ def test_a_relative_path_means_the_same_in_another_directory(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     during_the_write_of_epoch(2, "fit.npz", monkeypatch, partial(os.chdir, "elsewhere"))
     assert list(files_in(tmp_path / "elsewhere")) == []
-    assert _checkpoint.read_checkpoint(tmp_path / "fit.npz").history["n_epochs"] == 4
+    assert _checkpoint.read_checkpoint(tmp_path / "fit.npz").n_epochs == 4
 
 
 def test_a_directory_that_vanishes_warns_and_the_fit_goes_on(tmp_path, monkeypatch):
     path = tmp_path / "disk" / "fit.npz"
     path.parent.mkdir()
     vanish = partial(shutil.rmtree, path.parent)
-    with pytest.warns(UserWarning, match="not written after epoch [34], .*No such file or directory. The fit goes on"):
+    with pytest.warns(UserWarning, match="written after epoch [34], .*No such file or directory. The fit continues"):
         fitted = during_the_write_of_epoch(2, path, monkeypatch, vanish)
     assert result(fitted) == result(quick().fit(*digits()))
     assert not path.parent.exists()
@@ -945,7 +1012,7 @@ def test_a_file_that_may_grow_no_further_warns_and_leaves_nothing(path, monkeypa
     before = files_in(path.parent)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before[path.name]) // 2, own[1]))
     try:
-        with pytest.warns(UserWarning, match="was not written after epoch 2, .*File too large. The fit goes on"):
+        with pytest.warns(UserWarning, match="was not written after epoch 2, .*File too large. The fit continues"):
             fitted = quick(checkpoint=path).fit(*digits())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, own)
@@ -963,26 +1030,21 @@ def test_a_full_disk_warns_and_the_fit_goes_on(path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.warns(
-        UserWarning, match="was not written after epoch [34], .*No space left on device.* The fit goes on"
+        UserWarning, match="was not written after epoch [34], .*No space left on device.* The fit continues"
     ):
         fitted = quick(checkpoint=path).fit(*digits())
     assert result(fitted) == result(quick().fit(*digits()))
-    assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 2
+    assert _checkpoint.read_checkpoint(path).n_epochs == 2
 
 
 def test_a_fit_that_diverges_leaves_the_checkpoint_of_its_last_finite_epoch(path, monkeypatch):
-    class Diverging(_classifier.Trainer):
-        def step(self, indices, learning_rate):
-            outcome = super().step(indices, learning_rate)
-            return outcome._replace(loss=np.nan) if self.state.n_steps == 30 else outcome
-
-    monkeypatch.setattr(_classifier, "Trainer", Diverging)
+    diverge_at(30, monkeypatch)
     errors = []
     for _ in range(2):
         with pytest.raises(FloatingPointError, match="in epoch 3, step 4 of 13") as caught:
             quick(checkpoint=path).fit(*digits())
         errors.append(str(caught.value))
-        assert _checkpoint.read_checkpoint(path).history["n_epochs"] == 2
+        assert _checkpoint.read_checkpoint(path).n_epochs == 2
     assert errors[0] == errors[1]
 
 

@@ -1,0 +1,80 @@
+"""What the estimators share: fitted attributes, files, and the display in notebooks."""
+
+import inspect
+import os
+import warnings
+from dataclasses import replace
+from html import escape
+
+from sklearn.base import BaseEstimator
+
+from skconvnet._version import __version__
+from skconvnet.engine import lay_out_parameters
+from skconvnet.estimators.scoring import LEARNED
+from skconvnet.training.callbacks import CallbackSupportMixin
+
+
+class BaseConvNet(CallbackSupportMixin, BaseEstimator):
+    """Base class of the estimators that train a network."""
+
+    def __getattr__(self, name):
+        """Unpack the learned arrays when one of them is first read after `partial_fit`."""
+        state = vars(self).get("_training_state")
+        if name not in LEARNED or state is None or state.parameters is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        learned = lay_out_parameters(self.architecture_).unpack(state.parameters)
+        arrays = dict(zip(LEARNED, learned, strict=True))
+        vars(self).update(arrays, _training_state=replace(state, parameters=None))
+        return arrays[name]
+
+    def __getstate__(self):
+        if self.__sklearn_is_fitted__():
+            self.coefs_  # noqa: B018 - unpacks the learned arrays
+        state = super().__getstate__() | {"_skconvnet_version": __version__}
+        state.pop("_kept_trainer", None)
+        if isinstance(state.get("checkpoint"), os.PathLike):  # its class may not exist elsewhere
+            state["checkpoint"] = os.fsdecode(state["checkpoint"])
+        return state
+
+    def __setstate__(self, state):
+        written_by = state.get("_skconvnet_version", __version__)
+        if not _can_read(written_by):
+            warnings.warn(
+                f"A {type(self).__name__} was written by skconvnet {written_by}, and is read by {__version__}, which "
+                "reads files of its own minor version and of the one before. Predictions may be wrong: fit again, or "
+                "use the other version.",
+                stacklevel=2,
+            )
+        # A parameter that did not exist when the file was written gets its default.
+        parameters = inspect.signature(type(self)).parameters.values()
+        defaults = {parameter.name: parameter.default for parameter in parameters}
+        kept = {name: value for name, value in state.items() if name != "_skconvnet_version"}
+        super().__setstate__(defaults | kept)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def __sklearn_is_fitted__(self):
+        return "_training_state" in vars(self)
+
+    def _html_repr(self):
+        """Return what notebooks show: scikit-learn's diagram and, if fitted, the network below it."""
+        diagram = super()._html_repr()
+        if not self.__sklearn_is_fitted__():
+            return diagram
+        table, score = self.architecture_.summary(), self.best_validation_score_
+        training = f", accuracy {self.accuracy_curve_[-1]:.4f} in training" if self.accuracy_curve_ else ""
+        validation = "" if score is None else f", {score:.4f} at best in validation"
+        text = (
+            f"{self.architecture_}: {table.n_params:,} parameters; {self.n_iter_} epoch{'s' * (self.n_iter_ != 1)} in "
+            f"{self.fit_time_:.2f} s; loss {self.loss_:.4f}{training}{validation}"
+        )
+        return f"{diagram}<details open><summary>{escape(text)}</summary>{table._repr_html_()}</details>"
+
+
+def _can_read(version):
+    """Return whether files of another version can be read: of this minor version, or of the one before."""
+    (major, minor), (other_major, other_minor) = (tuple(map(int, v.split(".")[:2])) for v in (__version__, version))
+    return major == other_major and minor - other_minor in (0, 1)

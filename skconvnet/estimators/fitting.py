@@ -1,0 +1,333 @@
+"""One call of `fit` or `partial_fit`, from checked data to the attributes of a fitted estimator.
+
+A `Fit` reads the estimator and does not write to it. All fitted attributes are assigned at once, at the end, so that
+an error or Ctrl-C at any moment leaves the estimator either as it was or completely fitted.
+"""
+
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
+from time import perf_counter
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from skconvnet.data import LabelledImages
+from skconvnet.engine import SGD, Adam, Network, Scorer, Trainer, compile_time, lay_out_parameters, thread_count
+from skconvnet.engine.network import plan_memory
+from skconvnet.engine.plan.plan import plan_training
+from skconvnet.estimators.identity import fit_identity
+from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory
+from skconvnet.estimators.network import bind_network
+from skconvnet.estimators.scoring import LEARNED, ScorerCache, load_network
+from skconvnet.training import (
+    Batches,
+    Ending,
+    History,
+    Hooks,
+    Stopping,
+    TrainingState,
+    make_augmentation,
+    make_schedule,
+    train,
+)
+from skconvnet.training.checkpoint import CheckpointFile
+from skconvnet.training.progress import epoch_report
+
+_REPLACED = (*LEARNED, "feature_names_in_", "_kept_trainer")  # a fit may leave the estimator without these
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """The checked data of a fit.
+
+    Parameters
+    ----------
+    examples : LabelledImages
+        All images, with their targets and weights.
+    classes : ndarray of shape (n_classes,)
+        The sorted labels.
+    features : dict
+        `n_features_in_` and, if the columns of X have names, `feature_names_in_`.
+    indices : ndarray of int64
+        The examples to train on.
+    validation : LabelledImages or None
+        The validation data.
+    validation_is_given : bool
+        Whether the user passed the validation data, instead of having them split off.
+    """
+
+    examples: LabelledImages
+    classes: np.ndarray
+    features: dict
+    indices: np.ndarray
+    validation: LabelledImages | None = None
+    validation_is_given: bool = False
+
+
+class Fit:
+    """One call of `fit`.
+
+    Parameters
+    ----------
+    estimator : ConvNetClassifier
+        Its parameters are read and, if `previous` is given, its fitted attributes.
+    previous : TrainingState or None
+        The state to resume. None to train a new network.
+    callbacks : FitCallbacks or None
+        The callbacks to call.
+    """
+
+    def __init__(self, estimator, previous, callbacks):
+        self._started, self._compiled = perf_counter(), compile_time()
+        self.estimator = estimator
+        self.previous = previous
+        self.callbacks = callbacks
+        self.file = None if estimator.checkpoint is None else CheckpointFile(estimator.checkpoint)
+
+    @property
+    def max_iter(self):
+        """The largest number of epochs."""
+        return self.estimator.max_iter
+
+    @property
+    def learning_rate(self):
+        """The name of the schedule."""
+        return self.estimator.learning_rate
+
+    @property
+    def is_complete_at_max_iter(self):
+        """Whether `max_iter` is the regular end, of which nothing warns."""
+        return self.learning_rate == "one-cycle"
+
+    @cached_property
+    def seed(self):
+        """The seed of the state to resume, or a new one from `random_state`."""
+        if self.previous is not None:
+            return self.previous.seed
+        random_state = self.estimator.random_state
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        if random_state is None and self.file is not None and self.file.saved is not None:
+            return self.file.saved.seed
+        return seed
+
+    def run(self, data):
+        """Train, and assign the fitted attributes.
+
+        Parameters
+        ----------
+        data : TrainingData
+            The data.
+
+        Raises
+        ------
+        ValueError
+            If the parameters do not fit the data, before training begins.
+        KeyboardInterrupt, DivergenceError
+            If it happens in the first epoch; the estimator is as it was. A later divergence is raised as well, but
+            the estimator is then fitted with finite weights.
+        """
+        estimator, before = self.estimator, vars(self.estimator)
+        batches = self._batches(data)
+        trainer = self._trainer(data, batches)
+        if data.validation_is_given:
+            trainer.network.check_pixels(data.validation.images, "X_val")
+        state = self._first_state(trainer, data, batches)
+        self._compile_time = compile_time() - self._compiled
+        if estimator.verbose:
+            print(f"kernels ready in {self._compile_time:.1f} s")
+        trained = self._train(trainer, batches, state, data)
+        attributes = self._final_attributes(trainer, trained, data)
+        # The only assignment to the estimator.
+        estimator.__dict__ = {name: value for name, value in before.items() if name not in _REPLACED} | attributes
+        self._warn_or_raise(trained)
+        if self.callbacks is not None:
+            try:
+                self.callbacks.end()
+            except Exception:  # Ctrl-C undoes nothing, because everything is done
+                estimator.__dict__ = before
+                raise
+
+    def _batches(self, data):
+        """Return the minibatches."""
+        estimator, n_images = self.estimator, len(data.indices)
+        size = auto_batch_size(n_images) if estimator.batch_size == "auto" else int(estimator.batch_size)
+        if size > n_images:
+            warnings.warn(
+                f"batch_size={size} is larger than the number of images. It is set to {n_images}.", stacklevel=5
+            )
+        return Batches(data.indices, data.examples.weights, min(size, n_images), estimator.shuffle, self.seed)
+
+    def _trainer(self, data, batches):
+        """Return a trainer, of a new network or of the network to resume."""
+        estimator, images = self.estimator, data.examples.images
+        bound = self._bind(images.shape, len(data.classes))
+        check_batch_size(bound, batches.batch_size)
+        settings = self._settings(bound.image_shape)
+        if self.file is not None:
+            self.file.claim(fit_identity(estimator, bound, data, batches))
+        n_threads = thread_count(estimator.n_jobs)
+        plan = _plan_within_memory(bound, batches.batch_size, n_threads)
+        if self.previous is None:
+            network = Network(bound, *images.statistics(data.examples.weights))
+            network.initialise(np.random.default_rng(self.seed))
+        else:
+            network = load_network(estimator)
+        return Trainer(
+            network,
+            images,
+            data.examples.targets,
+            data.examples.weights,
+            batch_size=batches.batch_size,
+            n_threads=n_threads,
+            seed=self.seed,
+            plan=plan,
+            **settings,
+        )
+
+    def _bind(self, image_shape, n_classes):
+        """Bind the architecture; raise a ValueError if it is not that of the network to resume."""
+        bound = bind_network(self.estimator, image_shape, n_classes)
+        if self.previous is not None and bound != self.estimator.architecture_:
+            raise ValueError(
+                f"The parameters make the network {bound}, but the network to resume is "
+                f"{self.estimator.architecture_}. Use parameters that make the same network, or fit a new one with "
+                "warm_start=False."
+            )
+        return bound
+
+    def _settings(self, image_shape):
+        """Return those settings of a trainer that may change between two steps."""
+        estimator = self.estimator
+        sgd = SGD(estimator.momentum, estimator.nesterovs_momentum)
+        return {
+            "optimizer": Adam() if estimator.solver == "adam" else sgd,
+            "alpha": estimator.alpha,
+            "label_smoothing": estimator.label_smoothing,
+            "augmentation": make_augmentation(estimator.augment, image_shape),
+        }
+
+    def _first_state(self, trainer, data, batches):
+        """Load the state to resume into the trainer, if there is one; return the state in which training begins."""
+        estimator = self.estimator
+        if self.previous is not None:
+            state = _resumed(self.previous, estimator, trainer.network.parameters)
+        elif self.file is not None and self.file.saved is not None:
+            state = self.file.state(trainer.network.layout, batches, self._schedule(batches))
+        else:
+            return TrainingState(self.seed, 0, History(stops_early=estimator.early_stopping), estimator.solver)
+        state.load(trainer)
+        return state
+
+    def _schedule(self, batches):
+        """Return the learning rates at the beginning of the fit."""
+        return make_schedule(self.learning_rate, self.estimator.learning_rate_init, self.max_iter * len(batches))
+
+    def _train(self, trainer, batches, state, data):
+        """Train from a state on; return what `train` returns."""
+        estimator, callbacks, n_epochs = self.estimator, self.callbacks, state.history.n_epochs
+        if n_epochs and estimator.verbose:
+            print(f"resuming after epoch {n_epochs} from {self.file.path}")
+
+        def before_epoch(history, parameters):
+            if callbacks is not None:
+                callbacks.begin_epoch(partial(self._attributes, trainer, history, data, parameters))
+
+        def after_epoch(history, parameters):
+            if self.file is not None:
+                self.file.write(trainer, history, parameters)
+            if callbacks is not None:
+                return callbacks.end_epoch(partial(self._attributes, trainer, history, data, parameters))
+
+        validate = None
+        if data.validation is not None:
+            validate = partial(_accuracy, trainer.network, data.validation, trainer.n_threads)
+        if callbacks is not None:
+            callbacks.begin(n_epochs)
+        with epoch_report(self.max_iter, n_epochs) if estimator.verbose else nullcontext() as report:
+            return train(
+                trainer,
+                batches,
+                self._schedule(batches),
+                state.history,
+                Stopping(self.max_iter, estimator.tol, estimator.n_iter_no_change),
+                best=state.best,
+                hooks=Hooks(validate, report, before_epoch, after_epoch),
+            )
+
+    def _final_attributes(self, trainer, trained, data):
+        """Return the attributes of the fitted estimator. With `warm_start` they include the optimizer's state."""
+        keeps = self.estimator.warm_start and trained.ending is not Ending.DIVERGED
+        optimizer = trainer.state if keeps else None
+        return self._attributes(trainer, trained.history, data, trained.parameters, optimizer)
+
+    def _attributes(self, trainer, history, data, parameters, optimizer=None):
+        """Return all fitted attributes after training with this result."""
+        learned = trainer.network.layout.unpack(parameters)
+        state = TrainingState(self.seed, trainer.n_drawn, history, self.estimator.solver, optimizer)
+        return self._attributes_but_learned(trainer, state, data) | dict(zip(LEARNED, learned, strict=True))
+
+    def _attributes_but_learned(self, trainer, state, data):
+        """Return the fitted attributes except the lists of learned arrays."""
+        network, history = trainer.network, state.history
+        losses, scores = history.loss_curve, history.validation_scores
+        return {
+            "classes_": data.classes,
+            **data.features,
+            "architecture_": network.architecture,
+            "image_shape_": network.architecture.image_shape,
+            "pixel_mean_": network.mean,
+            "pixel_scale_": network.scale,
+            "loss_curve_": losses,
+            "accuracy_curve_": history.accuracy_curve,
+            "loss_": losses[-1] if losses else np.inf,
+            "best_loss_": None if history.stops_early else history.plateau.best,
+            "validation_scores_": scores or None,
+            "best_validation_score_": max(scores, default=None),
+            "n_iter_": history.n_epochs,
+            "t_": history.n_images,
+            "compile_time_": self._compile_time,
+            "fit_time_": perf_counter() - self._started - self._compile_time,
+            "_training_state": state,
+            "_scorer_cache": ScorerCache(),
+        }
+
+    def _warn_or_raise(self, trained):
+        """Raise the error of a divergence; warn of an interrupt, and of `max_iter` where it comes too early."""
+        if trained.ending is Ending.DIVERGED:
+            raise trained.error
+        if trained.ending is Ending.INTERRUPTED:
+            warnings.warn(f"Training interrupted by user, after {trained.history.n_epochs} epochs.", stacklevel=5)
+        elif trained.ending is Ending.MAX_ITER and not self.is_complete_at_max_iter:
+            warnings.warn(
+                f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+
+def _resumed(previous, estimator, parameters):
+    """Return the state in which a fit resumes the one before, which may have had another solver."""
+    return replace(
+        previous,
+        history=previous.history.for_next_fit(estimator.early_stopping),
+        solver=estimator.solver,
+        optimizer=previous.optimizer if previous.solver == estimator.solver else None,
+        parameters=parameters,
+    )
+
+
+def _plan_within_memory(bound, batch_size, n_threads):
+    """Plan a training; raise a ValueError if it needs more memory than there is."""
+    layout = lay_out_parameters(bound)
+    plan = cache(partial(plan_training, bound, layout, batch_size))  # not made if the parameters alone need too much
+    check_memory(bound, lambda: plan_memory(plan(), layout, n_threads))
+    return plan()
+
+
+def _accuracy(network, validation, n_threads):
+    """Return the weighted accuracy of a network on validation data."""
+    is_right = Scorer(network).scores(validation.images, n_threads).argmax(axis=1) == validation.targets
+    return float(np.average(is_right, weights=validation.weights))
