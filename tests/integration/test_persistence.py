@@ -103,7 +103,7 @@ def test_a_pickle_is_loaded_without_a_gpu_and_without_a_cache(digits, classifier
     assert process.returncode == 0, process.stderr
     n_warnings, warning = process.stdout.splitlines()
     assert n_warnings == "1"
-    assert "Set NUMBA_CACHE_DIR to a directory that is" in warning
+    assert "Set NUMBA_CACHE_DIR to a directory with free space that is writable by you alone" in warning
     assert_array_equal(np.load(tmp_path / "scores.npy"), classifier.decision_function(X))
 
 
