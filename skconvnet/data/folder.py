@@ -1,10 +1,7 @@
-"""Images from files: a folder, or a zip archive of one, that has a folder of JPEGs and PNGs for each class."""
+"""Load images from a directory or zip archive with a folder of JPEG and PNG files for each class."""
 
 import io
-import os
 import warnings
-import zipfile
-from contextlib import contextmanager
 from math import prod
 from numbers import Integral
 from pathlib import Path, PurePosixPath
@@ -13,76 +10,77 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skconvnet._system import machine_memory
+from skconvnet.data.files import open_files
 
 __all__ = ["load_image_folder"]
 
 _ENDINGS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png"}
 _OTHER_IMAGES = {".avif", ".bmp", ".gif", ".heic", ".tif", ".tiff", ".webp"}
 _GREY = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}  # Pillow's names for images without colour
-_MOST_BYTES = 2**29  # of a file in an archive, unpacked: no image within Pillow's limit of pixels needs more
 
 
 def load_image_folder(path, *, size=None, channels=None, on_error="raise", return_X_y=False):
-    """Load images that lie in one folder for each class, as scikit-learn's `load_files` loads texts.
+    """Load images from a directory with one folder for each class, as scikit-learn's `load_files` loads texts.
 
     Parameters
     ----------
     path : str or path-like
-        A directory, or a zip archive, which is read where it is. Below it is one folder for each class, named as the
-        class; folders within belong to the same class. A folder around all the others that has no image itself is
-        passed through, so it does not matter whether an archive holds ``cats/1.png`` or ``animals/cats/1.png``. Images
-        are the files that end in .jpg, .jpeg, .jpe, .jfif or .png, in either case; other files, and what is hidden (a
-        name with a dot in front, ``__MACOSX``), are passed over, with a warning where a folder has no others.
+        A directory or a zip archive. It contains one folder for each class, with the name of the class; subfolders
+        belong to the same class. A folder around all others, without an image of its own, is passed through: an
+        archive may hold ``cats/1.png`` or ``animals/cats/1.png``. Images are the files that end in .jpg, .jpeg, .jpe,
+        .jfif or .png, in either case. Other files are ignored, and so are hidden ones (a name that begins with a dot,
+        ``__MACOSX``).
     size : int or tuple of int, default=None
-        (height, width) to scale every image to, or the side of a square; proportions are not kept. With None they must
-        all have the same size.
+        (height, width) to which every image is scaled, or the side of a square; proportions are not kept. None needs
+        images of one size.
     channels : {1, 3}, default=None
-        1 makes all images grey, 3 makes them RGB. None makes them grey if there is none with colour.
+        1 converts all images to grey, 3 to RGB. None converts them to grey if all are grey, else to RGB.
     on_error : {"raise", "warn"}, default="raise"
-        What to do about a file that cannot be read as an image: raise an error, or warn and go on without it. Both
-        name the file.
+        What to do with a file that cannot be read as an image: raise an error, or warn and leave it out. Both name
+        the file.
     return_X_y : bool, default=False
-        Whether to return ``(data, target)`` only.
+        Whether to return ``(data, target)`` instead of a Bunch.
 
     Returns
     -------
     Bunch
-        With the attributes
+        A dictionary-like object with the attributes
 
         data : ndarray of uint8, shape (n, height, width) if grey, (n, height, width, 3) if RGB
-            The images, sorted by class and then by name. `ConvNetClassifier` takes them as they are, other estimators
+            The images, sorted by class and then by name. `ConvNetClassifier` takes them in this form, other estimators
             take ``data.reshape(len(data), -1)``.
         target : ndarray of str, shape (n,)
-            The class of each.
+            The class of each image.
         target_names : list of str
             The classes, sorted.
         filenames : ndarray of str, shape (n,)
-            The name of each file, below `path`.
+            The name of each file, relative to `path`.
     (data, target) : tuple
         If `return_X_y`.
 
     Raises
     ------
     ValueError
-        If a parameter is not what it has to be; if there are no images, or one that is in no folder; if a file cannot
-        be read, or has more pixels than Pillow's limit against decompression bombs; if the sizes differ; if the images
-        take more memory than the machine has.
+        If a parameter is invalid; if there are no images, or one is not in a folder; if a file cannot be read, is not
+        a regular file, or has more pixels than Pillow's limit against decompression bombs; if sizes differ; if the
+        images need more memory than the machine has.
     FileNotFoundError
-        If there is nothing at `path`.
+        If nothing is at `path`.
     ImportError
-        If Pillow is not installed; it comes with ``pip install skconvnet[images]``.
+        If Pillow is not installed: ``pip install skconvnet[images]``.
 
     Warns
     -----
     UserWarning
-        If a folder has files, but no JPEG or PNG, or also images of other kinds; if all classes have the same folders
-        within, as ``train`` and ``test`` have, since it is then these that are the classes more likely.
+        If a folder has files but no JPEG or PNG, or also images in other formats; if links lead to a directory that is
+        read under another name; if all classes have the same subfolders, as ``train`` and ``test`` have, since these
+        are more likely the classes.
 
     Notes
     -----
-    An orientation in a file's EXIF data is applied, so images stand as viewers show them. Transparency is ignored. Of
-    16 bits the upper 8 are kept. CMYK and palettes become RGB. Scaling is bilinear over all the pixels that a new one
-    covers. Memory is allocated once, for all images together.
+    The orientation in a file's EXIF data is applied. Transparency is ignored. Of 16 bits the upper 8 are kept. CMYK
+    and palettes become RGB. Scaling is bilinear, over all pixels that a new one covers. Memory is allocated once, for
+    all images. Links to files and directories are followed, except in an archive; each directory is read once.
 
     Examples
     --------
@@ -101,13 +99,19 @@ def load_image_folder(path, *, size=None, channels=None, on_error="raise", retur
     """
     size = _check_size(size)
     if channels not in (None, 1, 3):
-        raise ValueError(f"channels={channels!r} is none of None, 1 (grey), 3 (RGB).")
+        raise ValueError(f"channels={channels!r} is invalid. Use None, 1 (grey) or 3 (RGB).")
     if on_error not in ("raise", "warn"):
-        raise ValueError(f"on_error={on_error!r} is none of 'raise', 'warn'.")
+        raise ValueError(f"on_error={on_error!r} is invalid. Use 'raise' or 'warn'.")
     _require_pillow()
-    with _files_below(path) as (files, read):
+    with open_files(path) as (files, read, skipped):
+        if skipped:
+            warnings.warn(
+                f"{', '.join(map(repr, skipped[:5]))}{', ...' * (len(skipped) > 5)} below {str(path)!r} are left out: "
+                "they lead to directories that are read under another name.",
+                stacklevel=2,
+            )
         classes = _classes(path, files)
-        names = sorted(classes)  # by class first: they differ from the class's folder on
+        names = sorted(classes)  # by class first: the parts in front of the class are the same
         mode = {1: "L", 3: "RGB", None: None}[channels] or _mode_of_all(names, files, read)
         if size is not None:
             _check_memory(len(names), size if mode == "L" else (*size, 3))
@@ -120,133 +124,86 @@ def load_image_folder(path, *, size=None, channels=None, on_error="raise", retur
 
 
 def _check_size(size):
-    """Return (height, width) or None."""
+    """Return the parameter `size` as (height, width) or None."""
     sides = (size, size) if isinstance(size, Integral) else size
     if sides is None:
         return None
     if not (isinstance(sides, (tuple, list)) and len(sides) == 2):
-        raise ValueError(f"size={size!r} is no size. Use an int, (height, width), or None.")
+        raise ValueError(f"size={size!r} is invalid. Use an int, (height, width) or None.")
     if not all(isinstance(side, Integral) and not isinstance(side, bool) and side >= 1 for side in sides):
-        raise ValueError(f"size={size!r} is no size. Height and width are whole numbers, 1 or more.")
+        raise ValueError(f"size={size!r} is invalid. Height and width must be whole numbers, 1 or more.")
     return int(sides[0]), int(sides[1])
 
 
 def _require_pillow():
-    """Raise an error that says what to do if there is no Pillow."""
+    """Raise an ImportError that says how to install Pillow, if it is missing."""
     try:
         import PIL.Image  # noqa: F401
     except ImportError as error:
         raise ImportError("load_image_folder needs Pillow: pip install skconvnet[images]") from error
 
 
-@contextmanager
-def _files_below(path):
-    """Yield {the parts of a file's name below `path`: the file}, and a function that returns the bytes of such a file.
-
-    Nothing of an archive is ever written to the disk, so a name that leads elsewhere can do no harm; it is refused
-    because the class that it stands for is unclear.
-    """
-    path = Path(path)
-    if path.is_dir():
-        yield {file.relative_to(path).parts: file for file in _walk(path)}, Path.read_bytes
-    elif not path.exists():
-        raise FileNotFoundError(f"There is no {str(path)!r}. Give a directory or a zip archive with a folder a class.")
-    else:
-        try:
-            archive = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{str(path)!r} is neither a directory nor a zip archive: {error}.") from error
-        with archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-            files = {_parts(path, entry.filename): entry for entry in entries}
-            yield files, lambda entry: _unpack(archive, entry)
-
-
-def _walk(path):
-    """Yield the files below a directory. Links are followed, but not to a directory that they are in."""
-    for folder, folders, files in os.walk(path, followlinks=True):
-        here = Path(folder)
-        folders[:] = [name for name in folders if not here.resolve().is_relative_to((here / name).resolve())]
-        yield from (here / name for name in files)
-
-
-def _parts(path, filename):
-    """Return the parts of a name in an archive; some programs write them with a backslash, or a slash in front."""
-    parts = PurePosixPath(filename.replace("\\", "/").lstrip("/")).parts
-    if ".." in parts:
-        raise ValueError(f"{filename!r} in {str(path)!r} leads out of the archive. Pack the folder anew.")
-    return parts
-
-
-def _unpack(archive, entry):
-    """Return the bytes of a file in an archive."""
-    if entry.file_size > _MOST_BYTES:
-        raise ValueError(f"it unpacks to {entry.file_size:,} bytes")
-    return archive.read(entry)
-
-
 def _classes(path, files):
-    """Return {name: its class} of the images among the files."""
-    visible = [name for name in files if not any(part.startswith(".") or part == "__MACOSX" for part in name)]
-    names = [name for name in visible if _ending(name) in _ENDINGS]
+    """Return a dict from the names of the images among the files to their classes."""
+    names = [name for name in files if _ending(name) in _ENDINGS]
     if not names:
-        found = f"only files of the kinds {_kinds(visible)}" if visible else "no files at all"
-        raise ValueError(f"There are no JPEG or PNG images below {str(path)!r}: {found}.")
+        found = f"only {_formats(files)} files" if files else "no files"
+        raise ValueError(f"There are no JPEG or PNG images below {str(path)!r}, {found}.")
     depth = 0
     while len({name[depth] for name in names}) == 1 and all(len(name) > depth + 2 for name in names):
-        depth += 1  # one folder around all the others, without an image of its own
+        depth += 1  # one folder around all others, without an image of its own
     for name in names:
         if len(name) == 1:
             raise ValueError(
-                f"{'/'.join(name)!r} in {str(path)!r} is in no folder of a class. Each image belongs in a folder that "
-                "has the name of its class."
+                f"{'/'.join(name)!r} in {str(path)!r} is not in a folder. Put each image in a folder with the name of "
+                "its class."
             )
-    for doubt in (_folders_without_images, _images_left_out, _folders_alike):
-        for warning in doubt(path, visible, names, depth):
+    for find_warnings in (_folders_without_images, _images_in_other_formats, _equal_subfolders):
+        for warning in find_warnings(path, files, names, depth):
             warnings.warn(warning, stacklevel=3)
     return {name: name[depth] for name in names}
 
 
 def _ending(name):
-    """Return the ending of a file's name, in lower case."""
+    """Return the suffix of a file's name, in lower case."""
     return PurePosixPath(name[-1]).suffix.lower()
 
 
-def _kinds(names):
-    """Return the endings of files, five at most, for a message."""
-    kinds = sorted({PurePosixPath(name[-1]).suffix or name[-1] for name in names})
-    return ", ".join(kinds[:5])
+def _formats(names):
+    """Return up to five suffixes of files for a message."""
+    suffixes = sorted({PurePosixPath(name[-1]).suffix or name[-1] for name in names})
+    return ", ".join(suffixes[:5])
 
 
-def _folders_without_images(path, visible, names, depth):
-    """Yield a warning for each folder that might have been a class, had it an image; `depth` is that of the classes."""
+def _folders_without_images(path, files, names, depth):
+    """Yield a warning for each folder, no deeper than the classes at `depth`, that has files but no image."""
     with_images = {name[:end] for name in names for end in range(1, depth + 2)}
     without = {}
-    for name in visible:
+    for name in files:
         folders = (name[:end] for end in range(1, min(depth + 2, len(name))))
         outermost = next((folder for folder in folders if folder not in with_images), None)
         if outermost is not None:
             without.setdefault(outermost, []).append(name)
     for folder, others in sorted(without.items()):
         yield (
-            f"{'/'.join(folder)!r} in {str(path)!r} is no class: it has no JPEG or PNG images, only files of the kinds "
-            f"{_kinds(others)}. Convert them if they are images."
+            f"{'/'.join(folder)!r} in {str(path)!r} is not a class: it has no JPEG or PNG images, only "
+            f"{_formats(others)} files. Convert them if they are images."
         )
 
 
-def _images_left_out(path, visible, names, depth):
-    """Yield a warning if there are images of other kinds in the folders of classes."""
+def _images_in_other_formats(path, files, names, depth):
+    """Yield a warning if the folders of classes have images in other formats."""
     classes = {name[: depth + 1] for name in names}
-    others = [name for name in visible if _ending(name) in _OTHER_IMAGES and name[: depth + 1] in classes]
+    others = [name for name in files if _ending(name) in _OTHER_IMAGES and name[: depth + 1] in classes]
     if others:
         yield (
-            f"Images below {str(path)!r} are left out, {len(others)} in all, {'/'.join(min(others))!r} for one: only "
-            "JPEG and PNG are read. Convert them."
+            f"{len(others)} images below {str(path)!r} are left out, for example {'/'.join(min(others))!r}: only JPEG "
+            "and PNG are read. Convert them."
         )
 
 
-def _folders_alike(path, visible, names, depth):
-    """Yield a warning if all classes have the same folders within, and nothing else, as train and test have."""
+def _equal_subfolders(path, files, names, depth):
+    """Yield a warning if all classes have the same subfolders and nothing else, as train and test have."""
     within = {}
     for name in names:
         within.setdefault(name[depth], set()).add(name[depth + 1] if len(name) > depth + 2 else None)
@@ -254,8 +211,8 @@ def _folders_alike(path, visible, names, depth):
     if others and len(first) > 1 and None not in first and all(folders == first for folders in others):
         one = str(Path(path, *names[0][:depth], min(within)))
         yield (
-            f"The classes are {_some(within)}, and in each are the same folders, {_some(first)}. If these are the "
-            f"classes, load each of the others by itself, as {one!r}; a zip archive has to be unpacked before."
+            f"The classes are {_some(within)}, and each has the same subfolders, {_some(first)}. If these are the "
+            f"classes, load one folder at a time, such as {one!r}; unpack a zip archive first."
         )
 
 
@@ -265,23 +222,23 @@ def _some(names):
 
 
 def _check_memory(n, shape):
-    """Raise a ValueError if n images of this shape take more memory than the machine has."""
+    """Raise a ValueError if n images of this shape need more memory than the machine has."""
     needed, memory = n * prod(shape), machine_memory()
     if needed > memory:
         raise ValueError(
-            f"{n} images of {' x '.join(map(str, shape))} take {needed:,} bytes of memory, and this machine has "
+            f"{n} images of {' x '.join(map(str, shape))} need {needed:,} bytes of memory, and this machine has "
             f"{memory:,}. Use a smaller size, or fewer images."
         )
 
 
 def _open(content):
-    """Return a Pillow image of which only the beginning has been decoded."""
+    """Return a Pillow image. Only the beginning of the file is decoded."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         return Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
-    except UnidentifiedImageError:  # Pillow names the BytesIO, which means nothing to the user
-        raise ValueError("it does not begin as a JPEG or PNG does, or is cut off") from None
+    except UnidentifiedImageError:  # Pillow's message names the BytesIO, not the file
+        raise ValueError("it is not a JPEG or PNG file, or is truncated") from None
 
 
 def _mode_of_all(names, files, read):
@@ -290,23 +247,23 @@ def _mode_of_all(names, files, read):
         try:
             if _open(read(files[name])).mode not in _GREY:
                 return "RGB"
-        except Exception:  # whatever it is, decoding will meet it again
+        except Exception:  # it comes again in `_decode`
             continue
     return "L"
 
 
 def _decode(path, names, files, read, size, mode, on_error):
-    """Return the pixels of all images that can be read, and the names of these."""
+    """Return the pixels and the names of all images that can be read."""
     data, kept = None, []
     for name in names:
         try:
             pixels = _pixels(read(files[name]), size, mode)
         except MemoryError:
             raise
-        except Exception as error:  # decoders raise all kinds, SyntaxError and struct.error among them
+        except Exception as error:  # decoders raise many types, even SyntaxError and struct.error
             trouble = f"{'/'.join(name)!r} in {str(path)!r} cannot be read as an image: {error}"
             if on_error == "raise":
-                raise ValueError(f"{trouble}. With on_error='warn' it would be left out.") from error
+                raise ValueError(f"{trouble}. Use on_error='warn' to leave it out.") from error
             warnings.warn(f"{trouble}. It is left out.", stacklevel=3)
             continue
         if data is None:
@@ -315,7 +272,7 @@ def _decode(path, names, files, read, size, mode, on_error):
         if pixels.shape != data.shape[1:]:
             raise ValueError(
                 f"Images differ in size: {'/'.join(kept[0])!r} has {_sides(data[0])} pixels and {'/'.join(name)!r} has "
-                f"{_sides(pixels)} (height x width). With size=(height, width) all are scaled to the same."
+                f"{_sides(pixels)} (height x width). Use size=(height, width) to scale all to one size."
             )
         data[len(kept)] = pixels
         kept.append(name)
@@ -325,18 +282,19 @@ def _decode(path, names, files, read, size, mode, on_error):
 
 
 def _sides(pixels):
+    """Return the height and width for a message."""
     return f"{pixels.shape[0]} x {pixels.shape[1]}"
 
 
 def _pixels(content, size, mode):
-    """Decode one file: uint8 of shape (height, width) in mode "L", (height, width, 3) in mode "RGB"."""
+    """Decode a file to uint8, of shape (height, width) in mode "L" and (height, width, 3) in mode "RGB"."""
     from PIL import Image, ImageOps
 
     image = _open(content)
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    image.info.pop("transparency", None)  # or convert would warn about some palettes
+    image.info.pop("transparency", None)  # else convert warns about some palettes
     image = image.convert(mode)
     if size is not None:
         image = image.resize(size[::-1], Image.Resampling.BILINEAR)

@@ -1,11 +1,9 @@
-"""Folders and archives of images: what is an image, what is its class, and what is said about those that are broken."""
+"""Folders of images: which files are images, what their classes are, how they are decoded, and broken files."""
 
-import io
 import struct
 import subprocess
 import sys
 import warnings
-import zipfile
 import zlib
 
 import numpy as np
@@ -13,53 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet.data.folder import load_image_folder
-
-Image = pytest.importorskip("PIL.Image")
-
-
-def encoded(pixels, kind="PNG", **options):
-    """The bytes of a file: uint8 (rows, columns) or (rows, columns, 3), or a Pillow image."""
-    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels, np.uint8))
-    content = io.BytesIO()
-    image.save(content, kind, **options)
-    return content.getvalue()
-
-
-def grey(value, rows=4, columns=5):
-    return np.full((rows, columns), value, np.uint8)
-
-
-def colour(seed, rows=4, columns=5):
-    return np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), np.uint8)
-
-
-def gradual(rows=16, columns=24):
-    """RGB pixels that a JPEG keeps well."""
-    row, column = np.mgrid[:rows, :columns]
-    return np.stack([8 * row, 6 * column, 4 * (row + column)], axis=2).astype(np.uint8)
-
-
-@pytest.fixture(params=["directory", "archive"])
-def stored(request, tmp_path):
-    """`stored({name: bytes})` writes files into a directory or an archive; returns its path."""
-
-    def write(files):
-        if request.param == "directory":
-            for name, content in files.items():
-                (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
-                (tmp_path / "images" / name).write_bytes(content)
-            (tmp_path / "images").mkdir(exist_ok=True)
-            return tmp_path / "images"
-        return packed(tmp_path / "images.zip", files)
-
-    return write
-
-
-def packed(path, files):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
+from tests.data.image_files import Image, colour, encoded, gradual, grey
 
 
 def test_images_are_sorted_by_class_and_name(stored):
@@ -147,7 +99,7 @@ def test_one_class_with_files_and_folders_is_a_class(stored, around):
 
 def test_an_image_beside_the_classes(stored):
     names = ("cat/1.png", "dog/1.png", "logo.png")
-    with pytest.raises(ValueError, match=r"'logo\.png' in .* is in no folder of a class"):
+    with pytest.raises(ValueError, match=r"'logo\.png' in .* is not in a folder"):
         load_image_folder(stored({name: encoded(grey(1)) for name in names}))
 
 
@@ -158,7 +110,7 @@ def test_a_folder_with_an_image_of_its_own_is_no_folder_around_the_others(stored
 
 
 def test_images_without_any_folder(stored):
-    with pytest.raises(ValueError, match="is in no folder of a class"):
+    with pytest.raises(ValueError, match="is not in a folder"):
         load_image_folder(stored({"1.png": encoded(grey(1)), "2.png": encoded(grey(1))}))
 
 
@@ -183,7 +135,7 @@ def test_what_is_hidden_and_what_is_no_image_is_passed_over(stored):
 )
 def test_a_folder_of_other_files_is_no_class_and_said_to_be_none(stored, names, folder, kinds):
     path = stored({name: encoded(grey(1)) for name in names})
-    message = rf"^'{folder}' in '.*images.*' is no class: it has no JPEG or PNG images, only files of the kinds {kinds}"
+    message = rf"^'{folder}' in '.*images.*' is not a class: it has no JPEG or PNG images, only {kinds}"
     with pytest.warns(UserWarning, match=message) as warned:
         loaded = load_image_folder(path)
     assert len(warned) == 1
@@ -194,7 +146,7 @@ def test_a_folder_of_other_files_is_no_class_and_said_to_be_none(stored, names, 
 def test_images_of_other_kinds_among_those_of_a_class_are_left_out_with_a_warning(stored):
     names = ["cat/1.png", "cat/2.GIF", "dog/1.webp", "dog/2.png", "dog/notes.txt"]
     path = stored({name: encoded(grey(1)) for name in names})
-    message = r"^Images below '.*images.*' are left out, 2 in all, 'cat/2\.GIF' for one: only JPEG and PNG are read"
+    message = r"^2 images below '.*images.*' are left out, for example 'cat/2\.GIF': only JPEG and PNG are read"
     with pytest.warns(UserWarning, match=message) as warned:
         loaded = load_image_folder(path)
     assert len(warned) == 1
@@ -208,7 +160,9 @@ SPLIT = ["test/a/1.png", "test/b/1.png", "train/a/1.png", "train/a/old/2.png", "
 @pytest.mark.parametrize("around", ["", "data/"])
 def test_training_and_test_images_are_no_classes(stored, around):
     path = stored({around + name: encoded(grey(1)) for name in SPLIT})
-    message = r"The classes are 'test', 'train', and in each are the same folders, 'a', 'b'\. .* as '.*images.*test'"
+    message = (
+        r"The classes are 'test', 'train', and each has the same subfolders, 'a', 'b'\. .* such as '.*images.*test'"
+    )
     with pytest.warns(UserWarning, match=message) as warned:
         folder = load_image_folder(path)
     assert len(warned) == 1
@@ -236,95 +190,14 @@ def test_other_folders_in_classes_are_as_they_should_be(stored, names):
 
 
 def test_nothing_there(stored):
-    with pytest.raises(ValueError, match=r"There are no JPEG or PNG images below '.*images.*': no files at all"):
+    with pytest.raises(ValueError, match=r"There are no JPEG or PNG images below '.*images.*', no files"):
         load_image_folder(stored({}))
 
 
 def test_nothing_but_other_files(stored):
     files = {"cat/1.bmp": b"", "dog/1.tif": b"", "README": b"", ".hidden.svg": b""}
-    with pytest.raises(
-        ValueError, match=r"no JPEG or PNG images below '.*': only files of the kinds \.bmp, \.tif, READ"
-    ):
+    with pytest.raises(ValueError, match=r"no JPEG or PNG images below '.*', only \.bmp, \.tif, README files"):
         load_image_folder(stored(files))
-
-
-def test_no_such_path(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"There is no '.*elsewhere\.zip'"):
-        load_image_folder(tmp_path / "elsewhere.zip")
-
-
-@pytest.mark.parametrize("content", [b"", b"neither", encoded(grey(1)), zlib.compress(b"x" * 999)])
-def test_neither_directory_nor_archive(tmp_path, content):
-    (tmp_path / "file").write_bytes(content)
-    with pytest.raises(ValueError, match="is neither a directory nor a zip archive"):
-        load_image_folder(tmp_path / "file")
-
-
-def test_links_are_followed_but_not_in_circles(tmp_path):
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "1.png").write_bytes(encoded(grey(1)))
-    (tmp_path / "images" / "dog").mkdir(parents=True)
-    try:
-        (tmp_path / "images" / "cat").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-        (tmp_path / "images" / "dog" / "2.png").symlink_to(tmp_path / "elsewhere" / "1.png")
-        (tmp_path / "images" / "dog" / "all").symlink_to(tmp_path / "images", target_is_directory=True)
-    except OSError:
-        pytest.skip("no links here")
-    assert load_image_folder(tmp_path / "images").filenames.tolist() == ["cat/1.png", "dog/2.png"]
-
-
-# Archives
-
-
-@pytest.mark.parametrize("name", ["../cat/1.png", "cat/../../1.png", "..\\cat\\1.png"])
-def test_a_name_that_leads_out_of_the_archive(tmp_path, name):
-    path = packed(tmp_path / "images.zip", {"cat/2.png": encoded(grey(1)), name: encoded(grey(1))})
-    with pytest.raises(ValueError, match="leads out of the archive"):
-        load_image_folder(path)
-
-
-@pytest.mark.parametrize(
-    "form", ["/animals/cat/1.png", "animals\\cat\\1.png", "./animals/cat/1.png", "animals//cat/1.png"]
-)
-def test_odd_names_in_an_archive(tmp_path, form):
-    files = {form: encoded(grey(1)), form.replace("cat", "dog"): encoded(grey(2))}
-    folder = load_image_folder(packed(tmp_path / "images.zip", files))
-    assert folder.target.tolist() == ["cat", "dog"]
-    assert folder.filenames.tolist() == ["animals/cat/1.png", "animals/dog/1.png"]
-
-
-def test_names_beyond_ascii(stored):
-    folder = load_image_folder(stored({"Käse/1.png": encoded(grey(1)), "猫/1.png": encoded(grey(1))}))
-    assert folder.target.tolist() == ["Käse", "猫"]
-
-
-def test_an_archive_and_its_directory_load_alike(tmp_path):
-    files = {f"all/{name}/{i}.png": encoded(colour(i)) for name in ("b", "a", "a b") for i in range(12)}
-    archive = packed(tmp_path / "images.zip", files)
-    with zipfile.ZipFile(archive) as opened:
-        opened.extractall(tmp_path / "images")
-    one, other = load_image_folder(archive), load_image_folder(tmp_path / "images")
-    assert_array_equal(one.data, other.data)
-    assert_array_equal(one.filenames, other.filenames)
-
-
-def test_a_damaged_entry_is_named(tmp_path):
-    content = encoded(colour(0, 40, 40))
-    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:  # stored, so its bytes are there to be damaged
-        archive.writestr("cat/1.png", encoded(grey(1)))
-        archive.writestr("cat/2.png", content)
-    whole = (tmp_path / "images.zip").read_bytes()
-    at = whole.index(content) + len(content) // 2
-    (tmp_path / "images.zip").write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
-    with pytest.raises(ValueError, match=r"'cat/2\.png' in '.*images\.zip' cannot be read as an image: Bad CRC"):
-        load_image_folder(tmp_path / "images.zip")
-
-
-def test_an_entry_that_unpacks_to_far_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr("skconvnet.data.folder._MOST_BYTES", 10_000)
-    path = packed(tmp_path / "images.zip", {"cat/1.png": encoded(grey(1)), "cat/2.png": bytes(10_001)})
-    with pytest.raises(ValueError, match=r"'cat/2\.png' in .*: it unpacks to 10,001 bytes"):
-        load_image_folder(path)
 
 
 # Broken files
@@ -365,7 +238,7 @@ def test_an_error_about_a_broken_file_names_no_object_of_ours(stored, content):
 
 @pytest.mark.parametrize("kind", ["empty", "text"])
 def test_what_is_neither_jpeg_nor_png_says_so(stored, kind):
-    with pytest.raises(ValueError, match="cannot be read as an image: it does not begin as a JPEG or PNG does"):
+    with pytest.raises(ValueError, match="cannot be read as an image: it is not a JPEG or PNG file, or is truncated"):
         load_image_folder(stored({"cat/2.png": BROKEN[kind]}))
 
 
@@ -386,19 +259,6 @@ def test_more_pixels_than_pillow_allows(stored, monkeypatch):
     path = stored({"cat/1.png": encoded(grey(1)), "cat/2.png": encoded(grey(1, 9, 9))})
     with pytest.raises(ValueError, match=r"'cat/2\.png' in .* exceeds limit of 80 pixels"):
         load_image_folder(path, size=4)
-
-
-def test_a_link_to_nothing(tmp_path):
-    (tmp_path / "cat").mkdir()
-    try:
-        (tmp_path / "cat" / "1.png").symlink_to(tmp_path / "gone.png")
-    except OSError:
-        pytest.skip("no links here")
-    with pytest.raises(ValueError, match=r"'cat/1\.png' .* No such file"):
-        load_image_folder(tmp_path)
-
-
-# Sizes
 
 
 def test_different_sizes(stored):
@@ -424,7 +284,7 @@ def test_size(stored, size, shape):
 def test_a_size_beyond_the_memory_is_refused_before_work(stored, channels, shape):
     path = stored({"a/1.png": encoded(grey(1)), "b/1.png": b"never decoded"})
     n_bytes = 2 * 90_000_000 * 80_000_000 * (channels or 1)
-    message = rf"^2 images of {shape} take {n_bytes:,} bytes of memory, and this machine has [\d,]+\. Use a smaller"
+    message = rf"^2 images of {shape} need {n_bytes:,} bytes of memory, and this machine has [\d,]+\. Use a smaller"
     with pytest.raises(ValueError, match=message):
         load_image_folder(path, size=(90_000_000, 80_000_000), channels=channels)
 
@@ -432,7 +292,7 @@ def test_a_size_beyond_the_memory_is_refused_before_work(stored, channels, shape
 def test_images_beyond_the_memory_are_refused_without_a_size_too(stored, monkeypatch):
     path = stored({"a/1.png": encoded(colour(1)), "b/1.png": encoded(colour(2))})
     monkeypatch.setattr("skconvnet.data.folder.machine_memory", lambda: 119)
-    with pytest.raises(ValueError, match=r"^2 images of 4 x 5 x 3 take 120 bytes of memory, and this machine has 119"):
+    with pytest.raises(ValueError, match=r"^2 images of 4 x 5 x 3 need 120 bytes of memory, and this machine has 119"):
         load_image_folder(path)
     monkeypatch.setattr("skconvnet.data.folder.machine_memory", lambda: 120)
     assert len(load_image_folder(path).data) == 2
@@ -566,14 +426,14 @@ def test_orientation(stored, kind):
 
 @pytest.mark.parametrize("size", [0, -1, (0, 3), (3, 3, 3), 2.5, (2.5, 3), "32", True, (), {3, 4}])
 def test_no_size(size):
-    with pytest.raises(ValueError, match="is no size"):
+    with pytest.raises(ValueError, match=r"^size=.* is invalid\."):
         load_image_folder("nowhere", size=size)
 
 
 def test_other_parameters():
-    with pytest.raises(ValueError, match=r"channels=4 is none of None, 1 \(grey\), 3 \(RGB\)"):
+    with pytest.raises(ValueError, match=r"channels=4 is invalid. Use None, 1 \(grey\) or 3 \(RGB\)"):
         load_image_folder("nowhere", channels=4)
-    with pytest.raises(ValueError, match="on_error='ignore' is none of 'raise', 'warn'"):
+    with pytest.raises(ValueError, match="on_error='ignore' is invalid"):
         load_image_folder("nowhere", on_error="ignore")
 
 

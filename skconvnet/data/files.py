@@ -1,0 +1,117 @@
+"""Find and read the files below a directory or in a zip archive."""
+
+import os
+import stat
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+__all__ = ["open_files"]
+
+_MAX_BYTES = 2**29  # of a file: an image within Pillow's limit of pixels needs less
+
+
+@contextmanager
+def open_files(path, max_bytes=_MAX_BYTES):
+    """Open a directory or a zip archive. An archive is read in place; nothing is extracted to disk.
+
+    Parameters
+    ----------
+    path : path-like
+        The directory or the archive.
+    max_bytes : int, optional
+        Larger files are not read.
+
+    Yields
+    ------
+    files : dict
+        Maps the parts of a visible file's name, relative to `path`, to the file.
+    read : callable
+        Returns the bytes of a file. Raises a ValueError for one that is too large, or is not a regular file.
+    skipped : list of str
+        Links to directories that have another name below `path`. Each directory is read once.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing is at `path`.
+    ValueError
+        If `path` is something else, or a name in the archive leads out of it.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found, skipped = _walk(path)
+        files = {file.relative_to(path).parts: file for file in found}
+        yield files, lambda file: _read(file, max_bytes), [str(link.relative_to(path)) for link in skipped]
+        return
+    if not path.exists():
+        raise FileNotFoundError(f"{str(path)!r} does not exist. Pass a directory or a zip archive.")
+    try:
+        if not path.is_file():  # opening a FIFO would wait for a writer
+            raise zipfile.BadZipFile("it is not a regular file")
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{str(path)!r} is neither a directory nor a zip archive: {error}.") from error
+    with archive:
+        entries = {_parts(path, entry.filename): entry for entry in archive.infolist() if not _is_directory(entry)}
+        files = {name: entry for name, entry in entries.items() if not any(map(_is_hidden, name))}
+        yield files, lambda entry: _unpack(archive, entry, max_bytes), []
+
+
+def _walk(root):
+    """Return the visible files below a directory, and the links to directories that were skipped.
+
+    Links are followed after all directories that are not links, so that a directory keeps the name of its own place.
+    """
+    files, links, skipped, seen = [], [root], [], set()
+    while links:
+        link = links.pop(0)
+        if os.path.realpath(link) in seen:
+            skipped.append(link)
+            continue
+        for name, folders, names in os.walk(link):
+            folder, real = Path(name), os.path.realpath(name)
+            folders[:] = () if real in seen else sorted(part for part in folders if not _is_hidden(part))
+            if real not in seen:
+                seen.add(real)
+                files += [folder / part for part in names if not _is_hidden(part)]
+                links += [folder / part for part in folders if (folder / part).is_symlink()]
+    return files, skipped
+
+
+def _is_hidden(part):
+    """Return whether a part of a name hides what is below it."""
+    return part.startswith(".") or part == "__MACOSX"
+
+
+def _read(file, max_bytes):
+    """Return the bytes of a file on disk, or of the file to which a link leads."""
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):  # a FIFO would wait for a writer, and some devices never end
+        raise ValueError("it is not a regular file")
+    if status.st_size > max_bytes:
+        raise ValueError(f"it has {status.st_size:,} bytes")
+    return file.read_bytes()
+
+
+def _is_directory(entry):
+    """Return whether an entry of an archive is a directory. Some programs write names with backslashes."""
+    return entry.filename.strip("./\\") == "" or entry.filename.endswith(("/", "\\"))
+
+
+def _parts(path, filename):
+    """Return the parts of a name in an archive. Some programs write backslashes, or a slash in front."""
+    parts = PurePosixPath(filename.replace("\\", "/").lstrip("/")).parts
+    if ".." in parts:
+        raise ValueError(f"{filename!r} in {str(path)!r} leads out of the archive. Pack the folder again.")
+    return parts
+
+
+def _unpack(archive, entry, max_bytes):
+    """Return the bytes of a file in an archive."""
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if entry.create_system == 3 and kind not in (0, stat.S_IFREG):  # 3: the attributes are those of Unix
+        raise ValueError("it is not a regular file, and links in an archive are not followed")
+    if entry.file_size > max_bytes:
+        raise ValueError(f"it unpacks to {entry.file_size:,} bytes")
+    return archive.read(entry)
