@@ -13,7 +13,9 @@ from tests import oracles
 def learned_for(bound, seed=0):
     """Random numbers for every layer that learns; running variances are positive."""
     rng = np.random.default_rng(seed)
-    shapes = Network(bound, np.zeros(2), np.ones(2)).learned
+    network = Network(bound, np.zeros(2), np.ones(2))
+    network.initialise(rng)
+    shapes = network.learned
     coefs, intercepts, means = ([rng.normal(size=array.shape) for array in arrays] for arrays in shapes[:3])
     return Learned(coefs, intercepts, means, [rng.uniform(0.1, 2, size=array.shape) for array in shapes.variances])
 
