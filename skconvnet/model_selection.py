@@ -15,10 +15,10 @@ from skconvnet.engine import memory_needed
 from skconvnet.engine.network import BYTES_PER_PARAMETER
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.features import ConvNetFeatures, fitted_classifier, layer_name
+from skconvnet.estimators.fitted import check_fitted
 from skconvnet.estimators.limits import LARGEST_AUTO_BATCH, check_batch_size
 from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.parameters import check_settings
-from skconvnet.estimators.scoring import check_fitted
 from skconvnet.training import make_augmentation
 from skconvnet.training.checkpoint import CheckpointFile
 

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 from skconvnet._version import __version__
 from skconvnet.engine import lay_out_parameters
-from skconvnet.estimators.scoring import LEARNED
+from skconvnet.estimators.fitted import LEARNED
 from skconvnet.training.callbacks import CallbackSupportMixin
 
 

@@ -26,6 +26,7 @@ from skconvnet.data import (
     weigh_classes,
 )
 from skconvnet.estimators.base import BaseConvNet
+from skconvnet.estimators.fitted import state_to_resume
 from skconvnet.estimators.fitting import Fit, TrainingData
 from skconvnet.estimators.parameters import Numbers, check_settings
 from skconvnet.estimators.scoring import ScorerCache, score_images
@@ -368,7 +369,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         callbacks = FitCallbacks.of(self, self.max_iter, X, y, sample_weight)
         check_settings(self, splits=self.early_stopping and X_val is None)
         check_class_weight(self.class_weight)
-        previous = self._training_state if self.warm_start and self.__sklearn_is_fitted__() else None
+        previous = state_to_resume(self) if self.warm_start and self.__sklearn_is_fitted__() else None
         fit = Fit(self, previous, callbacks)
         data = self._check_data(X, y, sample_weight, previous)
         data = self._split_validation(data, X_val, y_val, sample_weight_val, fit)
@@ -423,7 +424,9 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             )
         if classes is not None and np.ndim(classes) != 1:
             raise ValueError(f"classes={classes!r} has to be a list of all the labels, as range(10) or np.unique(y).")
-        previous = self._training_state if self.__sklearn_is_fitted__() else None
+        previous = None
+        if self.__sklearn_is_fitted__():  # what the call before left in this process needs no check
+            previous = self._training_state if "_kept_trainer" in vars(self) else state_to_resume(self)
         if previous is not None and self.solver == "adam" and (previous.optimizer is None or previous.solver != "adam"):
             warnings.warn(_NO_STATE, stacklevel=3)
         callbacks = FitCallbacks.of(self, 1, X, y, sample_weight)

@@ -24,9 +24,10 @@ from skconvnet.architecture import Volume, walk
 from skconvnet.data import check_images, check_images_and_labels
 from skconvnet.engine import Network, Scorer, cut_behind
 from skconvnet.estimators.classifier import ConvNetClassifier
+from skconvnet.estimators.fitted import check_fitted, state_to_resume
 from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.parameters import Numbers
-from skconvnet.estimators.scoring import ScorerCache, check_fitted, score_images
+from skconvnet.estimators.scoring import ScorerCache, score_images
 
 
 class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, TransformerMixin, BaseEstimator):
@@ -200,7 +201,7 @@ def _snapshot(classifier):
     """Return a copy that keeps its arrays when the classifier is fitted again or its lists are changed."""
     kept = copy(classifier)
     lists = {name: list(value) for name, value in vars(classifier).items() if isinstance(value, list)}
-    vars(kept).update(lists, _training_state=replace(kept._training_state, optimizer=None))
+    vars(kept).update(lists, _training_state=replace(state_to_resume(classifier), optimizer=None))
     return kept
 
 

@@ -18,10 +18,11 @@ from skconvnet.data import LabelledImages
 from skconvnet.engine import SGD, Adam, Network, Scorer, Trainer, compile_time, lay_out_parameters, thread_count
 from skconvnet.engine.network import plan_memory
 from skconvnet.engine.plan.plan import plan_training
+from skconvnet.estimators.fitted import LEARNED, load_network
 from skconvnet.estimators.identity import fit_identity
 from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory
 from skconvnet.estimators.network import bind_network
-from skconvnet.estimators.scoring import LEARNED, ScorerCache, load_network
+from skconvnet.estimators.scoring import ScorerCache
 from skconvnet.training import (
     Batches,
     Ending,

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from skconvnet.architecture import HYPERPARAMETERS
 from skconvnet.engine import Trainer, thread_count
+from skconvnet.estimators.fitted import load_network
 from skconvnet.estimators.fitting import Fit
-from skconvnet.estimators.scoring import load_network
 from skconvnet.training import TrainingState
 
 

@@ -22,7 +22,7 @@ from sklearn.preprocessing import MinMaxScaler
 import skconvnet
 from skconvnet import Architecture, ConvNetClassifier, ConvNetFeatures
 from skconvnet.estimators import base
-from skconvnet.estimators.scoring import learned_arrays
+from skconvnet.estimators.fitted import learned_arrays
 from skconvnet.estimators.trusted import TRUSTED_TYPES
 
 PACKAGE = Path(skconvnet.__file__).parent
