@@ -61,7 +61,7 @@ def their_speed(problem, batch_size, memory_format, seconds):
 @cache
 def our_step(problem, batch_size, n_threads):
     """Return a function that takes one training step on a shuffled minibatch."""
-    from skconvnet.engine import Adam, Images, Network, Trainer
+    from skconvnet.engine import Adam, Images, Network, SoftmaxCrossEntropy, Trainer
 
     bound, (pixels, targets) = problem.bind(), problem.examples(batch_size)
     images = Images(pixels, bound.image_shape)
@@ -74,7 +74,7 @@ def our_step(problem, batch_size, n_threads):
         np.ones(batch_size, np.float32),
         optimizer=Adam(),
         alpha=0.01,
-        label_smoothing=0.0,
+        loss=SoftmaxCrossEntropy(),
         batch_size=batch_size,
         n_threads=n_threads,
     )

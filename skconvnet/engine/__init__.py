@@ -3,14 +3,16 @@
 Importing it does not import Numba; the first run of a machine does.
 """
 
-from skconvnet.engine.cpu.execution import compile_time, thread_count
+from skconvnet.engine.cpu.execution import compile_time
+from skconvnet.engine.device import find_device, thread_count
 from skconvnet.engine.images import Images
 from skconvnet.engine.network import Network, memory_needed
 from skconvnet.engine.optimizers import SGD, Adam, OptimizerState
+from skconvnet.engine.plan.steps import SoftmaxCrossEntropy
 from skconvnet.engine.scorer import Scorer
 from skconvnet.engine.trainer import Outcome, Trainer
 from skconvnet.engine.weights.cut import cut_behind
-from skconvnet.engine.weights.layout import Learned, lay_out_parameters
+from skconvnet.engine.weights.layout import Learned
 
 __all__ = [
     "SGD",
@@ -21,10 +23,11 @@ __all__ = [
     "OptimizerState",
     "Outcome",
     "Scorer",
+    "SoftmaxCrossEntropy",
     "Trainer",
     "compile_time",
     "cut_behind",
-    "lay_out_parameters",
+    "find_device",
     "memory_needed",
     "thread_count",
 ]

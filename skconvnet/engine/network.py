@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 
+from skconvnet.engine.device import CpuDevice
 from skconvnet.engine.images import pixel_limit
 from skconvnet.engine.plan.plan import plan_training
-from skconvnet.engine.weights.layout import Learned, Weights, lay_out_parameters
+from skconvnet.engine.plan.steps import SoftmaxCrossEntropy
+from skconvnet.engine.program.target import CPU
+from skconvnet.engine.weights.layout import Learned, WeightSlot, lay_out_parameters
 
 __all__ = ["BYTES_PER_PARAMETER", "Network", "memory_needed", "plan_memory"]
 
@@ -22,6 +25,8 @@ class Network:
         The layers and their volumes.
     mean, scale : array-like of shape (channels,)
         Pixels are standardised as (pixel - mean) * scale when they are loaded.
+    device : CpuDevice, optional
+        Where it is trained and run.
 
     Raises
     ------
@@ -29,12 +34,13 @@ class Network:
         If no layer has weights.
     """
 
-    def __init__(self, architecture, mean, scale):
+    def __init__(self, architecture, mean, scale, device=None):
         self.architecture = architecture
+        self.device = device or CpuDevice()
         self.mean = np.ascontiguousarray(mean, np.float32)
         self.scale = np.ascontiguousarray(scale, np.float32)
         self._pixel_limit = pixel_limit(self.mean, self.scale)
-        self.layout = lay_out_parameters(architecture)
+        self.parameter_layout = lay_out_parameters(architecture, self.device.target)
         self.parameters = None  # not taken before it is known that there is memory for them
 
     def check_pixels(self, images, name="X"):
@@ -52,16 +58,16 @@ class Network:
         rng : numpy.random.Generator
             Where they are drawn from, layer by layer.
         """
-        new = Learned.nothing()
-        for layer in self.layout.layers:
-            if isinstance(layer, Weights):
+        new = Learned.empty()
+        for layer in self.parameter_layout.slots:
+            if isinstance(layer, WeightSlot):
                 deviation = np.sqrt(2.0 / math.prod(layer.shape[:-1]))
                 new.coefs.append((rng.standard_normal(layer.shape) * deviation).astype(np.float32))
                 new.intercepts.append(np.zeros(0 if layer.bias is None else layer.K, np.float32))
             else:
                 new.coefs.append(np.ones(layer.depth, np.float32))
                 new.intercepts.append(np.zeros(layer.depth, np.float32))
-        for layer in self.layout.running:
+        for layer in self.parameter_layout.running:
             new.means.append(np.zeros(layer.depth, np.float32))
             new.variances.append(np.ones(layer.depth, np.float32))
         self.learned = new
@@ -69,14 +75,14 @@ class Network:
     @property
     def learned(self):
         """What the network has learned, in new arrays: `Learned`. Setting it sets the parameters."""
-        return self.layout.unpack(self.parameters)
+        return self.parameter_layout.unpack(self.parameters)
 
     @learned.setter
     def learned(self, learned):
-        self.parameters = self.layout.pack(learned)
+        self.parameters = self.parameter_layout.pack(learned)
 
 
-def memory_needed(architecture, batch_size, n_threads):
+def memory_needed(architecture, batch_size, n_threads, target=CPU):
     """Return the bytes of memory that training needs besides the images.
 
     Parameters
@@ -87,14 +93,17 @@ def memory_needed(architecture, batch_size, n_threads):
         Samples in the largest minibatch.
     n_threads : int
         Threads to train with.
+    target : Target, optional
+        The machine.
 
     Returns
     -------
     int
         As `plan_memory`.
     """
-    layout = lay_out_parameters(architecture)
-    return plan_memory(plan_training(architecture, layout, batch_size), layout, n_threads)
+    layout = lay_out_parameters(architecture, target)
+    plan = plan_training(architecture, layout, SoftmaxCrossEntropy(), batch_size, target)
+    return plan_memory(plan, layout, n_threads)
 
 
 def plan_memory(plan, layout, n_threads):
@@ -104,7 +113,7 @@ def plan_memory(plan, layout, n_threads):
     ----------
     plan : Plan
         The plan of a training.
-    layout : Parameters
+    layout : ParameterLayout
         The layout of the network's parameters.
     n_threads : int
         Threads to train with.

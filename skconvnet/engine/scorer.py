@@ -6,17 +6,13 @@ from collections import defaultdict
 import numpy as np
 
 from skconvnet.architecture import walk
-from skconvnet.engine.cpu.execution import Execution
 from skconvnet.engine.network import Network
 from skconvnet.engine.plan.plan import plan_inference
-from skconvnet.engine.program.memory import aligned_zeros
 from skconvnet.engine.weights.fold import fold_batch_norms
 
 __all__ = ["Scorer"]
 
 _BATCH_PIXELS = 1 << 21
-_WORTH_WAKING = 2_000_000  # multiply-adds that take as long as waking a worker
-_WORTH_SHARING = 16_000_000  # multiply-adds of one image above which workers share it
 _MAX_IDLE = 8  # executions of one kind that are kept for the next call,
 _MAX_IDLE_MEMORY = 1 << 19  # and the most float32 of memory that each may hold
 
@@ -54,7 +50,7 @@ class Scorer:
 
     def __init__(self, network, batch_pixels=_BATCH_PIXELS):
         architecture, learned = fold_batch_norms(network.architecture, network.learned)
-        self._network = Network(architecture, network.mean, network.scale)
+        self._network = Network(architecture, network.mean, network.scale, network.device)
         self._network.learned = learned
         self.output = architecture.layers[-1].output
         self._batch_pixels = batch_pixels
@@ -114,7 +110,7 @@ class Scorer:
         try:
             execution = idle.pop()
         except IndexError:
-            execution = Execution(plan, self._network, aligned_zeros(memory), n_workers)
+            execution = self._network.device.execution(plan, self._network, n_workers)
         for indices in images.chunks(batch_size):
             shard_size = _even_shard(len(indices), n_workers, plan.shard_size)
             source = images.source(indices)
@@ -129,15 +125,17 @@ class Scorer:
 
     def _n_workers(self, n_images, n_threads):
         """Return the number of workers for which there is enough work."""
-        flops = n_images * self._n_flops
+        target, flops = self._network.device.target, n_images * self._n_flops
         if n_images == 1:
-            return n_threads if flops > _WORTH_SHARING else 1
-        return max(1, min(n_threads, n_images, flops // _WORTH_WAKING))
+            return n_threads if flops > target.shared_image_flops else 1
+        return max(1, min(n_threads, n_images, flops // target.worker_flops))
 
     def _plan(self, batch_size, shares):
         if (batch_size, shares) not in self._plans:
             network = self._network
-            self._plans[batch_size, shares] = plan_inference(network.architecture, network.layout, batch_size, shares)
+            layout, target = network.parameter_layout, network.device.target
+            made = plan_inference(network.architecture, layout, batch_size, target, shares)
+            self._plans[batch_size, shares] = made
         return self._plans[batch_size, shares]
 
 

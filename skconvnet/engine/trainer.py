@@ -4,17 +4,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skconvnet.engine.cpu.execution import Execution
 from skconvnet.engine.images import NO_IMAGES
 from skconvnet.engine.optimizers import OptimizerState
 from skconvnet.engine.plan.plan import plan_training
-from skconvnet.engine.program.instructions import Segment, Work
-from skconvnet.engine.program.memory import aligned_zeros
+from skconvnet.engine.program.instructions import ClassOutcome, Segment, SegmentKind
 
 __all__ = ["Outcome", "Trainer"]
 
-_TURN = np.array([[Work.TURN, 0, 0]], np.int64)
-assert len(Segment) == _TURN.shape[1]
+_TRANSPOSE = np.array([[SegmentKind.TRANSPOSE, 0, 0]], np.int64)
+assert len(Segment) == _TRANSPOSE.shape[1]
 
 
 class Outcome(NamedTuple):
@@ -48,8 +46,8 @@ class Trainer:
     alpha : float
         Weight decay: with Adam, weights shrink by the fraction learning_rate * alpha in each step; with SGD,
         alpha / (samples in the minibatch) times the weights is added to the gradient. Biases do not decay.
-    label_smoothing : float
-        The part of a target that is spread over all classes.
+    loss : SoftmaxCrossEntropy
+        The loss, which says what targets are.
     batch_size : int
         Samples in the largest minibatch.
     n_threads : int
@@ -80,7 +78,7 @@ class Trainer:
         *,
         optimizer,
         alpha,
-        label_smoothing,
+        loss,
         batch_size,
         n_threads,
         state=None,
@@ -90,27 +88,28 @@ class Trainer:
         plan=None,
     ):
         self.network = network
+        self.loss = loss
         self.set_data(images, targets, weights)
         self.optimizer = optimizer
         self.alpha = alpha
-        self.label_smoothing = label_smoothing
         self.batch_size = batch_size
         self.n_threads = n_threads
         self.augmentation = augmentation
         self.seed = seed
-        self.state = state or OptimizerState(np.zeros((2, network.layout.size), np.float32))
-        self.state.make_ready(network.layout.size)
+        self.state = state or OptimizerState(np.zeros((2, network.parameter_layout.size), np.float32))
+        self.state.make_ready(network.parameter_layout.size)
         self.n_drawn = self.state.n_steps if n_drawn is None else n_drawn
-        plan = plan or plan_training(network.architecture, network.layout, batch_size)
-        memory = aligned_zeros(plan.memory(n_threads))
-        self._execution = Execution(plan, network, memory, n_threads, self.state.moments)
+        device = network.device
+        if plan is None:
+            plan = plan_training(network.architecture, network.parameter_layout, loss, batch_size, device.target)
+        self._execution = device.execution(plan, network, n_threads, self.state.moments)
         self.refresh()
 
     def set_data(self, images, targets, weights):
         """Replace the images, targets and weights that the indices of `step` refer to."""
         self.network.check_pixels(images)
         self.images = images
-        self.targets = np.ascontiguousarray(targets, np.int64)
+        self.targets = np.ascontiguousarray(targets, self.loss.target_dtype)
         self.weights = np.ascontiguousarray(weights, np.float64)
 
     def load(self, parameters, state, n_drawn):
@@ -119,7 +118,7 @@ class Trainer:
         Parameters
         ----------
         parameters : ndarray of float32, (n,)
-            In the order of the network's `layout`.
+            In the order of the network's `parameter_layout`.
         state : OptimizerState or None
             None for a new one.
         n_drawn : int
@@ -131,7 +130,7 @@ class Trainer:
             If the state belongs to a network with another number of parameters.
         """
         if state is not None:
-            state.check_size(self.network.layout.size)
+            state.check_size(self.network.parameter_layout.size)
         self.network.parameters[:] = parameters
         self.state.moments[:] = 0 if state is None else state.moments
         self.state.n_steps = 0 if state is None else state.n_steps
@@ -140,7 +139,7 @@ class Trainer:
 
     def refresh(self):
         """Rewrite the transposed weights. Call it after the network's parameters were set from outside."""
-        self._execution.run(NO_IMAGES, segments=_TURN)
+        self._execution.run(NO_IMAGES, segments=_TRANSPOSE)
 
     def step(self, indices, learning_rate):
         """Take one step: forward, backward, update.
@@ -163,25 +162,20 @@ class Trainer:
             return Outcome(0.0, 0.0)
         self.state.n_steps += 1
         self.n_drawn += 1
-        losses, right = np.empty((2, len(indices)))
+        outcomes = np.empty((len(indices), self.loss.n_outcomes))
         self._execution.run(
             self.images.source(indices),
             targets=self.targets[indices],
             weights=weights / total,
-            losses=losses,
-            right=right,
-            rule=self._rule(learning_rate, len(indices)),
+            outcomes=outcomes,
+            rule=self.optimizer.rule(learning_rate, self.alpha, self.state.n_steps, len(indices)),
             draw=(self.seed, self.n_drawn),
             **self._warps(len(indices)),
         )
-        return Outcome(float(losses.sum()), float((weights * right).sum() / total))
+        losses, correct = outcomes[:, ClassOutcome.LOSS], outcomes[:, ClassOutcome.CORRECT]
+        return Outcome(float(losses.sum()), float((weights * correct).sum() / total))
 
     def _warps(self, n_images):
         if self.augmentation is None:
             return {}
         return {"warps": self.augmentation.draw(self.seed, self.n_drawn, n_images)}
-
-    def _rule(self, learning_rate, n_samples):
-        rule = self.optimizer.rule(learning_rate, self.alpha, self.state.n_steps, n_samples)
-        rule[-1] = self.label_smoothing
-        return rule

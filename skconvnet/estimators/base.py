@@ -9,7 +9,8 @@ from html import escape
 from sklearn.base import BaseEstimator
 
 from skconvnet._version import __version__
-from skconvnet.engine import lay_out_parameters
+from skconvnet.engine import find_device
+from skconvnet.engine.weights.layout import lay_out_parameters
 from skconvnet.estimators.fitted import LEARNED
 from skconvnet.training.callbacks import CallbackSupportMixin
 
@@ -22,7 +23,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         state = vars(self).get("_training_state")
         if name not in LEARNED or state is None or state.parameters is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        learned = lay_out_parameters(self.architecture_).unpack(state.parameters)
+        learned = lay_out_parameters(self.architecture_, find_device(self.device).target).unpack(state.parameters)
         arrays = dict(zip(LEARNED, learned, strict=True))
         vars(self).update(arrays, _training_state=replace(state, parameters=None))
         return arrays[name]

@@ -208,7 +208,7 @@ def _snapshot(classifier):
 def _scorer_of_layer(name, network):
     """Return a scorer that computes the activations of a layer."""
     architecture, learned = cut_behind(network.architecture, network.learned, layer_name(network.architecture, name))
-    cut = Network(architecture, network.mean, network.scale)
+    cut = Network(architecture, network.mean, network.scale, network.device)
     cut.learned = learned
     return Scorer(cut)
 

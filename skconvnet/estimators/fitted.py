@@ -11,7 +11,9 @@ import numpy as np
 
 from skconvnet.architecture import Architecture, BoundArchitecture, walk
 from skconvnet.architecture.notation.table import MAX_LAYERS
-from skconvnet.engine import Learned, Network, OptimizerState, lay_out_parameters
+from skconvnet.engine import Learned, Network, OptimizerState, find_device
+from skconvnet.engine.program.target import CPU
+from skconvnet.engine.weights.layout import lay_out_parameters
 from skconvnet.training import History, TrainingState
 
 _SCALARS = ("architecture_", "image_shape_", "n_features_in_", "classes_", "pixel_mean_", "pixel_scale_")
@@ -50,7 +52,8 @@ def load_network(classifier):
     ValueError
         As `check_fitted` does.
     """
-    network = Network(check_fitted(classifier), classifier.pixel_mean_, classifier.pixel_scale_)
+    device = find_device(classifier.device)
+    network = Network(check_fitted(classifier), classifier.pixel_mean_, classifier.pixel_scale_, device)
     with np.errstate(over="ignore"):
         network.learned = learned_arrays(classifier)
     if not np.isfinite(network.parameters.sum(dtype=np.float64)):
@@ -89,7 +92,7 @@ def check_fitted(classifier):
     for name in ("pixel_mean_", "pixel_scale_"):
         _check_array(name, getattr(classifier, name), bound.image_shape[2:])
         _check_finite(name, getattr(classifier, name))
-    shapes = lay_out_parameters(bound).shapes
+    shapes = lay_out_parameters(bound, CPU).shapes
     for name, arrays, expected in zip(LEARNED, learned_arrays(classifier), shapes, strict=True):
         if not isinstance(arrays, list) or len(arrays) != len(expected):
             raise _damaged(f"{name} is {_shown(arrays)}, and not a list of {len(expected)} arrays")

@@ -15,9 +15,20 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from skconvnet.data import LabelledImages
-from skconvnet.engine import SGD, Adam, Network, Scorer, Trainer, compile_time, lay_out_parameters, thread_count
+from skconvnet.engine import (
+    SGD,
+    Adam,
+    Network,
+    Scorer,
+    SoftmaxCrossEntropy,
+    Trainer,
+    compile_time,
+    find_device,
+    thread_count,
+)
 from skconvnet.engine.network import plan_memory
 from skconvnet.engine.plan.plan import plan_training
+from skconvnet.engine.weights.layout import lay_out_parameters
 from skconvnet.estimators.fitted import LEARNED, load_network
 from skconvnet.estimators.identity import fit_identity
 from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory
@@ -169,10 +180,10 @@ class Fit:
         settings = self._settings(bound.image_shape)
         if self.file is not None:
             self.file.claim(fit_identity(estimator, bound, data, batches))
-        n_threads = thread_count(estimator.n_jobs)
-        plan = _plan_within_memory(bound, batches.batch_size, n_threads)
+        n_threads, device = thread_count(estimator.n_jobs), find_device(estimator.device)
+        plan = _plan_within_memory(bound, settings["loss"], batches.batch_size, n_threads, device.target)
         if self.previous is None:
-            network = Network(bound, *images.statistics(data.examples.weights))
+            network = Network(bound, *images.statistics(data.examples.weights), device)
             network.initialise(np.random.default_rng(self.seed))
         else:
             network = load_network(estimator)
@@ -206,7 +217,7 @@ class Fit:
         return {
             "optimizer": Adam() if estimator.solver == "adam" else sgd,
             "alpha": estimator.alpha,
-            "label_smoothing": estimator.label_smoothing,
+            "loss": SoftmaxCrossEntropy(estimator.label_smoothing),
             "augmentation": make_augmentation(estimator.augment, image_shape),
         }
 
@@ -216,7 +227,7 @@ class Fit:
         if self.previous is not None:
             state = _resumed(self.previous, estimator, trainer.network.parameters)
         elif self.file is not None and self.file.saved is not None:
-            state = self.file.state(trainer.network.layout, batches, self._schedule(batches))
+            state = self.file.state(trainer.network.parameter_layout, batches, self._schedule(batches))
         else:
             return TrainingState(self.seed, 0, History(stops_early=estimator.early_stopping), estimator.solver)
         state.load(trainer)
@@ -266,7 +277,7 @@ class Fit:
 
     def _attributes(self, trainer, history, data, parameters, optimizer=None):
         """Return all fitted attributes after training with this result."""
-        learned = trainer.network.layout.unpack(parameters)
+        learned = trainer.network.parameter_layout.unpack(parameters)
         state = TrainingState(self.seed, trainer.n_drawn, history, self.estimator.solver, optimizer)
         return self._attributes_but_learned(trainer, state, data) | dict(zip(LEARNED, learned, strict=True))
 
@@ -320,10 +331,11 @@ def _resumed(previous, estimator, parameters):
     )
 
 
-def _plan_within_memory(bound, batch_size, n_threads):
+def _plan_within_memory(bound, loss, batch_size, n_threads, target):
     """Plan a training; raise a ValueError if it needs more memory than there is."""
-    layout = lay_out_parameters(bound)
-    plan = cache(partial(plan_training, bound, layout, batch_size))  # not made if the parameters alone need too much
+    layout = lay_out_parameters(bound, target)
+    # Not made if the parameters alone need too much memory.
+    plan = cache(partial(plan_training, bound, layout, loss, batch_size, target))
     check_memory(bound, lambda: plan_memory(plan(), layout, n_threads))
     return plan()
 

@@ -2,6 +2,8 @@
 
 from sklearn.utils._param_validation import Interval
 
+from skconvnet.engine import find_device
+
 
 class Numbers(Interval):
     """An interval of numbers for a table of parameter constraints. True is no number."""
@@ -21,8 +23,7 @@ def check_settings(estimator, splits):
     splits : bool
         Whether validation data are split off the training data.
     """
-    if estimator.device == "cuda":
-        raise ValueError("device='cuda' is not implemented yet. Use device='cpu'.")
+    find_device(estimator.device)
     if estimator.warm_start and estimator.checkpoint is not None:
         raise ValueError(
             "warm_start=True resumes the network of the estimator, and checkpoint the network in the file. Use only "

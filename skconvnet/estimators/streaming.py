@@ -85,5 +85,6 @@ class _Kept:
 
 
 def _network_parameters(estimator):
-    """Return a text that changes if a parameter of the network changes, even if it is a list changed in place."""
-    return repr([getattr(estimator, name) for name in ("architecture", *HYPERPARAMETERS)])
+    """Return a text that changes if a parameter of the plan changes, even if it is a list changed in place."""
+    names = ("architecture", "device", "label_smoothing", *HYPERPARAMETERS)
+    return repr([getattr(estimator, name) for name in names])

@@ -138,7 +138,7 @@ class CheckpointFile:
 
         Parameters
         ----------
-        layout : Parameters
+        layout : ParameterLayout
             The layout of the network's parameters.
         batches : Batches
             The minibatches of an epoch.
@@ -171,7 +171,7 @@ class CheckpointFile:
         best : ndarray of float32, (n,)
             The parameters with the best validation score; only used with early stopping.
         """
-        layout = trainer.network.layout
+        layout = trainer.network.parameter_layout
         checkpoint = Checkpoint(
             fit=self._fit,
             seed=trainer.seed,

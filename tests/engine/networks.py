@@ -5,7 +5,7 @@ test can ask for them on another machine.
 """
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from skconvnet.architecture import Architecture, ArchitectureError, walk
-from skconvnet.engine import SGD, Images, Learned, Network, Scorer, Trainer
+from skconvnet.engine import SGD, Images, Learned, Network, Scorer, SoftmaxCrossEntropy, Trainer
 from skconvnet.engine.cpu.llvm import tile
-from skconvnet.engine.program.memory import padded
+from skconvnet.engine.device import CpuDevice
+from skconvnet.engine.program.target import CPU
 from tests import oracles
 from tests.engine import torch_networks
 
@@ -242,9 +243,9 @@ class Problem:
         """What the engine calls all the numbers that the network has learned."""
         return Learned(*unzipped(self.parameters), *unzipped(self.running))
 
-    def network(self):
+    def network(self, device=None):
         """The engine's network, with these parameters."""
-        network = Network(self.bound, np.zeros(self.shape[2]), np.ones(self.shape[2]))
+        network = Network(self.bound, np.zeros(self.shape[2]), np.ones(self.shape[2]), device)
         network.learned = self.learned
         return network
 
@@ -257,19 +258,19 @@ class Problem:
             self.weights.copy(),  # tests change a trainer's weights
             optimizer=optimizer or SGD(momentum=0.0, nesterov=False),
             alpha=alpha,
-            label_smoothing=self.label_smoothing,
+            loss=SoftmaxCrossEntropy(self.label_smoothing),
             batch_size=batch_size or self.n,
             n_threads=n_threads,
             state=state,
         )
 
-    def answers(self, **trainer):
+    def answers(self, device=None, **trainer):
         """What the engine computes: scores, loss, the gradient of each parameter, running statistics, by name."""
-        network = self.network()
+        network = self.network(device)
         found = {"scores": Scorer(network).scores(self.images, trainer.get("n_threads", 1))}
         trainer = self.trainer(network, **trainer)
         found["loss"] = np.float64(trainer.step(np.arange(self.n), 1.0).loss)
-        gradients, after = network.layout.unpack(-trainer.state.moments[0]), network.learned
+        gradients, after = network.parameter_layout.unpack(-trainer.state.moments[0]), network.learned
         found |= named(zip(gradients.coefs, gradients.intercepts, strict=True))
         return found | named_statistics(zip(after.means, after.variances, strict=True))
 
@@ -313,7 +314,7 @@ class Problem:
         """
         rate = self.dropouts[number].rate
         n, rows, columns, depth = shape
-        stored = padded(depth)
+        stored = CPU.pad(depth)
         key = hashed(hashed(hashed(np.uint64(seed), step), number), np.arange(n))
         places = np.arange(rows * columns * stored).reshape(rows, columns, stored)[..., :depth]
         draws = hashed(key[:, None, None, None], places) >> np.uint64(32)
@@ -535,6 +536,11 @@ def fits(text, shape, n):
     together += [layer.input.size for layer in norms if layer.mode == "layer"]
     sizes = [layer.output.size for layer in layers]
     return min(together, default=8) >= 8 and max(sizes) < 1500 and n * sum(sizes) < 40_000
+
+
+def cpu(**settings):
+    """The CPU, as plans are told of it; with settings of `Target` in place of its own."""
+    return CpuDevice(replace(CPU, **settings))
 
 
 # -- Another machine ---------------------------------------------------------------------------------------------------

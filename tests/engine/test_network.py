@@ -3,9 +3,9 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from itertools import chain
 from types import SimpleNamespace
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -18,18 +18,24 @@ from skconvnet.engine import (
     Images,
     Network,
     Scorer,
+    device,
     network,
-    scorer,
     thread_count,
-    trainer,
 )
-from skconvnet.engine.cpu import execution
-from skconvnet.engine.plan import plan
-from skconvnet.engine.plan.steps import convolution
-from skconvnet.engine.program import memory
-from skconvnet.engine.program.memory import aligned_zeros
+from skconvnet.engine.device import CpuDevice
+from skconvnet.engine.program.target import UNLIMITED
 from tests import oracles
-from tests.engine.networks import NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, differences, mismatches, named, problems
+from tests.engine.networks import (
+    NEW_TRAPS,
+    VARIED,
+    VARIED_SHAPE,
+    Problem,
+    cpu,
+    differences,
+    mismatches,
+    named,
+    problems,
+)
 
 # What drawing may miss: each is a trap of its own.
 TRAPS = {
@@ -71,12 +77,27 @@ def test_scores_loss_and_gradients_of_traps(trap, n):
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("trap", TRAPS | NEW_TRAPS)
-def test_fully_connected_layers_that_are_shared_out_change_no_bit(trap, n_threads, monkeypatch):
+def test_splitting_fully_connected_layers_across_workers_changes_no_bit(trap, n_threads):
     problem = Problem(*(TRAPS | NEW_TRAPS)[trap], n=5)
-    expected = problem.answers()
-    monkeypatch.setattr(plan, "_HEAVY", 0)
-    monkeypatch.setattr(scorer, "_WORTH_WAKING", 1)
-    assert differences(problem.answers(n_threads=n_threads), expected) == []
+    found = problem.answers(cpu(split_weights=0, worker_flops=1), n_threads=n_threads)
+    assert differences(found, problem.answers()) == []
+
+
+WHOLE_BATCH = cpu(
+    max_shards=1,
+    max_micro_batch=UNLIMITED,
+    arena=UNLIMITED,
+    defers_fc_gradients=False,
+    split_weights=UNLIMITED,
+    spared_flops=UNLIMITED,
+)
+
+
+@pytest.mark.parametrize("trap", TRAPS | NEW_TRAPS)
+def test_answers_to_traps_when_every_instruction_runs_once_for_all_samples(trap):
+    """The plans of a machine that takes the whole batch through the network at once."""
+    problem = Problem(*(TRAPS | NEW_TRAPS)[trap], n=21)
+    assert mismatches(problem.answers(WHOLE_BATCH), problem.expected()) == {}
 
 
 @settings(max_examples=250)
@@ -177,49 +198,55 @@ def test_pixels_are_standardised():
     assert (Scorer(standardising).scores(by_hand, 1) != Scorer(problem.network()).scores(by_hand, 1)).any()
 
 
+@dataclass(frozen=True)
+class IdleDevice(CpuDevice):
+    """Notes the memory that executions would allocate, and runs nothing."""
+
+    allocated: list = field(default_factory=list)
+
+    def execution(self, plan, network, n_workers, moments=None):
+        self.allocated.append(plan.memory(n_workers))
+        return SimpleNamespace(run=lambda *_, **__: None)
+
+
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 @pytest.mark.parametrize("batch_size", [1, 32, 100])
-def test_no_more_memory_is_taken_than_was_said(batch_size, n_threads, monkeypatch):
+def test_no_more_memory_is_allocated_than_was_announced(batch_size, n_threads):
     problem = Problem(VARIED, VARIED_SHAPE, n=100)
-    taken = []
-    for module in (scorer, trainer):
-        monkeypatch.setattr(module, "aligned_zeros", lambda size: taken.append(size) or aligned_zeros(size))
-        monkeypatch.setattr(module, "Execution", lambda *_: SimpleNamespace(run=lambda *_, **__: None))
-    net = problem.network()
+    device = IdleDevice()
+    net = problem.network(device)
     started = problem.trainer(net, batch_size=batch_size, n_threads=n_threads)
     said = network.memory_needed(net.architecture, batch_size, n_threads)
-    assert 4 * sum(taken) + started.state.moments.nbytes <= said < 2 * 4 * sum(taken) + 2 * started.state.moments.nbytes
-    taken.clear()
+    allocated, moments = 4 * sum(device.allocated), started.state.moments.nbytes
+    assert allocated + moments <= said < 2 * allocated + 2 * moments
+    device.allocated.clear()
     Scorer(net).scores(problem.images, n_threads)
-    assert 4 * sum(taken) < said
+    assert 4 * sum(device.allocated) < said
 
 
-def test_rows_that_are_spread_change_nothing(monkeypatch):
+def test_rows_that_are_spread_change_nothing():
     """Weights of 32 and 64 columns, groups and strides, with gaps between rows as wide ones have them."""
     problem = Problem(
         "INPUT -> CONV(K=32) -> RELU -> CONV(K=64, F=3, S=2, groups=2) -> RELU -> CONV(K=32, F=1) -> FC", (7, 5, 2), n=9
     )
     close = problem.answers()
     assert mismatches(close, problem.expected()) == {}
-    monkeypatch.setattr(memory, "_WIDE", 32)
-    assert [layer.columns for layer in problem.network().layout.layers] == [48, 48, 48, 8]
-    assert differences(problem.answers(), close) == []
+    wide = cpu(wide_row=32)
+    assert [slot.columns for slot in problem.network(wide).parameter_layout.slots] == [48, 48, 48, 8]
+    assert differences(problem.answers(wide), close) == []
 
 
 @settings(max_examples=60)
 @given(problems())
-def test_rows_of_the_border_that_are_spared_change_no_bit(problem):
-    with patch.object(convolution, "_WORTH_SPARING", 1 << 60):
-        expected = problem.answers()
-    with patch.object(convolution, "_WORTH_SPARING", 0), patch.object(convolution, "_FEW", 0):
-        assert differences(problem.answers(), expected) == []
+def test_leaving_out_rows_of_the_border_changes_no_bit(problem):
+    expected = problem.answers(cpu(spared_flops=UNLIMITED))
+    assert differences(problem.answers(cpu(spared_flops=0, tile_rows=0)), expected) == []
 
 
 @pytest.mark.parametrize("trap", TRAPS | NEW_TRAPS)
-def test_rows_of_the_border_that_are_spared_change_no_bit_of_traps(trap):
+def test_answers_to_traps_without_rows_of_the_border(trap):
     problem = Problem(*(TRAPS | NEW_TRAPS)[trap], n=5)
-    with patch.object(convolution, "_WORTH_SPARING", 0), patch.object(convolution, "_FEW", 0):
-        assert mismatches(problem.answers(), problem.expected()) == {}
+    assert mismatches(problem.answers(cpu(spared_flops=0, tile_rows=0)), problem.expected()) == {}
 
 
 # -- The same bits -----------------------------------------------------------------------------------------------------
@@ -231,12 +258,11 @@ def any_number_of_workers(monkeypatch):
     from skconvnet.engine.cpu import machine
 
     monkeypatch.setattr(machine, "threads", lambda count: nullcontext())
-    monkeypatch.setattr(scorer, "_WORTH_WAKING", 1)
 
 
-def trained(problem, images=None, n_threads=1, steps=3):
+def trained(problem, images=None, n_threads=1, steps=3, device=None):
     """Scores and parameters after some steps on minibatches of different sizes."""
-    net = problem.network()
+    net = problem.network(device)
     images = images or problem.images
     going = problem.trainer(net, batch_size=problem.n, n_threads=n_threads, optimizer=Adam(), images=images, alpha=0.1)
     losses = [going.step(np.arange(step, problem.n)[::-1].copy(), 1e-3).loss for step in range(steps)]
@@ -247,29 +273,24 @@ def trained(problem, images=None, n_threads=1, steps=3):
 @pytest.mark.usefixtures("any_number_of_workers")
 @pytest.mark.parametrize("heavy", [0, 1 << 40])
 @pytest.mark.parametrize("n_threads", [2, 3, 7, 16, 40])
-def test_any_number_of_workers_gives_the_same_bits(n_threads, heavy, monkeypatch):
-    monkeypatch.setattr(plan, "_HEAVY", heavy)
-    problem = Problem(VARIED, VARIED_SHAPE, n=45)
-    assert differences(trained(problem, n_threads=n_threads), trained(problem)) == []
+def test_any_number_of_workers_gives_the_same_bits(n_threads, heavy):
+    problem, device = Problem(VARIED, VARIED_SHAPE, n=45), cpu(split_weights=heavy, worker_flops=1)
+    assert differences(trained(problem, n_threads=n_threads, device=device), trained(problem, device=device)) == []
 
 
-def test_two_threads_give_the_same_bits(monkeypatch):
+def test_two_threads_give_the_same_bits():
     if thread_count() < 2:
         pytest.skip("this machine has one thread")
-    monkeypatch.setattr(scorer, "_WORTH_WAKING", 1)
-    problem = Problem(VARIED, VARIED_SHAPE, n=45)
-    assert differences(trained(problem, n_threads=2), trained(problem)) == []
+    problem, device = Problem(VARIED, VARIED_SHAPE, n=45), cpu(worker_flops=1)
+    assert differences(trained(problem, n_threads=2, device=device), trained(problem)) == []
 
 
 @pytest.mark.parametrize("most", [1, 2, 7])
-def test_micro_batches_of_any_size_give_the_same_bits(monkeypatch, most):
+def test_micro_batches_of_any_size_give_the_same_bits(most):
     problem = Problem(VARIED, VARIED_SHAPE, n=45)
-    expected = trained(problem)
-    monkeypatch.setattr(plan, "_MOST_SHARDS", 2)  # so that shards have several micro-batches
-    of_16 = trained(problem)
-    assert differences(of_16, expected)  # shards are sums of their own: another number of them rounds otherwise
-    monkeypatch.setattr(plan, "_MOST_SAMPLES", most)
-    assert differences(trained(problem), of_16) == []
+    of_16 = trained(problem, device=cpu(max_shards=2))  # so that shards have several micro-batches
+    assert differences(of_16, trained(problem))  # shards are sums of their own: with fewer of them, rounding differs
+    assert differences(trained(problem, device=cpu(max_shards=2, max_micro_batch=most)), of_16) == []
 
 
 def as_memory_map(x, path):
@@ -358,8 +379,8 @@ def test_a_worker_thread_has_one_thread_unless_told_otherwise():
 
 def test_where_joblib_counts_a_cluster_a_fit_takes_no_more_threads_than_asked_for(monkeypatch):
     machine = SimpleNamespace(are_lost=lambda: False, most_threads=lambda: 64)
-    monkeypatch.setattr(execution, "_threads", lambda: machine)
-    monkeypatch.setattr(execution.joblib, "effective_n_jobs", lambda n_jobs: 32)
+    monkeypatch.setattr(device, "_threads", lambda: machine)
+    monkeypatch.setattr(device.joblib, "effective_n_jobs", lambda n_jobs: 32)
     assert [thread_count(n_jobs) for n_jobs in (2, 8, -1)] == [2, 8, 32]
 
 
@@ -367,10 +388,9 @@ def test_worker_processes_do_not_take_more_threads_than_there_are():
     assert sum(Parallel(n_jobs=2, backend="loky")([delayed(thread_count)()] * 2)) <= max(2, thread_count())
 
 
-def test_scoring_from_many_python_threads(monkeypatch):
-    monkeypatch.setattr(scorer, "_WORTH_WAKING", 1)
+def test_scoring_from_many_python_threads():
     problem = Problem(VARIED, VARIED_SHAPE, n=20)
-    net = problem.network()
+    net = problem.network(cpu(worker_flops=1))
     expected = Scorer(net).scores(problem.images, 1)
     with ThreadPoolExecutor(4) as pool:
         for scores in pool.map(lambda n: Scorer(net).scores(problem.images, n), [1, thread_count()] * 20):

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from skconvnet.engine import Images, Scorer, scorer
-from skconvnet.engine.plan import plan
+from skconvnet.engine import Images, Scorer
 from skconvnet.engine.scorer import _even_shard
-from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, NEW_TRAPS, VARIED, VARIED_SHAPE, Problem
+from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, cpu
 
+# However little there is to do, workers are woken, and share a single image.
+EAGER = cpu(worker_flops=1, shared_image_flops=0, split_flops=0)
 PROBLEMS = {"varied": (VARIED, VARIED_SHAPE), "branched": (BRANCHED, BRANCHED_SHAPE), **NEW_TRAPS}
 
 
@@ -23,9 +24,6 @@ def workers(monkeypatch):
 
     seen = []
     monkeypatch.setattr(machine, "threads", lambda count: seen.append(count) or nullcontext())
-    monkeypatch.setattr(scorer, "_WORTH_WAKING", 1)
-    monkeypatch.setattr(scorer, "_WORTH_SHARING", 0)
-    monkeypatch.setattr(plan, "_WORTH_SHARING", 0)
     return seen
 
 
@@ -33,9 +31,9 @@ def workers(monkeypatch):
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_workers_that_share_one_image_give_the_same_bits(name, n_threads, workers):
     problem = Problem(*PROBLEMS[name], n=3)
-    scores = Scorer(problem.network()).scores(problem.images, 1)
+    scores = Scorer(problem.network(EAGER)).scores(problem.images, 1)
     assert workers == []
-    sharing = Scorer(problem.network())
+    sharing = Scorer(problem.network(EAGER))
     for x, expected in zip(problem.x, scores, strict=True):
         assert_array_equal(sharing.scores(Images(x[None], problem.shape), n_threads), expected[None])
     assert set(workers) == {n_threads}
@@ -45,7 +43,7 @@ def test_workers_that_share_one_image_give_the_same_bits(name, n_threads, worker
 @pytest.mark.parametrize("n_threads", [2, 3, 16])
 def test_any_number_of_images_on_any_number_of_workers(n, n_threads, workers):
     problem = Problem(VARIED, VARIED_SHAPE, n=n)
-    network = problem.network()
+    network = problem.network(EAGER)
     expected = Scorer(network).scores(problem.images, 1)
     assert_array_equal(Scorer(network).scores(problem.images, n_threads), expected)
     assert set(workers) == ({n_threads} if n == 1 else {min(n, n_threads)})

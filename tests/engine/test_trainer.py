@@ -10,11 +10,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet.architecture import walk
 from skconvnet.engine import SGD, Adam, Images, OptimizerState, Scorer, thread_count
-from skconvnet.engine.plan import plan
 from skconvnet.engine.program.instructions import Warp
+from skconvnet.engine.program.target import UNLIMITED
 from tests import oracles
 from tests.engine import torch_networks
-from tests.engine.networks import VARIED, VARIED_SHAPE, Problem, differences, is_learning
+from tests.engine.networks import VARIED, VARIED_SHAPE, Problem, cpu, differences, is_learning
 
 SMALL = Problem("INPUT -> CONV(K=5) -> RELU -> POOL -> CONV(K=9) -> RELU -> FC(7) -> RELU -> FC", (6, 8, 2), n=12)
 # CONV in front of NORM has no biases: their gradient is 0 but for rounding, of which Adam would make steps.
@@ -186,7 +186,7 @@ def test_what_pads_the_parameters_stays_zero(problem, optimizer):
     train(trainer)
     assert np.isfinite(network.parameters).all()
     for vector in (network.parameters, *trainer.state.moments):
-        assert_array_equal(network.layout.pack(network.layout.unpack(vector)), vector)
+        assert_array_equal(network.parameter_layout.pack(network.parameter_layout.unpack(vector)), vector)
         assert vector.any() or not isinstance(optimizer, Adam)
 
 
@@ -266,19 +266,13 @@ def test_a_minibatch_may_be_smaller_than_the_largest():
 # -- The same bits -----------------------------------------------------------------------------------------------------
 
 
-def trained(problem, n_threads=1, seed=0):
+def trained(problem, n_threads=1, seed=0, device=None):
     """Parameters, running statistics among them, moments and losses after the steps of `train`."""
-    network = problem.network()
+    network = problem.network(device)
     trainer = problem.trainer(network, optimizer=Adam(), alpha=0.1, n_threads=n_threads)
     trainer.seed = seed
     losses = train(trainer)
     return {"parameters": network.parameters, "moments": trainer.state.moments, "losses": np.array(losses)}
-
-
-@pytest.fixture
-def few_shards(monkeypatch):
-    """Shards of up to six samples, so that they can be cut into micro-batches of several sizes."""
-    monkeypatch.setattr(plan, "_MOST_SHARDS", 2)
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 16])
@@ -299,16 +293,11 @@ def test_two_threads_give_the_same_bits(problem):
         assert differences(trained(problem, n_threads=2), expected) == []
 
 
-@pytest.mark.usefixtures("few_shards")
 @pytest.mark.parametrize("problem", [RESNET, PADDED], ids=["resnet", "branched"])
-def test_micro_batches_of_any_size_give_the_same_bits(problem, monkeypatch):
-    results, sizes = [], []
-    for size in (1, 2, 3, 6):
-        one_sample = plan._Training(problem.bound, problem.network().layout, problem.n).place_local(1)
-        monkeypatch.setattr(plan, "_ARENA", size * one_sample)
-        sizes.append(problem.trainer(problem.network())._execution.plan.micro_batch)
-        results.append(trained(problem))
-    assert sizes == [1, 2, 3, 6]
+def test_micro_batches_of_any_size_give_the_same_bits(problem):
+    results = []
+    for size in (1, 2, 3, 6):  # of shards of up to six samples
+        results.append(trained(problem, device=cpu(max_shards=2, max_micro_batch=size, arena=UNLIMITED)))
     for found in results[1:]:
         assert differences(found, results[0]) == []
 

@@ -10,21 +10,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from skconvnet.engine.program.instructions import (
-    FIRST_NUMBER,
-    NUMBERS,
-    OPERANDS,
     Block,
-    Normal,
+    NormRow,
     Op,
     Samples,
     Segment,
+    SegmentKind,
     Space,
-    Work,
+    decode,
 )
+from skconvnet.engine.program.memory import N_ZEROS
 
-NOBODY, THE_TURN = -1, -2  # writers that are no instruction
+NOBODY, TRANSPOSITION = -1, -2  # writers that are no instruction
 _LANES = 16  # what a sum that starts from zeros (start_q = 0) reads of them at most
-_BRINGING_TOGETHER = (Op.BATCH_STATISTICS, Op.RUNNING_STATISTICS, Op.BATCH_GRADIENTS)
+_REDUCTIONS = (Op.BATCH_STATISTICS, Op.RUNNING_STATISTICS, Op.BATCH_GRADIENTS)
 
 
 class Trespass(AssertionError):
@@ -35,7 +34,8 @@ class Trespass(AssertionError):
 class Walk:
     """A walk of `n_samples` through a plan; `seen` is what each instruction read: whose values, in its own order.
 
-    A writer is an instruction and the first sample that it worked on. `zeros` are the elements of a slot that the
+    `runs` are the numbers of the instructions, in the order in which they run. A writer is an instruction and the first
+    sample that it worked on. `zeros` are the elements of a slot that the
     update reads and nothing ever writes: zero since the memory was taken, as slots share their places with nobody.
     """
 
@@ -43,27 +43,28 @@ class Walk:
     n_parameters: int
     n_samples: int
     seen: list = field(default_factory=list)
+    runs: list = field(default_factory=list)
 
     def __post_init__(self):
         plan = self.plan
         shards = range(0, self.n_samples, plan.shard_size)
         self.shadows = {
-            Space.PARAMETERS: np.full(self.n_parameters, THE_TURN),
+            Space.PARAMETERS: np.full(self.n_parameters, TRANSPOSITION),
             Space.SHARED: np.full(plan.shared, NOBODY),
             Space.BATCH: np.full(plan.batch, NOBODY),
         }
         self.slots = [np.full(plan.slot, NOBODY) for _ in shards]
-        self.shadows[Space.SHARED][:64] = THE_TURN  # zeros, never written
+        self.shadows[Space.SHARED][:N_ZEROS] = TRANSPOSITION  # zeros, never written
         for block in plan.blocks:
             self._turn(block)
         walk = {
-            Work.SAMPLES: self._samples,
-            Work.ONCE: self._once,
-            Work.PARTS: self._once,
-            Work.UPDATE: self._update,
+            SegmentKind.PER_SAMPLE: self._samples,
+            SegmentKind.REDUCE: self._once,
+            SegmentKind.SPLIT: self._once,
+            SegmentKind.UPDATE: self._update,
         }
         for segment in plan.segments:
-            self.kind = Work(segment[Segment.KIND])
+            self.kind = SegmentKind(segment[Segment.KIND])
             walk[self.kind](range(segment[Segment.FIRST], segment[Segment.LAST]))
 
     # Segments
@@ -110,33 +111,33 @@ class Walk:
     def _turn(self, block):
         parameters = block[Block.OFFSET] + np.arange(block[Block.ROWS] * block[Block.COLUMNS])
         self._inside("a block", Space.PARAMETERS, parameters)
-        if block[Block.TURNED] >= 0:
-            columns, rows = (block[Block.COLUMNS], block[Block.TURNED_STRIDE]), (block[Block.ROWS], 1)
-            places = grid(block[Block.TURNED], columns, rows)
+        if block[Block.TRANSPOSED] >= 0:
+            columns, rows = (block[Block.COLUMNS], block[Block.TRANSPOSED_STRIDE]), (block[Block.ROWS], 1)
+            places = grid(block[Block.TRANSPOSED], columns, rows)
             self._inside("a turned block", Space.SHARED, places)
             if (self.shadows[Space.SHARED][places] != NOBODY).any():
                 raise Trespass("a block is turned into the place of another")
-            self._write("a turned block", Space.SHARED, places, THE_TURN)
+            self._write("a turned block", Space.SHARED, places, TRANSPOSITION)
 
     # Instructions
 
     def _step(self, number, place, samples, first):
-        code = self.plan.program[number]
-        numbers = dict(zip(NUMBERS[Op(code[0])], code[FIRST_NUMBER:].tolist(), strict=False))
-        name = f"{Op(code[0]).name} {number}"
-        if (code[0] in _BRINGING_TOGETHER) != (self.kind == Work.ONCE):
+        self.runs.append(number)
+        op, operands, numbers = decode(self.plan.program[number])
+        name = f"{op.name} {number}"
+        if (op in _REDUCTIONS) != (self.kind == SegmentKind.REDUCE):
             raise Trespass(f"{name} stands in a segment of another kind")
-        if self.kind == Work.PARTS and (code[0] != Op.CONTRACT or numbers["accumulate"]):
+        if self.kind == SegmentKind.SPLIT and (op != Op.CONTRACT or numbers["accumulate"]):
             raise Trespass(f"{name} cannot be shared out")
-        if self.kind == Work.UPDATE:  # which computes the rows of one block at a time, into a place of that size
+        if self.kind == SegmentKind.UPDATE:  # which computes the rows of one block at a time, into a place of that size
             self._scratch(name, number, numbers)
-        reads, writes = REACH[Op(code[0])](numbers, samples, first)
+        reads, writes = REACH[op](numbers, samples, first)
         for operand, offsets, over_samples in reads:
-            space, addresses = self._addresses(code, operand, offsets, place, samples if over_samples else 1)
+            space, addresses = self._addresses(operands[operand], offsets, place, samples if over_samples else 1)
             self.seen.append(self._read(name, space, addresses).copy())
-        for operand, offsets, over_samples in [] if self.kind == Work.UPDATE else writes:
-            space, addresses = self._addresses(code, operand, offsets, place, samples if over_samples else 1)
-            if space in (Space.PARAMETERS, Space.SHARED) and code[0] not in _BRINGING_TOGETHER:
+        for operand, offsets, over_samples in [] if self.kind == SegmentKind.UPDATE else writes:
+            space, addresses = self._addresses(operands[operand], offsets, place, samples if over_samples else 1)
+            if space in (Space.PARAMETERS, Space.SHARED) and op not in _REDUCTIONS:
                 raise Trespass(f"{name} writes to {space.name} while other workers read it")
             self._write(name, space, addresses, number * self.n_samples + place)
 
@@ -154,10 +155,10 @@ class Walk:
 
     # Memory
 
-    def _addresses(self, code, operand, offsets, place, samples):
-        space, offset, stride = code[OPERANDS[operand] :][:3].tolist()
+    def _addresses(self, operand, offsets, place, samples):
+        space, offset, stride = operand
         here = offset + (place * stride if space == Space.BATCH else 0)
-        return Space(space), grid(here, (samples, stride))[:, None] + offsets
+        return space, grid(here, (samples, stride))[:, None] + offsets
 
     def _inside(self, name, space, addresses):
         if space not in self.shadows:
@@ -165,7 +166,7 @@ class Walk:
         size = self.shadows[space].size
         if addresses.size and not (addresses.min() >= 0 and addresses.max() < size):
             raise Trespass(f"{name} reaches {addresses.min()}..{addresses.max()} of {space.name}, which has {size}")
-        if space == Space.BATCH and self.kind == Work.SAMPLES:
+        if space == Space.BATCH and self.kind == SegmentKind.PER_SAMPLE:
             visitors = self.visitors[addresses]
             if ((visitors != NOBODY) & (visitors != self.shard)).any():
                 raise Trespass(f"{name} reaches what another shard works on")
@@ -208,22 +209,22 @@ def _contract(n, samples, first):
     c = grid(0, *loops("c", "ijp"), columns)
     again = n["accumulate"] and not first
     reads = [
-        ("X", grid(0, *loops("a", "ijptrk")), False),
-        ("W", grid(0, *loops("b", "trk"), columns), False),
-        ("Y", c, False) if again else ("START", grid(0, *loops("start", "ijp"), start), False),
+        ("a", grid(0, *loops("a", "ijptrk")), False),
+        ("b", grid(0, *loops("b", "trk"), columns), False),
+        ("c", c, False) if again else ("start", grid(0, *loops("start", "ijp"), start), False),
     ]
     if np.unique(c).size != c.size:
         raise Trespass("a contraction writes an element twice")
-    return reads, [("Y", c, False)]
+    return reads, [("c", c, False)]
 
 
 def _load(n, samples, first):
     volume = grid(0, (n["rows"], n["y_row"]), (n["columns"], n["y_depth"]), (n["depth"], 1))
-    return [], [("Y", volume, True)]
+    return [], [("y", volume, True)]
 
 
 def _clear(n, samples, first):
-    return [], [("Y", np.arange(n["size"]), True)]
+    return [], [("y", np.arange(n["size"]), True)]
 
 
 def _clear_border(n, samples, first):
@@ -231,7 +232,7 @@ def _clear_border(n, samples, first):
     outside = (rows < 0) | (rows >= n["rows"]) | (columns < 0) | (columns >= n["columns"])
     row = (n["left"] + n["columns"] + n["right"]) * n["depth"]
     pixels = (rows * row + columns * n["depth"])[outside]
-    return [], [("Y", (pixels[:, None] + np.arange(n["depth"])).ravel(), True)]
+    return [], [("y", (pixels[:, None] + np.arange(n["depth"])).ravel(), True)]
 
 
 def _volume(n, row, rows="rows", columns="columns"):
@@ -240,16 +241,16 @@ def _volume(n, row, rows="rows", columns="columns"):
 
 def _of_each(n, samples, first):
     """One number out for each in: RELU, SQUASH, DROPOUT, LRN."""
-    return [("X", _volume(n, "x_row"), True)], [("Y", _volume(n, "y_row"), True)]
+    return [("x", _volume(n, "x_row"), True)], [("y", _volume(n, "y_row"), True)]
 
 
 def _bias_relu_backward(n, samples, first):
-    reads, writes = [("X", _volume(n, "x_row"), True)], []
+    reads, writes = [("dy", _volume(n, "dy_row"), True)], []
     if n["relu"]:
-        reads.append(("Y", _volume(n, "y_row"), True))
-        writes.append(("W", _volume(n, "w_row"), True))
+        reads.append(("y", _volume(n, "y_row"), True))
+        writes.append(("dx", _volume(n, "dx_row"), True))
     if n["bias"]:
-        bias = ("START", np.arange(n["depth"]), False)
+        bias = ("dbias", np.arange(n["depth"]), False)
         reads += [] if first else [bias]
         writes.append(bias)
     return reads, writes
@@ -270,49 +271,49 @@ def _windows(n, row):
 
 def _pool(n, samples, first):
     out = _volume(n, "y_row", "rows_out", "columns_out")
-    return [("X", _windows(n, "x_row"), True)], [("Y", out, True)]
+    return [("x", _windows(n, "x_row"), True)], [("y", out, True)]
 
 
 def _max_pool_backward(n, samples, first):
     y, dy = (_volume(n, row, "rows_out", "columns_out") for row in ("y_row", "dy_row"))
-    dx = ("W", _windows(n, "dx_row"), True)
-    reads = [("X", _windows(n, "x_row"), True), ("Y", y, True), ("START", dy, True)]
+    dx = ("dx", _windows(n, "dx_row"), True)
+    reads = [("x", _windows(n, "x_row"), True), ("y", y, True), ("dy", dy, True)]
     return reads + ([dx] if n["overlap"] else []), [dx]
 
 
 def _cross_entropy(n, samples, first):
-    return [("X", np.arange(n["classes"]), True)], [("Y", np.arange(n["depth"]), True)]
+    return [("scores", np.arange(n["classes"]), True)], [("dscores", np.arange(n["depth"]), True)]
 
 
 def _store_scores(n, samples, first):
     pixels = grid(0, (n["rows"], n["x_row"]), (n["columns"], n["depth"]), (n["classes"], 1))
-    return [("X", pixels, True)], []
+    return [("x", pixels, True)], []
 
 
 def _average_pool_backward(n, samples, first):
-    dx = ("Y", _windows(n, "dx_row"), True)
-    return [("X", _volume(n, "dy_row", "rows_out", "columns_out"), True), dx], [dx]
+    dx = ("dx", _windows(n, "dx_row"), True)
+    return [("dy", _volume(n, "dy_row", "rows_out", "columns_out"), True), dx], [dx]
 
 
 def _squash_backward(n, samples, first):
-    reads = [("X", _volume(n, "dy_row"), True), ("Y", _volume(n, "y_row"), True)]
-    return reads, [("W", _volume(n, "dx_row"), True)]
+    reads = [("dy", _volume(n, "dy_row"), True), ("y", _volume(n, "y_row"), True)]
+    return reads, [("dx", _volume(n, "dx_row"), True)]
 
 
 def _add(n, samples, first):
-    reads = [("X", _volume(n, "x_row"), True), ("W", _volume(n, "w_row"), True)]
-    return reads, [("Y", _volume(n, "y_row"), True)]
+    reads = [("x", _volume(n, "x_row"), True), ("w", _volume(n, "w_row"), True)]
+    return reads, [("y", _volume(n, "y_row"), True)]
 
 
 def _copy_channels(n, samples, first):
     pixels = [[(n["rows"], n[f"{side}_row"]), (n["columns"], n[f"{side}_depth"])] for side in "xy"]
     copied, cleared = (n["channels"], 1), (n["channels"] + n["clear"], 1)
-    return [("X", grid(0, *pixels[0], copied), True)], [("Y", grid(0, *pixels[1], cleared), True)]
+    return [("x", grid(0, *pixels[0], copied), True)], [("y", grid(0, *pixels[1], cleared), True)]
 
 
 def _lrn_backward(n, samples, first):
-    reads = [("X", _volume(n, "x_row"), True), ("W", _volume(n, "dy_row"), True)]
-    return reads, [("Y", _volume(n, "dx_row"), True)]
+    reads = [("x", _volume(n, "x_row"), True), ("dy", _volume(n, "dy_row"), True)]
+    return reads, [("dx", _volume(n, "dx_row"), True)]
 
 
 def _pair(n, width="depth"):
@@ -325,62 +326,62 @@ def _coefficients(n, *rows, width="depth"):
     return (np.array(rows)[:, None] * n["depth"] + np.arange(n[width])).ravel()
 
 
-_KNOWN = (Normal.FACTOR, Normal.OFFSET, Normal.MEAN, Normal.INVERSE)
-_OF_GRADIENTS = (Normal.CONSTANT, Normal.SLOPE, Normal.SCALE_GRADIENT, Normal.SHIFT_GRADIENT)
+_KNOWN = (NormRow.FACTOR, NormRow.OFFSET, NormRow.MEAN, NormRow.INVERSE)
+_OF_GRADIENTS = (NormRow.CONSTANT, NormRow.SLOPE, NormRow.SCALE_GRADIENT, NormRow.SHIFT_GRADIENT)
 
 
 def _channel_moments(n, samples, first):
-    return [("X", _volume(n, "x_row"), True)], [("Y", _pair(n), True)]
+    return [("x", _volume(n, "x_row"), True)], [("moments", _pair(n), True)]
 
 
 def _batch_statistics(n, samples, first):
-    running = ("START", _pair(n), False)
-    reads = [("X", _pair(n), True), ("W", _pair(n), False), running]
-    return reads, [("Y", _coefficients(n, *_KNOWN), False), running]
+    running = ("running", _pair(n), False)
+    reads = [("moments", _pair(n), True), ("scales", _pair(n), False), running]
+    return reads, [("coefficients", _coefficients(n, *_KNOWN), False), running]
 
 
 def _running_statistics(n, samples, first):
-    reads = [("W", _pair(n), False), ("START", _pair(n), False)]
-    return reads, [("Y", _coefficients(n, *_KNOWN), False)]
+    reads = [("scales", _pair(n), False), ("running", _pair(n), False)]
+    return reads, [("coefficients", _coefficients(n, *_KNOWN), False)]
 
 
 def _batch_gradients(n, samples, first):
-    reads = [("X", _pair(n), True), ("Y", _coefficients(n, Normal.FACTOR, Normal.INVERSE), False)]
-    return reads, [("Y", _coefficients(n, *_OF_GRADIENTS), False)]
+    reads = [("sums", _pair(n), True), ("coefficients", _coefficients(n, NormRow.FACTOR, NormRow.INVERSE), False)]
+    return reads, [("coefficients", _coefficients(n, *_OF_GRADIENTS), False)]
 
 
 def _layer_statistics(n, samples, first):
-    reads = [("X", _pair(n, "channels"), True), ("W", _pair(n, "channels"), True)]
-    return reads, [("Y", _coefficients(n, *Normal), True)]
+    reads = [("moments", _pair(n, "channels"), True), ("scales", _pair(n, "channels"), True)]
+    return reads, [("coefficients", _coefficients(n, *NormRow), True)]
 
 
 def _layer_gradients(n, samples, first):
     reads = [
-        ("X", _pair(n, "channels"), True),
-        ("W", np.arange(n["channels"]), True),
-        ("Y", _coefficients(n, Normal.INVERSE, width="channels"), True),
+        ("sums", _pair(n, "channels"), True),
+        ("scales", np.arange(n["channels"]), True),
+        ("coefficients", _coefficients(n, NormRow.INVERSE, width="channels"), True),
     ]
     if not first:
-        reads.append(("START", _pair(n, "channels"), True))
-    written = _coefficients(n, Normal.CONSTANT, Normal.SLOPE, width="channels")
-    return reads, [("START", _pair(n) if first else _pair(n, "channels"), True), ("Y", written, True)]
+        reads.append(("dscales", _pair(n, "channels"), True))
+    written = _coefficients(n, NormRow.CONSTANT, NormRow.SLOPE, width="channels")
+    return reads, [("dscales", _pair(n) if first else _pair(n, "channels"), True), ("coefficients", written, True)]
 
 
 def _normalise(n, samples, first):
-    coefficients = ("W", _coefficients(n, Normal.FACTOR, Normal.OFFSET), True)
-    return [("X", _volume(n, "x_row"), True), coefficients], [("Y", _volume(n, "y_row"), True)]
+    coefficients = ("coefficients", _coefficients(n, NormRow.FACTOR, NormRow.OFFSET), True)
+    return [("x", _volume(n, "x_row"), True), coefficients], [("y", _volume(n, "y_row"), True)]
 
 
 def _normalise_sums(n, samples, first):
-    dy = ("X", _volume(n, "dy_row"), True)
-    reads = [dy, ("Y", _volume(n, "x_row"), True), ("W", _coefficients(n, *_KNOWN), True)]
-    return reads, [("START", _pair(n), True), *([dy] if n["relu"] else [])]
+    dy = ("dy", _volume(n, "dy_row"), True)
+    reads = [dy, ("x", _volume(n, "x_row"), True), ("coefficients", _coefficients(n, *_KNOWN), True)]
+    return reads, [("sums", _pair(n), True), *([dy] if n["relu"] else [])]
 
 
 def _normalise_backward(n, samples, first):
-    known = _coefficients(n, Normal.FACTOR, Normal.MEAN, Normal.CONSTANT, Normal.SLOPE)
-    reads = [("X", _volume(n, "dy_row"), True), ("Y", _volume(n, "x_row"), True), ("W", known, True)]
-    return reads, [("START", _volume(n, "dx_row"), True)]
+    known = _coefficients(n, NormRow.FACTOR, NormRow.MEAN, NormRow.CONSTANT, NormRow.SLOPE)
+    reads = [("dy", _volume(n, "dy_row"), True), ("x", _volume(n, "x_row"), True), ("coefficients", known, True)]
+    return reads, [("dx", _volume(n, "dx_row"), True)]
 
 
 REACH = {
@@ -392,7 +393,7 @@ REACH = {
     Op.BIAS_RELU_BACKWARD: _bias_relu_backward,
     Op.MAX_POOL: _pool,
     Op.MAX_POOL_BACKWARD: _max_pool_backward,
-    Op.CROSS_ENTROPY: _cross_entropy,
+    Op.SOFTMAX_CROSS_ENTROPY: _cross_entropy,
     Op.STORE_SCORES: _store_scores,
     Op.AVERAGE_POOL: _pool,
     Op.AVERAGE_POOL_BACKWARD: _average_pool_backward,

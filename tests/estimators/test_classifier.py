@@ -6,6 +6,7 @@ import pickletools
 import re
 import tracemalloc
 import warnings
+from dataclasses import replace
 from time import perf_counter
 
 import joblib
@@ -23,8 +24,10 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import shuffle
 
 from skconvnet import Architecture, ArchitectureError, ConvNetClassifier
-from skconvnet.engine import Images, compile_time, scorer, trainer
-from skconvnet.engine.cpu.execution import Execution
+from skconvnet.engine import Images, compile_time
+from skconvnet.engine.device import CpuDevice
+from skconvnet.engine.program.target import CPU
+from skconvnet.estimators import fitted as fitted_module
 from skconvnet.estimators import fitting, limits, scoring
 from tests.training.steps import diverge_at, interrupt_at, note_steps
 
@@ -229,15 +232,15 @@ def test_the_defaults_are_those_that_were_measured():
 def test_fit_and_predict_use_as_many_threads_as_they_are_told(digits, monkeypatch, n_jobs, n_threads):
     used = []
 
-    def spy(plan, net, memory, n_threads, *others):
-        used.append(n_threads)
-        return Execution(plan, net, memory, n_threads, *others)
+    class SpyDevice(CpuDevice):
+        def execution(self, plan, network, n_workers, moments=None):
+            used.append(n_workers)
+            return super().execution(plan, network, n_workers, moments)
 
-    monkeypatch.setattr(scorer, "_WORTH_WAKING", 1)
-    monkeypatch.setattr(scorer, "Execution", spy)
-    monkeypatch.setattr(trainer, "Execution", spy)
-    monkeypatch.setattr(fitting, "thread_count", lambda n_jobs: n_jobs)
-    monkeypatch.setattr(scoring, "thread_count", lambda n_jobs: n_jobs)
+    for module in (fitting, fitted_module):
+        monkeypatch.setattr(module, "find_device", lambda name: SpyDevice(replace(CPU, worker_flops=1)))
+    for module in (fitting, scoring):
+        monkeypatch.setattr(module, "thread_count", lambda n_jobs: n_jobs)
     before = get_num_threads()
     estimator = quick(n_jobs=n_jobs, max_iter=1).fit(*digits)
     assert set(used) == {n_threads}

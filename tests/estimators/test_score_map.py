@@ -1,11 +1,15 @@
 """score_map: the scores at every position of larger images, computed in one pass."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet import ArchitectureError, ConvNetClassifier
-from skconvnet.engine import scorer
+from skconvnet.engine.device import CpuDevice
+from skconvnet.engine.program.target import CPU
+from skconvnet.estimators import fitted as fitted_module
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.integers(0, 256, (60, 8, 10, 2)).astype(np.uint8), np.arange(60) % 3
@@ -78,7 +82,7 @@ def test_the_type_of_the_pixels_changes_no_bit(form):
 
 
 def test_threads_change_no_bit(monkeypatch):
-    monkeypatch.setattr(scorer, "_WORTH_WAKING", 1)
+    monkeypatch.setattr(fitted_module, "find_device", lambda name: CpuDevice(replace(CPU, worker_flops=1)))
     classifier = fitted(WITHOUT_PADDING["branches"][0])
     one = classifier.score_map(LARGE)
     assert_array_equal(classifier.set_params(n_jobs=2).score_map(LARGE), one)

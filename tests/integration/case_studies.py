@@ -7,7 +7,7 @@ import numpy as np
 
 from skconvnet.architecture import Architecture, walk
 from skconvnet.architecture.case_studies import CASE_STUDIES
-from skconvnet.engine import SGD, Images, Learned, Network, Scorer, Trainer
+from skconvnet.engine import SGD, Images, Learned, Network, Scorer, SoftmaxCrossEntropy, Trainer
 from tests.integration import torch_case_studies
 
 
@@ -67,12 +67,12 @@ def training_answers(name, x, targets, n_threads, seed=0):
         np.ones(len(x)),
         optimizer=SGD(momentum=0.0, nesterov=False),  # after one step at rate 1, its velocity is minus the gradient
         alpha=0.0,
-        label_smoothing=0.0,
+        loss=SoftmaxCrossEntropy(),
         batch_size=len(x),
         n_threads=n_threads,
     )
     found = {"loss": trainer.step(np.arange(len(x)), 1.0).loss}
-    gradients, after = trained.layout.unpack(-trainer.state.moments[0]), trained.learned
+    gradients, after = trained.parameter_layout.unpack(-trainer.state.moments[0]), trained.learned
     for number, (d_weights, d_biases) in enumerate(zip(gradients.coefs, gradients.intercepts, strict=True), 1):
         found |= {f"d_weights {number}": d_weights, f"d_biases {number}": d_biases}
     for number, (mean, variance) in enumerate(zip(after.means, after.variances, strict=True), 1):

@@ -1,18 +1,15 @@
 """The way from a plan to the machine: kernels made ready, addresses written down, threads counted."""
 
-import os
-import sys
 import time
-from functools import cache
 from threading import Lock
 
-import joblib
 import numpy as np
 
 from skconvnet.engine.program.instructions import Layout, Task
-from skconvnet.engine.program.memory import DEPTH
+from skconvnet.engine.program.memory import aligned_zeros
+from skconvnet.engine.program.target import CPU
 
-__all__ = ["Execution", "compile_time", "thread_count"]
+__all__ = ["Execution", "compile_time"]
 
 _INT64, _FLOAT32, _FLOAT64, _UINT8 = map(np.dtype, (np.int64, np.float32, np.float64, np.uint8))
 _NO_MOMENTS = np.zeros((2, 0), _FLOAT32)
@@ -33,19 +30,21 @@ class Execution:
         What to do.
     network : Network
         Its parameters are read, and written by an update.
-    memory : ndarray of float32
-        ``plan.memory(n_threads)`` elements, for this execution alone.
     n_threads : int
         Threads to use.
-    moments : ndarray of float32, (2, parameters)
+    moments : ndarray of float32, (2, parameters), optional
         The optimizer's; written by an update.
+    memory : ndarray of float32, optional
+        ``plan.memory(n_threads)`` elements, for this execution alone; allocated where it is not given.
     """
 
-    def __init__(self, plan, network, memory, n_threads, moments=_NO_MOMENTS):
+    def __init__(self, plan, network, n_threads, moments=None, memory=None):
         self.plan, self.network = plan, network
         self._machine, kernels = _machine(plan.ops)
-        self._layout = plan.layout(plan.batch_size, n_threads)
-        mean, scale = np.tile(network.mean, DEPTH), np.tile(network.scale, DEPTH)
+        memory = aligned_zeros(plan.memory(n_threads)) if memory is None else memory
+        moments = _NO_MOMENTS if moments is None else moments
+        self._layout = memory_layout(plan, plan.batch_size, n_threads)
+        mean, scale = np.tile(network.mean, CPU.lanes), np.tile(network.scale, CPU.lanes)
         self._stays = [memory, moments, mean, scale]  # an address alone would not keep them alive
         self._task = task = np.zeros(len(Task), _INT64)
         task[: len(kernels)] = kernels
@@ -65,8 +64,7 @@ class Execution:
         shard_size=None,
         targets=None,
         weights=None,
-        losses=None,
-        right=None,
+        outcomes=None,
         scores=None,
         rule=None,
         warps=None,
@@ -82,10 +80,12 @@ class Execution:
             In place of the plan's.
         shard_size : int
             In place of the plan's and of the size of its micro-batches, and no larger; in scoring only.
-        targets : ndarray of int64, (samples,)
-            The samples' classes.
-        weights, losses, right : ndarray of float64, (samples,)
-            Their weights, which sum to one; overwritten: their losses, and 1 where the target has the highest score.
+        targets : ndarray, (samples, ...)
+            The samples' targets, in the dtype of the loss.
+        weights : ndarray of float64, (samples,)
+            Their weights, which sum to one.
+        outcomes : ndarray of float64, (samples, outcome columns of the loss)
+            Overwritten.
         scores : ndarray of float32, (samples, classes), or a map of them for each sample
             Overwritten.
         rule : ndarray of float64, (columns of Rule,)
@@ -108,16 +108,43 @@ class Execution:
             _address(pixels, _UINT8) if len(pixels) else _address(floats, _FLOAT32),
             len(pixels),
             _address(rows, _INT64),
-            _address(targets, _INT64),
+            0 if targets is None else _address(targets, targets.dtype),
             _address(weights, _FLOAT64),
-            _address(losses, _FLOAT64, written=True),
-            _address(right, _FLOAT64, written=True),
+            _address(outcomes, _FLOAT64, written=True),
             _address(scores, _FLOAT32, written=True),
             _address(rule, _FLOAT64),
             _address(warps, _INT64),
             0 if warps is None else len(warps),
         ]
         self._machine.run(self._task, self._layout)
+
+
+def memory_layout(plan, n_samples, n_workers, seed=0, step=0):
+    """Return where the machine finds everything of a plan: int64 with the columns of `Layout`.
+
+    Parameters
+    ----------
+    plan : Plan
+    n_samples, n_workers : int
+        Samples of the batch; threads.
+    seed, step : int
+        What DROPOUT draws from.
+    """
+    layout = {
+        Layout.SHARED: 0,
+        Layout.BATCH: plan.shared,
+        Layout.SLOTS: plan.shared + plan.batch,
+        Layout.ARENAS: plan.memory(0),
+        Layout.SLOT_SIZE: plan.slot,
+        Layout.ARENA_SIZE: plan.arena,
+        Layout.SHARD_SIZE: plan.shard_size,
+        Layout.MICRO_BATCH: plan.micro_batch,
+        Layout.WORKERS: n_workers,
+        Layout.SAMPLES: n_samples,
+        Layout.SEED: seed,
+        Layout.STEP: step,
+    }
+    return np.array([layout[name] for name in Layout], np.int64)
 
 
 def _address(array, dtype, written=False):
@@ -133,62 +160,6 @@ def _address(array, dtype, written=False):
 def compile_time():
     """Return the seconds that this process has spent so far compiling the kernels, or loading them from the cache."""
     return _seconds_compiling
-
-
-def thread_count(n_jobs=None):
-    """Return how many threads `n_jobs` stands for here.
-
-    Parameters
-    ----------
-    n_jobs : int or None
-        As scikit-learn understands it: None is every processor this process may use (a container may have fewer
-        than its machine), but one inside a joblib worker or a task of Dask; a negative number counts back from all
-        processors.
-
-    Returns
-    -------
-    int
-        At least 1, at most the threads that Numba was started with; 1 in a forked child, which has no others.
-    """
-    threads = _threads()
-    if threads.are_lost():
-        return 1
-    limit = threads.most_threads()
-    if n_jobs is not None:
-        # Joblib's backend for Dask answers with the processors of the cluster, whatever is asked.
-        most = min(limit, n_jobs) if n_jobs > 0 else limit
-        return max(1, min(most, joblib.effective_n_jobs(n_jobs)))
-    inside_joblib_worker = joblib.parallel.get_active_backend()[0].nesting_level not in (0, None)
-    return 1 if inside_joblib_worker or _inside_dask_task() else min(limit, _processors())
-
-
-def _processors():
-    """Return how many processors this process may use.
-
-    Joblib looks it up in files, in twice the time that a small network takes for the scores of an image. Its answer is
-    kept as long as what can change it while a process runs is the same.
-    """
-    allowed = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    return _counted(allowed, os.environ.get("LOKY_MAX_CPU_COUNT"))
-
-
-@cache
-def _counted(allowed, limit):
-    """Ask joblib once for each combination of what its answer depends on."""
-    return joblib.cpu_count()
-
-
-def _inside_dask_task():
-    """Return whether this Python thread runs a task of Dask, beside others as they have it; joblib does not tell."""
-    worker = sys.modules.get("distributed.worker")
-    return worker is not None and hasattr(worker.thread_state, "execution_state")
-
-
-def _threads():
-    """Import Numba and start its threads when they are first wanted; nothing is compiled for them."""
-    from skconvnet.engine.cpu import threads
-
-    return threads
 
 
 def _machine(ops):

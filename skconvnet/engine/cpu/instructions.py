@@ -38,13 +38,13 @@ from skconvnet.engine.cpu.kernels.normalisation import (
 )
 from skconvnet.engine.cpu.kernels.pooling import average_pool, average_pool_backward, max_pool, max_pool_backward
 from skconvnet.engine.cpu.llvm.pointers import array_at, real
-from skconvnet.engine.program.instructions import FIRST_NUMBER, OPERANDS, WIDTH, Layout, Op, Rule, Task, Warp
+from skconvnet.engine.program.instructions import INSTRUCTIONS, WIDTH, ClassOutcome, Layout, Op, Task, Warp
 
 __all__ = ["contraction", "further", "normal", "plain"]
 
-_X, _W, _START, _Y = OPERANDS.values()
-_N0 = FIRST_NUMBER
-_N_CALL, _N_TASK, _N_LAYOUT, _N_RULE, _N_WARP = map(len, (Call, Task, Layout, Rule, Warp))
+_X, _W, _START, _Y = map(INSTRUCTIONS[Op.CONTRACT].operand, ("a", "b", "start", "c"))
+_N0 = INSTRUCTIONS[Op.CONTRACT].number("I")
+_N_CALL, _N_TASK, _N_LAYOUT, _N_OUTCOME, _N_WARP = map(len, (Call, Task, Layout, ClassOutcome, Warp))
 
 
 @kernel
@@ -77,9 +77,9 @@ def plain(call_at):
     call, code, task = _unpacked(call_at)
     op = code[0]
     if op == Op.LOAD_IMAGES:
-        _load_images(code, call[Call.Y], task, call[Call.PLACE], call[Call.SAMPLES])
-    elif op == Op.CROSS_ENTROPY:
-        _losses(code, call[Call.X], call[Call.Y], task, call[Call.PLACE], call[Call.SAMPLES])
+        _load_images(code, call[Call.X], task, call[Call.PLACE], call[Call.SAMPLES])
+    elif op == Op.SOFTMAX_CROSS_ENTROPY:
+        _losses(code, call[Call.X], call[Call.W], task, call[Call.PLACE], call[Call.SAMPLES])
     elif op == Op.STORE_SCORES:
         _store_scores(code, call[Call.X], task, call[Call.PLACE], call[Call.SAMPLES])
     else:
@@ -99,17 +99,17 @@ def _plain_images(code, call):
     first = call[Call.FIRST] != 0
     for sample in range(call[Call.SAMPLES]):
         if op == Op.CLEAR:
-            clear(y, n0)
+            clear(x, n0)
         elif op == Op.CLEAR_BORDER:
-            clear_border(y, n0, n1, n2, n3, n4, n5, n6)
+            clear_border(x, n0, n1, n2, n3, n4, n5, n6)
         elif op == Op.RELU:
-            relu(x, y, n0, n1, n2, n3, n4)
+            relu(x, w, n0, n1, n2, n3, n4)
         elif op == Op.BIAS_RELU_BACKWARD:
-            bias_relu_backward(x, y, w, start, n0, n1, n2, n3, n4, n5, n6 != 0, n7 != 0, first and sample == 0)
+            bias_relu_backward(x, w, start, y, n0, n1, n2, n3, n4, n5, n6 != 0, n7 != 0, first and sample == 0)
         elif op == Op.MAX_POOL:
-            max_pool(x, y, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10)
+            max_pool(x, w, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10)
         elif op == Op.MAX_POOL_BACKWARD:
-            max_pool_backward(x, y, w, start, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10, n11, n12, n13 != 0)
+            max_pool_backward(x, w, y, start, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10, n11, n12, n13 != 0)
         x += x_step
         w += w_step
         y += y_step
@@ -123,31 +123,31 @@ def further(call_at):
     n0, n1, n2, n3 = code[_N0], code[_N0 + 1], code[_N0 + 2], code[_N0 + 3]
     n4, n5, n6, n7 = code[_N0 + 4], code[_N0 + 5], code[_N0 + 6], code[_N0 + 7]
     n8, n9, n10 = code[_N0 + 8], code[_N0 + 9], code[_N0 + 10]
-    x, w, _, y = _operands(call)
-    x_step, w_step, _, y_step = _strides(code)
+    x, w, start, _ = _operands(call)
+    x_step, w_step, start_step, _ = _strides(code)
     for sample in range(call[Call.SAMPLES]):
         if op == Op.AVERAGE_POOL:
-            average_pool(x, y, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10)
+            average_pool(x, w, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10)
         elif op == Op.AVERAGE_POOL_BACKWARD:
-            average_pool_backward(x, y, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10)
+            average_pool_backward(x, w, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10)
         elif op == Op.SQUASH:
-            squash(x, y, n0, n1, n2, n3, n4, n5, n6 != 0)
+            squash(x, w, n0, n1, n2, n3, n4, n5, n6 != 0)
         elif op == Op.SQUASH_BACKWARD:
-            squash_backward(x, y, w, n0, n1, n2, n3, n4, n5, n6 != 0)
+            squash_backward(x, w, start, n0, n1, n2, n3, n4, n5, n6 != 0)
         elif op == Op.ADD:
-            add(x, w, y, n0, n1, n2, n3, n4, n5, n6 != 0)
+            add(x, w, start, n0, n1, n2, n3, n4, n5, n6 != 0)
         elif op == Op.COPY_CHANNELS:
-            copy_channels(x, y, n0, n1, n2, n3, n4, n5, n6, n7)
+            copy_channels(x, w, n0, n1, n2, n3, n4, n5, n6, n7)
         elif op == Op.LRN:
-            lrn(x, y, n0, n1, n2, n3, n4, n5, real(n6), real(n7), real(n8))
+            lrn(x, w, n0, n1, n2, n3, n4, n5, real(n6), real(n7), real(n8))
         elif op == Op.LRN_BACKWARD:
-            lrn_backward(x, w, y, n0, n1, n2, n3, n4, n5, n6, real(n7), real(n8), real(n9))
+            lrn_backward(x, w, start, n0, n1, n2, n3, n4, n5, n6, real(n7), real(n8), real(n9))
         elif op == Op.DROPOUT:
             key = _key_of_draw(task, n5, call[Call.PLACE] + sample)
-            dropout(x, y, n0, n1, n2, n3, n4, key, real(n6))
+            dropout(x, w, n0, n1, n2, n3, n4, key, real(n6))
         x += x_step
         w += w_step
-        y += y_step
+        start += start_step
 
 
 @kernel
@@ -167,9 +167,9 @@ def normal(call_at):
     if op == Op.BATCH_STATISTICS:
         batch_statistics(x, w, start, y, samples, step, n0, n1, real(n2), real(n3))
     elif op == Op.RUNNING_STATISTICS:
-        running_statistics(w, start, y, n0, real(n1))
+        running_statistics(x, w, start, n0, real(n1))
     elif op == Op.BATCH_GRADIENTS:
-        batch_gradients(x, y, samples, step, n0, n1)
+        batch_gradients(x, w, samples, step, n0, n1)
     else:
         _normal_images(code, call)
 
@@ -185,17 +185,17 @@ def _normal_images(code, call):
     first = call[Call.FIRST] != 0
     for sample in range(call[Call.SAMPLES]):
         if op == Op.CHANNEL_MOMENTS:
-            channel_moments(x, y, n0, n1, n2, n3)
+            channel_moments(x, w, n0, n1, n2, n3)
         elif op == Op.LAYER_STATISTICS:
-            layer_statistics(x, w, y, n0, n1, n2, real(n3))
+            layer_statistics(x, w, start, n0, n1, n2, real(n3))
         elif op == Op.NORMALISE:
-            normalise(x, y, w, n0, n1, n2, n3, n4, n5 != 0)
+            normalise(x, start, w, n0, n1, n2, n3, n4, n5 != 0)
         elif op == Op.NORMALISE_SUMS:
-            normalise_sums(x, y, w, start, n0, n1, n2, n3, n4, n5 != 0)
+            normalise_sums(x, w, start, y, n0, n1, n2, n3, n4, n5 != 0)
         elif op == Op.LAYER_GRADIENTS:
             layer_gradients(x, w, start, y, n0, n1, n2, first and sample == 0)
         elif op == Op.NORMALISE_BACKWARD:
-            normalise_backward(x, y, start, w, n0, n1, n2, n3, n4, n5)
+            normalise_backward(x, w, y, start, n0, n1, n2, n3, n4, n5)
         x += x_step
         w += w_step
         y += y_step
@@ -216,22 +216,21 @@ def _load_images(code, y, task, first, samples):
             load_image(pixels, are_bytes, y, mean, scale, n_rows, columns, depth, y_row, y_depth)
         else:
             load_warped_image(pixels, are_bytes, y, mean, scale, n_rows, columns, depth, y_row, y_depth, warps[s])
-        y += 4 * code[_Y + 2]
+        y += 4 * code[_X + 2]
 
 
 @kernel
 def _losses(code, x, y, task, first, samples):
     """Execute CROSS_ENTROPY: each sample's loss, whether its class is found, and the gradient by its scores."""
-    end = first + samples
-    smoothing = array_at(task[Task.RULE], (_N_RULE,), np.float64)[Rule.SMOOTHING]
+    end, smoothing = first + samples, real(code[_N0 + 2])
     targets = array_at(task[Task.TARGETS], (end,), np.int64)
     weights = array_at(task[Task.WEIGHTS], (end,), np.float64)
-    losses = array_at(task[Task.LOSSES], (end,), np.float64)
-    right = array_at(task[Task.RIGHT], (end,), np.float64)
+    outcomes = array_at(task[Task.OUTCOMES], (end, _N_OUTCOME), np.float64)
     for s in range(first, end):
-        losses[s], right[s] = cross_entropy(x, y, code[_N0], code[_N0 + 1], targets[s], weights[s], smoothing)
+        loss, correct = cross_entropy(x, y, code[_N0], code[_N0 + 1], targets[s], weights[s], smoothing)
+        outcomes[s, ClassOutcome.LOSS], outcomes[s, ClassOutcome.CORRECT] = loss, correct
         x += 4 * code[_X + 2]
-        y += 4 * code[_Y + 2]
+        y += 4 * code[_W + 2]
 
 
 @kernel

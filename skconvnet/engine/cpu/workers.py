@@ -9,7 +9,7 @@ from skconvnet.engine.cpu.kernels.convolution import describe, part_of, rows_of
 from skconvnet.engine.cpu.kernels.optimizer import adam, sgd, sum_slots, turn
 from skconvnet.engine.cpu.llvm.pointers import array_at, call, call_with
 from skconvnet.engine.program.instructions import (
-    OPERANDS,
+    INSTRUCTIONS,
     WIDTH,
     Block,
     Descriptor,
@@ -17,14 +17,14 @@ from skconvnet.engine.program.instructions import (
     Op,
     Rule,
     Segment,
+    SegmentKind,
     Space,
     Task,
-    Work,
 )
 
 __all__ = ["run_segments", "work"]
 
-_X, _W, _START, _Y = OPERANDS.values()
+_X, _W, _START, _Y = map(INSTRUCTIONS[Op.CONTRACT].operand, ("a", "b", "start", "c"))
 _FRAME = len(Space) + 1  # an address for each space, then the first sample of the micro-batch
 _N_DESCRIPTOR, _N_TASK, _N_CALL, _N_LAYOUT, _N_RULE, _N_BLOCK, _N_SEGMENT = map(
     len, (Descriptor, Task, Call, Layout, Rule, Block, Segment)
@@ -77,9 +77,9 @@ def _spaces(frame, layout, parameters, memory, worker):
 @kernel
 def _busy_workers(kind, layout):
     """How many workers have anything to do in a segment of this kind."""
-    if kind == Work.ONCE:
+    if kind == SegmentKind.REDUCE:
         return 1
-    if kind == Work.SAMPLES:
+    if kind == SegmentKind.PER_SAMPLE:
         shards = (layout[Layout.SAMPLES] + layout[Layout.SHARD_SIZE] - 1) // layout[Layout.SHARD_SIZE]
         return max(1, min(layout[Layout.WORKERS], shards))
     return layout[Layout.WORKERS]
@@ -160,12 +160,13 @@ def _work_on_blocks(worker, kind, blocks, program, layout, frame, own, task, rul
     """Take this worker's turns at the blocks of parameters."""
     for at in range(worker, blocks.shape[0], layout[Layout.WORKERS]):
         block = blocks[at]
-        if kind != Work.TURN:
+        if kind != SegmentKind.TRANSPOSE:
             gradient = _gradient(block, program, layout, frame, own, task)
             _update(block, gradient, frame[Space.PARAMETERS], task, rule)
-        if block[Block.TURNED] >= 0:
-            p, turned = frame[Space.PARAMETERS] + 4 * block[Block.OFFSET], frame[Space.SHARED] + 4 * block[Block.TURNED]
-            turn(p, turned, block[Block.ROWS], block[Block.COLUMNS], block[Block.TURNED_STRIDE])
+        if block[Block.TRANSPOSED] >= 0:
+            p = frame[Space.PARAMETERS] + 4 * block[Block.OFFSET]
+            turned = frame[Space.SHARED] + 4 * block[Block.TRANSPOSED]
+            turn(p, turned, block[Block.ROWS], block[Block.COLUMNS], block[Block.TRANSPOSED_STRIDE])
 
 
 def work(worker, task_at):
@@ -177,11 +178,11 @@ def work(worker, task_at):
     rule = array_at(task[Task.RULE], (_N_RULE,), np.float64)
     frame, own = np.empty(_FRAME, np.int64), np.empty(_OWN, np.int64)
     _spaces(frame, layout, task[Task.PARAMETERS], task[Task.MEMORY], worker)
-    if segment[Segment.KIND] == Work.SAMPLES:
+    if segment[Segment.KIND] == SegmentKind.PER_SAMPLE:
         _work_on_samples(worker, segment, program, layout, frame, own, task)
-    elif segment[Segment.KIND] == Work.ONCE:
+    elif segment[Segment.KIND] == SegmentKind.REDUCE:
         _work_once(worker, segment, program, layout, frame, own, task)
-    elif segment[Segment.KIND] == Work.PARTS:
+    elif segment[Segment.KIND] == SegmentKind.SPLIT:
         _work_on_parts(worker, segment, program, layout, frame, own, task)
     else:
         blocks = array_at(task[Task.BLOCKS], (task[Task.N_BLOCKS], _N_BLOCK), np.int64)

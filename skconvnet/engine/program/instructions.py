@@ -1,38 +1,47 @@
 """The instruction set: what a plan is written in and a machine executes.
 
-A program is an int64 array, one instruction a row. A row is the opcode, four operands, then the numbers of that
-opcode, in the order that its entry in `NUMBERS` names them; a number that is not whole stands as the bits of its
-float64:
+A program is an int64 array with one instruction in each row. A row holds the opcode, up to four operands and the
+numbers of that opcode:
 
-    [ opcode | X: space, offset, stride | W: ... | START: ... | Y: ... | numbers ... ]
+    [ opcode | operand 0: space, offset, stride | operand 1: ... | operand 2: ... | operand 3: ... | numbers ... ]
 
-An operand is a place in float32 memory: ``offset`` counts from the beginning of its space, and sample ``s`` of the
-micro-batch stands ``s * stride`` further on. Offsets of images point at pixel (0, 0), inside their border of zeros.
+`INSTRUCTIONS` names the operands and the numbers of every opcode, in their order in the row. A number that is not whole
+is stored as the bits of its float64.
+
+An operand is a place in float32 memory. Its ``offset`` counts from the beginning of its space, and sample ``s`` of the
+micro-batch is ``s * stride`` elements further on. The offset of a volume is that of pixel (0, 0), inside the border of
+zeros.
 """
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 
 __all__ = [
-    "FIRST_NUMBER",
-    "NUMBERS",
-    "OPERANDS",
+    "INSTRUCTIONS",
     "WIDTH",
     "Block",
+    "ClassOutcome",
     "Descriptor",
+    "Instruction",
     "Layout",
-    "Normal",
+    "NormRow",
     "Op",
     "Rule",
     "Samples",
     "Segment",
+    "SegmentKind",
     "Space",
     "Task",
     "Warp",
-    "Work",
+    "decode",
     "encode",
 ]
+
+_MOST_OPERANDS = 4
+_FIRST_NUMBER = 1 + 3 * _MOST_OPERANDS
+_REAL = frozenset("alpha beta eps k momentum rate smoothing".split())  # numbers that are float64
 
 
 class Space(IntEnum):
@@ -56,7 +65,7 @@ class Op(IntEnum):
     BIAS_RELU_BACKWARD = 5
     MAX_POOL = 6
     MAX_POOL_BACKWARD = 7
-    CROSS_ENTROPY = 8
+    SOFTMAX_CROSS_ENTROPY = 8
     STORE_SCORES = 9
     AVERAGE_POOL = 10
     AVERAGE_POOL_BACKWARD = 11
@@ -67,7 +76,6 @@ class Op(IntEnum):
     COPY_CHANNELS = 16
     LRN = 17
     LRN_BACKWARD = 18
-    # The machine tells the instructions of NORM(batch | layer) by their place: from here on, and nothing else is.
     CHANNEL_MOMENTS = 19
     BATCH_STATISTICS = 20
     RUNNING_STATISTICS = 21
@@ -83,53 +91,79 @@ class Samples(IntEnum):
     """Which loop of a contraction runs over the samples of a micro-batch."""
 
     NONE = 0
-    I = 1  # noqa: E741 - the name that the sum has in `cpu.tile`
+    I = 1  # noqa: E741 - the name of the loop in the sum of `cpu.llvm.tile`
     T = 2
 
 
-# A contraction's counts and strides as `cpu.tile` defines them, whether negatives become zero, and its addresses.
-Descriptor = IntEnum(
-    "Descriptor",
-    "I J M N T R K a_i a_j a_p a_t a_r a_k b_t b_r b_k start_i start_j start_p start_q c_i c_j c_p RELU A B START C",
-    start=0,
-)
+@dataclass(frozen=True)
+class Instruction:
+    """The operands and the numbers of one opcode.
 
-NUMBERS = {
-    Op.LOAD_IMAGES: "rows columns depth y_row y_depth".split(),
-    Op.CONTRACT: [*[*Descriptor.__members__][: Descriptor.A], "samples", "accumulate"],
-    Op.CLEAR: "size".split(),
-    Op.CLEAR_BORDER: "rows columns depth top left bottom right".split(),
-    Op.RELU: "rows columns depth x_row y_row".split(),
-    Op.BIAS_RELU_BACKWARD: "rows columns depth x_row y_row w_row relu bias".split(),
-    Op.MAX_POOL: "rows columns depth x_row F_rows F_columns S P rows_out columns_out y_row".split(),
-    Op.MAX_POOL_BACKWARD: (
-        "rows columns depth x_row F_rows F_columns S P rows_out columns_out y_row dx_row dy_row overlap"
-    ).split(),
-    Op.CROSS_ENTROPY: "classes depth".split(),
-    Op.STORE_SCORES: "rows columns classes x_row depth".split(),
-    Op.AVERAGE_POOL: "rows columns depth x_row F_rows F_columns S P rows_out columns_out y_row".split(),
-    Op.AVERAGE_POOL_BACKWARD: "rows columns depth dx_row F_rows F_columns S P rows_out columns_out dy_row".split(),
-    Op.SQUASH: "rows columns depth channels x_row y_row sigmoid".split(),
-    Op.SQUASH_BACKWARD: "rows columns depth dy_row y_row dx_row sigmoid".split(),
-    Op.DROPOUT: "rows columns depth x_row y_row layer rate".split(),
-    Op.ADD: "rows columns depth x_row w_row y_row relu".split(),
-    Op.COPY_CHANNELS: "rows columns channels x_row x_depth y_row y_depth clear".split(),
-    Op.LRN: "rows columns depth x_row y_row size alpha beta k".split(),
-    Op.LRN_BACKWARD: "rows columns depth x_row dy_row dx_row size alpha beta k".split(),
-    Op.CHANNEL_MOMENTS: "rows columns depth x_row".split(),
-    Op.BATCH_STATISTICS: "depth pixels momentum eps".split(),
-    Op.RUNNING_STATISTICS: "depth eps".split(),
-    Op.LAYER_STATISTICS: "depth channels pixels eps".split(),
-    Op.NORMALISE: "rows columns depth x_row y_row relu".split(),
-    Op.NORMALISE_SUMS: "rows columns depth dy_row x_row relu".split(),
-    Op.BATCH_GRADIENTS: "depth pixels".split(),
-    Op.LAYER_GRADIENTS: "depth channels pixels".split(),
-    Op.NORMALISE_BACKWARD: "rows columns depth dy_row x_row dx_row".split(),
+    Parameters
+    ----------
+    operands, numbers : tuple of str
+        Their names, in the order of the row.
+
+    Examples
+    --------
+    >>> relu = INSTRUCTIONS[Op.RELU]
+    >>> relu.operands, relu.operand("y"), relu.number("rows")
+    (('x', 'y'), 4, 13)
+    """
+
+    operands: tuple[str, ...]
+    numbers: tuple[str, ...]
+
+    def operand(self, name):
+        """Return the first of an operand's three columns: space, offset and stride."""
+        return 1 + 3 * self.operands.index(name)
+
+    def number(self, name):
+        """Return the column of a number."""
+        return _FIRST_NUMBER + self.numbers.index(name)
+
+
+_LOOPS = "I J M N T R K a_i a_j a_p a_t a_r a_k b_t b_r b_k start_i start_j start_p start_q c_i c_j c_p RELU"
+_WINDOWS = "F_rows F_columns S P rows_out columns_out"
+
+INSTRUCTIONS = {
+    op: Instruction(tuple(operands.split()), tuple(numbers.split()))
+    for op, operands, numbers in [
+        (Op.LOAD_IMAGES, "y", "rows columns depth y_row y_depth"),
+        (Op.CONTRACT, "a b start c", f"{_LOOPS} samples accumulate"),
+        (Op.CLEAR, "y", "size"),
+        (Op.CLEAR_BORDER, "y", "rows columns depth top left bottom right"),
+        (Op.RELU, "x y", "rows columns depth x_row y_row"),
+        (Op.BIAS_RELU_BACKWARD, "dy y dx dbias", "rows columns depth dy_row y_row dx_row relu bias"),
+        (Op.MAX_POOL, "x y", f"rows columns depth x_row {_WINDOWS} y_row"),
+        (Op.MAX_POOL_BACKWARD, "x y dy dx", f"rows columns depth x_row {_WINDOWS} y_row dx_row dy_row overlap"),
+        (Op.SOFTMAX_CROSS_ENTROPY, "scores dscores", "classes depth smoothing"),
+        (Op.STORE_SCORES, "x", "rows columns classes x_row depth"),
+        (Op.AVERAGE_POOL, "x y", f"rows columns depth x_row {_WINDOWS} y_row"),
+        (Op.AVERAGE_POOL_BACKWARD, "dy dx", f"rows columns depth dx_row {_WINDOWS} dy_row"),
+        (Op.SQUASH, "x y", "rows columns depth channels x_row y_row sigmoid"),
+        (Op.SQUASH_BACKWARD, "dy y dx", "rows columns depth dy_row y_row dx_row sigmoid"),
+        (Op.DROPOUT, "x y", "rows columns depth x_row y_row layer rate"),
+        (Op.ADD, "x w y", "rows columns depth x_row w_row y_row relu"),
+        (Op.COPY_CHANNELS, "x y", "rows columns channels x_row x_depth y_row y_depth clear"),
+        (Op.LRN, "x y", "rows columns depth x_row y_row size alpha beta k"),
+        (Op.LRN_BACKWARD, "x dy dx", "rows columns depth x_row dy_row dx_row size alpha beta k"),
+        (Op.CHANNEL_MOMENTS, "x moments", "rows columns depth x_row"),
+        (Op.BATCH_STATISTICS, "moments scales running coefficients", "depth pixels momentum eps"),
+        (Op.RUNNING_STATISTICS, "scales running coefficients", "depth eps"),
+        (Op.LAYER_STATISTICS, "moments scales coefficients", "depth channels pixels eps"),
+        (Op.NORMALISE, "x coefficients y", "rows columns depth x_row y_row relu"),
+        (Op.NORMALISE_SUMS, "dy x coefficients sums", "rows columns depth dy_row x_row relu"),
+        (Op.BATCH_GRADIENTS, "sums coefficients", "depth pixels"),
+        (Op.LAYER_GRADIENTS, "sums scales dscales coefficients", "depth channels pixels"),
+        (Op.NORMALISE_BACKWARD, "dy x coefficients dx", "rows columns depth dy_row x_row dx_row"),
+    ]
 }
 
-OPERANDS = {"X": 1, "W": 4, "START": 7, "Y": 10}
-FIRST_NUMBER = 13
-WIDTH = FIRST_NUMBER + max(len(names) for names in NUMBERS.values())
+WIDTH = _FIRST_NUMBER + max(len(instruction.numbers) for instruction in INSTRUCTIONS.values())
+
+# What a contraction is described by: its counts and strides, whether negatives become zero, and its addresses.
+Descriptor = IntEnum("Descriptor", f"{_LOOPS} A B START C", start=0)
 
 
 class Segment(IntEnum):
@@ -140,14 +174,14 @@ class Segment(IntEnum):
     LAST = 2
 
 
-class Work(IntEnum):
-    """The kinds of segment."""
+class SegmentKind(IntEnum):
+    """How the work of a segment is divided."""
 
-    SAMPLES = 0  # shards of the batch, each taken through the instructions a micro-batch at a time
-    UPDATE = 1  # blocks of the parameters: add up the gradient, step, write the transposed copy
-    TURN = 2  # blocks of the parameters: write the transposed copy only
-    ONCE = 3  # instructions that bring together what all samples of the batch have left: one worker, one time
-    PARTS = 4  # contractions over the whole batch at once: each worker computes its part of every one
+    PER_SAMPLE = 0  # shards of the batch, each taken through the instructions one micro-batch at a time
+    UPDATE = 1  # blocks of the parameters: reduce the gradient, take the step, write the transposed copy
+    TRANSPOSE = 2  # blocks of the parameters: write the transposed copy only
+    REDUCE = 3  # instructions over all samples of the batch, executed once by one worker
+    SPLIT = 4  # contractions over the whole batch, of which each worker computes a part
 
 
 class Layout(IntEnum):
@@ -192,18 +226,17 @@ class Task(IntEnum):
     PIXELS = 19  # (n, image), float32 unless
     BYTES = 20  # is not 0: then uint8
     ROWS = 21  # int64, (samples,): the images that are meant
-    TARGETS = 22  # int64, (samples,)
+    TARGETS = 22  # of the samples, as the loss reads them
     WEIGHTS = 23  # float64, (samples,)
-    LOSSES = 24  # float64, (samples,)
-    RIGHT = 25  # float64, (samples,): 1 where the target has the highest score, else 0
-    SCORES = 26  # float32, (samples, classes), or a map of them for each sample
-    RULE = 27  # float64, (columns of Rule,)
-    WARPS = 28  # int64, (samples, columns of Warp)
-    WARPED = 29  # their number; 0: images as they are
+    OUTCOMES = 24  # float64, (samples, outcome columns of the loss)
+    SCORES = 25  # float32, (samples, classes), or a map of them for each sample
+    RULE = 26  # float64, (columns of Rule,)
+    WARPS = 27  # int64, (samples, columns of Warp)
+    WARPED = 28  # their number; 0: images as they are
 
 
 class Rule(IntEnum):
-    """The numbers of an optimizer step and of the loss."""
+    """The numbers of an optimizer step."""
 
     ADAM = 0  # 1: Adam; 0: gradient descent with momentum
     RATE = 1
@@ -213,7 +246,6 @@ class Rule(IntEnum):
     EPSILON = 5
     DEBIAS = 6
     NESTEROV = 7
-    SMOOTHING = 8
 
 
 class Block(IntEnum):
@@ -225,12 +257,19 @@ class Block(IntEnum):
     CONTRACTION = 3  # the instruction that computes its gradient from the whole batch, or -1
     FIRST_ROW = 4  # the block's first row, counted in that contraction
     DECAY = 5  # whether `alpha` applies
-    TURNED = 6  # where the transposed copy lies in shared memory, or -1
-    TURNED_STRIDE = 7  # distance there between two columns
-    GRADIENT = 8  # where its gradient lies complete in shared memory, or -1. With neither, shards have summed it
+    TRANSPOSED = 6  # offset of the transposed copy in shared memory, or -1
+    TRANSPOSED_STRIDE = 7  # distance between two columns there
+    GRADIENT = 8  # offset in shared memory of a gradient that is complete, or -1. With neither, it is in the slots
 
 
-class Normal(IntEnum):
+class ClassOutcome(IntEnum):
+    """What the softmax cross-entropy writes for each sample."""
+
+    LOSS = 0  # the sample's share of the batch's weighted mean loss
+    CORRECT = 1  # 1 if its class has the highest score, else 0
+
+
+class NormRow(IntEnum):
     """The rows of a NORM's coefficients, each as long as the volume is deep."""
 
     FACTOR = 0  # y = FACTOR x + OFFSET: scale times INVERSE
@@ -255,7 +294,7 @@ class Warp(IntEnum):
     CUT_RIGHT = 6
 
 
-def encode(op, operands, **numbers):
+def encode(op, operands, numbers):
     """Write one instruction.
 
     Parameters
@@ -263,23 +302,50 @@ def encode(op, operands, **numbers):
     op : Op
         The opcode.
     operands : dict of str to (Space, offset, stride)
-        By the names in `OPERANDS`; those left out are not used by `op`.
-    **numbers : int or float
-        By the names in ``NUMBERS[op]``, every one of them.
+        One entry for each name in ``INSTRUCTIONS[op].operands``.
+    numbers : dict of str to int or float
+        One entry for each name in ``INSTRUCTIONS[op].numbers``.
 
     Returns
     -------
-    ndarray of int64 of shape (WIDTH,)
+    ndarray of int64, shape (WIDTH,)
         The row.
     """
-    names = NUMBERS[op]
-    if len(names) != len(numbers) or not numbers.keys() <= set(names):
-        raise KeyError(f"{op.name} takes {names}, not {sorted(numbers)}")
-    row = [0] * WIDTH
-    row[0] = op
+    instruction = INSTRUCTIONS[op]
+    for given, named in ((operands, instruction.operands), (numbers, instruction.numbers)):
+        if given.keys() != set(named):
+            raise KeyError(f"{op.name} takes {', '.join(named)}, not {', '.join(given)}")
+    row = [op, *[0] * (WIDTH - 1)]
     for name, operand in operands.items():
-        row[OPERANDS[name] : OPERANDS[name] + 3] = operand
-    for column, name in enumerate(names, FIRST_NUMBER):
-        number = numbers[name]
-        row[column] = np.float64(number).view(np.int64) if type(number) is float else number
+        first = instruction.operand(name)
+        row[first : first + 3] = operand
+    for name, number in numbers.items():
+        row[instruction.number(name)] = np.float64(number).view(np.int64) if name in _REAL else number
     return np.array(row, np.int64)
+
+
+def decode(row):
+    """Read one instruction.
+
+    Parameters
+    ----------
+    row : ndarray of int64, shape (WIDTH,)
+
+    Returns
+    -------
+    op : Op
+    operands : dict of str to (Space, offset, stride)
+    numbers : dict of str to int or float
+        `encode` of these is the row.
+    """
+    op = Op(row[0])
+    instruction, values = INSTRUCTIONS[op], row.tolist()
+    operands = {}
+    for name in instruction.operands:
+        space, offset, stride = values[instruction.operand(name) :][:3]
+        operands[name] = Space(space), offset, stride
+    numbers = {}
+    for name in instruction.numbers:
+        column = instruction.number(name)
+        numbers[name] = row[column].view(np.float64).item() if name in _REAL else values[column]
+    return op, operands, numbers

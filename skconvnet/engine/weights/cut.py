@@ -1,7 +1,7 @@
 """A network cut behind one of its layers: what comes up to it, with the numbers learned there."""
 
 from skconvnet.architecture import BoundArchitecture, walk
-from skconvnet.engine.weights.layout import Learned, learners
+from skconvnet.engine.weights.layout import Learned, learning_layers
 
 __all__ = ["cut_behind"]
 
@@ -44,7 +44,7 @@ def cut_behind(architecture, learned, name):
     if layers is None:
         raise KeyError(name)
     kept = {layer.name for layer in walk(layers)}
-    learning = learners(architecture)
+    learning = learning_layers(architecture)
     running = [layer for layer in learning if layer.kind == "NORM" and layer.mode == "batch"]
     own = Learned(
         _of(kept, learning, learned.coefs),

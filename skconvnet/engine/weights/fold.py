@@ -43,7 +43,7 @@ class _Folding:
     def __init__(self, learned):
         self.pairs = iter(zip(learned.coefs, learned.intercepts, strict=True))
         self.statistics = iter(zip(learned.means, learned.variances, strict=True))
-        self.learned = Learned.nothing()
+        self.learned = Learned.empty()
 
     def chain(self, layers):
         folded = []

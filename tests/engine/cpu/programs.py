@@ -7,7 +7,7 @@ import numpy as np
 from skconvnet.engine.cpu.execution import Execution
 from skconvnet.engine.images import NO_IMAGES
 from skconvnet.engine.plan.plan import Plan
-from skconvnet.engine.program.instructions import WIDTH, Block, Space, Work, encode
+from skconvnet.engine.program.instructions import WIDTH, Block, SegmentKind, Space, encode
 from skconvnet.engine.program.memory import aligned_zeros
 
 __all__ = ["Memory", "assert_only_written", "elements", "framed", "inside", "operand", "run", "shared"]
@@ -48,7 +48,7 @@ def run(
     shard_size=None,
     slot=0,
     blocks=(),
-    kind=Work.SAMPLES,
+    kind=SegmentKind.PER_SAMPLE,
     parameters=None,
     mean=(0,),
     scale=(1,),
@@ -57,7 +57,7 @@ def run(
     **arrays,
 ):
     """Run one segment of (op, operands, numbers) on `memory`, in place; every space begins at its beginning."""
-    rows = [encode(op, operands, **numbers) for op, operands, numbers in instructions]
+    rows = [encode(op, operands, numbers) for op, operands, numbers in instructions]
     plan = Plan(
         program=np.array(rows, np.int64).reshape(-1, WIDTH),
         segments=np.array([[kind, 0, len(rows)]], np.int64),
@@ -77,7 +77,7 @@ def run(
     )
     if source is None:
         source = (*NO_IMAGES[:2], np.zeros(samples, np.int64))
-    Execution(plan, network, memory, 1, moments).run(source, **arrays)
+    Execution(plan, network, 1, moments, memory).run(source, **arrays)
 
 
 def shared(offset, stride=0):

@@ -13,10 +13,11 @@ from numba.core import event
 from numba.core.registry import cpu_target
 
 import skconvnet.engine
-from skconvnet.engine import Adam, compile_time
+from skconvnet.engine import Adam, SoftmaxCrossEntropy, compile_time
 from skconvnet.engine.cpu.llvm import tile
 from skconvnet.engine.plan.plan import plan_inference, plan_training
 from skconvnet.engine.program.instructions import Op
+from skconvnet.engine.program.target import CPU
 from tests.engine.networks import EVERY_INSTRUCTION, VARIED, VARIED_SHAPE, Problem, mismatches
 
 ENGINE = Path(skconvnet.engine.__file__).parent
@@ -102,6 +103,7 @@ def test_the_networks_that_other_machines_answer_have_every_instruction():
     found = set()
     for problem in EVERY_INSTRUCTION.values():
         network = problem.network()
-        for planned in (plan_training, plan_inference):
-            found |= planned(network.architecture, network.layout, problem.n).ops
+        layout = network.parameter_layout
+        found |= plan_training(network.architecture, layout, SoftmaxCrossEntropy(), problem.n, CPU).ops
+        found |= plan_inference(network.architecture, layout, problem.n, CPU).ops
     assert found == set(Op)

@@ -64,16 +64,19 @@ def in_process(source, **environment):
 NETWORK = """
 import numpy as np
 from skconvnet.architecture import Architecture
-from skconvnet.engine import Adam, Images, Network, Scorer, Trainer, scorer
+from dataclasses import replace
+from skconvnet.engine import Adam, Images, Network, Scorer, SoftmaxCrossEntropy, Trainer
+from skconvnet.engine.device import CpuDevice
+from skconvnet.engine.program.target import CPU
 
-scorer._WORTH_WAKING = 1  # for these few images, too
+device = CpuDevice(replace(CPU, worker_flops=1))  # workers are woken for few images, too
 X = np.random.default_rng(0).standard_normal((40, 64), dtype=np.float32)
 images = Images(X, (8, 8, 1))
-network = Network(Architecture.parse("INPUT -> CONV(K=8) -> RELU -> POOL -> FC").bind((8, 8, 1), 3), [0], [1])
+network = Network(Architecture.parse("INPUT -> CONV(K=8) -> RELU -> POOL -> FC").bind((8, 8, 1), 3), [0], [1], device)
 network.initialise(np.random.default_rng(0))
 
 def trained():
-    options = dict(optimizer=Adam(), alpha=0, label_smoothing=0, batch_size=40, n_threads=2)
+    options = dict(optimizer=Adam(), alpha=0, loss=SoftmaxCrossEntropy(), batch_size=40, n_threads=2)
     Trainer(network, images, np.arange(40) % 3, np.ones(40), **options).step(np.arange(40), 0.01)
     return Scorer(network).scores(images, 2).tobytes()
 """

@@ -10,74 +10,92 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skconvnet.architecture import Architecture, walk
-from skconvnet.engine import Learned
-from skconvnet.engine.plan import plan
+from skconvnet.engine import Learned, SoftmaxCrossEntropy
+from skconvnet.engine.cpu.execution import memory_layout
+from skconvnet.engine.plan import builder
 from skconvnet.engine.plan.plan import plan_inference, plan_training
-from skconvnet.engine.plan.steps import convolution
-from skconvnet.engine.program.instructions import FIRST_NUMBER, OPERANDS, Block, Layout, Op, Segment, Space, Work
-from skconvnet.engine.program.memory import lined, pack
-from skconvnet.engine.weights.layout import Scales, lay_out_parameters
+from skconvnet.engine.program.instructions import (
+    INSTRUCTIONS,
+    Block,
+    Layout,
+    Op,
+    Segment,
+    SegmentKind,
+    Space,
+    decode,
+    encode,
+)
+from skconvnet.engine.program.memory import pack
+from skconvnet.engine.program.target import CPU, UNLIMITED, round_to_line
+from skconvnet.engine.weights.layout import ScaleSlot, lay_out_parameters
 from tests.engine.networks import NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, problems
 from tests.engine.walker import Trespass, Walk
 
 
-def planned(problem, planner=plan_training, batch_size=None):
-    parameters = lay_out_parameters(problem.bound)
-    return planner(problem.bound, parameters, batch_size or problem.n), parameters.size
+def train(architecture, layout, batch_size, target):
+    return plan_training(architecture, layout, SoftmaxCrossEntropy(0.1), batch_size, target)
 
 
-def plan_shared_image(architecture, parameters, batch_size):
-    """The plan in which workers share every layer of an image, or of as many as there are."""
-    with patch.object(plan, "_WORTH_SHARING", 0):
-        return plan_inference(architecture, parameters, batch_size, shares=True)
+def infer_split(architecture, layout, batch_size, target):
+    """The plan in which workers share every layer of an image."""
+    return plan_inference(architecture, layout, batch_size, replace(target, split_flops=0), split_image=True)
 
 
-def pack_without_sharing(buffers, samples, time):
+def planned(problem, planner=train, batch_size=None, target=CPU):
+    layout = lay_out_parameters(problem.bound, target)
+    return planner(problem.bound, layout, batch_size or problem.n, target), layout.size
+
+
+def pack_apart(buffers, time):
     """A place for every buffer by itself."""
     offset = 0
     for buffer in buffers:
-        buffer.offset, offset = offset, offset + buffer.size * samples
+        buffer.offset, offset = offset, offset + buffer.size
     return offset
 
 
-def walked_apart(problem, planner, n_samples, micro_batch=4):
+def walked_apart(problem, planner, n_samples, target):
     """Walk through the plan, and through the one in which every buffer has a place of its own."""
-    with (
-        patch.object(plan, "_MOST_SHARDS", 2),
-        patch.object(plan, "_MOST_SAMPLES", micro_batch),
-        patch.object(plan, "_ARENA", 1 << 40),
-    ):
-        shared, n_parameters = planned(problem, planner)
-        with patch.object(plan, "pack", pack_without_sharing):
-            apart, _ = planned(problem, planner)
-    assert shared.arena <= apart.arena
-    assert shared.batch <= apart.batch
-    return [Walk(made, n_parameters, n_samples) for made in (shared, apart)]
+    packed, n_parameters = planned(problem, planner, target=target)
+    with patch.object(builder, "pack", pack_apart):
+        apart, _ = planned(problem, planner, target=target)
+    assert packed.arena <= apart.arena
+    assert packed.batch <= apart.batch
+    return [Walk(made, n_parameters, n_samples) for made in (packed, apart)]
 
 
-def padding(problem):
+def padding(problem, target):
     """Whether each element of the parameter vector belongs to no parameter."""
     ones = Learned(*([np.ones_like(own) for own in kind] for kind in problem.learned))
-    return lay_out_parameters(problem.bound).pack(ones) == 0
+    return lay_out_parameters(problem.bound, target).pack(ones) == 0
 
 
-def assert_walks_agree(problem, planner, *settings):
-    shared, apart = walked_apart(problem, planner, *settings)
-    for one, other in zip(shared.seen, apart.seen, strict=True):
+def assert_walks_agree(problem, planner, n_samples, target):
+    packed, apart = walked_apart(problem, planner, n_samples, target)
+    for one, other in zip(packed.seen, apart.seen, strict=True):
         np.testing.assert_array_equal(one, other)
-    if planner is plan_training:
-        assert padding(problem)[shared.zeros].all()
+    if planner is train:
+        assert padding(problem, target)[packed.zeros].all()
 
 
+FEW_SHARDS = replace(CPU, max_shards=2, max_micro_batch=4, arena=UNLIMITED)
+WHOLE_BATCH = replace(
+    CPU,
+    max_shards=1,
+    max_micro_batch=UNLIMITED,
+    arena=UNLIMITED,
+    defers_fc_gradients=False,
+    split_weights=UNLIMITED,
+    spared_flops=UNLIMITED,
+)
 NORMS, NORMS_SHAPE = "INPUT -> CONV(K=8) -> NORM -> RELU -> CONV(K=8) -> NORM -> RELU -> FC", (6, 6, 3)
 
 
-def test_an_fc_of_many_weights_is_shared_out():
+def test_an_fc_of_many_weights_is_split_across_workers():
     text = "INPUT -> FC(300) -> RELU -> FC(500) -> RELU -> FC(300) -> RELU -> FC"
-    made, _ = planned(Problem(text, (1, 1, 3)))
-    kinds = [Work(kind) for kind, _, _ in made.segments]
-    forward = [Work.SAMPLES, Work.PARTS, Work.PARTS, Work.SAMPLES]
-    assert kinds == [*forward, Work.PARTS, Work.SAMPLES, Work.PARTS, Work.SAMPLES, Work.UPDATE]
+    kinds = kinds_of_segments(planned(Problem(text, (1, 1, 3)))[0])
+    forward = ["PER_SAMPLE", "SPLIT", "SPLIT", "PER_SAMPLE"]
+    assert kinds == [*forward, "SPLIT", "PER_SAMPLE", "SPLIT", "PER_SAMPLE", "UPDATE"]
 
 
 # -- The walk ----------------------------------------------------------------------------------------------------------
@@ -86,20 +104,31 @@ def test_an_fc_of_many_weights_is_shared_out():
 @settings(max_examples=200)
 @given(
     problems(),
-    st.sampled_from([plan_training, plan_inference, plan_shared_image]),
+    st.sampled_from([train, plan_inference, infer_split]),
     st.sampled_from([1, 4]),
-    st.sampled_from([0, 1 << 40]),
+    st.sampled_from([0, UNLIMITED]),
     st.data(),
 )
-def test_no_address_leaves_its_space_and_sharing_changes_no_value(problem, planner, micro_batch, heavy, data):
-    with patch.object(plan, "_HEAVY", heavy), patch.object(convolution, "_WORTH_SPARING", heavy):
-        assert_walks_agree(problem, planner, data.draw(st.integers(1, problem.n)), micro_batch)
+def test_no_address_leaves_its_space_and_packing_changes_no_value(problem, planner, micro_batch, threshold, data):
+    target = replace(FEW_SHARDS, max_micro_batch=micro_batch, split_weights=threshold, spared_flops=threshold)
+    assert_walks_agree(problem, planner, data.draw(st.integers(1, problem.n)), target)
 
 
-@pytest.mark.parametrize("planner", [plan_training, plan_inference, plan_shared_image])
+@pytest.mark.parametrize("planner", [train, plan_inference, infer_split])
 @pytest.mark.parametrize("trap", NEW_TRAPS)
-def test_no_address_of_traps_leaves_its_space_and_sharing_changes_no_value(trap, planner):
-    assert_walks_agree(Problem(*NEW_TRAPS[trap], n=9), planner, 9)
+def test_no_address_of_traps_leaves_its_space_and_packing_changes_no_value(trap, planner):
+    assert_walks_agree(Problem(*NEW_TRAPS[trap], n=9), planner, 9, FEW_SHARDS)
+
+
+@settings(max_examples=100)
+@given(problems(), st.sampled_from([train, plan_inference]))
+def test_a_machine_that_takes_the_whole_batch_runs_every_instruction_once(problem, planner):
+    assert_walks_agree(problem, planner, problem.n, WHOLE_BATCH)
+    made, n_parameters = planned(problem, planner, target=WHOLE_BATCH)
+    assert not {SegmentKind.SPLIT} & set(made.segments[:, Segment.KIND].tolist())
+    assert (made.blocks[:, Block.CONTRACTION] == -1).all()
+    runs = Walk(made, n_parameters, problem.n).runs
+    assert sorted(runs) == list(range(len(made.program)))
 
 
 def trespass(change, problem=None):
@@ -126,11 +155,11 @@ def test_the_walk_notices_a_slot_and_a_batch_that_are_too_small():
 def test_the_walk_notices_what_nothing_has_written():
     def keep_borders(p):
         borders = p.program[:, 0] == Op.CLEAR_BORDER
-        p.program[borders, FIRST_NUMBER:] = 0
+        p.program[borders, INSTRUCTIONS[Op.CLEAR_BORDER].number("rows") :] = 0
 
     def turn_less(p):
-        p.blocks[-4:, Block.TURNED] = -1
-        p.blocks[: len(p.blocks) // 2, Block.TURNED] = -1
+        p.blocks[-4:, Block.TRANSPOSED] = -1
+        p.blocks[: len(p.blocks) // 2, Block.TRANSPOSED] = -1
 
     assert "nothing has written" in trespass(keep_borders)
     assert "nothing has written" in trespass(turn_less)
@@ -145,10 +174,10 @@ def test_the_walk_notices_a_block_whose_gradient_is_elsewhere():
 
 def test_the_walk_notices_instructions_in_segments_of_another_kind():
     def once_for_each_sample(p):
-        p.segments[p.segments[:, 0] == Work.ONCE, 0] = Work.SAMPLES
+        p.segments[p.segments[:, 0] == SegmentKind.REDUCE, 0] = SegmentKind.PER_SAMPLE
 
     def samples_once(p):
-        p.segments[0, 0] = Work.ONCE
+        p.segments[0, 0] = SegmentKind.REDUCE
 
     for change in (once_for_each_sample, samples_once):
         assert "segment of another kind" in trespass(change, Problem(NORMS, NORMS_SHAPE, n=9))
@@ -158,7 +187,7 @@ def test_the_walk_notices_sums_that_do_not_outlive_their_micro_batch():
     def leave_sums_in_the_arena(p):
         for row in p.program:
             if row[0] in (Op.BATCH_STATISTICS, Op.CHANNEL_MOMENTS):
-                row[OPERANDS["X" if row[0] == Op.BATCH_STATISTICS else "Y"] :][:2] = Space.LOCAL, 0
+                row[INSTRUCTIONS[Op(row[0])].operand("moments") :][:2] = Space.LOCAL, 0
 
     assert "reaches LOCAL" in trespass(leave_sums_in_the_arena, Problem(NORMS, NORMS_SHAPE, n=9))
 
@@ -167,7 +196,7 @@ def test_the_walk_notices_coefficients_that_samples_write_for_all():
     def normalise_in_place(p):
         for row in p.program:
             if row[0] == Op.NORMALISE:
-                row[OPERANDS["Y"] :][:3] = Space.SHARED, 64, 0
+                row[INSTRUCTIONS[Op.NORMALISE].operand("y") :][:3] = Space.SHARED, 64, 0
 
     assert "SHARED while other workers read it" in trespass(normalise_in_place, Problem(NORMS, NORMS_SHAPE, n=9))
 
@@ -177,14 +206,14 @@ def test_the_walk_notices_what_only_another_segment_has_computed():
 
     def compute_nothing_anew(p):
         last = max(number for number, row in enumerate(p.program) if row[0] == Op.NORMALISE)
-        p.program[last, 0], p.program[last, FIRST_NUMBER] = Op.CLEAR, 0
+        p.program[last] = encode(Op.CLEAR, {"y": (Space.LOCAL, 0, 0)}, {"size": 0})
 
     assert "nothing has written" in trespass(compute_nothing_anew, Problem(NORMS, NORMS_SHAPE, n=9))
 
 
 def test_the_walk_notices_buffers_that_overlap():
-    def pack_all_in_one_place(buffers, samples, time):
-        return max(buffer.size for buffer in buffers) * samples
+    def pack_all_in_one_place(buffers, time):
+        return max((buffer.size for buffer in buffers), default=0)
 
     assert_overlaps_are_noticed(pack_all_in_one_place, Problem(VARIED, VARIED_SHAPE, n=3))
 
@@ -192,15 +221,15 @@ def test_the_walk_notices_buffers_that_overlap():
 def test_the_walk_notices_volumes_of_the_batch_that_share_a_place_within_a_segment():
     """Each sample would find its own volumes; but while one writes the second, another still reads the first."""
 
-    def pack_instruction_by_instruction(buffers, samples, time):
-        return pack(buffers, samples, lambda use: use[1])
+    def pack_instruction_by_instruction(buffers, time):
+        return pack(buffers, lambda use: use[1])
 
     assert_overlaps_are_noticed(pack_instruction_by_instruction, Problem(NORMS, NORMS_SHAPE, n=9))
 
 
 def assert_overlaps_are_noticed(packer, problem):
     expected = Walk(*planned(problem), problem.n).seen
-    with patch.object(plan, "pack", packer):
+    with patch.object(builder, "pack", packer):
         overlapping = planned(problem)
     try:
         seen = Walk(*overlapping, problem.n).seen
@@ -219,8 +248,8 @@ def test_the_update_reaches_every_parameter_once(problem, batch_size):
         reached[run] += 1
         decaying[run] = block[Block.DECAY]
     expected, weights = np.zeros(n_parameters, int), np.zeros(n_parameters, bool)
-    for layer in lay_out_parameters(problem.bound).layers:
-        if isinstance(layer, Scales):  # its running statistics have no gradient
+    for layer in lay_out_parameters(problem.bound, CPU).slots:
+        if isinstance(layer, ScaleSlot):  # its running statistics have no gradient
             expected[layer.scale : layer.scale + 2 * layer.columns] = 1
             continue
         if layer.bias is not None:
@@ -235,36 +264,36 @@ def test_the_update_reaches_every_parameter_once(problem, batch_size):
 
 
 def kinds_of_segments(made):
-    return [Work(segment[Segment.KIND]).name for segment in made.segments]
+    return [SegmentKind(segment[Segment.KIND]).name for segment in made.segments]
 
 
 @pytest.mark.parametrize("trap", {**NEW_TRAPS, "varied": (VARIED, VARIED_SHAPE)})
 def test_segments_follow_one_another_and_leave_no_instruction_out(trap):
     problem = Problem(*({**NEW_TRAPS, "varied": (VARIED, VARIED_SHAPE)})[trap])
-    for planner in (plan_training, plan_inference):
+    for planner in (train, plan_inference):
         made, _ = planned(problem, planner)
         assert made.segments[:, Segment.FIRST].tolist() == [0, *made.segments[:-1, Segment.LAST]]
         assert made.segments[-1, Segment.LAST] == len(made.program)
-        assert (made.segments[-1, Segment.KIND] == Work.UPDATE) == (planner is plan_training)
+        assert (made.segments[-1, Segment.KIND] == SegmentKind.UPDATE) == (planner is train)
 
 
 @given(problems())
 def test_samples_are_interrupted_for_each_batch_norm_forward_and_backward_and_for_nothing_else(problem):
     n_norms = sum(layer.kind == "NORM" and layer.mode == "batch" for layer in walk(problem.bound.layers))
     training, inference = planned(problem)[0], planned(problem, plan_inference)[0]
-    once, per_sample = ["ONCE"] * (2 * n_norms), ["SAMPLES"] * (2 * n_norms + 1)
+    once, per_sample = ["REDUCE"] * (2 * n_norms), ["PER_SAMPLE"] * (2 * n_norms + 1)
     kinds = kinds_of_segments(training)
     assert kinds.pop() == "UPDATE"
-    assert kinds.count("ONCE") == len(once)
+    assert kinds.count("REDUCE") == len(once)
     # Behind the last NORM's barrier there may be nothing left to do for samples, and before the first nothing yet.
-    assert kinds.count("SAMPLES") <= len(per_sample)
-    assert all("SAMPLES" in pair for pair in pairwise(kinds))
-    assert kinds_of_segments(inference) == ["ONCE"] * (n_norms > 0) + ["SAMPLES"]
+    assert kinds.count("PER_SAMPLE") <= len(per_sample)
+    assert all("PER_SAMPLE" in pair for pair in pairwise(kinds))
+    assert kinds_of_segments(inference) == ["REDUCE"] * (n_norms > 0) + ["PER_SAMPLE"]
 
 
 def test_networks_without_batch_norm_have_one_segment_for_all_samples_and_keep_little_of_the_batch():
     training, _ = planned(Problem(VARIED, VARIED_SHAPE, n=100, n_classes=10))
-    assert kinds_of_segments(training) == ["SAMPLES", "UPDATE"]
+    assert kinds_of_segments(training) == ["PER_SAMPLE", "UPDATE"]
     # Measured when there were no other segments: what the two FC need, and nothing else, is of the whole batch.
     assert (training.shared, training.batch, training.slot, training.arena) == (34432, 76800, 8208, 26096)
     inference, _ = planned(Problem(VARIED, VARIED_SHAPE), plan_inference, 100)
@@ -273,10 +302,15 @@ def test_networks_without_batch_norm_have_one_segment_for_all_samples_and_keep_l
 
 def buffers_of(problem):
     """The buffers of a training plan, in their places."""
-    work = plan._Training(problem.bound, lay_out_parameters(problem.bound), problem.n)
-    work.place_local(work.micro_batch(1))
-    work.place_batch()
-    return work.buffers
+    placed = []
+
+    def pack_and_note(buffers, time):
+        placed.extend(buffers)
+        return pack(buffers, time)
+
+    with patch.object(builder, "pack", pack_and_note):
+        planned(problem)
+    return placed
 
 
 def of_the_batch(buffers):
@@ -288,7 +322,7 @@ def test_volumes_of_the_batch_share_a_place_only_in_different_segments(problem):
     buffers = of_the_batch(buffers_of(problem))
     for one, other in combinations(buffers, 2):
         apart = one.uses[-1][0] < other.uses[0][0] or other.uses[-1][0] < one.uses[0][0]
-        ends = [buffer.offset + buffer.size * problem.n for buffer in (one, other)]
+        ends = [buffer.offset + buffer.size for buffer in (one, other)]
         assert apart or ends[0] <= other.offset or ends[1] <= one.offset
 
 
@@ -307,8 +341,8 @@ def test_volumes_of_the_batch_do_share_places():
 
 def test_what_a_norm_gives_is_computed_anew_and_not_kept():
     training, _ = planned(Problem(NORMS, NORMS_SHAPE, n=9))
-    rows = training.program[training.program[:, 0] == Op.NORMALISE]
-    normalised = [(row[OPERANDS["W"] + 1], Space(row[OPERANDS["Y"]]).name) for row in rows]
+    operands = [decode(row)[1] for row in training.program if row[0] == Op.NORMALISE]
+    normalised = [(own["coefficients"][1], own["y"][0].name) for own in operands]
     first, second = sorted({coefficients for coefficients, _ in normalised})
     assert normalised == [
         (first, "LOCAL"),  # forward, for CONV 2
@@ -322,9 +356,9 @@ def test_what_a_norm_gives_is_computed_anew_and_not_kept():
 
 @given(problems(), st.integers(1, 40), st.integers(1, 9))
 def test_memory_is_what_the_layout_uses(problem, batch_size, n_workers):
-    for planner in (plan_training, plan_inference):
+    for planner in (train, plan_inference):
         made, _ = planned(problem, planner, batch_size)
-        layout = made.layout(batch_size, n_workers)
+        layout = memory_layout(made, batch_size, n_workers)
         shards = -(-batch_size // made.shard_size)
         regions = [
             (layout[Layout.SHARED], made.shared),
@@ -338,27 +372,26 @@ def test_memory_is_what_the_layout_uses(problem, batch_size, n_workers):
             assert begin % 16 == 0  # a cache line of its own for each worker
             end = begin + size
         assert end == made.memory(n_workers)
-        assert made.layout(batch_size, n_workers)[Layout.WORKERS] == n_workers
+        assert layout[Layout.WORKERS] == n_workers
 
 
 def test_a_smaller_batch_has_the_places_of_the_largest():
     made, _ = planned(Problem(VARIED, VARIED_SHAPE, n=100))
-    full, ragged = made.layout(100, 2), made.layout(7, 2)
+    full, ragged = memory_layout(made, 100, 2), memory_layout(made, 7, 2)
     assert (full != ragged).nonzero()[0].tolist() == [Layout.SAMPLES]
 
 
 def test_the_layout_says_what_dropout_draws_from():
     made, _ = planned(Problem(VARIED, VARIED_SHAPE, n=100))
-    layout = made.layout(100, 2, seed=7, step=9)
+    layout = memory_layout(made, 100, 2, seed=7, step=9)
     assert (layout[Layout.SEED], layout[Layout.STEP]) == (7, 9)
-    assert (layout != made.layout(100, 2)).nonzero()[0].tolist() == [Layout.SEED, Layout.STEP]
+    assert (layout != memory_layout(made, 100, 2)).nonzero()[0].tolist() == [Layout.SEED, Layout.STEP]
 
 
 def test_shards_and_micro_batches():
     bound = Architecture.parse("INPUT -> CONV(K=32) -> RELU -> CONV(K=32) -> RELU -> FC").bind((96, 96, 3), 10)
-    parameters = lay_out_parameters(bound)
     for batch_size, shard_size in [(1, 1), (16, 1), (17, 2), (32, 2), (200, 13)]:
-        made = plan_training(bound, parameters, batch_size)
+        made = train(bound, lay_out_parameters(bound, CPU), batch_size, CPU)
         assert made.shard_size == shard_size
         assert made.micro_batch == 1  # its volumes fill the cache
         assert -(-batch_size // made.shard_size) <= 16
@@ -376,7 +409,7 @@ def test_operands_lie_in_the_spaces_that_their_layers_need():
     training, _ = planned(Problem("INPUT -> CONV(K=8) -> RELU -> FC(5) -> RELU -> FC", (4, 4, 1), n=4))
     by_op = {op: training.program[training.program[:, 0] == op] for op in Op}
     contracts = by_op[Op.CONTRACT]
-    spaces = [tuple(Space(row[place]).name for place in OPERANDS.values()) for row in contracts]
+    spaces = [tuple(space.name for space, _, _ in decode(row)[1].values()) for row in contracts]
     assert spaces == [
         ("LOCAL", "PARAMETERS", "PARAMETERS", "BATCH"),  # CONV 1 forward: FC 1 wants its input of the whole batch
         ("BATCH", "PARAMETERS", "PARAMETERS", "BATCH"),  # FC 1
@@ -388,35 +421,14 @@ def test_operands_lie_in_the_spaces_that_their_layers_need():
         ("BATCH", "BATCH", "SHARED", "LOCAL"),  # FC 1's
     ]
     assert training.segments.tolist() == [
-        [Work.SAMPLES, 0, len(training.program) - 2],
-        [Work.UPDATE, len(training.program) - 2, len(training.program)],
+        [SegmentKind.PER_SAMPLE, 0, len(training.program) - 2],
+        [SegmentKind.UPDATE, len(training.program) - 2, len(training.program)],
     ]
-    assert lined(training.slot) == training.slot
+    assert round_to_line(training.slot) == training.slot
 
 
 def test_a_stride_far_beyond_the_image_is_planned_at_once():
     """Of its S x S phases only those of the image's pixels are written: the others would be 10**18."""
     text = "INPUT -> CONV(K=4) -> RELU -> CONV(K=4, S=1000000000, round=floor) -> FC"
     bound = Architecture.parse(text).bind((8, 8, 1), 3)
-    assert len(plan_training(bound, lay_out_parameters(bound), 32).program) < 100
-
-
-# -- Bands of a CONV's rows --------------------------------------------------------------------------------------------
-
-
-@given(
-    st.integers(1, 9), st.integers(1, 7), st.integers(1, 4), st.integers(1, 3), st.integers(0, 6), st.integers(1, 12)
-)
-def test_bands_hold_every_tap_that_meets_the_volume(positions, taps, step, tap_step, before, extent):
-    bands = convolution._bands(positions, taps, step, tap_step, before, extent, 1 << 20)
-    assert [position for band in bands for position in range(band.first, band.first + band.count)] == [
-        *range(positions)
-    ]
-    for band in bands:
-        assert 0 <= band.tap < band.tap + band.taps <= taps
-        for position in range(band.first, band.first + band.count):
-            inside = [t for t in range(taps) if 0 <= position * step + t * tap_step - before < extent]
-            if len(bands) > 1 and inside:
-                assert [*range(band.tap, band.tap + band.taps)] == inside
-            assert {*inside} <= {*range(band.tap, band.tap + band.taps)}
-    assert len(convolution._bands(positions, taps, step, tap_step, before, extent, of_tap=0)) == 1
+    assert len(train(bound, lay_out_parameters(bound, CPU), 32, CPU).program) < 100

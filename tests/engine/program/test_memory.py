@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skconvnet.engine.program.instructions import Space
-from skconvnet.engine.program.memory import Buffer, aligned_zeros, at, lined, pack, padded, place, widest
+from skconvnet.engine.program.memory import ZEROS, Buffer, aligned_zeros, element, offset, pack, widest
 
 sizes = st.integers(1, 5)
 margins = st.integers(0, 3)
@@ -18,11 +18,6 @@ def buffers(draw):
     made = Buffer(draw(sizes), draw(sizes), depth, depth - draw(margins), tuple(draw(margins) for _ in range(4)))
     made.uses = [(use // 4, use) for use in sorted(draw(st.lists(st.integers(0, 12), min_size=1, max_size=4)))]
     return made
-
-
-def test_rounding():
-    assert [padded(depth) for depth in (1, 7, 8, 9, 16)] == [8, 8, 8, 16, 16]
-    assert [lined(size) for size in (0, 1, 16, 17)] == [0, 16, 16, 32]
 
 
 @pytest.mark.parametrize("size", [1, 15, 16, 17, 1000])
@@ -54,12 +49,12 @@ def instruction(use):
 
 
 @pytest.mark.parametrize("time", [segment, instruction])
-@given(st.lists(buffers(), max_size=12), st.integers(1, 5))
-def test_buffers_in_use_at_once_do_not_meet(time, drawn, samples):
-    size = pack(drawn, samples, time)
-    ends = [buffer.offset + buffer.size * samples for buffer in drawn]
+@given(st.lists(buffers(), max_size=12))
+def test_buffers_in_use_at_once_do_not_overlap(time, drawn):
+    size = pack(drawn, time)
+    ends = [buffer.offset + buffer.size for buffer in drawn]
     assert size == max(ends, default=0)
-    assert size <= sum(buffer.size for buffer in drawn) * samples
+    assert size <= sum(buffer.size for buffer in drawn)
     for n, (one, one_end) in enumerate(zip(drawn, ends, strict=True)):
         assert one.offset >= 0
         assert one.offset % 16 == 0
@@ -75,12 +70,12 @@ def chain(length):
 
 
 def test_buffers_used_one_after_the_other_share_their_place():
-    assert pack(chain(10), 2, instruction) == 2 * 2 * 128
+    assert pack(chain(10), instruction) == 2 * 128
 
 
 def test_buffers_used_in_one_segment_do_not():
-    assert pack(chain(3), 2, segment) == 3 * 2 * 128  # segment 0
-    assert pack(chain(10), 2, segment) == 5 * 2 * 128  # three of segment 1, one from 0, one to 2
+    assert pack(chain(3), segment) == 3 * 128  # segment 0
+    assert pack(chain(10), segment) == 5 * 128  # three of segment 1, one from 0, one to 2
 
 
 def test_a_buffer_is_local_unless_one_segment_leaves_it_to_another():
@@ -95,15 +90,19 @@ def test_the_widest_border_holds_every_one(borders):
     assert borders or found == (0, 0, 0, 0)
 
 
-def test_a_volume_without_border_is_one_run_of_memory():
+def test_a_volume_without_border_is_contiguous():
     assert Buffer(4, 5, 8, 8).is_dense
     assert not Buffer(4, 5, 8, 8, (0, 0, 0, 1)).is_dense
 
 
 def test_operands():
     buffer = Buffer(4, 5, 8, 7, (1, 2, 0, 0), offset=100, uses=[(1, 3), (2, 4)])
-    assert at(buffer).resolve() == (Space.BATCH, 100 + 1 * 56 + 2 * 8, 288)
-    assert at(buffer, -1, -2).resolve() == (Space.BATCH, 100, 288)
-    assert at(buffer, 3, 4, 7).resolve() == (Space.BATCH, 100 + 4 * 56 + 6 * 8 + 7, 288)
-    assert at(buffer, channel=5).resolve() == (Space.BATCH, 100 + 1 * 56 + 2 * 8 + 5, 288)
-    assert place(Space.SHARD, 32).resolve() == (Space.SHARD, 32, 0)
+    samples = {Space.LOCAL: 3, Space.BATCH: 7}
+    assert element(buffer).resolve(samples) == (Space.BATCH, 700 + 1 * 56 + 2 * 8, 288)
+    assert element(buffer, -1, -2).resolve(samples) == (Space.BATCH, 700, 288)
+    assert element(buffer, 3, 4, 7).resolve(samples) == (Space.BATCH, 700 + 4 * 56 + 6 * 8 + 7, 288)
+    assert element(buffer, channel=5).resolve(samples) == (Space.BATCH, 700 + 1 * 56 + 2 * 8 + 5, 288)
+    buffer.uses = [(1, 3), (1, 4)]
+    assert element(buffer).resolve(samples) == (Space.LOCAL, 300 + 1 * 56 + 2 * 8, 288)
+    assert offset(Space.SHARD, 32).resolve(samples) == (Space.SHARD, 32, 0)
+    assert ZEROS.resolve(samples) == (Space.SHARED, 0, 0)

@@ -5,14 +5,14 @@ import numpy as np
 from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.llvm.pointers import array_at
 from skconvnet.engine.cpu.llvm.tile import FEW_ROWS, HAS_PAIRS, PANEL, PANEL_OF_FEW_ROWS, PANEL_OF_PAIRS, WIDTHS
-from skconvnet.engine.program.instructions import FIRST_NUMBER, NUMBERS, Op, Samples
+from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Samples
 from skconvnet.engine.program.instructions import Descriptor as At
 
 __all__ = ["contract", "describe", "part_of", "rows_of"]
 
 _FIELDS = len(At)
 _LOOPS = int(At.A)  # the fields before the addresses stand in the instruction as they are
-_SAMPLES, _ACCUMULATE = (FIRST_NUMBER + NUMBERS[Op.CONTRACT].index(name) for name in ("samples", "accumulate"))
+_FIRST_NUMBER, _SAMPLES, _ACCUMULATE = map(INSTRUCTIONS[Op.CONTRACT].number, ("I", "samples", "accumulate"))
 _W0, _W1, _W2 = WIDTHS
 _panel0, _panel1, _panel2 = PANEL
 _HAS_PAIRS, _panel_of_pairs = HAS_PAIRS, PANEL_OF_PAIRS
@@ -39,7 +39,7 @@ def describe(code, descriptor, a, b, start, c, samples, first):
     """
     d = descriptor
     for number in range(_LOOPS):  # one by one: a slice would bring half a second of Numba's checks to compile
-        d[number] = code[FIRST_NUMBER + number]
+        d[number] = code[_FIRST_NUMBER + number]
     d[At.A], d[At.B], d[At.START], d[At.C] = a, b, start, c
     if code[_SAMPLES] == Samples.I:
         d[At.I] = samples

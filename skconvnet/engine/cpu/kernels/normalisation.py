@@ -1,6 +1,6 @@
 """Normalisation: sums over channels, the coefficients that follow from them, and what is done with them.
 
-Coefficients are the rows of `Normal`, each `depth` long, in one run; sums are two such rows. What the samples leave,
+Coefficients are the rows of `NormRow`, each `depth` long, in one run; sums are two such rows. What the samples leave,
 sums of their own, is brought together in the order of the samples and in float64, so that the result depends on the
 batch alone. Sources: see `skconvnet.engine.plan.steps.normalisation`.
 """
@@ -22,7 +22,7 @@ from skconvnet.engine.cpu.llvm.simd import (
     store,
     where_greater,
 )
-from skconvnet.engine.program.instructions import Normal
+from skconvnet.engine.program.instructions import NormRow
 
 __all__ = [
     "batch_gradients",
@@ -38,10 +38,10 @@ __all__ = [
     "running_statistics",
 ]
 
-_FACTOR, _OFFSET, _MEAN, _INVERSE = int(Normal.FACTOR), int(Normal.OFFSET), int(Normal.MEAN), int(Normal.INVERSE)
-_CONSTANT, _SLOPE = int(Normal.CONSTANT), int(Normal.SLOPE)
-_SCALE_GRADIENT, _SHIFT_GRADIENT = int(Normal.SCALE_GRADIENT), int(Normal.SHIFT_GRADIENT)
-_ROWS = len(Normal)
+_FACTOR, _OFFSET, _MEAN, _INVERSE = int(NormRow.FACTOR), int(NormRow.OFFSET), int(NormRow.MEAN), int(NormRow.INVERSE)
+_CONSTANT, _SLOPE = int(NormRow.CONSTANT), int(NormRow.SLOPE)
+_SCALE_GRADIENT, _SHIFT_GRADIENT = int(NormRow.SCALE_GRADIENT), int(NormRow.SHIFT_GRADIENT)
+_ROWS = len(NormRow)
 
 
 # -- Sample by sample --------------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def normalise_backward(dy, x, dx, coefficients, rows, columns, depth, dy_row, x_
 
 @kernel
 def _write_coefficients(y, c, scale, shift, mean, variance, eps):
-    """Write one channel's FACTOR, OFFSET, MEAN and INVERSE into `y`, (rows of Normal, depth)."""
+    """Write one channel's FACTOR, OFFSET, MEAN and INVERSE into `y`, (rows of NormRow, depth)."""
     inverse = 1.0 / math.sqrt(variance + eps)
     y[_FACTOR, c] = scale * inverse
     y[_OFFSET, c] = shift - mean * scale * inverse
@@ -177,7 +177,7 @@ def batch_statistics(sums, scales, running, coefficients, samples, stride, depth
     scales, running : int64
         Addresses of scales and shifts, and of the running means and variances, which are overwritten.
     coefficients : int64
-        Address of the rows of `Normal`, of which the first four are overwritten.
+        Address of the rows of `NormRow`, of which the first four are overwritten.
     samples, stride : int64
         How many samples there are, and the distance between the sums of two.
     depth, pixels : int64
@@ -224,7 +224,7 @@ def batch_gradients(sums, coefficients, samples, stride, depth, pixels):
     sums : int64
         Address of the first sample's `normalise_sums`.
     coefficients : int64
-        Address of the rows of `Normal`, of which the last four are overwritten.
+        Address of the rows of `NormRow`, of which the last four are overwritten.
     samples, stride, depth, pixels : int64
         As in `batch_statistics`.
     """

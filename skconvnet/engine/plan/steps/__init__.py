@@ -1,30 +1,33 @@
-"""Layers as the plan sees them: each writes its forward instructions and, beside them, its backward ones."""
+"""Layers as the plan sees them: each emits its forward instructions and, beside them, its backward ones."""
 
 from itertools import count
 
 from skconvnet.engine.plan.steps.activations import Dropout, Relu, Sigmoid, Tanh
 from skconvnet.engine.plan.steps.branches import Stack, Sum
 from skconvnet.engine.plan.steps.convolution import Convolution
+from skconvnet.engine.plan.steps.loss import SoftmaxCrossEntropy
 from skconvnet.engine.plan.steps.normalisation import BatchNorm, LayerNorm, LocalResponseNorm
 from skconvnet.engine.plan.steps.pooling import AveragePool, MaxPool
-from skconvnet.engine.plan.steps.step import backward_chain, forward_chain, mark_gradients, run
-from skconvnet.engine.weights.layout import learners
+from skconvnet.engine.plan.steps.step import backward_chain, forward_chain, mark_gradients, walk_steps
+from skconvnet.engine.weights.layout import learning_layers
 
-__all__ = ["Convolution", "backward_chain", "forward_chain", "mark_gradients", "run", "steps_of"]
+__all__ = ["SoftmaxCrossEntropy", "backward_chain", "forward_chain", "mark_gradients", "steps_of", "walk_steps"]
 
 _NORMS = {"batch": BatchNorm, "layer": LayerNorm}
 _POOLS = {"max": MaxPool, "average": AveragePool}
+_ACTIVATIONS = {"RELU": Relu, "TANH": Tanh, "SIGMOID": Sigmoid}
+_BRANCHES = {"SUM": Sum, "STACK": Stack}
 
 
-def steps_of(architecture, parameters, *, training):
-    """Pair layers with their parameters, and let a RELU be part of the step before it where that step can have one.
+def steps_of(architecture, layout, *, training):
+    """Return the steps of a network, with each RELU fused into the step before it where that step can have one.
 
     Parameters
     ----------
     architecture : BoundArchitecture
         The layers.
-    parameters : Parameters
-        Their places in the parameter vector.
+    layout : ParameterLayout
+        Where their parameters are in the parameter vector.
     training : bool
         Whether DROPOUT drops, and NORM(batch) takes its statistics from the batch.
 
@@ -33,11 +36,11 @@ def steps_of(architecture, parameters, *, training):
     list of Step
         In network order.
     """
-    places = {id(layer): place for layer, place in zip(learners(architecture), parameters.layers, strict=True)}
-    return _chain(architecture.layers, places, training, count())
+    slots = {id(layer): slot for layer, slot in zip(learning_layers(architecture), layout.slots, strict=True)}
+    return _chain(architecture.layers, slots, training, count())
 
 
-def _chain(layers, places, training, dropouts):
+def _chain(layers, slots, training, dropouts):
     steps = []
     for layer in layers:
         if layer.kind == "RELU" and steps and getattr(steps[-1], "relu", None) is False:
@@ -45,23 +48,23 @@ def _chain(layers, places, training, dropouts):
         elif layer.kind == "SKIP" or (layer.kind == "DROPOUT" and not training):
             continue
         else:
-            steps.append(_step(layer, places, training, dropouts))
+            steps.append(_step(layer, slots, training, dropouts))
     return steps
 
 
-def _step(layer, places, training, dropouts):
+def _step(layer, slots, training, dropouts):
     match layer.kind:
         case "CONV" | "FC":
-            return Convolution(layer, places[id(layer)])
+            return Convolution(layer, slots[id(layer)])
         case "NORM" if layer.mode == "lrn":
             return LocalResponseNorm(layer)
         case "NORM":
-            return _NORMS[layer.mode](layer, places[id(layer)], training)
+            return _NORMS[layer.mode](layer, slots[id(layer)], training)
         case "POOL":
             return _POOLS[layer.mode](layer)
         case "DROPOUT":
             return Dropout(layer, next(dropouts))
         case "SUM" | "STACK":
-            branches = [_chain(branch, places, training, dropouts) for branch in layer.branches]
-            return (Sum if layer.kind == "SUM" else Stack)(layer, branches)
-    return {"RELU": Relu, "TANH": Tanh, "SIGMOID": Sigmoid}[layer.kind](layer)
+            branches = [_chain(branch, slots, training, dropouts) for branch in layer.branches]
+            return _BRANCHES[layer.kind](layer, branches)
+    return _ACTIVATIONS[layer.kind](layer)

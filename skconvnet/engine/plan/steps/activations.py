@@ -1,46 +1,46 @@
-"""Steps that treat every activation by itself: RELU, TANH, SIGMOID and DROPOUT."""
+"""Steps that work on each activation alone: RELU, TANH, SIGMOID and DROPOUT."""
 
 from skconvnet.engine.plan.steps.step import Step
-from skconvnet.engine.program.instructions import Op, Space
-from skconvnet.engine.program.memory import at, place
+from skconvnet.engine.program.instructions import Op
+from skconvnet.engine.program.memory import ZEROS, element
 
-__all__ = ["Dropout", "Relu", "Sigmoid", "Tanh", "undo_relu"]
+__all__ = ["Dropout", "Relu", "Sigmoid", "Tanh", "emit_relu_backward", "extents"]
 
 
-def undo_relu(work, y, dy, dx):
-    """Emit dx = dy where the output `y` of a ReLU is above zero, 0 elsewhere; `dx` may be `dy`."""
-    work.emit(
+def emit_relu_backward(builder, y, dy, dx):
+    """Emit dx = dy where the output `y` of a ReLU is above zero, else 0; `dx` may be `dy`."""
+    builder.emit(
         Op.BIAS_RELU_BACKWARD,
-        {"X": at(dy), "Y": at(y), "W": at(dx), "START": place(Space.SHARED, 0)},
-        **volume_of(y),
-        x_row=dy.row,
+        {"dy": element(dy), "y": element(y), "dx": element(dx), "dbias": ZEROS},
+        **extents(y),
+        dy_row=dy.row,
         y_row=y.row,
-        w_row=dx.row,
+        dx_row=dx.row,
         relu=1,
         bias=0,
     )
 
 
-def volume_of(buffer):
-    """Return the numbers of a stored volume."""
+def extents(buffer):
+    """Return rows, columns and depth of a stored volume, as instructions take them."""
     return {"rows": buffer.rows, "columns": buffer.columns, "depth": buffer.depth}
 
 
 class Relu(Step):
-    """A RELU that stands by itself: y = max(x, 0)."""
+    """A RELU that is not fused into another step: y = max(x, 0)."""
 
-    def forward(self, work, x, border):
+    def forward(self, builder, x, border):
         """Emit the maximum with zero."""
-        self.x, self.y = x, work.volume(self.layer.output, border)
-        work.emit(Op.RELU, {"X": at(x), "Y": at(self.y)}, **volume_of(x), x_row=x.row, y_row=self.y.row)
+        self.x, self.y = x, builder.volume(self.layer.output, border)
+        builder.emit(Op.RELU, {"x": element(x), "y": element(self.y)}, **extents(x), x_row=x.row, y_row=self.y.row)
         return self.y
 
-    def backward(self, work, dy):
-        """Emit the gradient where the output is not zero."""
-        if not self.wanted:
+    def backward(self, builder, dy):
+        """Emit the gradient where the output is above zero."""
+        if not self.needs_input_gradient:
             return None
-        dx = work.gradient(self.x)
-        undo_relu(work, self.y, dy, dx)
+        dx = builder.gradient(self.x)
+        emit_relu_backward(builder, self.y, dy, dx)
         return dx
 
 
@@ -49,21 +49,21 @@ class Tanh(Step):
 
     sigmoid = 0
 
-    def forward(self, work, x, border):
+    def forward(self, builder, x, border):
         """Emit the function of each activation."""
-        self.x, self.y = x, work.volume(self.layer.output, border)
-        numbers = volume_of(x) | {"channels": x.channels, "x_row": x.row, "y_row": self.y.row}
-        work.emit(Op.SQUASH, {"X": at(x), "Y": at(self.y)}, **numbers, sigmoid=self.sigmoid)
+        self.x, self.y = x, builder.volume(self.layer.output, border)
+        numbers = extents(x) | {"channels": x.channels, "x_row": x.row, "y_row": self.y.row}
+        builder.emit(Op.SQUASH, {"x": element(x), "y": element(self.y)}, **numbers, sigmoid=self.sigmoid)
         return self.y
 
-    def backward(self, work, dy):
-        """Emit the gradient, which the output is enough for."""
-        if not self.wanted:
+    def backward(self, builder, dy):
+        """Emit the gradient, a function of the output."""
+        if not self.needs_input_gradient:
             return None
-        dx = work.gradient(self.x)
-        operands = {"X": at(dy), "Y": at(self.y), "W": at(dx)}
-        numbers = volume_of(dy) | {"dy_row": dy.row, "y_row": self.y.row, "dx_row": dx.row}
-        work.emit(Op.SQUASH_BACKWARD, operands, **numbers, sigmoid=self.sigmoid)
+        dx = builder.gradient(self.x)
+        operands = {"dy": element(dy), "y": element(self.y), "dx": element(dx)}
+        numbers = extents(dy) | {"dy_row": dy.row, "y_row": self.y.row, "dx_row": dx.row}
+        builder.emit(Op.SQUASH_BACKWARD, operands, **numbers, sigmoid=self.sigmoid)
         return dx
 
 
@@ -76,7 +76,7 @@ class Sigmoid(Tanh):
 class Dropout(Step):
     """DROPOUT in training: each activation is 0 with probability `rate`, else divided by 1 - `rate`.
 
-    Which ones is drawn anew in the backward pass, to the same result, from the seed, the step and `number`.
+    The backward pass repeats the draw, which depends on the seed, the step and `number` alone.
 
     Source: N. Srivastava et al., "Dropout" (2014), section 10, in its inverted form.
     """
@@ -85,20 +85,20 @@ class Dropout(Step):
         super().__init__(layer)
         self.number = number
 
-    def forward(self, work, x, border):
+    def forward(self, builder, x, border):
         """Emit the draw."""
-        self.x, y = x, work.volume(self.layer.output, border)
-        self._drop(work, x, y)
+        self.x, y = x, builder.volume(self.layer.output, border)
+        self._drop(builder, x, y)
         return y
 
-    def backward(self, work, dy):
+    def backward(self, builder, dy):
         """Emit the same draw for the gradient."""
-        if not self.wanted:
+        if not self.needs_input_gradient:
             return None
-        dx = work.gradient(self.x)
-        self._drop(work, dy, dx)
+        dx = builder.gradient(self.x)
+        self._drop(builder, dy, dx)
         return dx
 
-    def _drop(self, work, x, y):
-        numbers = volume_of(x) | {"x_row": x.row, "y_row": y.row, "layer": self.number}
-        work.emit(Op.DROPOUT, {"X": at(x), "Y": at(y)}, **numbers, rate=float(self.layer.rate))
+    def _drop(self, builder, x, y):
+        numbers = extents(x) | {"x_row": x.row, "y_row": y.row, "layer": self.number}
+        builder.emit(Op.DROPOUT, {"x": element(x), "y": element(y)}, **numbers, rate=float(self.layer.rate))

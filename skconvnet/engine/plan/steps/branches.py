@@ -1,15 +1,15 @@
-"""Branches: chains on one input, summed or stacked along depth."""
+"""Branches: chains of steps on one input, summed or stacked along depth."""
 
-from skconvnet.engine.plan.steps.activations import undo_relu, volume_of
-from skconvnet.engine.plan.steps.step import Step, backward_chain, forward_chain, learns
+from skconvnet.engine.plan.steps.activations import emit_relu_backward, extents
+from skconvnet.engine.plan.steps.step import Step, backward_chain, forward_chain
 from skconvnet.engine.program.instructions import Op
-from skconvnet.engine.program.memory import at, widest
+from skconvnet.engine.program.memory import element, widest
 
-__all__ = ["Stack", "Sum", "copy_channels"]
+__all__ = ["Stack", "Sum", "emit_copy_channels"]
 
 
 class _Branches(Step):
-    """Chains of steps on one input; an empty chain hands its input on.
+    """Chains of steps on one input; an empty chain returns its input.
 
     Parameters
     ----------
@@ -20,102 +20,115 @@ class _Branches(Step):
     def __init__(self, layer, branches):
         super().__init__(layer)
         self.branches = branches
-        self.learns = any(map(learns, branches))
+        self.learns = any(step.learns for branch in branches for step in branch)
 
     @property
     def border(self):
-        """What all of the branches want around their common input."""
+        """The widest border that a branch needs around the common input."""
         return widest([branch[0].border for branch in self.branches if branch])
 
-    def _forward_branches(self, work, x):
+    def _forward_branches(self, builder, x):
         self.x = x
-        self.outputs = [forward_chain(work, branch, work.again(x)) for branch in self.branches]
+        self.outputs = [forward_chain(builder, branch, builder.recompute(x)) for branch in self.branches]
 
-    def _input_gradient(self, work, gradients):
-        """Emit the sum of the gradients that the branches return, or return None if the branches do."""
-        if not self.wanted:
+    def _input_gradient(self, builder, gradients):
+        """Emit the sum of the branches' input gradients and return it, or None if it is not needed."""
+        if not self.needs_input_gradient:
             return None
         total, *others = gradients
-        dx = work.gradient(self.x)
+        dx = builder.gradient(self.x)
         for gradient in others:
-            _add(work, total, gradient, dx)
+            _emit_add(builder, total, gradient, dx)
             total = dx
         return dx
 
 
 class Sum(_Branches):
-    """``(A + B)``, perhaps with a ReLU behind it."""
+    """``(A + B)``, possibly followed by a ReLU."""
 
     relu = False
 
     @property
     def overwrites(self):
-        """The gradient through the ReLU takes the place of the one before."""
+        """The gradient before the ReLU replaces the gradient after it."""
         return self.relu
 
-    def forward(self, work, x, border):
+    def forward(self, builder, x, border):
         """Emit the branches, their sum, and the ReLU."""
-        self._forward_branches(work, x)
-        self.y = work.volume(self.layer.output, border, widest([y.gradient_border for y in self.outputs]))
-        total, *others = map(work.again, self.outputs)
+        self._forward_branches(builder, x)
+        gradient_border = widest([y.gradient_border for y in self.outputs])
+        self.y = builder.volume(self.layer.output, border, gradient_border=gradient_border)
+        total, *others = map(builder.recompute, self.outputs)
         for number, output in enumerate(others, 1):
-            _add(work, total, output, self.y, relu=self.relu and number == len(others))
+            _emit_add(builder, total, output, self.y, relu=self.relu and number == len(others))
             total = self.y
         return self.y
 
-    def backward(self, work, dy):
-        """Emit the branches' backward passes, which all begin with the one gradient."""
+    def backward(self, builder, dy):
+        """Emit the branches' backward passes, all from the same gradient."""
         if self.relu:
-            undo_relu(work, self.y, dy, dy)
-        gradients = [backward_chain(work, branch, self._own(work, branch, dy)) for branch in self.branches]
-        return self._input_gradient(work, gradients)
+            emit_relu_backward(builder, self.y, dy, dy)
+        gradients = [backward_chain(builder, branch, self._own(builder, branch, dy)) for branch in self.branches]
+        return self._input_gradient(builder, gradients)
 
-    def _own(self, work, branch, dy):
-        """Return the gradient for one branch: a copy where the branch would overwrite what the others still need."""
+    def _own(self, builder, branch, dy):
+        """Return the gradient for one branch: a copy where the branch would overwrite what the others need."""
         if not (branch and branch[-1].overwrites):
             return dy
-        own = work.buffer(dy.rows, dy.columns, dy.depth, dy.channels, dy.border)
-        copy_channels(work, at(dy), dy, at(own), own, dy.depth)
+        own = builder.like(dy, dy.border)
+        emit_copy_channels(builder, element(dy), dy, element(own), own, dy.depth)
         return own
 
 
 class Stack(_Branches):
-    """``(A | B)``: the branches' depth slices one branch after the other."""
+    """``(A | B)``: the depth slices of the first branch, then those of the next."""
 
-    def forward(self, work, x, border):
-        """Emit the branches, and copy their outputs together."""
-        self._forward_branches(work, x)
-        y = work.volume(self.layer.output, border)
+    def forward(self, builder, x, border):
+        """Emit the branches, and copy their outputs into one volume."""
+        self._forward_branches(builder, x)
+        y = builder.volume(self.layer.output, border)
         first = 0
-        for output in map(work.again, self.outputs):
+        for output in map(builder.recompute, self.outputs):
             last = first + output.channels == y.channels
             padding = y.depth - y.channels if last else 0
-            copy_channels(work, at(output), output, at(y, channel=first), y, output.channels, padding)
+            target = element(y, channel=first)
+            emit_copy_channels(builder, element(output), output, target, y, output.channels, padding)
             first += output.channels
         return y
 
-    def backward(self, work, dy):
+    def backward(self, builder, dy):
         """Emit each branch's slices of the gradient, and the branches' backward passes."""
         gradients, first = [], 0
         for branch, output in zip(self.branches, self.outputs, strict=True):
-            own = work.gradient(output)
+            own = builder.gradient(output)
             padding = own.depth - own.channels
-            copy_channels(work, at(dy, channel=first), dy, at(own), own, own.channels, padding)
-            gradients.append(backward_chain(work, branch, own))
+            source = element(dy, channel=first)
+            emit_copy_channels(builder, source, dy, element(own), own, own.channels, padding)
+            gradients.append(backward_chain(builder, branch, own))
             first += output.channels
-        return self._input_gradient(work, gradients)
+        return self._input_gradient(builder, gradients)
 
 
-def _add(work, x, w, y, relu=False):
-    operands = {"X": at(x), "W": at(w), "Y": at(y)}
-    work.emit(Op.ADD, operands, **volume_of(y), x_row=x.row, w_row=w.row, y_row=y.row, relu=relu)
+def _emit_add(builder, x, w, y, relu=False):
+    operands = {"x": element(x), "w": element(w), "y": element(y)}
+    builder.emit(Op.ADD, operands, **extents(y), x_row=x.row, w_row=w.row, y_row=y.row, relu=relu)
 
 
-def copy_channels(work, source, x, target, y, channels, clear=0):
-    """Emit y[..., :channels] = x[..., :channels] from `source` on to `target` on; `clear` more of y become zero."""
-    work.emit(
+def emit_copy_channels(builder, source, x, target, y, channels, clear=0):
+    """Emit a copy of `channels` numbers of each pixel, and zeros behind them.
+
+    Parameters
+    ----------
+    builder : PlanBuilder
+    source, target : Operand
+        The first channel of pixel (0, 0): in the volume `x`, and in the volume `y`.
+    x, y : Buffer
+    channels, clear : int
+        How many numbers are copied, and how many are cleared behind the copy.
+    """
+    builder.emit(
         Op.COPY_CHANNELS,
-        {"X": source, "Y": target},
+        {"x": source, "y": target},
         rows=x.rows,
         columns=x.columns,
         channels=channels,

@@ -1,24 +1,25 @@
 """POOL(max) and POOL(average)."""
 
-from skconvnet.engine.plan.steps.activations import volume_of
+from skconvnet.engine.plan.steps.activations import extents
 from skconvnet.engine.plan.steps.step import Step
 from skconvnet.engine.program.instructions import Op
-from skconvnet.engine.program.memory import at
+from skconvnet.engine.program.memory import element
 
 __all__ = ["AveragePool", "MaxPool"]
 
 
 class _Pool(Step):
-    def forward(self, work, x, border):
+    def forward(self, builder, x, border):
         """Emit one number for each window and depth slice."""
-        self.x, self.y = x, work.volume(self.layer.output, border)
-        work.emit(self.op, {"X": at(x), "Y": at(self.y)}, **self._windows(x), x_row=x.row, y_row=self.y.row)
+        self.x, self.y = x, builder.volume(self.layer.output, border)
+        operands = {"x": element(x), "y": element(self.y)}
+        builder.emit(self.op, operands, **self._windows(x), x_row=x.row, y_row=self.y.row)
         return self.y
 
     def _windows(self, x):
         rows, columns = self.layer.F
         numbers = {"F_rows": rows, "F_columns": columns, "S": self.layer.S, "P": self.layer.P}
-        return volume_of(x) | numbers | {"rows_out": self.y.rows, "columns_out": self.y.columns}
+        return extents(x) | numbers | {"rows_out": self.y.rows, "columns_out": self.y.columns}
 
 
 class MaxPool(_Pool):
@@ -26,18 +27,18 @@ class MaxPool(_Pool):
 
     op = Op.MAX_POOL
 
-    def backward(self, work, dy):
-        """Emit the way back to the winners: stored where windows tile the input, else added up from zero."""
-        if not self.wanted:
+    def backward(self, builder, dy):
+        """Emit the gradient of each window's winner: stored where windows tile the input, else added to zeros."""
+        if not self.needs_input_gradient:
             return None
-        x, y, dx = work.again(self.x), work.again(self.y), work.gradient(self.x)
+        x, y, dx = builder.recompute(self.x), builder.recompute(self.y), builder.gradient(self.x)
         F, S, P = self.layer.F, self.layer.S, self.layer.P
         tiled = P == 0 and F == (S, S) and (y.rows * S, y.columns * S) == (x.rows, x.columns)
         if not tiled:
-            work.clear(dx)
+            builder.clear(dx)
         rows = {"x_row": x.row, "y_row": y.row, "dx_row": dx.row, "dy_row": dy.row}
-        operands = {"X": at(x), "Y": at(y), "W": at(dx), "START": at(dy)}
-        work.emit(Op.MAX_POOL_BACKWARD, operands, **self._windows(x), **rows, overlap=not tiled)
+        operands = {"x": element(x), "y": element(y), "dy": element(dy), "dx": element(dx)}
+        builder.emit(Op.MAX_POOL_BACKWARD, operands, **self._windows(x), **rows, overlap=not tiled)
         return dx
 
 
@@ -46,12 +47,13 @@ class AveragePool(_Pool):
 
     op = Op.AVERAGE_POOL
 
-    def backward(self, work, dy):
-        """Emit an equal share of each output's gradient for every input of its window."""
-        if not self.wanted:
+    def backward(self, builder, dy):
+        """Emit an equal part of each output's gradient for every input of its window."""
+        if not self.needs_input_gradient:
             return None
-        dx = work.gradient(self.x)
-        work.clear(dx)
+        dx = builder.gradient(self.x)
+        builder.clear(dx)
         rows = {"dx_row": dx.row, "dy_row": dy.row}
-        work.emit(Op.AVERAGE_POOL_BACKWARD, {"X": at(dy), "Y": at(dx)}, **self._windows(dx), **rows)
+        operands = {"dy": element(dy), "dx": element(dx)}
+        builder.emit(Op.AVERAGE_POOL_BACKWARD, operands, **self._windows(dx), **rows)
         return dx

@@ -1,97 +1,92 @@
-"""What every layer is to the plan, and how chains of them are written, forward and backward."""
+"""What every layer is to the plan, and how chains of layers are emitted, forward and backward."""
 
 from skconvnet.engine.program.memory import NO_BORDER
 
-__all__ = ["Step", "backward_chain", "forward_chain", "learns", "mark_gradients", "run"]
+__all__ = ["Step", "backward_chain", "forward_chain", "mark_gradients", "walk_steps"]
 
 
 class Step:
     """One layer as the plan sees it.
 
-    A step belongs to one plan: while its instructions are written it remembers its buffers. It takes no memory and
-    computes nothing.
+    A step belongs to one plan: while it emits instructions it remembers its buffers. It allocates nothing and computes
+    nothing.
 
     Parameters
     ----------
     layer : BoundLayer
-        What the architecture says of it.
+        The layer of the architecture.
 
     Attributes
     ----------
     border, gradient_border : tuple of int
-        Zeros that it wants around its input, and around the gradient by its output: top, left, bottom, right.
+        Zeros that it needs around its input, and around the gradient of its output: top, left, bottom, right.
     learns : bool
-        Whether it has weights, or holds steps that have.
+        Whether it has weights, or contains steps that have.
     overwrites : bool
-        Whether its backward pass writes over the gradient that it is given.
-    wanted : bool
-        Whether its backward pass has to go on to the gradient by its input.
+        Whether its backward pass overwrites the gradient that it is given.
+    needs_input_gradient : bool
+        Whether its backward pass has to compute the gradient of its input.
     """
 
     border = NO_BORDER
     gradient_border = NO_BORDER
     learns = False
     overwrites = False
-    wanted = False
+    needs_input_gradient = False
 
     def __init__(self, layer):
         self.layer = layer
 
-    def prepare(self, work):
-        """Emit what scoring needs before the first sample."""
+    def prepare(self, builder):
+        """Emit what scoring computes once, before the first sample."""
 
-    def forward(self, work, x, border):
-        """Emit what computes the output from the volume `x`, and return the output's buffer, in a `border`."""
+    def forward(self, builder, x, border):
+        """Emit the output of the volume `x`, and return the output's buffer, inside a `border`."""
         raise NotImplementedError
 
-    def backward(self, work, dy):
-        """Emit what the gradient `dy` by the output means for the weights, and return the gradient by the input.
+    def backward(self, builder, dy):
+        """Emit the gradients of the weights, and return that of the input, from the output's gradient `dy`.
 
-        Returns None where that one is not wanted.
+        Returns None where the input's gradient is not needed.
         """
         raise NotImplementedError
 
-    def update(self, work):
+    def update(self, builder):
         """Cut the step's parameters into blocks for the update."""
 
 
-def forward_chain(work, steps, x, border=NO_BORDER):
-    """Write steps one after the other, each output in the border that the next step wants, the last in `border`."""
+def forward_chain(builder, steps, x, border=NO_BORDER):
+    """Emit steps one after the other, each output in the border that the next step needs, the last in `border`."""
     for number, step in enumerate(steps):
-        x = step.forward(work, x, steps[number + 1].border if number + 1 < len(steps) else border)
+        x = step.forward(builder, x, steps[number + 1].border if number + 1 < len(steps) else border)
     return x
 
 
-def backward_chain(work, steps, dy):
-    """Write the backward passes from the last step down, and return the gradient by the input, or None.
+def backward_chain(builder, steps, dy):
+    """Emit the backward passes from the last step to the first, and return the gradient of the input.
 
-    It ends where no step further down learns.
+    It ends with None where no earlier step learns.
     """
     for step in reversed(steps):
-        dy = step.backward(work, dy)
+        dy = step.backward(builder, dy)
         if dy is None:
             return None
     return dy
 
 
-def mark_gradients(steps, below):
-    """Tell each step whether anything below it learns; return whether anything does, `below` or in the steps."""
+def mark_gradients(steps, learned_before=False):
+    """Set `needs_input_gradient` of each step; return whether anything learns, `learned_before` or in the steps."""
     for step in steps:
-        step.wanted = below
+        step.needs_input_gradient = learned_before
         for branch in getattr(step, "branches", ()):
-            mark_gradients(branch, below)
-        below = below or step.learns
-    return below
+            mark_gradients(branch, learned_before)
+        learned_before = learned_before or step.learns
+    return learned_before
 
 
-def learns(steps):
-    """Whether any of the steps has weights."""
-    return any(step.learns for step in steps)
-
-
-def run(steps):
-    """Yield all steps in network order, those of branches included."""
+def walk_steps(steps):
+    """Yield all steps in network order, the steps of branches before their sum or stack."""
     for step in steps:
         for branch in getattr(step, "branches", ()):
-            yield from run(branch)
+            yield from walk_steps(branch)
         yield step

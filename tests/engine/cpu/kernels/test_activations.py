@@ -31,7 +31,7 @@ def test_relu(shape, x_border, y_border, in_place):
     memory = memory.array()
     before = memory.copy()
     numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3], "x_row": x_row, "y_row": y_row}
-    run([(Op.RELU, {"X": x_at, "Y": y_at}, numbers)], memory, samples=shape[0])
+    run([(Op.RELU, {"x": x_at, "y": y_at}, numbers)], memory, samples=shape[0])
     found = inside(memory, y_at, shape, y_row)
     assert_array_equal(found, np.where(x < 0, 0, x))  # a NaN is kept, so that a diverging fit is seen
     assert_array_equal(memory[before == 5], 5)
@@ -50,9 +50,9 @@ def test_bias_relu_backward(shape, dy_border, dx_border, relu, bias, in_place):
     bias_at = memory.put(np.full(shape[3], 99.0))
     memory = memory.array()
     expected = np.where(y > 0, dy, 0) if relu else dy
-    operands = {"X": dy_at, "Y": y_at, "W": dx_at, "START": (Space.SHARD, bias_at, 0)}
-    numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3], "x_row": dy_row, "y_row": y_row}
-    numbers |= {"w_row": dx_row, "relu": relu, "bias": bias}
+    operands = {"dy": dy_at, "y": y_at, "dx": dx_at, "dbias": (Space.SHARD, bias_at, 0)}
+    numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3], "dy_row": dy_row, "y_row": y_row}
+    numbers |= {"dx_row": dx_row, "relu": relu, "bias": bias}
     run([(Op.BIAS_RELU_BACKWARD, operands, numbers)], memory, samples=shape[0])
     if relu:
         assert_array_equal(inside(memory, dx_at, shape, dx_row), expected)
@@ -67,9 +67,9 @@ def test_the_gradient_of_the_bias_is_summed_over_micro_batches_and_begins_afresh
     memory = Memory(fill=77)
     dy_at, bias_at = memory.put(dy), memory.put(np.full(8 * samples, 99.0))
     memory = memory.array()
-    numbers = {"rows": 2, "columns": 3, "depth": 8, "x_row": 24, "y_row": 24, "w_row": 24, "relu": 0, "bias": 1}
+    numbers = {"rows": 2, "columns": 3, "depth": 8, "dy_row": 24, "y_row": 24, "dx_row": 24, "relu": 0, "bias": 1}
     place = (Space.BATCH, dy_at, 48)
-    operands = {"X": place, "Y": place, "W": place, "START": (Space.SHARD, bias_at, 0)}
+    operands = {"dy": place, "y": place, "dx": place, "dbias": (Space.SHARD, bias_at, 0)}
     instructions = [(Op.BIAS_RELU_BACKWARD, operands, numbers)]
     run(instructions, memory, samples=samples, micro_batch=micro_batch, shard_size=3, slot=8)
     for shard, first in enumerate(range(0, samples, 3)):
@@ -86,7 +86,7 @@ def test_clear_border(shape, border):
     before = memory.copy()
     sides = dict(zip(("top", "left", "bottom", "right"), border, strict=True))
     numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3], **sides}
-    run([(Op.CLEAR_BORDER, {"Y": place}, numbers)], memory, samples=shape[0])
+    run([(Op.CLEAR_BORDER, {"y": place}, numbers)], memory, samples=shape[0])
     assert_array_equal(memory, np.where(before == 9, 0, before))
 
 
@@ -96,7 +96,7 @@ def test_clear(size):
     at = memory.put(np.ones(3 * 80))
     memory = memory.array()
     before = memory.copy()
-    run([(Op.CLEAR, {"Y": (Space.LOCAL, at, 80)}, {"size": size})], memory, samples=3)
+    run([(Op.CLEAR, {"y": (Space.LOCAL, at, 80)}, {"size": size})], memory, samples=3)
     for sample in range(3):
         before[at + 80 * sample :][:size] = 0
     assert_array_equal(memory, before)
@@ -119,7 +119,7 @@ def test_images_are_standardised_where_they_belong(rows, columns, depth, dtype, 
             expected[at + sample * size + i * y_row + j * y_depth + c] = image[i, j, c]
     numbers = {"rows": rows, "columns": columns, "depth": depth, "y_row": y_row, "y_depth": y_depth}
     run(
-        [(Op.LOAD_IMAGES, {"Y": (Space.BATCH, at, size)}, numbers)],
+        [(Op.LOAD_IMAGES, {"y": (Space.BATCH, at, size)}, numbers)],
         memory,
         samples=4,
         micro_batch=3,
@@ -161,20 +161,20 @@ def execute_on(op, volumes, borders, numbers, rows, space=Space.LOCAL, **setting
 @given(shapes, borders, borders, borders, st.booleans())
 def test_add(shape, x_border, w_border, y_border, relu):
     x, w, y = volumes_of(shape, 3)
-    rows = {"x_row": "X", "w_row": "W", "y_row": "Y"}
-    found = execute_on(Op.ADD, {"X": x, "W": w, "Y": y}, (x_border, w_border, y_border), {"relu": relu}, rows)
+    rows = {"x_row": "x", "w_row": "w", "y_row": "y"}
+    found = execute_on(Op.ADD, {"x": x, "w": w, "y": y}, (x_border, w_border, y_border), {"relu": relu}, rows)
     assert_array_equal(found, np.maximum(x + w, 0) if relu else x + w)
 
 
-@pytest.mark.parametrize("own", ["X", "W"])
+@pytest.mark.parametrize("own", ["x", "w"])
 @pytest.mark.parametrize("relu", [False, True])
 def test_a_sum_may_take_the_place_of_either(own, relu):
     shape = (2, 3, 4, 16)
     x, w = volumes_of(shape, 2)
     memory = Memory(fill=77)
-    places = {name: operand(memory, volume, (0, 0, 0, 0)) for name, volume in (("X", x), ("W", w))}
+    places = {name: operand(memory, volume, (0, 0, 0, 0)) for name, volume in (("x", x), ("w", w))}
     memory = memory.array()
-    operands = {"X": places["X"][0], "W": places["W"][0], "Y": places[own][0]}
+    operands = {"x": places["x"][0], "w": places["w"][0], "y": places[own][0]}
     numbers = {"rows": 3, "columns": 4, "depth": 16, "x_row": 64, "w_row": 64, "y_row": 64, "relu": relu}
     run([(Op.ADD, operands, numbers)], memory, samples=2)
     assert_array_equal(inside(memory, places[own][0], shape, 64), np.maximum(x + w, 0) if relu else x + w)
@@ -183,8 +183,8 @@ def test_a_sum_may_take_the_place_of_either(own, relu):
 def test_a_sum_keeps_nan_so_that_a_diverging_fit_is_seen():
     x, w, y = volumes_of((1, 1, 1, 8), 3)
     x[...] = np.nan
-    rows = {"x_row": "X", "w_row": "W", "y_row": "Y"}
-    found = execute_on(Op.ADD, {"X": x, "W": w, "Y": y}, [(0, 0, 0, 0)] * 3, {"relu": 1}, rows)
+    rows = {"x_row": "x", "w_row": "w", "y_row": "y"}
+    found = execute_on(Op.ADD, {"x": x, "w": w, "y": y}, [(0, 0, 0, 0)] * 3, {"relu": 1}, rows)
     assert np.isnan(found).all()
 
 
@@ -192,12 +192,12 @@ def test_a_sum_keeps_nan_so_that_a_diverging_fit_is_seen():
 def test_copy_channels(shape, x_border, y_border, channels, data):
     """From any channel on, to any channel on: vectors need not be aligned."""
     samples, rows, columns, _ = shape
-    first = {name: data.draw(st.integers(0, 9), label=f"first of {name}") for name in "XY"}
+    first = {name: data.draw(st.integers(0, 9), label=f"first of {name}") for name in "xy"}
     cleared = data.draw(st.integers(0, 9), label="cleared")
-    depth = {"X": first["X"] + channels + data.draw(margin), "Y": first["Y"] + channels + cleared + data.draw(margin)}
+    depth = {"x": first["x"] + channels + data.draw(margin), "y": first["y"] + channels + cleared + data.draw(margin)}
     memory = Memory(fill=77)
     laid, volumes = {}, {}
-    for name, border in (("X", x_border), ("Y", y_border)):
+    for name, border in (("x", x_border), ("y", y_border)):
         volumes[name] = (
             np.random.default_rng(ord(name)).random((samples, rows, columns, depth[name])).astype(np.float32)
         )
@@ -206,12 +206,12 @@ def test_copy_channels(shape, x_border, y_border, channels, data):
     before = memory.copy()
     operands = {name: (place[0], place[1] + first[name], place[2]) for name, (place, _) in laid.items()}
     numbers = {"rows": rows, "columns": columns, "channels": channels, "clear": cleared}
-    numbers |= {"x_row": laid["X"][1], "x_depth": depth["X"], "y_row": laid["Y"][1], "y_depth": depth["Y"]}
+    numbers |= {"x_row": laid["x"][1], "x_depth": depth["x"], "y_row": laid["y"][1], "y_depth": depth["y"]}
     run([(Op.COPY_CHANNELS, operands, numbers)], memory, samples=samples)
-    expected, last = volumes["Y"].copy(), first["Y"] + channels
-    expected[..., first["Y"] : last] = volumes["X"][..., first["X"] : first["X"] + channels]
+    expected, last = volumes["y"].copy(), first["y"] + channels
+    expected[..., first["y"] : last] = volumes["x"][..., first["x"] : first["x"] + channels]
     expected[..., last : last + cleared] = 0
-    written = elements(laid["Y"][0], expected.shape, laid["Y"][1])
+    written = elements(laid["y"][0], expected.shape, laid["y"][1])
     assert_array_equal(memory[written], expected)
     assert_only_written(memory, before, written)
 
@@ -223,8 +223,8 @@ def squashed(x, sigmoid):
     """One volume of depth 8 through SQUASH."""
     x = np.asarray(x, np.float32)
     volume = np.resize(x, (1, 1, -(-x.size // 8), 8))
-    numbers, rows = {"channels": 8, "sigmoid": sigmoid}, {"x_row": "X", "y_row": "Y"}
-    return execute_on(Op.SQUASH, {"X": volume, "Y": np.ones_like(volume)}, [(0, 0, 0, 0)] * 2, numbers, rows).ravel()[
+    numbers, rows = {"channels": 8, "sigmoid": sigmoid}, {"x_row": "x", "y_row": "y"}
+    return execute_on(Op.SQUASH, {"x": volume, "y": np.ones_like(volume)}, [(0, 0, 0, 0)] * 2, numbers, rows).ravel()[
         : x.size
     ]
 
@@ -257,8 +257,8 @@ def test_squash_leaves_padding_zero(shape, x_border, y_border, sigmoid, padding)
     x[..., channels:] = 0
     expected = oracles.sigmoid(x) if sigmoid else np.tanh(x)
     expected[..., channels:] = 0
-    numbers, rows = {"channels": channels, "sigmoid": sigmoid}, {"x_row": "X", "y_row": "Y"}
-    found = execute_on(Op.SQUASH, {"X": x, "Y": y}, (x_border, y_border), numbers, rows)
+    numbers, rows = {"channels": channels, "sigmoid": sigmoid}, {"x_row": "x", "y_row": "y"}
+    found = execute_on(Op.SQUASH, {"x": x, "y": y}, (x_border, y_border), numbers, rows)
     assert_allclose(found, expected, rtol=3e-7)
     assert_array_equal(found[..., channels:], 0)
 
@@ -267,8 +267,8 @@ def test_squash_leaves_padding_zero(shape, x_border, y_border, sigmoid, padding)
 def test_squash_backward(shape, dy_border, y_border, dx_border, sigmoid):
     x, dy, dx = volumes_of(shape, 3)
     y = (oracles.sigmoid(x) if sigmoid else np.tanh(x)).astype(np.float32)
-    rows = {"dy_row": "X", "y_row": "Y", "dx_row": "W"}
-    volumes, numbers = {"X": dy, "Y": y, "W": dx}, {"sigmoid": sigmoid}
+    rows = {"dy_row": "dy", "y_row": "y", "dx_row": "dx"}
+    volumes, numbers = {"dy": dy, "y": y, "dx": dx}, {"sigmoid": sigmoid}
     found = execute_on(Op.SQUASH_BACKWARD, volumes, (dy_border, y_border, dx_border), numbers, rows)
     gradient = oracles.sigmoid_gradient if sigmoid else oracles.tanh_gradient
     assert_allclose(found, gradient(dy.astype(float), x.astype(float)), atol=1e-6)
@@ -279,8 +279,8 @@ def test_squash_backward(shape, dy_border, y_border, dx_border, sigmoid):
 
 def dropped_out(x, rate, layer=0, draw=(0, 1), borders=((0, 0, 0, 0), (0, 0, 0, 0)), **settings):
     """What DROPOUT makes of a batch of volumes."""
-    rows, numbers = {"x_row": "X", "y_row": "Y"}, {"layer": layer, "rate": float(rate)}
-    volumes = {"X": x, "Y": 0 * x + 5}
+    rows, numbers = {"x_row": "x", "y_row": "y"}, {"layer": layer, "rate": float(rate)}
+    volumes = {"x": x, "y": 0 * x + 5}
     return execute_on(Op.DROPOUT, volumes, borders, numbers, rows, Space.BATCH, draw=draw, **settings)
 
 

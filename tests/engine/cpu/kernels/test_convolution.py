@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skconvnet.engine.program.instructions import NUMBERS, Block, Op, Rule, Samples, Space, Work
+from skconvnet.engine.program.instructions import INSTRUCTIONS, Block, Op, Rule, Samples, SegmentKind, Space
 from tests.engine.cpu.programs import Memory, run, shared
 
 LOOPS = {"I": "i", "J": "j", "M": "p", "T": "t", "R": "r", "K": "k"}
@@ -75,7 +75,7 @@ def laid_out(n, rng):
     return memory.array(), offsets
 
 
-SIMPLE = dict.fromkeys(NUMBERS[Op.CONTRACT], 0) | dict.fromkeys("IJMTRK", 1) | {"N": 8, "start_q": 1}
+SIMPLE = dict.fromkeys(INSTRUCTIONS[Op.CONTRACT].numbers, 0) | dict.fromkeys("IJMTRK", 1) | {"N": 8, "start_q": 1}
 ROWS_OF_ONE_PIXEL = SIMPLE | {"I": 5, "J": 1, "M": 1, "a_i": 3, "c_i": 8, "K": 3, "a_k": 1, "b_k": 8}
 ROWS_OF_AN_IMAGE = SIMPLE | {"I": 2, "J": 3, "M": 4, "a_p": 2, "a_j": 8, "a_i": 30, "c_p": 8, "c_j": 32, "c_i": 96}
 LONG_SUM = SIMPLE | {"M": 3, "a_p": 40, "c_p": 8, "T": 2, "R": 3, "K": 4, "a_k": 1, "a_r": 4, "a_t": 12, "b_k": 8}
@@ -89,7 +89,7 @@ LONG_SUM = SIMPLE | {"M": 3, "a_p": 40, "c_p": 8, "T": 2, "R": 3, "K": 4, "a_k":
 def test_any_counts_and_strides(n, seed):
     memory, (a, b, start, c) = laid_out(n, np.random.default_rng(seed))
     expected = naive(memory, n, a, b, start, c)
-    operands = {"X": shared(a), "W": shared(b), "START": shared(start), "Y": shared(c)}
+    operands = {"a": shared(a), "b": shared(b), "start": shared(start), "c": shared(c)}
     run([(Op.CONTRACT, operands, n)], memory)
     assert_array_equal(memory, expected)  # of all memory: nothing else was written
 
@@ -101,7 +101,7 @@ def test_every_tile(rows, columns):
     n["start_p"] = columns
     memory, (a, b, start, c) = laid_out(n, np.random.default_rng(rows))
     expected = naive(memory, n, a, b, start, c)
-    run([(Op.CONTRACT, {"X": shared(a), "W": shared(b), "START": shared(start), "Y": shared(c)}, n)], memory)
+    run([(Op.CONTRACT, {"a": shared(a), "b": shared(b), "start": shared(start), "c": shared(c)}, n)], memory)
     assert_array_equal(memory, expected)
 
 
@@ -110,7 +110,7 @@ def test_a_count_of_zero(letter):
     n = SIMPLE | {"I": 2, "J": 2, "M": 2, "T": 2, "R": 2, "K": 2, "c_p": 8, "c_j": 16, "c_i": 32, "a_k": 1, letter: 0}
     memory, (a, b, start, c) = laid_out(n, np.random.default_rng(0))
     expected = naive(memory, n, a, b, start, c)
-    run([(Op.CONTRACT, {"X": shared(a), "W": shared(b), "START": shared(start), "Y": shared(c)}, n)], memory)
+    run([(Op.CONTRACT, {"a": shared(a), "b": shared(b), "start": shared(start), "c": shared(c)}, n)], memory)
     assert_array_equal(memory, expected)
     assert (memory == np.float32(77)).any()
 
@@ -123,7 +123,7 @@ def test_nan_and_infinity_are_kept(relu):
     y = memory.put(np.zeros(32))
     memory = memory.array()
     n = SIMPLE | {"M": 4, "a_p": 1, "c_p": 8, "start_q": 0, "RELU": relu}
-    run([(Op.CONTRACT, {"X": shared(x), "W": shared(w), "START": shared(0), "Y": shared(y)}, n)], memory)
+    run([(Op.CONTRACT, {"a": shared(x), "b": shared(w), "start": shared(0), "c": shared(y)}, n)], memory)
     negative = 0 if relu else -3
     infinite = 0 if relu else -np.inf
     expected = [[2] + [negative] * 7, [np.nan] * 8, [np.inf] + [infinite] * 7, [infinite] + [np.inf] * 7]
@@ -141,10 +141,10 @@ def test_samples_are_summed_over_micro_batches_and_slots_over_shards(micro_batch
     memory = memory.array()
     n = SIMPLE | {"M": 6, "N": 16, "a_p": 1, "c_p": 16, "a_t": 6, "b_t": 16, "start_q": 0, "samples": Samples.T}
     operands = {
-        "X": (Space.BATCH, x_at, 6),
-        "W": (Space.BATCH, w_at, 16),
-        "START": shared(0),
-        "Y": (Space.SHARD, slots, 0),
+        "a": (Space.BATCH, x_at, 6),
+        "b": (Space.BATCH, w_at, 16),
+        "start": shared(0),
+        "c": (Space.SHARD, slots, 0),
     }
     instructions = [(Op.CONTRACT, operands, n | {"accumulate": 1})]
     run(instructions, memory, samples=7, micro_batch=micro_batch, shard_size=shard_size, slot=96)
@@ -160,7 +160,7 @@ def test_the_loop_over_samples_has_as_many_as_there_are():
     x_at, w_at, y_at = memory.put(x), memory.put(w), memory.put(np.full(96, 99.0))
     memory = memory.array()
     n = SIMPLE | {"I": 99, "K": 3, "a_i": 3, "a_k": 1, "b_k": 8, "c_i": 8, "start_q": 0, "samples": Samples.I}
-    operands = {"X": (Space.BATCH, x_at, 3), "W": shared(w_at), "START": shared(0), "Y": (Space.BATCH, y_at, 8)}
+    operands = {"a": (Space.BATCH, x_at, 3), "b": shared(w_at), "start": shared(0), "c": (Space.BATCH, y_at, 8)}
     run([(Op.CONTRACT, operands, n)], memory, samples=11, micro_batch=4)
     assert_array_equal(memory[y_at : y_at + 88].reshape(11, 8), x @ w)
     assert_array_equal(memory[y_at + 88 : y_at + 96], 99)
@@ -175,16 +175,16 @@ def test_an_update_computes_the_rows_of_its_block_alone(first, rows):
     x_at, dy_at, scratch = memory.put(x), memory.put(dy), memory.put(np.full(88, 99.0))
     memory = memory.array()
     n = SIMPLE | {"M": 10, "a_p": 1, "c_p": 8, "a_t": 10, "b_t": 8, "start_q": 0, "samples": Samples.T}
-    operands = {"X": shared(x_at), "W": shared(dy_at), "START": shared(0), "Y": (Space.LOCAL, scratch, 0)}
+    operands = {"a": shared(x_at), "b": shared(dy_at), "start": shared(0), "c": (Space.LOCAL, scratch, 0)}
     block = dict.fromkeys(Block, 0) | {Block.OFFSET: p + 8 * first, Block.ROWS: rows, Block.COLUMNS: 8}
-    block |= {Block.FIRST_ROW: first, Block.TURNED: -1, Block.GRADIENT: -1}
+    block |= {Block.FIRST_ROW: first, Block.TRANSPOSED: -1, Block.GRADIENT: -1}
     rule = np.zeros(len(Rule))
     rule[Rule.RATE] = 1
     run(
         [(Op.CONTRACT, operands, n | {"accumulate": 1})],
         memory,
         samples=7,
-        kind=Work.UPDATE,
+        kind=SegmentKind.UPDATE,
         blocks=[list(block.values())],
         moments=np.zeros((2, memory.size), np.float32),
         rule=rule,

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skconvnet.engine.program.instructions import Op, Rule, Space
-from skconvnet.engine.program.memory import padded
+from skconvnet.engine.program.instructions import ClassOutcome, Op, Space
+from skconvnet.engine.program.target import CPU
 from tests import oracles
 from tests.engine.cpu.programs import Memory, framed, operand, run
 
@@ -21,21 +21,19 @@ def cross_entropy(scores, targets, weights, smoothing, depth=None):
     stored[:, :classes] = scores
     x, y = memory.put(stored), memory.put(np.full((n, depth), 99))
     memory = memory.array()
-    losses, right, rule = np.full(n, np.nan), np.full(n, np.nan), np.zeros(len(Rule))
-    rule[Rule.SMOOTHING] = smoothing
-    operands = {"X": (Space.BATCH, x, depth), "Y": (Space.BATCH, y, depth)}
+    outcomes = np.full((n, len(ClassOutcome)), np.nan)
+    operands = {"scores": (Space.BATCH, x, depth), "dscores": (Space.BATCH, y, depth)}
     run(
-        [(Op.CROSS_ENTROPY, operands, {"classes": classes, "depth": depth})],
+        [(Op.SOFTMAX_CROSS_ENTROPY, operands, {"classes": classes, "depth": depth, "smoothing": smoothing})],
         memory,
         samples=n,
         micro_batch=3,
         targets=targets,
         weights=weights / weights.sum(),
-        losses=losses,
-        right=right,
-        rule=rule,
+        outcomes=outcomes,
     )
-    return losses, right, memory[y : y + n * depth].reshape(n, depth)
+    losses, correct = outcomes.T
+    return losses, correct, memory[y : y + n * depth].reshape(n, depth)
 
 
 @given(st.integers(1, 5), st.integers(1, 19), st.sampled_from([0.0, 0.1, 0.9]), st.sampled_from([1, 100]))
@@ -82,7 +80,7 @@ def test_scores_are_stored_without_what_pads_them():
     scores = np.full((5, 9), 99, np.float32)
     numbers = {"rows": 1, "columns": 1, "classes": 9, "x_row": 16, "depth": 16}
     run(
-        [(Op.STORE_SCORES, {"X": (Space.BATCH, x, 16)}, numbers)],
+        [(Op.STORE_SCORES, {"x": (Space.BATCH, x, 16)}, numbers)],
         memory.array(),
         samples=5,
         micro_batch=2,
@@ -93,13 +91,13 @@ def test_scores_are_stored_without_what_pads_them():
 
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 9), st.integers(1, 3), st.tuples(*[st.integers(0, 2)] * 4))
 def test_a_map_of_scores_is_stored_without_border_and_what_pads_it(rows, columns, classes, micro_batch, border):
-    depth, n = padded(classes), 5
+    depth, n = CPU.pad(classes), 5
     volumes = np.random.default_rng(0).standard_normal((n, rows, columns, depth)).astype(np.float32)
     memory = Memory(fill=77)
     place, x_row = operand(memory, framed(volumes, border, 9), border, Space.BATCH)
     scores = np.full((n + 1, rows * columns * classes), 99, np.float32)
     numbers = {"rows": rows, "columns": columns, "classes": classes, "x_row": x_row, "depth": depth}
-    run([(Op.STORE_SCORES, {"X": place}, numbers)], memory.array(), samples=n, micro_batch=micro_batch, scores=scores)
+    run([(Op.STORE_SCORES, {"x": place}, numbers)], memory.array(), samples=n, micro_batch=micro_batch, scores=scores)
     assert_array_equal(scores[:n].reshape(n, rows, columns, classes), volumes[..., :classes])
     assert_array_equal(scores[n], 99)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skconvnet.engine.program.instructions import NUMBERS, Normal, Op, Space, Work
+from skconvnet.engine.program.instructions import INSTRUCTIONS, NormRow, Op, SegmentKind, Space
 from tests import oracles
 from tests.engine.cpu.kernels.test_activations import borders, execute_on, shapes
 from tests.engine.cpu.programs import Memory, assert_only_written, elements, framed, operand, run
@@ -37,42 +37,44 @@ class Bench:
         self.places["gradients"] = (Space.SHARD, memory.put(np.full(4 * _OWN, 44)), 0)
         self.memory = memory.array()
 
-    def run(self, op, operands, *, kind=Work.SAMPLES, **numbers):
+    def run(self, op, operands, *, kind=SegmentKind.PER_SAMPLE, **numbers):
         """Run one instruction; its operands by the names of places, its row distances by those of volumes."""
         given = {"rows": self.rows, "columns": self.columns, "depth": self.depth, "channels": self.channels}
         given |= {"pixels": self.rows * self.columns} | numbers | {f"{of}_row": self.row[of] for of in self.row}
         settings = {name: given.pop(name) for name in ("micro_batch", "shard_size", "slot") if name in given}
-        numbers = {name: given[name] for name in NUMBERS[op]}
+        numbers = {name: given[name] for name in INSTRUCTIONS[op].numbers}
         places = {name: self.places[place] for name, place in operands.items()}
         before = self.memory.copy()
         run([(op, places, numbers)], self.memory, samples=self.samples, kind=kind, **settings)
         return before
 
     def moments(self):
-        return self.run(Op.CHANNEL_MOMENTS, {"X": "x", "Y": "sums"})
+        return self.run(Op.CHANNEL_MOMENTS, {"x": "x", "moments": "sums"})
 
     def batch_statistics(self, momentum=0.1, eps=1e-5):
-        operands = {"X": "sums", "W": "scales", "START": "running", "Y": "all"}
-        return self.run(Op.BATCH_STATISTICS, operands, kind=Work.ONCE, momentum=momentum, eps=eps)
+        operands = {"moments": "sums", "scales": "scales", "running": "running", "coefficients": "all"}
+        return self.run(Op.BATCH_STATISTICS, operands, kind=SegmentKind.REDUCE, momentum=momentum, eps=eps)
 
     def layer_statistics(self, eps=1e-5):
-        return self.run(Op.LAYER_STATISTICS, {"X": "sums", "W": "scales", "Y": "own"}, eps=eps)
+        return self.run(Op.LAYER_STATISTICS, {"moments": "sums", "scales": "scales", "coefficients": "own"}, eps=eps)
 
     def normalise(self, coefficients, relu=False):
-        return self.run(Op.NORMALISE, {"X": "x", "W": coefficients, "Y": "y"}, relu=relu)
+        return self.run(Op.NORMALISE, {"x": "x", "coefficients": coefficients, "y": "y"}, relu=relu)
 
     def sums(self, coefficients, relu=False):
-        return self.run(Op.NORMALISE_SUMS, {"X": "dy", "W": coefficients, "START": "sums", "Y": "x"}, relu=relu)
+        return self.run(
+            Op.NORMALISE_SUMS, {"dy": "dy", "x": "x", "coefficients": coefficients, "sums": "sums"}, relu=relu
+        )
 
     def batch_gradients(self):
-        return self.run(Op.BATCH_GRADIENTS, {"X": "sums", "Y": "all"}, kind=Work.ONCE)
+        return self.run(Op.BATCH_GRADIENTS, {"sums": "sums", "coefficients": "all"}, kind=SegmentKind.REDUCE)
 
     def layer_gradients(self, **settings):
-        operands = {"X": "sums", "W": "scales", "START": "gradients", "Y": "own"}
+        operands = {"sums": "sums", "scales": "scales", "dscales": "gradients", "coefficients": "own"}
         return self.run(Op.LAYER_GRADIENTS, operands, **settings)
 
     def backward(self, coefficients):
-        return self.run(Op.NORMALISE_BACKWARD, {"X": "dy", "W": coefficients, "START": "dx", "Y": "x"})
+        return self.run(Op.NORMALISE_BACKWARD, {"dy": "dy", "x": "x", "coefficients": coefficients, "dx": "dx"})
 
     def where(self, name, rows=None):
         """Indices of a volume's elements, or of the rows of a table: (samples, rows, depth)."""
@@ -107,8 +109,8 @@ def moments_of(x):
 
 
 two = (0, 1)
-known = (Normal.FACTOR, Normal.OFFSET, Normal.MEAN, Normal.INVERSE)
-of_gradients = (Normal.CONSTANT, Normal.SLOPE, Normal.SCALE_GRADIENT, Normal.SHIFT_GRADIENT)
+known = (NormRow.FACTOR, NormRow.OFFSET, NormRow.MEAN, NormRow.INVERSE)
+of_gradients = (NormRow.CONSTANT, NormRow.SLOPE, NormRow.SCALE_GRADIENT, NormRow.SHIFT_GRADIENT)
 four_borders = st.tuples(borders, borders, borders, borders)
 
 
@@ -131,7 +133,7 @@ def test_normalise_is_factor_and_offset(shape, four, relu):
     coefficients = drawn((8, shape[3]), 1)
     bench.memory[bench.where("all", range(8))] = coefficients
     before = bench.normalise("all", relu)
-    expected = x.astype(float) * coefficients[Normal.FACTOR] + coefficients[Normal.OFFSET]
+    expected = x.astype(float) * coefficients[NormRow.FACTOR] + coefficients[NormRow.OFFSET]
     assert_allclose(bench["y"], np.maximum(expected, 0) if relu else expected, atol=1e-5)
     assert_only_written(bench.memory, before, bench.where("y"))
 
@@ -142,7 +144,7 @@ def test_normalise_with_coefficients_of_each_sample():
     coefficients = drawn((3, 8, 16), 1)
     bench.memory[bench.where("own", range(8))] = coefficients
     bench.normalise("own")
-    expected = x * coefficients[:, None, None, Normal.FACTOR] + coefficients[:, None, None, Normal.OFFSET]
+    expected = x * coefficients[:, None, None, NormRow.FACTOR] + coefficients[:, None, None, NormRow.OFFSET]
     assert_allclose(bench["y"], expected, atol=1e-5)
 
 
@@ -154,9 +156,9 @@ def test_normalise_sums(shape, four, relu):
     bench.memory[bench.where("all", range(8))] = coefficients
     before = bench.sums("all", relu)
     if relu:  # decided by the same arithmetic in float32 as in the forward pass
-        dy = np.where(x * coefficients[Normal.FACTOR] + coefficients[Normal.OFFSET] > 0, dy, 0)
+        dy = np.where(x * coefficients[NormRow.FACTOR] + coefficients[NormRow.OFFSET] > 0, dy, 0)
         assert_array_equal(bench["dy"], dy)
-    normalised = (x - coefficients[Normal.MEAN].astype(float)) * coefficients[Normal.INVERSE]
+    normalised = (x - coefficients[NormRow.MEAN].astype(float)) * coefficients[NormRow.INVERSE]
     expected = np.stack([dy.sum((1, 2), dtype=float), (dy * normalised).sum((1, 2))], axis=1)
     assert_allclose(bench.table("sums", two), expected, atol=1e-4)
     written = [bench.where("dy")] if relu else []
@@ -170,7 +172,7 @@ def test_normalise_backward(shape, four):
     c = drawn((8, shape[3]), 2)
     bench.memory[bench.where("all", range(8))] = c
     before = bench.backward("all")
-    expected = c[Normal.FACTOR] * dy + c[Normal.CONSTANT] + c[Normal.SLOPE] * (x - c[Normal.MEAN])
+    expected = c[NormRow.FACTOR] * dy + c[NormRow.CONSTANT] + c[NormRow.SLOPE] * (x - c[NormRow.MEAN])
     assert_allclose(bench["dx"], expected, atol=1e-5)
     assert_only_written(bench.memory, before, bench.where("dx"))
 
@@ -197,7 +199,7 @@ def test_the_running_variance_is_unbiased_and_the_one_that_normalises_is_not():
     bench.moments()
     bench.batch_statistics(momentum=1.0, eps=0.0)
     assert_allclose(bench.table("running", two), [[3] * 8, [20 / 3] * 8], rtol=1e-6)
-    assert_allclose(bench.table("all", [Normal.INVERSE]), [[1 / np.sqrt(5)] * 8], rtol=1e-6)
+    assert_allclose(bench.table("all", [NormRow.INVERSE]), [[1 / np.sqrt(5)] * 8], rtol=1e-6)
 
 
 def test_one_number_alone_has_no_variance_and_moves_no_running_statistics():
@@ -205,7 +207,7 @@ def test_one_number_alone_has_no_variance_and_moves_no_running_statistics():
     bench.moments()
     bench.batch_statistics(momentum=1.0, eps=0.25)
     assert_array_equal(bench.table("running", two), [[0] * 8, [1] * 8])
-    assert_array_equal(bench.table("all", [Normal.INVERSE]), [[2] * 8])
+    assert_array_equal(bench.table("all", [NormRow.INVERSE]), [[2] * 8])
 
 
 @given(st.sampled_from([8, 16, 24]), st.sampled_from([1e-5, 0.5]))
@@ -213,8 +215,8 @@ def test_running_statistics(depth, eps):
     x, (scale, shift) = drawn((2, 3, 4, depth)), scales_and_shifts(depth)
     bench = Bench(x, scale=scale, shift=shift)
     mean, variance = bench.memory[bench.where("running", two)] = np.abs(drawn((2, depth), 3))
-    operands = {"W": "scales", "START": "running", "Y": "all"}
-    before = bench.run(Op.RUNNING_STATISTICS, operands, kind=Work.ONCE, eps=eps)
+    operands = {"scales": "scales", "running": "running", "coefficients": "all"}
+    before = bench.run(Op.RUNNING_STATISTICS, operands, kind=SegmentKind.REDUCE, eps=eps)
     assert_only_written(bench.memory, before, bench.where("all", known))
     bench.normalise("all")
     assert_allclose(bench["y"], oracles.batch_norm_inference(x, scale, shift, mean, variance, eps), atol=1e-4)
@@ -228,8 +230,8 @@ def test_batch_gradients(shape):
     bench.memory[bench.where("all", range(8))] = c = drawn((8, depth), 2)
     before = bench.batch_gradients()
     (total, moment), count = sums.sum(0, dtype=float), samples * rows * columns
-    slope = -c[Normal.FACTOR] * c[Normal.INVERSE] * moment / count
-    expected = [-c[Normal.FACTOR] * total / count, slope, moment, total]
+    slope = -c[NormRow.FACTOR] * c[NormRow.INVERSE] * moment / count
+    expected = [-c[NormRow.FACTOR] * total / count, slope, moment, total]
     assert_allclose(bench.table("all", of_gradients), expected, rtol=1e-5, atol=1e-6)
     assert_only_written(bench.memory, before, bench.where("all", of_gradients))
 
@@ -269,11 +271,11 @@ def test_layer_gradients_are_summed_over_each_shard(samples, micro_batch, shard_
         found = bench.memory[slot : slot + 2 * depth].reshape(2, depth)
         assert_allclose(found, [moment, total], rtol=1e-5, atol=1e-6)
     means = (scale * sums)[..., :channels].sum(2, dtype=float) / (channels * pixels)
-    inverse = c[:, Normal.INVERSE, :channels]
+    inverse = c[:, NormRow.INVERSE, :channels]
     constant, slope = -inverse * means[:, :1], -(inverse**2) * means[:, 1:]
-    found = bench.table("own", (Normal.CONSTANT, Normal.SLOPE))[..., :channels]
+    found = bench.table("own", (NormRow.CONSTANT, NormRow.SLOPE))[..., :channels]
     assert_allclose(found, np.stack([constant, slope], axis=1), rtol=1e-4, atol=1e-6)
-    written = bench.where("own", (Normal.CONSTANT, Normal.SLOPE))[..., :channels]
+    written = bench.where("own", (NormRow.CONSTANT, NormRow.SLOPE))[..., :channels]
     assert_only_written(bench.memory, before, written, *(np.arange(slot, slot + 2 * depth) for slot in slots))
 
 
@@ -344,7 +346,7 @@ def test_statistics_of_a_mean_much_larger_than_the_deviation():
     assert_allclose(found_variance, variance, rtol=1e-3)
     bench.layer_statistics(eps=0.0)
     inverse = 1 / np.sqrt(x.astype(float).var((1, 2, 3)))
-    assert_allclose(bench.table("own", [Normal.INVERSE])[:, 0], inverse[:, None] * np.ones(8), rtol=1e-3)
+    assert_allclose(bench.table("own", [NormRow.INVERSE])[:, 0], inverse[:, None] * np.ones(8), rtol=1e-3)
     bench.normalise("all")
     assert_allclose(bench["y"].mean((0, 1, 2), dtype=float), 1, atol=2e-3)  # the shift
     assert_allclose(bench["y"].std((0, 1, 2), dtype=float), 1, rtol=1e-3)
@@ -372,8 +374,8 @@ settings_of_lrn = st.tuples(
 def test_lrn(shape, x_border, y_border, settings, k):
     size, alpha, beta = settings
     x = drawn(shape)
-    numbers, rows = {"size": size, "alpha": alpha, "beta": beta, "k": k}, {"x_row": "X", "y_row": "Y"}
-    found = execute_on(Op.LRN, {"X": x, "Y": 0 * x}, (x_border, y_border), numbers, rows)
+    numbers, rows = {"size": size, "alpha": alpha, "beta": beta, "k": k}, {"x_row": "x", "y_row": "y"}
+    found = execute_on(Op.LRN, {"x": x, "y": 0 * x}, (x_border, y_border), numbers, rows)
     assert_allclose(found, oracles.local_response_norm(x.astype(float), size, alpha, beta, k), rtol=2e-6)
 
 
@@ -382,8 +384,8 @@ def test_lrn_backward(shape, x_border, dy_border, dx_border, settings, k):
     size, alpha, beta = settings
     x, dy = drawn(shape), drawn(shape, 1)
     numbers = {"size": size, "alpha": alpha, "beta": beta, "k": k}
-    rows = {"x_row": "X", "dy_row": "W", "dx_row": "Y"}
-    volumes = {"X": x, "W": dy, "Y": 0 * x}
+    rows = {"x_row": "x", "dy_row": "dy", "dx_row": "dx"}
+    volumes = {"x": x, "dy": dy, "dx": 0 * x}
     found = execute_on(Op.LRN_BACKWARD, volumes, (x_border, dy_border, dx_border), numbers, rows)
     expected = oracles.local_response_norm_gradient(dy.astype(float), x.astype(float), size, alpha, beta, k)
     assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
@@ -393,5 +395,5 @@ def test_lrn_backward(shape, x_border, dy_border, dx_border, settings, k):
 def test_lrn_of_activations_of_any_size(size):
     x = drawn((1, 2, 2, 8)) * np.float32(size)
     numbers = {"size": 5, "alpha": 1e-4, "beta": 0.75, "k": 2.0}
-    found = execute_on(Op.LRN, {"X": x, "Y": 0 * x}, [NO_BORDER] * 2, numbers, {"x_row": "X", "y_row": "Y"})
+    found = execute_on(Op.LRN, {"x": x, "y": 0 * x}, [NO_BORDER] * 2, numbers, {"x_row": "x", "y_row": "y"})
     assert_allclose(found, oracles.local_response_norm(x.astype(float), 5, 1e-4, 0.75, 2.0), rtol=1e-5)

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet.engine import SGD, Adam
-from skconvnet.engine.program.instructions import Block, Work
+from skconvnet.engine.program.instructions import Block, SegmentKind
 from skconvnet.engine.program.memory import aligned_zeros
 from tests import oracles
 from tests.engine.cpu.programs import run
@@ -16,7 +16,7 @@ LEARNING_RATES = [0.1, 0.01, 0.3, 0.05]
 
 def block_of(**columns):
     """The numbers of one block; transposed nowhere unless told, its gradient summed by shards unless told."""
-    block = dict.fromkeys((column.name for column in Block), 0) | {"CONTRACTION": -1, "TURNED": -1, "GRADIENT": -1}
+    block = dict.fromkeys((column.name for column in Block), 0) | {"CONTRACTION": -1, "TRANSPOSED": -1, "GRADIENT": -1}
     return list((block | columns).values())
 
 
@@ -30,7 +30,7 @@ def step(parameters, moments, gradients, rule, **block):
         samples=len(gradients),
         shard_size=1,
         slot=SLOT,
-        kind=Work.UPDATE,
+        kind=SegmentKind.UPDATE,
         blocks=[block_of(**block)],
         parameters=parameters,
         moments=moments,
@@ -86,7 +86,7 @@ def test_a_gradient_that_is_complete_is_taken_from_where_it_lies(shards):
         samples=shards,
         shard_size=1,
         slot=SLOT,
-        kind=Work.UPDATE,
+        kind=SegmentKind.UPDATE,
         blocks=[block_of(ROWS=1, COLUMNS=16, GRADIENT=40)],
         parameters=parameters,
         moments=moments,
@@ -107,17 +107,17 @@ def test_a_step_touches_its_block_alone():
 
 
 @pytest.mark.parametrize(("rows", "columns", "stride"), [(1, 8, 1), (5, 16, 5), (3, 8, 11)])
-@pytest.mark.parametrize("kind", [Work.TURN, Work.UPDATE])
+@pytest.mark.parametrize("kind", [SegmentKind.TRANSPOSE, SegmentKind.UPDATE])
 def test_the_transposed_copy_is_that_of_the_parameters_after_the_step(rows, columns, stride, kind):
     size = rows * columns
     before = np.arange(1, size + 1, dtype=np.float32)
     parameters, moments = before.copy(), np.zeros((2, size), np.float32)
     memory = aligned_zeros(SLOT + columns * stride)
     memory[:size], memory[SLOT:] = 0.5, 99
-    block = block_of(ROWS=rows, COLUMNS=columns, TURNED=SLOT, TURNED_STRIDE=stride)
+    block = block_of(ROWS=rows, COLUMNS=columns, TRANSPOSED=SLOT, TRANSPOSED_STRIDE=stride)
     rule = SGD(0.0).rule(1.0, 0.0, 1, 1)
     run([], memory, kind=kind, blocks=[block], parameters=parameters, moments=moments, rule=rule)
-    assert_array_equal(parameters, before - (kind == Work.UPDATE) * np.float32(0.5))
+    assert_array_equal(parameters, before - (kind == SegmentKind.UPDATE) * np.float32(0.5))
     turned = memory[SLOT:].reshape(columns, stride)
     assert_array_equal(turned[:, :rows], parameters.reshape(rows, columns).T)
     assert_array_equal(turned[:, rows:], 99)

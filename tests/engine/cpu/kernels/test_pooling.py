@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet.architecture import ArchitectureError, Volume
 from skconvnet.architecture.layers import BoundPool
-from skconvnet.engine.program.instructions import NUMBERS, Op
+from skconvnet.engine.program.instructions import INSTRUCTIONS, Op
 from tests import oracles
 from tests.engine.cpu.kernels.test_activations import borders
 from tests.engine.cpu.programs import Memory, assert_only_written, elements, framed, inside, operand, run
@@ -30,12 +30,12 @@ def laid_out(pool, values, x_border, y_border):
     x = rng.integers(-values, values + 1, (2, pool.input.height, pool.input.width, pool.input.depth)).astype(np.float32)
     dy = rng.integers(-9, 9, (2, pool.output.height, pool.output.width, pool.output.depth)).astype(np.float32)
     memory = Memory(fill=77)
-    volumes = {"X": (x, x_border), "Y": (0 * dy, y_border), "W": (0 * x, y_border), "START": (dy, x_border)}
+    volumes = {"x": (x, x_border), "y": (0 * dy, y_border), "dx": (0 * x, y_border), "dy": (dy, x_border)}
     places = {name: operand(memory, framed(v, border, 99), border) for name, (v, border) in volumes.items()}
     operands, row = ({name: place[at] for name, place in places.items()} for at in (0, 1))
-    numbers = {"rows": x.shape[1], "columns": x.shape[2], "depth": x.shape[3], "x_row": row["X"]}
+    numbers = {"rows": x.shape[1], "columns": x.shape[2], "depth": x.shape[3], "x_row": row["x"]}
     numbers |= {"F_rows": pool.F[0], "F_columns": pool.F[1], "S": pool.S, "P": pool.P}
-    numbers |= {"rows_out": dy.shape[1], "columns_out": dy.shape[2], "y_row": row["Y"]}
+    numbers |= {"rows_out": dy.shape[1], "columns_out": dy.shape[2], "y_row": row["y"]}
     return x, dy, memory.array(), operands, numbers, row
 
 
@@ -45,28 +45,28 @@ def test_pool_and_its_gradient(pool, values, x_border, y_border):
     """With values of -1, 0 and 1 most windows have several maxima: the first wins."""
     x, dy, memory, operands, numbers, row = laid_out(pool, values, x_border, y_border)
     frames = memory == 99
-    run([(Op.MAX_POOL, {"X": operands["X"], "Y": operands["Y"]}, numbers)], memory, samples=2)
+    run([(Op.MAX_POOL, {"x": operands["x"], "y": operands["y"]}, numbers)], memory, samples=2)
     expected = oracles.max_pool(x, pool.F, pool.S, pool.P, dy.shape[1:3])
-    assert_array_equal(inside(memory, operands["Y"], dy.shape, row["Y"]), expected)
-    gradient = numbers | {"dx_row": row["W"], "dy_row": row["START"], "overlap": 1}
+    assert_array_equal(inside(memory, operands["y"], dy.shape, row["y"]), expected)
+    gradient = numbers | {"dx_row": row["dx"], "dy_row": row["dy"], "overlap": 1}
     run([(Op.MAX_POOL_BACKWARD, operands, gradient)], memory, samples=2)
     d_x = oracles.max_pool_gradient(dy, x, pool.F, pool.S, pool.P)
-    assert_array_equal(inside(memory, operands["W"], x.shape, row["W"]), d_x)
+    assert_array_equal(inside(memory, operands["dx"], x.shape, row["dx"]), d_x)
     assert_array_equal(memory[frames], 99)
 
 
 def test_windows_that_do_not_overlap_overwrite():
     pool = BoundPool("POOL 1", Volume(6, 4, 8), "max", (2, 2), 2, 0)
     x, dy, memory, operands, numbers, row = laid_out(pool, 5, (1, 1, 1, 1), (0, 0, 0, 0))
-    instructions = [(Op.MAX_POOL, {"X": operands["X"], "Y": operands["Y"]}, numbers)]
-    gradient = numbers | {"dx_row": row["W"], "dy_row": row["START"], "overlap": 0}
+    instructions = [(Op.MAX_POOL, {"x": operands["x"], "y": operands["y"]}, numbers)]
+    gradient = numbers | {"dx_row": row["dx"], "dy_row": row["dy"], "overlap": 0}
     run([*instructions, (Op.MAX_POOL_BACKWARD, operands, gradient)], memory, samples=2)
     expected = oracles.max_pool_gradient(dy, x, (2, 2), 2, 0)
-    assert_array_equal(inside(memory, operands["W"], x.shape, row["W"]), expected)
+    assert_array_equal(inside(memory, operands["dx"], x.shape, row["dx"]), expected)
     run([(Op.MAX_POOL_BACKWARD, operands, gradient)], memory, samples=2)
-    assert_array_equal(inside(memory, operands["W"], x.shape, row["W"]), expected)
+    assert_array_equal(inside(memory, operands["dx"], x.shape, row["dx"]), expected)
     run([(Op.MAX_POOL_BACKWARD, operands, gradient | {"overlap": 1})], memory, samples=2)
-    assert_array_equal(inside(memory, operands["W"], x.shape, row["W"]), 2 * expected)
+    assert_array_equal(inside(memory, operands["dx"], x.shape, row["dx"]), 2 * expected)
 
 
 @settings(max_examples=60)
@@ -75,9 +75,9 @@ def test_average_pool_and_its_gradient(pool, x_border, y_border):
     """Windows that hang over an edge divide by fewer pixels."""
     x, dy, memory, operands, numbers, row = laid_out(pool, 50, x_border, y_border)
     before = memory.copy()
-    run([(Op.AVERAGE_POOL, {"X": operands["X"], "Y": operands["Y"]}, numbers)], memory, samples=2)
+    run([(Op.AVERAGE_POOL, {"x": operands["x"], "y": operands["y"]}, numbers)], memory, samples=2)
     expected = oracles.average_pool(x, pool.F, pool.S, pool.P, dy.shape[1:3])
-    y_at = elements(operands["Y"], dy.shape, row["Y"])
+    y_at = elements(operands["y"], dy.shape, row["y"])
     assert_allclose(memory[y_at], expected, atol=1e-5)
     assert_only_written(memory, before, y_at)
 
@@ -87,10 +87,10 @@ def test_average_pool_and_its_gradient(pool, x_border, y_border):
 def test_the_gradient_of_average_pool_is_added(pool, x_border, y_border):
     x, dy, memory, operands, numbers, row = laid_out(pool, 50, x_border, y_border)
     before = memory.copy()
-    gradient = {name: numbers[name] for name in NUMBERS[Op.AVERAGE_POOL_BACKWARD] if name in numbers}
-    gradient |= {"dx_row": row["W"], "dy_row": row["START"]}
-    instructions = [(Op.AVERAGE_POOL_BACKWARD, {"X": operands["START"], "Y": operands["W"]}, gradient)]
-    dx_at = elements(operands["W"], x.shape, row["W"])
+    gradient = {name: numbers[name] for name in INSTRUCTIONS[Op.AVERAGE_POOL_BACKWARD].numbers if name in numbers}
+    gradient |= {"dx_row": row["dx"], "dy_row": row["dy"]}
+    instructions = [(Op.AVERAGE_POOL_BACKWARD, {"dy": operands["dy"], "dx": operands["dx"]}, gradient)]
+    dx_at = elements(operands["dx"], x.shape, row["dx"])
     for times in (1, 2):
         run(instructions, memory, samples=2)
         expected = times * oracles.average_pool_gradient(dy, x, pool.F, pool.S, pool.P)
@@ -101,6 +101,6 @@ def test_the_gradient_of_average_pool_is_added(pool, x_border, y_border):
 def test_an_average_of_everything_is_the_mean_of_each_slice():
     pool = BoundPool("POOL 1", Volume(5, 7, 16), "average", (5, 7), 1, 0)
     x, dy, memory, operands, numbers, row = laid_out(pool, 50, (1, 2, 0, 1), (0, 0, 0, 0))
-    run([(Op.AVERAGE_POOL, {"X": operands["X"], "Y": operands["Y"]}, numbers)], memory, samples=2)
-    found = inside(memory, operands["Y"], dy.shape, row["Y"])
+    run([(Op.AVERAGE_POOL, {"x": operands["x"], "y": operands["y"]}, numbers)], memory, samples=2)
+    found = inside(memory, operands["y"], dy.shape, row["y"])
     assert_allclose(found, x.mean((1, 2), keepdims=True), rtol=1e-5, atol=1e-5)

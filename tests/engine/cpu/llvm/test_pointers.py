@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 
 from skconvnet.engine.cpu.llvm.pointers import array_at, real
-from skconvnet.engine.program.instructions import FIRST_NUMBER, Op, encode
+from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, encode
 
 
 @njit
@@ -15,8 +15,9 @@ def real_of(bits):
 
 @pytest.mark.parametrize("number", [0.1, -1e-5, 0.0, -0.0, 1e300, 5e-324, np.inf, -np.inf, np.pi])
 def test_a_number_that_is_not_whole_comes_back_with_all_its_bits(number):
-    row = encode(Op.RUNNING_STATISTICS, {}, depth=8, eps=number)
-    found = real_of(row[FIRST_NUMBER + 1])
+    operands = dict.fromkeys(INSTRUCTIONS[Op.RUNNING_STATISTICS].operands, (0, 0, 0))
+    row = encode(Op.RUNNING_STATISTICS, operands, {"depth": 8, "eps": number})
+    found = real_of(row[INSTRUCTIONS[Op.RUNNING_STATISTICS].number("eps")])
     assert np.float64(found).tobytes() == np.float64(number).tobytes()
 
 

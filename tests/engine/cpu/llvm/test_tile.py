@@ -12,8 +12,8 @@ from numba.core.compiler_lock import global_compiler_lock
 from skconvnet.engine.cpu.kernels.convolution import contract
 from skconvnet.engine.cpu.llvm import tile
 from skconvnet.engine.cpu.llvm.tile import FEW_ROWS, PANEL, PANELS, WIDTHS, has_fma, panel_of_few_rows, panels_of
-from skconvnet.engine.plan.plan import _ZEROS
-from skconvnet.engine.program.memory import DEPTH
+from skconvnet.engine.program.memory import N_ZEROS
+from skconvnet.engine.program.target import CPU
 
 # Registers of the machine, and the lanes of one.
 MACHINES = {
@@ -42,9 +42,9 @@ def test_panels_fit_the_registers(machine):
 @pytest.mark.parametrize("machine", MACHINES)
 def test_any_depth_is_covered_by_panels(machine):
     widths = [vectors * lanes for vectors, lanes, _ in panels_of(MACHINES[machine][0])]
-    assert widths[-1] == DEPTH
-    assert widths[0] <= _ZEROS
-    for depth in range(DEPTH, 200, DEPTH):
+    assert widths[-1] == CPU.lanes
+    assert widths[0] <= N_ZEROS
+    for depth in range(CPU.lanes, 200, CPU.lanes):
         left = depth
         for width in widths:
             left %= width
@@ -54,7 +54,7 @@ def test_any_depth_is_covered_by_panels(machine):
 def test_this_machine_has_three_kinds():
     assert len(PANEL) == len(WIDTHS) == 3
     assert WIDTHS[: len(PANELS)] == [vectors * lanes for vectors, lanes, _ in PANELS]
-    assert set(WIDTHS[len(PANELS) :]) <= {DEPTH}
+    assert set(WIDTHS[len(PANELS) :]) <= {CPU.lanes}
 
 
 @pytest.mark.parametrize(

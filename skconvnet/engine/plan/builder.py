@@ -1,0 +1,236 @@
+"""The builder: instructions collected step by step, while their buffers have no places yet."""
+
+from contextlib import contextmanager
+
+import numpy as np
+
+from skconvnet.engine.program.instructions import Op, SegmentKind, Space, encode
+from skconvnet.engine.program.memory import N_ZEROS, NO_BORDER, Buffer, element, pack
+from skconvnet.engine.program.target import round_to_line
+
+__all__ = ["PlanBuilder"]
+
+
+class PlanBuilder:
+    """Collects instructions, buffers, segments and blocks; operands stay symbolic until `program`.
+
+    Parameters
+    ----------
+    architecture : BoundArchitecture
+        The layers.
+    batch_size : int
+        The most samples of a batch.
+    target : Target
+        The machine.
+    split_image : bool, default=False
+        Whether workers without an image of their own compute parts of the layers that are large enough.
+
+    Attributes
+    ----------
+    shared : int
+        Elements of shared memory that are allocated so far.
+    blocks : list of tuple
+        Blocks of parameters, with the columns of `Block`.
+    deferred_weight_gradients : list of tuple
+        (step, input, gradient of the output) of the weight gradients that the update computes.
+    scratch : int
+        Elements that a worker needs for the gradient of one block.
+    """
+
+    def __init__(self, architecture, batch_size, target, split_image=False):
+        self.architecture = architecture
+        self.batch_size = batch_size
+        self.target = target
+        self.split_image = split_image
+        self.shared = N_ZEROS
+        self.blocks = []
+        self.deferred_weight_gradients = []
+        self.scratch = 0
+        self._instructions = []
+        self._buffers = []
+        self._segments = [(SegmentKind.PER_SAMPLE, 0)]  # kind and first instruction
+        self._current = {}  # volumes that this segment has computed, or computed again, by the volume they stand for
+
+    # Instructions and segments
+
+    def emit(self, op, operands, **numbers):
+        """Append an instruction and return its number.
+
+        Parameters
+        ----------
+        op : Op
+        operands : dict of str to Operand
+        **numbers : int or float
+            Both with the names of ``INSTRUCTIONS[op]``.
+        """
+        number = len(self._instructions)
+        for operand in operands.values():
+            if operand.buffer is not None:
+                operand.buffer.uses.append((len(self._segments), number))
+        self._instructions.append((op, operands, numbers))
+        return number
+
+    def begin(self, kind):
+        """Begin a segment of another kind."""
+        self._segments.append((kind, len(self._instructions)))
+        self._current = {}
+
+    @contextmanager
+    def reduce(self):
+        """Emit a segment that reduces what all samples have left, between two segments of samples."""
+        self.begin(SegmentKind.REDUCE)
+        yield
+        self.begin(SegmentKind.PER_SAMPLE)
+
+    @contextmanager
+    def split_across_workers(self, step):
+        """Emit the contractions of a step: split across workers where that is faster, else sample by sample."""
+        weights = step.weights
+        is_heavy = weights.whole_batch and weights.n_rows * weights.columns > self.target.split_weights
+        if not (is_heavy or (self.split_image and step.layer.n_flops > self.target.split_flops)):
+            yield
+            return
+        self.begin(SegmentKind.SPLIT)
+        yield
+        self.begin(SegmentKind.PER_SAMPLE)
+
+    def segments(self):
+        """Return the segments that have work: int64 with the columns of `Segment`."""
+        ends = [*(first for _, first in self._segments[1:]), len(self._instructions)]
+        found = [(kind, first, end) for (kind, first), end in zip(self._segments, ends, strict=True)]
+        return np.array([one for one in found if one[1] < one[2] or one[0] == SegmentKind.UPDATE], np.int64)
+
+    # Memory
+
+    def allocate_shared(self, size):
+        """Allocate `size` elements of shared memory and return their offset."""
+        offset, self.shared = self.shared, self.shared + round_to_line(size)
+        return offset
+
+    def buffer(self, rows, columns, depth, channels, border=NO_BORDER, **more):
+        """Make a buffer and clear its border.
+
+        Parameters
+        ----------
+        rows, columns, depth, channels, border, **more
+            As `Buffer` takes them.
+        """
+        made = Buffer(rows, columns, depth, channels, border, **more)
+        self._buffers.append(made)
+        self._current[made] = made
+        if any(border):
+            sides = dict(zip(("top", "left", "bottom", "right"), border, strict=True))
+            self.emit(Op.CLEAR_BORDER, {"y": element(made)}, rows=rows, columns=columns, depth=depth, **sides)
+        return made
+
+    def volume(self, volume, border, **more):
+        """Make the buffer of a step's output."""
+        depth = self.target.pad(volume.depth)
+        return self.buffer(volume.height, volume.width, depth, volume.depth, border, **more)
+
+    def like(self, volume, border=NO_BORDER):
+        """Make a buffer for another volume of the same shape."""
+        return self.buffer(volume.rows, volume.columns, volume.depth, volume.channels, border)
+
+    def gradient(self, volume):
+        """Make the buffer of a volume's gradient, with the border that the backward pass of its maker reads."""
+        return self.like(volume, volume.gradient_border)
+
+    def recompute(self, volume):
+        """Return a volume for use in this segment: itself, or the volume computed again if it can be."""
+        if volume.recompute is None:
+            return volume
+        if volume not in self._current:
+            copy = self.like(volume, volume.border)
+            volume.recompute(self, copy)
+            self._current[volume] = copy
+        return self._current[volume]
+
+    def clear(self, buffer):
+        """Emit zeros for all of a buffer."""
+        top, left, _, _ = buffer.border
+        self.emit(Op.CLEAR, {"y": element(buffer, -top, -left)}, size=buffer.size)
+
+    def load_images(self, border):
+        """Emit the loading of images into a `border` and return their buffer."""
+        height, width, channels = self.architecture.image_shape
+        reads_numbers = self.architecture.layers[0].kind in ("CONV", "FC")  # not vectors, so its depth is not padded
+        x = self.buffer(height, width, channels if reads_numbers else self.target.pad(channels), channels, border)
+        if x.depth != channels:
+            self.clear(x)
+        numbers = {"rows": height, "columns": width, "depth": channels, "y_row": x.row, "y_depth": x.depth}
+        self.emit(Op.LOAD_IMAGES, {"y": element(x)}, **numbers)
+        return x
+
+    # The update
+
+    def cut(self, weights, first, rows, contraction, transposed, stride):
+        """Cut rows of a layer's weights into blocks.
+
+        Parameters
+        ----------
+        weights : WeightSlot
+            The layer's.
+        first, rows : int
+            The rows to cut.
+        contraction : int
+            Number of the instruction that computes their gradient over the whole batch, or -1.
+        transposed : int or None
+            Offset in shared memory of their transposed copy.
+        stride : int
+            Distance between two columns in that copy.
+        """
+        target = self.target
+        most = max(1, target.block // weights.columns, weights.n_rows // target.max_blocks)
+        self.scratch = max(self.scratch, round_to_line(target.block))
+        for row in range(0, rows, most):
+            here = min(most, rows - row)
+            self.block(
+                weights.weights + (first + row) * weights.columns,
+                here,
+                weights.columns,
+                contraction=contraction,
+                first_row=first + row,
+                decay=1,
+                transposed=-1 if transposed is None else transposed + row,
+                stride=stride,
+            )
+            self.scratch = max(self.scratch, round_to_line(here * weights.columns))
+
+    def block(
+        self, offset, rows, columns, *, contraction=-1, first_row=0, decay=0, transposed=-1, stride=0, gradient=-1
+    ):
+        """Add a block of parameters, with the columns of `Block`."""
+        self.blocks.append((offset, rows, columns, contraction, first_row, decay, transposed, stride, gradient))
+
+    # The result
+
+    def place(self, max_micro_batch):
+        """Place all buffers.
+
+        Parameters
+        ----------
+        max_micro_batch : int
+            The most samples that may go through the network together.
+
+        Returns
+        -------
+        micro_batch : int
+            As many samples as the volumes of which fill the target's arena, at least 1.
+        arena, batch : int
+            Elements of one worker, and of the whole batch.
+        """
+        local = pack([b for b in self._buffers if b.space == Space.LOCAL], lambda use: use[1])
+        # All of a segment is one time: its samples are at different instructions.
+        batch = pack([b for b in self._buffers if b.space == Space.BATCH], lambda use: use[0])
+        micro_batch = max(1, min(self.target.arena // max(1, local), max_micro_batch, self.target.max_micro_batch))
+        return micro_batch, local * micro_batch, batch * self.batch_size
+
+    def program(self, micro_batch):
+        """Encode the instructions, once all buffers are placed."""
+        samples = {Space.LOCAL: micro_batch, Space.BATCH: self.batch_size}
+        rows = [
+            encode(op, {name: operand.resolve(samples) for name, operand in operands.items()}, numbers)
+            for op, operands, numbers in self._instructions
+        ]
+        return np.array(rows)

@@ -1,0 +1,98 @@
+"""What a plan must know of the machine that runs it."""
+
+from dataclasses import dataclass
+
+__all__ = ["CPU", "LINE", "UNLIMITED", "Target", "round_to_line"]
+
+LINE = 16  # float32 in a cache line of 64 bytes: sizes and offsets in memory are rounded to it
+UNLIMITED = 2**62
+
+
+def round_to_line(size):
+    """Round a number of float32 up to whole cache lines."""
+    return int(-(-size // LINE) * LINE)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The numbers of a machine that decide how a plan is cut and laid out.
+
+    Sizes are in float32 elements, work is in multiply-adds.
+
+    Parameters
+    ----------
+    lanes : int
+        Depths are padded to a multiple of it: the vector of the kernels, and the narrowest panel of a contraction.
+    max_shards : int
+        The most shards of a batch. Each has a gradient slot, and is worked on by one worker.
+    max_micro_batch : int
+        The most samples of a shard that go through the network together.
+    arena : int
+        Size that the volumes of a micro-batch may fill: what a worker's cache holds.
+    defers_fc_gradients : bool
+        Whether the weight gradients of FC layers are computed in the update, block by block over the whole batch, in
+        place of once for each shard.
+    split_weights : int
+        Size of an FC layer's weights above which the layer is computed over the whole batch, a part by each worker.
+    split_flops : int
+        Work of a layer above which workers that have no image of their own compute a part of it.
+    shared_image_flops : int
+        Work of a single image above which workers share it.
+    worker_flops : int
+        Work that takes as long as waking a worker.
+    spared_flops : int
+        Work on the zero-padding of an image above which more instructions are written to leave it out.
+    tile_rows : int
+        Rows of a contraction from which a register tile is full.
+    wide_row : int
+        Columns of a weight matrix from which rows are spread over the sets of a cache: see `row_stride`.
+    block : int
+        Size of a block of parameters in the update.
+    max_blocks : int
+        The most blocks of a layer. Larger blocks are made where there would be more.
+    """
+
+    lanes: int
+    max_shards: int
+    max_micro_batch: int
+    arena: int
+    defers_fc_gradients: bool
+    split_weights: int
+    split_flops: int
+    shared_image_flops: int
+    worker_flops: int
+    spared_flops: int
+    tile_rows: int
+    wide_row: int
+    block: int
+    max_blocks: int
+
+    def pad(self, depth):
+        """Round a depth up to a multiple of `lanes`."""
+        return -(-depth // self.lanes) * self.lanes
+
+    def row_stride(self, columns):
+        """Return the distance between two rows of weights, `columns` or more.
+
+        A register tile reads two lines of each row. At a distance of 2**k lines the rows fall into 1 of 2**k sets of
+        the cache and evict one another. At an odd number of lines they use all sets.
+        """
+        return columns + LINE if columns >= self.wide_row and columns % (2 * LINE) == 0 else columns
+
+
+CPU = Target(
+    lanes=8,
+    max_shards=16,
+    max_micro_batch=16,
+    arena=256 * 1024,  # a second-level cache of 1 MiB
+    defers_fc_gradients=True,
+    split_weights=128 * 1024,
+    split_flops=512 * 1024,
+    shared_image_flops=16_000_000,
+    worker_flops=2_000_000,
+    spared_flops=8192,
+    tile_rows=12,
+    wide_row=192,
+    block=8192,
+    max_blocks=4096,
+)
