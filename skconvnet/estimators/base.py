@@ -39,7 +39,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
 
     def __setstate__(self, state):
         written_by = state.get("_skconvnet_version", __version__)
-        if not _can_read(written_by):
+        if not can_read(written_by):
             warnings.warn(
                 f"A {type(self).__name__} was written by skconvnet {written_by}, and is read by {__version__}, which "
                 "reads files of its own minor version and of the one before. Predictions may be wrong: fit again, or "
@@ -75,7 +75,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         return f"{diagram}<details open><summary>{escape(text)}</summary>{table._repr_html_()}</details>"
 
 
-def _can_read(version):
-    """Return whether files of another version can be read: of this minor version, or of the one before."""
-    (major, minor), (other_major, other_minor) = (tuple(map(int, v.split(".")[:2])) for v in (__version__, version))
+def can_read(version, own=__version__):
+    """Return whether the version `own` reads files of another version: of its minor version, or of the one before."""
+    (major, minor), (other_major, other_minor) = (tuple(map(int, v.split(".")[:2])) for v in (own, version))
     return major == other_major and minor - other_minor in (0, 1)
