@@ -27,12 +27,12 @@ def fitted(X, y, **data):
 
 @pytest.fixture(scope="module")
 def scores(digits):
-    """What they have to be in every form."""
+    """The expected scores."""
     return fitted(*digits).decision_function(digits[0])
 
 
 class OfAnotherLibrary:
-    """An array that speaks DLPack and nothing else."""
+    """An array that supports DLPack and nothing else."""
 
     def __init__(self, array):
         self._array = array
@@ -45,14 +45,14 @@ class OfAnotherLibrary:
 
 
 class OfAnOlderLibrary(OfAnotherLibrary):
-    """An array that speaks DLPack as it was before 1.0, and cannot be asked for a device."""
+    """An array with DLPack older than 1.0, which takes no device."""
 
     def __dlpack__(self, *, stream=None):
         return self._array.__dlpack__()
 
 
 class OnAnotherDevice(OfAnotherLibrary):
-    """An array on a GPU that has to be asked for a copy on the CPU, as CuPy's do."""
+    """An array on a GPU that is copied to the CPU on request, as CuPy's are."""
 
     def __dlpack__(self, *, dl_device=None, **options):
         if dl_device != self._array.__dlpack_device__():
@@ -64,7 +64,7 @@ class OnAnotherDevice(OfAnotherLibrary):
 
 
 class StayingThere(OnAnotherDevice):
-    """An array on a GPU that is not copied for the asking."""
+    """An array on a GPU that cannot be copied."""
 
     def __dlpack__(self, **options):
         raise BufferError("it is on a device")
@@ -73,7 +73,7 @@ class StayingThere(OnAnotherDevice):
 # Data frames
 
 
-def test_data_frames_of_pandas(digits, scores):
+def test_pandas_data_frames(digits, scores):
     pd = pytest.importorskip("pandas")
     X, y = pd.DataFrame(digits[0]).add_prefix("pixel"), pd.Series(digits[1])
     network = fitted(X, y, sample_weight=pd.Series(np.ones(300)))
@@ -81,7 +81,7 @@ def test_data_frames_of_pandas(digits, scores):
     assert network.feature_names_in_[:2].tolist() == ["pixel0", "pixel1"]
 
 
-def test_data_frames_of_polars(digits, scores):
+def test_polars_data_frames(digits, scores):
     pl = pytest.importorskip("polars", reason="polars is not installed (`make peers` installs it)")
     X, y = pl.DataFrame(digits[0]), pl.Series(digits[1])
     network = fitted(X, y, sample_weight=pl.Series(np.ones(300)))
@@ -98,20 +98,20 @@ def test_data_frames_of_polars(digits, scores):
 @pytest.mark.parametrize("kind", [OfAnotherLibrary, OfAnOlderLibrary, OnAnotherDevice])
 @pytest.mark.parametrize("shape", [(64,), (8, 8), (8, 8, 1)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.float16])
-def test_arrays_that_speak_dlpack(digits, scores, kind, shape, dtype):
+def test_dlpack_arrays(digits, scores, kind, shape, dtype):
     X, y = kind(digits[0].astype(dtype).reshape(-1, *shape)), kind(digits[1])
     network = fitted(X, y, X_val=X, y_val=y, sample_weight=kind(np.ones(300)))
     assert_array_equal(network.decision_function(X), scores)
     assert_array_equal(network.predict(X), scores.argmax(axis=1))
 
 
-def test_larger_images_that_speak_dlpack(digits):
+def test_larger_dlpack_images(digits):
     network = fitted(*digits)
     X = digits[0][:100].reshape(25, 2, 2, 8, 8).transpose(0, 1, 3, 2, 4).reshape(25, 16, 16)
     assert_array_equal(network.score_map(OfAnotherLibrary(X)), network.score_map(X))
 
 
-def test_what_cannot_be_read_says_what_to_do(digits):
+def test_a_dlpack_array_that_cannot_be_read(digits):
     message = r"X is a StayingThere that cannot be read as an ndarray \(it is on a device\). Bring it to the CPU"
     with pytest.raises(ValueError, match=message):
         fitted(StayingThere(digits[0]), digits[1])
@@ -150,7 +150,7 @@ print("the same")
 """
 
 
-def test_tensors_of_pytorch():
+def test_pytorch_tensors():
     if find_spec("torch") is None:
         pytest.skip("PyTorch is not installed (`make peers` installs it)")
     process = subprocess.run([sys.executable, "-c", TORCH], capture_output=True, text=True, env=os.environ)

@@ -41,12 +41,12 @@ def test_labels_of_any_kind_become_indices():
         (None, "requires y to be passed"),
     ],
 )
-def test_labels_that_are_none_are_refused(y, message):
+def test_invalid_labels_are_refused(y, message):
     with pytest.raises(ValueError, match=message):
         check_images_and_labels(ConvNetClassifier(), np.zeros((3, 4)), y, None, reset=True)
 
 
-def test_a_label_that_is_no_class_is_refused():
+def test_an_unknown_label_is_refused():
     with refused("y contains 9, which is not among the classes [0, 1]"):
         check_examples(Images(np.zeros((2, 4)), (2, 2, 1)), np.array([0, 9]), np.array([0, 1]), None)
 
@@ -64,7 +64,7 @@ def test_one_class_is_refused():
         check_two_classes(three, np.array([2]), classes)
 
 
-def test_a_part_is_held_out_of_each_class():
+def test_the_split_is_stratified():
     examples = labelled(np.repeat([0, 1], [60, 40]))
     examples.images.pixels[:] = np.arange(100)[:, None]
     indices, validation = hold_out(examples, 0.1, seed=0)
@@ -79,7 +79,7 @@ def test_a_part_is_held_out_of_each_class():
     assert (indices != other).any()
 
 
-def test_too_small_a_part_is_refused():
+def test_a_validation_set_that_is_too_small_is_refused():
     for fraction in (0, 0.1, 0.99):
         with refused(
             f"validation_fraction={fraction} cannot split 10 images so that each of their 2 classes is in both parts"

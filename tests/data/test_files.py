@@ -16,7 +16,7 @@ from tests.data.image_files import colour, encoded, grey, packed
 needs_unix = pytest.mark.skipif(os.name != "posix", reason="Windows has no FIFOs, and links need a privilege")
 
 
-def test_no_such_path(tmp_path):
+def test_a_path_that_does_not_exist(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"elsewhere\.zip' does not exist"):
         load_image_folder(tmp_path / "elsewhere.zip")
 
@@ -56,7 +56,7 @@ def test_mutual_links_load_each_image_once(tmp_path):
 
 @needs_unix
 def test_a_directory_keeps_its_own_name_whatever_links_to_it(tmp_path):
-    """Hidden links and links in front of it in the alphabet, too; links that lead outside name what is there."""
+    """Also if the link is hidden or comes first in the alphabet. A link names a directory outside the tree."""
     outside = tmp_path / "outside"
     for folder in ("images/dog", "images/.cache", "images/a", "outside/deep"):
         (tmp_path / folder).mkdir(parents=True)
@@ -123,7 +123,7 @@ def test_a_file_of_a_terabyte_is_not_read(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../cat/1.png", "cat/../../1.png", "..\\cat\\1.png"])
-def test_a_name_that_leads_out_of_the_archive(tmp_path, name):
+def test_names_that_lead_out_of_the_archive(tmp_path, name):
     path = packed(tmp_path / "images.zip", {"cat/2.png": encoded(grey(1)), name: encoded(grey(1))})
     with pytest.raises(ValueError, match="leads out of the archive"):
         load_image_folder(path)
@@ -178,7 +178,7 @@ def test_an_archive_and_its_directory_load_alike(tmp_path):
 
 def test_a_damaged_entry_is_named(tmp_path):
     content = encoded(colour(0, 40, 40))
-    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:  # stored, so its bytes are there to be damaged
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:  # not compressed: its bytes are found below
         archive.writestr("cat/1.png", encoded(grey(1)))
         archive.writestr("cat/2.png", content)
     whole = (tmp_path / "images.zip").read_bytes()
@@ -196,7 +196,7 @@ def test_an_entry_that_unpacks_to_far_too_much(tmp_path):
             read(files["cat", "2.png"])
 
 
-def test_a_link_to_nothing(tmp_path):
+def test_a_dangling_link(tmp_path):
     (tmp_path / "cat").mkdir()
     try:
         (tmp_path / "cat" / "1.png").symlink_to(tmp_path / "gone.png")

@@ -25,7 +25,7 @@ def test_images_are_sorted_by_class_and_name(stored):
     assert folder.data.flags.c_contiguous
 
 
-def test_the_pair_is_what_the_bunch_has(stored):
+def test_the_pair_has_the_arrays_of_the_bunch(stored):
     path = stored({"a/1.png": encoded(colour(1)), "b/1.png": encoded(colour(2))})
     X, y = load_image_folder(str(path), return_X_y=True)
     folder = load_image_folder(path)
@@ -34,7 +34,7 @@ def test_the_pair_is_what_the_bunch_has(stored):
     assert_array_equal(X, [colour(1), colour(2)])
 
 
-def test_the_estimator_takes_them(stored):
+def test_an_estimator_accepts_the_data(stored):
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.utils.validation import check_X_y
 
@@ -63,7 +63,7 @@ def test_the_content_decides_between_jpeg_and_png(stored):
     assert_array_equal(folder.data[0], colour(0))
 
 
-def test_no_other_decoder_is_let_near_a_file(stored):
+def test_other_decoders_are_not_used(stored):
     with pytest.raises(ValueError, match=r"'a/1\.png' in .* cannot be read as an image"):
         load_image_folder(stored({"a/1.png": encoded(colour(0), "GIF")}))
 
@@ -103,7 +103,7 @@ def test_an_image_beside_the_classes(stored):
         load_image_folder(stored({name: encoded(grey(1)) for name in names}))
 
 
-def test_a_folder_with_an_image_of_its_own_is_no_folder_around_the_others(stored):
+def test_a_folder_with_its_own_image_is_not_passed_through(stored):
     names = ("animals/cat/1.png", "animals/dog/1.png", "animals/logo.png")
     folder = load_image_folder(stored({name: encoded(grey(1)) for name in names}))
     assert folder.target_names == ["animals"]
@@ -114,7 +114,7 @@ def test_images_without_any_folder(stored):
         load_image_folder(stored({"1.png": encoded(grey(1)), "2.png": encoded(grey(1))}))
 
 
-def test_what_is_hidden_and_what_is_no_image_is_passed_over(stored):
+def test_hidden_files_and_other_files_are_ignored(stored):
     seen = {"cat/1.png": encoded(grey(1)), "dog/1.png": encoded(grey(2))}
     unseen = ["cat/.1.png", "cat/._1.png", ".git/x/1.png", "__MACOSX/cat/._1.png", "__MACOSX/cat/1.png"]
     unseen += ["cat/Thumbs.db", "cat/notes.txt", "labels.csv", "cat/.cache/1.png", "cat/png", "cat/old/1.txt"]
@@ -133,7 +133,7 @@ def test_what_is_hidden_and_what_is_no_image_is_passed_over(stored):
         (["cats/persian/1.png", "dogs/poodle/1.bmp"], "dogs", r"\.bmp"),
     ],
 )
-def test_a_folder_of_other_files_is_no_class_and_said_to_be_none(stored, names, folder, kinds):
+def test_a_folder_without_images_is_not_a_class(stored, names, folder, kinds):
     path = stored({name: encoded(grey(1)) for name in names})
     message = rf"^'{folder}' in '.*images.*' is not a class: it has no JPEG or PNG images, only {kinds}"
     with pytest.warns(UserWarning, match=message) as warned:
@@ -143,7 +143,7 @@ def test_a_folder_of_other_files_is_no_class_and_said_to_be_none(stored, names, 
     assert loaded.filenames.tolist() == [name for name in names if name.endswith("png")]
 
 
-def test_images_of_other_kinds_among_those_of_a_class_are_left_out_with_a_warning(stored):
+def test_images_in_other_formats_are_left_out_with_a_warning(stored):
     names = ["cat/1.png", "cat/2.GIF", "dog/1.webp", "dog/2.png", "dog/notes.txt"]
     path = stored({name: encoded(grey(1)) for name in names})
     message = r"^2 images below '.*images.*' are left out, for example 'cat/2\.GIF': only JPEG and PNG are read"
@@ -158,7 +158,7 @@ SPLIT = ["test/a/1.png", "test/b/1.png", "train/a/1.png", "train/a/old/2.png", "
 
 
 @pytest.mark.parametrize("around", ["", "data/"])
-def test_training_and_test_images_are_no_classes(stored, around):
+def test_train_and_test_folders_are_warned_of(stored, around):
     path = stored({around + name: encoded(grey(1)) for name in SPLIT})
     message = (
         r"The classes are 'test', 'train', and each has the same subfolders, 'a', 'b'\. .* such as '.*images.*test'"
@@ -183,18 +183,18 @@ def test_training_and_test_images_are_no_classes(stored, around):
         ["cat/old/1.png", "cat/new/1.png", "cat/1.png", "dog/old/1.png", "dog/new/1.png", "dog/1.png"],
     ],
 )
-def test_other_folders_in_classes_are_as_they_should_be(stored, names):
+def test_other_subfolders_are_not_warned_of(stored, names):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(load_image_folder(stored({name: encoded(grey(1)) for name in names})).data) == len(names)
 
 
-def test_nothing_there(stored):
+def test_an_empty_folder(stored):
     with pytest.raises(ValueError, match=r"There are no JPEG or PNG images below '.*images.*', no files"):
         load_image_folder(stored({}))
 
 
-def test_nothing_but_other_files(stored):
+def test_a_folder_without_images(stored):
     files = {"cat/1.bmp": b"", "dog/1.tif": b"", "README": b"", ".hidden.svg": b""}
     with pytest.raises(ValueError, match=r"no JPEG or PNG images below '.*', only \.bmp, \.tif, README files"):
         load_image_folder(stored(files))
@@ -228,7 +228,7 @@ def test_a_broken_file_is_named_or_left_out(stored, content, channels):
 
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
-def test_an_error_about_a_broken_file_names_no_object_of_ours(stored, content):
+def test_an_error_about_a_broken_file_names_no_internal_object(stored, content):
     path = stored({"cat/1.png": encoded(colour(1)), "cat/2.png": content})
     with pytest.raises(ValueError, match=r"'cat/2\.png' in ") as caught:
         load_image_folder(path)
@@ -237,19 +237,19 @@ def test_an_error_about_a_broken_file_names_no_object_of_ours(stored, content):
 
 
 @pytest.mark.parametrize("kind", ["empty", "text"])
-def test_what_is_neither_jpeg_nor_png_says_so(stored, kind):
+def test_a_file_that_is_neither_jpeg_nor_png(stored, kind):
     with pytest.raises(ValueError, match="cannot be read as an image: it is not a JPEG or PNG file, or is truncated"):
         load_image_folder(stored({"cat/2.png": BROKEN[kind]}))
 
 
-def test_a_class_whose_files_are_all_broken_is_gone(stored):
+def test_a_class_with_only_broken_files_is_left_out(stored):
     path = stored({"cat/1.png": encoded(grey(1)), "dog/1.png": b""})
     with pytest.warns(UserWarning, match="dog/1"):
         assert load_image_folder(path, on_error="warn").target_names == ["cat"]
 
 
 @pytest.mark.filterwarnings("ignore:.*left out:UserWarning")
-def test_nothing_is_left(stored):
+def test_only_broken_files(stored):
     with pytest.raises(ValueError, match=r"None of the 2 files below '.*images.*' can be read as an image"):
         load_image_folder(stored({"cat/1.png": b"", "dog/1.png": b""}), on_error="warn")
 
@@ -281,7 +281,7 @@ def test_size(stored, size, shape):
 
 
 @pytest.mark.parametrize(("channels", "shape"), [(None, "90000000 x 80000000"), (3, "90000000 x 80000000 x 3")])
-def test_a_size_beyond_the_memory_is_refused_before_work(stored, channels, shape):
+def test_a_size_that_exceeds_memory_is_refused_before_decoding(stored, channels, shape):
     path = stored({"a/1.png": encoded(grey(1)), "b/1.png": b"never decoded"})
     n_bytes = 2 * 90_000_000 * 80_000_000 * (channels or 1)
     message = rf"^2 images of {shape} need {n_bytes:,} bytes of memory, and this machine has [\d,]+\. Use a smaller"
@@ -289,7 +289,7 @@ def test_a_size_beyond_the_memory_is_refused_before_work(stored, channels, shape
         load_image_folder(path, size=(90_000_000, 80_000_000), channels=channels)
 
 
-def test_images_beyond_the_memory_are_refused_without_a_size_too(stored, monkeypatch):
+def test_images_that_exceed_memory_are_refused(stored, monkeypatch):
     path = stored({"a/1.png": encoded(colour(1)), "b/1.png": encoded(colour(2))})
     monkeypatch.setattr("skconvnet.data.folder.machine_memory", lambda: 119)
     with pytest.raises(ValueError, match=r"^2 images of 4 x 5 x 3 need 120 bytes of memory, and this machine has 119"):
@@ -402,7 +402,7 @@ def test_grey_jpeg(stored):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_orientation(stored, kind):
     upright = np.repeat(np.repeat(np.array([[0, 60, 120], [180, 210, 240]], np.uint8), 16, axis=0), 16, axis=1)
-    stored_as = {  # EXIF 2.3, tag 0x0112: where the first row and the first column of what is stored belong
+    stored_as = {  # EXIF 2.3, tag 0x0112: the sides of the image at which the first stored row and column belong
         1: upright,
         2: upright[:, ::-1],
         3: upright[::-1, ::-1],
@@ -425,12 +425,12 @@ def test_orientation(stored, kind):
 
 
 @pytest.mark.parametrize("size", [0, -1, (0, 3), (3, 3, 3), 2.5, (2.5, 3), "32", True, (), {3, 4}])
-def test_no_size(size):
+def test_invalid_sizes(size):
     with pytest.raises(ValueError, match=r"^size=.* is invalid\."):
         load_image_folder("nowhere", size=size)
 
 
-def test_other_parameters():
+def test_invalid_parameters():
     with pytest.raises(ValueError, match=r"channels=4 is invalid. Use None, 1 \(grey\) or 3 \(RGB\)"):
         load_image_folder("nowhere", channels=4)
     with pytest.raises(ValueError, match="on_error='ignore' is invalid"):

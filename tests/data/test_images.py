@@ -1,4 +1,4 @@
-"""Images in every form they may have; what is refused, and what the error says."""
+"""Images: accepted forms, refused input and the errors."""
 
 import re
 import warnings
@@ -50,13 +50,13 @@ def test_a_given_image_shape_decides_what_rows_are():
     assert check(np.zeros((2, 48)), np.array([4, 4, 3])).shape == (4, 4, 3)
 
 
-def test_images_say_their_shape_themselves():
+def test_images_have_their_own_shape():
     assert check(np.zeros((2, 5, 7))).shape == (5, 7, 1)
     assert check(np.zeros((2, 5, 7, 3))).shape == (5, 7, 3)
     assert check(np.zeros((2, 5, 7)), (5, 7, 1)).shape == (5, 7, 1)
 
 
-def test_features_are_counted_in_images_too():
+def test_n_features_of_images():
     estimator = ConvNetClassifier()
     check_images(estimator, np.zeros((2, 5, 7, 3)), None, reset=True)
     assert estimator.n_features_in_ == 105
@@ -82,7 +82,7 @@ def test_memory_maps_and_fortran_order_are_not_copied(tmp_path):
     assert np.shares_memory(check(fortran).pixels, fortran)
 
 
-def test_lists_and_objects_are_taken():
+def test_lists_and_objects_are_accepted():
     rows = np.arange(12.0).reshape(3, 4)
     for X in (rows.tolist(), rows.astype(object)):
         images = check(X)
@@ -91,7 +91,7 @@ def test_lists_and_objects_are_taken():
     np.testing.assert_array_equal(check(rows.reshape(3, 2, 2).tolist()).pixels, rows.reshape(3, 2, 2))
 
 
-def test_the_columns_of_a_data_frame_have_names():
+def test_column_names_of_a_data_frame():
     pandas = pytest.importorskip("pandas")
     estimator, frame = ConvNetClassifier(), pandas.DataFrame(np.eye(4), columns=list("abcd"))
     images = check_images(estimator, frame, None, reset=True)
@@ -128,7 +128,7 @@ def test_shapes_that_do_not_fit_are_refused(image_shape, X_shape, message):
 
 
 def fitted(image_shape):
-    """An estimator that has seen images of this shape, as far as validation asks."""
+    """An estimator that was fitted on images of this shape, as far as the checks need it."""
     estimator = ConvNetClassifier()
     check_images(estimator, np.zeros((2, prod(image_shape))), image_shape, reset=True)
     return estimator
@@ -144,7 +144,7 @@ def fitted(image_shape):
         ((2, 3072), (3, 32, 32), "X.reshape(-1, 3, 32, 32)"),
     ],
 )
-def test_channels_first_are_warned_of_in_fit(X_shape, image_shape, images):
+def test_fit_warns_of_channels_first(X_shape, image_shape, images):
     message = f"This looks like channels first: pass {images}.transpose(0, 2, 3, 1), images of shape ("
     with pytest.warns(UserWarning, match=re.escape(message)) as warned:
         check(np.zeros(X_shape), image_shape)
@@ -153,7 +153,7 @@ def test_channels_first_are_warned_of_in_fit(X_shape, image_shape, images):
     assert f"images of shape {X.shape[1:]}." in str(warned[0].message)
 
 
-def test_the_warning_is_of_the_line_that_fits():
+def test_the_warning_points_to_the_line_that_calls_fit():
     with pytest.warns(UserWarning, match="channels first") as warned, refused("y has 1 class"):
         ConvNetClassifier().fit(np.zeros((4, 3, 32, 32)), np.zeros(4))
     assert warned[0].filename == __file__
@@ -162,7 +162,7 @@ def test_the_warning_is_of_the_line_that_fits():
 @pytest.mark.parametrize(
     "shape", [(2, 32, 32, 3), (2, 3, 4, 4), (2, 2, 32, 32), (2, 3, 32, 16), (2, 28, 28), (2, 3, 32), (2, 784), (2, 997)]
 )
-def test_other_images_are_not_taken_for_channels_first(shape):
+def test_other_images_are_not_warned_of(shape):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check(np.zeros(shape))
@@ -171,7 +171,7 @@ def test_other_images_are_not_taken_for_channels_first(shape):
 CHANNELS_FIRST = " This looks like channels first: pass X.transpose(0, 2, 3, 1)."
 
 
-def test_channels_first_are_named_in_predict():
+def test_errors_in_predict_suggest_channels_last():
     came, end = "X has images of shape (3, 32, 24), but images of shape (32, 24, 3) are expected.", CHANNELS_FIRST
     with refused(came + end):
         check_images(fitted((32, 24, 3)), np.zeros((2, 3, 32, 24)), (32, 24, 3))
@@ -185,7 +185,7 @@ def test_channels_first_are_named_in_predict():
     ("X_shape", "image_shape"), [((32, 32, 3), (32, 32, 3)), ((8, 8), (8, 8, 1)), ((8, 8, 1), (8, 8, 1))]
 )
 @pytest.mark.parametrize("form", [np.asarray, np.ndarray.tolist])
-def test_a_single_image_is_told_from_images(X_shape, image_shape, form):
+def test_a_single_image_is_refused(X_shape, image_shape, form):
     message = f"X has shape {X_shape}, which is that of a single image. Pass X[None], of shape (1, {str(X_shape)[1:]}."
     with refused(message):
         check_images(fitted(image_shape), form(np.zeros(X_shape)), image_shape)
@@ -198,13 +198,13 @@ def test_a_single_image_is_told_from_images(X_shape, image_shape, form):
     ("X_shape", "image_shape", "n"),
     [((1, 28), (1, 28, 1), 1), ((1, 1), (1, 1, 1), 1), ((1, 1, 1), (1, 1, 1), 1), ((4, 4, 4), (4, 4, 1), 4)],
 )
-def test_rows_and_images_that_could_be_a_single_image_are_many(X_shape, image_shape, n):
+def test_ambiguous_shapes_are_several_images(X_shape, image_shape, n):
     assert len(check_images(fitted(image_shape), np.zeros(X_shape), image_shape)) == n
 
 
-def test_the_shape_is_asked_of_an_array_of_it():
+def test_array_likes_without_a_shape():
     class Convertible:
-        """As scikit-learn's checks have it: NumPy makes an array of it, and no function of NumPy's takes it."""
+        """An array-like of scikit-learn's checks: np.asarray converts it, but other NumPy functions refuse it."""
 
         def __array__(self, dtype=None, copy=None):
             return np.zeros((8, 8))
@@ -216,12 +216,12 @@ def test_the_shape_is_asked_of_an_array_of_it():
         check_images(fitted((8, 8, 1)), Convertible(), (8, 8, 1))
 
 
-def test_no_shape_is_named_that_never_came():
+def test_errors_name_the_shape_of_the_array():
     with pytest.raises(ValueError, match=r"^X has shape \(40, 40, 3\), but images of shape \(32, 32, 3\) are expected"):
         check_images(fitted((32, 32, 3)), np.zeros((40, 40, 3)), (32, 32, 3))
 
 
-def test_larger_images_are_told_from_channels_first_and_from_a_single_one():
+def test_larger_images_of_other_shapes_are_refused():
     estimator = fitted((8, 10, 3))
     with refused("with 3 channels." + CHANNELS_FIRST):
         check_larger_images(estimator, np.zeros((2, 3, 9, 11)), (8, 10, 3))
@@ -289,7 +289,7 @@ def test_images_that_are_not_one_array_are_refused_with_what_to_do(X, message):
         check_images_and_labels(ConvNetClassifier(), X, [0, 1], None, reset=True)
 
 
-def test_images_that_come_as_a_list_are_taken():
+def test_lists_of_images_are_accepted():
     images = list(np.arange(32.0).reshape(2, 4, 4))
     assert_array_equal(check(images).pixels, images)
     assert_array_equal(check([images[0], images[1].tolist()]).pixels, images)
@@ -313,7 +313,7 @@ def test_assume_finite_is_respected():
         (sparse.csr_array(np.eye(4)), TypeError, "[Ss]parse data"),
     ],
 )
-def test_what_is_no_array_of_real_numbers_is_refused(X, error, message):
+def test_arrays_of_other_types_are_refused(X, error, message):
     with pytest.raises(error, match=message):
         check(X)
 
@@ -324,7 +324,7 @@ SMALL = {"architecture": "INPUT -> FC", "max_iter": 1, "random_state": 0, "n_job
 
 
 def nearly_constant(deviation, dtype=np.float32):
-    """Twenty images whose pixels deviate so little."""
+    """Twenty images with this standard deviation."""
     return (deviation * np.random.default_rng(0).standard_normal((20, 2, 2, 1))).astype(dtype)
 
 

@@ -1,4 +1,4 @@
-"""Labels of every dtype; what is refused, and what the error says."""
+"""Labels: accepted dtypes, refused input and the errors."""
 
 import re
 from fractions import Fraction
@@ -28,7 +28,7 @@ def fitted(X, y, **data):
 
 @pytest.fixture(scope="module")
 def scores(digits):
-    """What they have to be in every form."""
+    """The expected scores."""
     return fitted(*digits).decision_function(digits[0])
 
 
@@ -79,7 +79,7 @@ OF_OBJECTS = {
         ("string", lambda y: np.array([f"d{k}" for k in y])),
     ],
 )
-def test_labels_of_dtypes_of_pandas_are_what_they_are(digits, dtype, of):
+def test_pandas_extension_dtypes(digits, dtype, of):
     pd = pytest.importorskip("pandas")
     X, y = digits
     column = pd.Series(of(y)).astype(dtype)
@@ -94,7 +94,7 @@ def test_labels_of_dtypes_of_pandas_are_what_they_are(digits, dtype, of):
 
 
 @pytest.mark.parametrize("kind", OF_OBJECTS)
-def test_labels_that_come_as_objects_are_what_they_are(digits, kind):
+def test_object_labels_get_a_plain_dtype(digits, kind):
     X, y = digits
     plain = OF_OBJECTS[kind](y)
     objects = plain.astype(object)
@@ -104,13 +104,13 @@ def test_labels_that_come_as_objects_are_what_they_are(digits, kind):
     assert_array_equal(network.decision_function(X), expected.decision_function(X))
     assert network.validation_scores_ == expected.validation_scores_
     assert network.score(X, objects) == expected.score(X, plain)
-    scalars = np.array([*plain, None], dtype=object)[:-1]  # of NumPy's types
+    scalars = np.array([*plain, None], dtype=object)[:-1]  # NumPy scalars
     assert_array_equal(fitted(X, scalars).classes_, expected.classes_)
     stream = ConvNetClassifier("INPUT -> FC").partial_fit(X[:200], objects[:200], classes=np.unique(objects))
     assert_array_equal(stream.partial_fit(X[200:], objects[200:]).classes_, expected.classes_)
 
 
-def test_a_column_of_objects_of_pandas(digits):
+def test_a_pandas_column_of_objects(digits):
     pd = pytest.importorskip("pandas")
     X, y = digits
     column = pd.Series(y, dtype=object)
@@ -127,7 +127,7 @@ def test_a_column_of_objects_of_pandas(digits):
         (b"bytes", "y has labels of type bytes and str"),
     ],
 )
-def test_a_label_that_is_missing_or_of_another_kind_is_refused(digits, label, message):
+def test_a_missing_label_or_one_of_another_type_is_refused(digits, label, message):
     X, y = digits
     labels = np.array([f"digit {label}" for label in y], dtype=object)
     labels[7] = label
@@ -138,7 +138,7 @@ def test_a_label_that_is_missing_or_of_another_kind_is_refused(digits, label, me
 
 
 @pytest.mark.parametrize("labels", [["cat", float("nan")], ["1", 1], [True, 2], ["cat", None]])
-def test_lists_are_no_place_for_labels_of_several_kinds(digits, labels):
+def test_lists_of_labels_of_several_types_are_refused(digits, labels):
     with pytest.raises(ValueError, match=r"y contains (nan|None) at y|y has labels of type"):
         fitted(digits[0], labels * 150)
 
@@ -156,14 +156,14 @@ def test_masked_labels_and_pixels_are_refused(digits):
 
 
 @pytest.mark.parametrize("of", [Fraction, lambda label: 10**30 * int(label), lambda label: str(label).encode()])
-def test_objects_that_are_no_labels_are_refused(digits, of):
+def test_other_objects_are_refused(digits, of):
     X, y = digits
     with pytest.raises(ValueError, match="Labels must be all strings, all booleans, or all numbers"):
         fitted(X, np.array([of(label) for label in y], dtype=object))
 
 
 def other_than(classes):
-    """A label of the classes' kind that is none of them."""
+    """A label of the type of the classes that is not among them."""
     if classes.dtype.kind == "b":
         return 7
     return {"U": "another", "O": "another"}.get(classes.dtype.kind, 77)
@@ -178,7 +178,7 @@ SEVERAL_LABELS = {
 
 
 @pytest.mark.parametrize("kind", SEVERAL_LABELS)
-def test_several_labels_an_image_are_refused(digits, kind):
+def test_several_labels_for_an_image_are_refused(digits, kind):
     labels, came = SEVERAL_LABELS[kind]
     message = f"y should be a 1d array with one label for each image, got .*{came}.*MultiOutputClassifier"
     with pytest.raises(ValueError, match=message):
@@ -186,12 +186,12 @@ def test_several_labels_an_image_are_refused(digits, kind):
 
 
 @pytest.mark.parametrize("dtype", [int, bool, np.float32])
-def test_labels_that_are_one_hot_are_refused_with_what_to_do(digits, dtype):
+def test_one_hot_labels_are_refused(digits, dtype):
     with pytest.raises(ValueError, match=r"\(300, 10\) instead. It is one-hot encoded: pass np.argmax\(y, axis=1\)"):
         fitted(digits[0], np.eye(10, dtype=dtype)[digits[1]])
 
 
-def test_several_outputs_do_as_the_message_says(digits):
+def test_several_outputs_work_as_the_message_says(digits):
     X, y = digits
     outputs = np.stack([y, y > 4], axis=1)
     network = ConvNetClassifier("INPUT -> FC", max_iter=2, learning_rate_init=0.02, random_state=0, n_jobs=1)

@@ -1,4 +1,4 @@
-"""Weights: an image of weight 2 is that image twice, and one of weight 0 is not there. What early stopping keeps."""
+"""Weights: an image of weight 2 counts as two images, and one of weight 0 as none. What early stopping keeps."""
 
 import re
 from decimal import Decimal
@@ -30,18 +30,18 @@ def digits():
 
 @pytest.fixture(scope="module")
 def counts():
-    """How often each image is there: 0 to 3 times."""
+    """How often each image is repeated: 0 to 3 times."""
     return np.random.default_rng(0).integers(0, 4, 120)
 
 
 def whole(X, y, architecture=PLAIN, sample_weight=None, **parameters):
-    """Fitted with all images in one minibatch."""
+    """A classifier fitted with all images in one minibatch."""
     network = ConvNetClassifier(architecture, n_jobs=1, **{"batch_size": len(X)} | WHOLE | parameters)
     return network.fit(X, y, sample_weight=sample_weight)
 
 
 def learned(network):
-    """All numbers that a fit found."""
+    """All learned numbers."""
     arrays = [*network.coefs_, *network.intercepts_, network.pixel_mean_, network.pixel_scale_]
     return np.concatenate([array.ravel() for array in arrays])
 
@@ -60,7 +60,7 @@ def assert_same(one, other, X):
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced", {3: 0.25, 4: 4.0}], ids=str)
-def test_weights_are_repetition_with_adam(digits, counts, class_weight):
+def test_weights_equal_repetition_with_adam(digits, counts, class_weight):
     X, y = digits
     weighted = whole(X, y, sample_weight=counts, class_weight=class_weight)
     repeated = whole(np.repeat(X, counts, axis=0), np.repeat(y, counts), class_weight=class_weight)
@@ -68,7 +68,7 @@ def test_weights_are_repetition_with_adam(digits, counts, class_weight):
     assert np.abs(learned(weighted) - learned(whole(X, y, class_weight=class_weight))).max() > 0.01
 
 
-def test_weights_are_repetition_with_sgd_once_alpha_is_for_as_many_images(digits, counts):
+def test_weights_equal_repetition_with_sgd_and_a_scaled_alpha(digits, counts):
     X, y = digits
     weighted = whole(X, y, sample_weight=counts, **SGD)
     repeated = [np.repeat(X, counts, axis=0), np.repeat(y, counts)]
@@ -76,7 +76,7 @@ def test_weights_are_repetition_with_sgd_once_alpha_is_for_as_many_images(digits
     assert np.abs(learned(weighted) - learned(whole(*repeated, **SGD))).max() > 1e-4
 
 
-def test_an_image_of_weight_zero_is_not_there(digits, counts):
+def test_an_image_of_weight_zero_is_ignored(digits, counts):
     X, y = digits
     garbage, there = X.astype(np.float32), counts > 0
     garbage[~there] = 1000 * garbage[~there, ::-1]
@@ -84,13 +84,13 @@ def test_an_image_of_weight_zero_is_not_there(digits, counts):
     assert_same(weighted, whole(X[there], y[there]), X)
 
 
-def test_the_scale_of_weights_means_nothing(digits, counts):
+def test_the_scale_of_weights_has_no_effect(digits, counts):
     one, other = (whole(*digits, sample_weight=factor * counts) for factor in (1, 1024))
     assert same_bits(one, other)
 
 
-def test_norm_batch_takes_its_mean_over_all_images_whatever_they_weigh(digits, counts):
-    """As the notes of fit say: it is no fault that this differs, but a limit."""
+def test_norm_batch_ignores_weights(digits, counts):
+    """A known limit, documented in the notes of fit."""
     X, y = digits
     norm, there = "INPUT -> CONV(K=6) -> NORM -> RELU -> FC", counts > 0
     weighted = whole(X, y, norm, there)
@@ -100,7 +100,7 @@ def test_norm_batch_takes_its_mean_over_all_images_whatever_they_weigh(digits, c
 # Classes
 
 
-def test_balanced_classes_are_sample_weights(digits):
+def test_balanced_classes_equal_sample_weights(digits):
     X, y = digits
     chosen = (y < 3) | (np.arange(120) % 4 == 0)
     X, y = X[chosen], y[chosen]
@@ -117,7 +117,7 @@ def test_class_weights_and_sample_weights_are_multiplied(digits, counts):
     assert_same(both, whole(X, y, sample_weight=product), X)
 
 
-# What is refused
+# Invalid weights
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_class_weights_and_sample_weights_are_multiplied(digits, counts):
     ],
     ids=["zero", "negative", "nan", "too few", "a table", "a dict"],
 )
-def test_weights_that_are_none_are_refused(digits, weights, message):
+def test_invalid_weights_are_refused_in_fit(digits, weights, message):
     network = ConvNetClassifier()
     with pytest.raises(ValueError, match=re.escape(message)):
         network.fit(*digits, sample_weight=weights)
@@ -141,7 +141,7 @@ def test_weights_that_are_none_are_refused(digits, weights, message):
     assert not hasattr(network, "coefs_")
 
 
-def test_classes_that_weigh_nothing_together_are_refused(digits):
+def test_class_weights_that_are_all_zero_are_refused(digits):
     with pytest.raises(ValueError, match="The weights are all zero"):
         ConvNetClassifier(class_weight=dict.fromkeys(range(10), 0)).fit(*digits)
 
@@ -150,13 +150,13 @@ def test_classes_that_weigh_nothing_together_are_refused(digits):
 
 
 def up_and_down(**parameters):
-    """A rate so high that validation scores go up and down."""
+    """A classifier whose learning rate is so high that validation scores go up and down."""
     parameters = {"learning_rate": "constant", "learning_rate_init": 0.08, "max_iter": 11, **parameters}
     return ConvNetClassifier(PLAIN, batch_size=16, early_stopping=True, n_jobs=1, random_state=0, **parameters)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_the_weights_kept_are_those_of_the_best_epoch_on_a_stratified_split(digits):
+def test_early_stopping_keeps_the_best_epoch_on_a_stratified_split(digits):
     X, y = digits
     network = up_and_down(validation_fraction=0.25).fit(X, y)
     seed = check_random_state(0).randint(2**31 - 1)
@@ -168,7 +168,7 @@ def test_the_weights_kept_are_those_of_the_best_epoch_on_a_stratified_split(digi
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_the_weights_of_validation_images_decide_which_epoch_is_best(digits):
+def test_validation_weights_affect_which_epoch_is_best(digits):
     X, y = digits
     X_val, y_val = X[60:], y[60:]
     bests = []

@@ -1,4 +1,4 @@
-"""Images: what is read as it stands and what is converted, and statistics that do not depend on it."""
+"""Images: arrays read in place, converted arrays, statistics, and pixels that float32 cannot compute with."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def pixels():
 
 
 def chosen(source):
-    """The images that a source says the machine should read."""
+    """The images of a source."""
     bytes_, floats, rows = source
     assert (len(bytes_) == 0) != (len(floats) == 0)
     return (bytes_ if len(bytes_) else floats)[rows]
@@ -24,7 +24,7 @@ def chosen(source):
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int16", "bool", ">f4", "float16"])
 @pytest.mark.parametrize("order", ["C", "F", "strided", "rows"])
-def test_the_machine_reads_the_images_asked_for(pixels, dtype, order):
+def test_a_source_has_the_images_of_the_minibatch(pixels, dtype, order):
     x = pixels.astype(dtype)
     x = {"C": x, "F": np.asfortranarray(x), "strided": np.repeat(x, 2, 2)[:, :, ::2], "rows": x.reshape(11, -1)}[order]
     indices = np.array([10, 0, 3, 3])
@@ -36,7 +36,7 @@ def test_the_machine_reads_the_images_asked_for(pixels, dtype, order):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_arrays_that_can_be_read_as_they_stand_are_not_copied(pixels, dtype, tmp_path):
+def test_direct_arrays_are_not_copied(pixels, dtype, tmp_path):
     x = pixels.astype(dtype)
     np.save(tmp_path / "x.npy", x)
     for direct in (x, x.reshape(11, -1), np.load(tmp_path / "x.npy", mmap_mode="r")):
@@ -46,7 +46,7 @@ def test_arrays_that_can_be_read_as_they_stand_are_not_copied(pixels, dtype, tmp
 
 
 @pytest.mark.parametrize("dtype", ["float64", "int64", ">f4"])
-def test_of_other_arrays_the_minibatch_alone_is_converted(pixels, dtype):
+def test_other_arrays_are_converted_one_minibatch_at_a_time(pixels, dtype):
     made = Images(pixels.astype(dtype), SHAPE)
     assert not made.is_direct
     assert not Images(pixels[::2], SHAPE).is_direct
@@ -110,7 +110,7 @@ def bits(statistics):
 
 
 @pytest.mark.parametrize("weights", [None, np.ones(11), np.full(11, 0.3, np.float32)], ids=["none", "ones", "equal"])
-def test_equal_weights_have_the_bits_of_no_weights(pixels, weights):
+def test_equal_weights_give_the_same_bits_as_none(pixels, weights):
     assert bits(Images(pixels, SHAPE).statistics(weights)) == bits(Images(pixels, SHAPE).statistics())
 
 
@@ -123,7 +123,7 @@ def test_weighted_statistics_are_those_of_repeated_images(pixels, chunk):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "int64", "float16"])
-def test_an_image_without_weight_is_as_good_as_not_there(pixels, dtype):
+def test_images_of_weight_zero_are_ignored(pixels, dtype):
     weights = np.arange(11) % 3 / 2
     there = weights > 0
     expected = bits(Images(pixels[there].astype(float), SHAPE).statistics(weights[there]))
@@ -131,7 +131,7 @@ def test_an_image_without_weight_is_as_good_as_not_there(pixels, dtype):
     assert bits(Images(pixels.astype(dtype), SHAPE).statistics(weights)) == expected
 
 
-def test_a_channel_that_is_constant_where_images_count_has_scale_one(pixels):
+def test_a_channel_that_is_constant_in_weighted_images_has_scale_one(pixels):
     weights = np.linspace(0, 1, 11)
     pixels[1:, ..., 1] = 77
     mean, scale = Images(pixels, SHAPE).statistics(weights)
