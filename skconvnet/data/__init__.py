@@ -7,9 +7,9 @@ from skconvnet.data.examples import (
     check_two_classes,
     hold_out,
 )
-from skconvnet.data.images import check_image_shape, check_images, check_larger_images, guess_image_shape
-from skconvnet.data.labels import check_labels, convert_labels, encode_labels
-from skconvnet.data.weights import check_class_weight, check_sample_weight, weigh_classes
+from skconvnet.data.images import check_image_shape, check_images, check_larger_images
+from skconvnet.data.labels import convert_labels
+from skconvnet.data.weights import check_class_weight, weigh_classes
 
 __all__ = [
     "LabelledImages",
@@ -18,13 +18,9 @@ __all__ = [
     "check_image_shape",
     "check_images",
     "check_images_and_labels",
-    "check_labels",
     "check_larger_images",
-    "check_sample_weight",
     "check_two_classes",
     "convert_labels",
-    "encode_labels",
-    "guess_image_shape",
     "hold_out",
     "weigh_classes",
 ]

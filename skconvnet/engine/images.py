@@ -111,12 +111,13 @@ class Images:
         return mean.astype(np.float32), (1.0 / np.where(constant, 1.0, deviation)).astype(np.float32)
 
     def _check_constant(self, constant, mean, weights, chunk_pixels):
-        """Raise a ValueError if channels that are constant in float32 vary in the array's own dtype."""
-        low, high = np.inf, -np.inf
+        """Raise a ValueError if channels that are constant in float32 vary, and were rounded to float32."""
+        low, high, rounded = np.inf, -np.inf, False
         for values, _ in self._weighted_chunks(weights, chunk_pixels, self.pixels.dtype):
             low, high = np.minimum(low, values.min(axis=0)), np.maximum(high, values.max(axis=0))
+            rounded = rounded | (values != values.astype(np.float32)).any(axis=0)
         size = np.abs(mean)
-        lost = constant & (high - low > 1e-12 * size) & (size > 1e-30)  # below are rounding errors of float64
+        lost = constant & rounded & (high - low > 1e-12 * size) & (size > 1e-30)  # below are float64's rounding errors
         if lost.any():
             channel = int(np.argmax(lost))
             low, high = float(low[channel]), float(high[channel])

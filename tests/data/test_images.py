@@ -12,8 +12,8 @@ from scipy import sparse
 from sklearn import config_context
 
 from skconvnet import ConvNetClassifier
-from skconvnet.data import check_images, check_images_and_labels, check_larger_images, guess_image_shape
-from skconvnet.data.images import check_values
+from skconvnet.data import check_images, check_images_and_labels, check_larger_images
+from skconvnet.data.images import check_values, guess_image_shape
 
 
 def check(X, image_shape=None):

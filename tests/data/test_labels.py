@@ -12,7 +12,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.utils import shuffle
 
 from skconvnet import ConvNetClassifier
-from skconvnet.data import convert_labels, encode_labels
+from skconvnet.data.labels import convert_labels, encode_labels
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from sklearn.utils import check_random_state, shuffle
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skconvnet import ConvNetClassifier
-from skconvnet.data import LabelledImages, check_class_weight, check_sample_weight, weigh_classes
+from skconvnet.data import LabelledImages, check_class_weight, weigh_classes
+from skconvnet.data.weights import check_sample_weight
 from skconvnet.engine import Images
 
 PLAIN = "INPUT -> CONV(K=6) -> RELU -> POOL -> NORM(layer) -> FC(16) -> TANH -> FC"

@@ -153,6 +153,14 @@ def test_a_channel_that_is_constant_in_float32_alone_is_refused(pixels, dtype, c
     assert Images(x, SHAPE).statistics(weights, chunk)[1][1] == 1
 
 
+def test_a_small_variation_that_float32_represents_is_a_constant_in_every_form(pixels):
+    x = (1e8 + 8 * (pixels % 3)).astype(np.float32)
+    statistics = Images(x, SHAPE).statistics()
+    assert statistics[1].tolist() == [1, 1]
+    assert bits(Images(x.astype(np.float64), SHAPE).statistics()) == bits(statistics)
+    assert bits(Images(x.astype(np.int64), SHAPE).statistics()) == bits(statistics)
+
+
 def test_variations_that_are_rounding_errors_are_a_constant(pixels):
     x = pixels.astype(np.float64)
     for constant in (0.1, 1e-40, 0.0):
