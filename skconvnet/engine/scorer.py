@@ -72,7 +72,7 @@ class Scorer:
             It computes a map of scores: see `BoundArchitecture.on`, also for the errors.
         """
         network = self._network
-        larger = Network(network.architecture.on(image_shape), network.mean, network.scale)
+        larger = Network(network.architecture.on(image_shape), network.mean, network.scale, network.device)
         larger.parameters = network.parameters
         return Scorer(larger)
 

@@ -16,13 +16,13 @@ from skconvnet.engine.program.target import CPU
 from skconvnet.engine.weights.layout import lay_out_parameters
 from skconvnet.training import History, TrainingState
 
-_SCALARS = ("architecture_", "image_shape_", "n_features_in_", "classes_", "pixel_mean_", "pixel_scale_")
+_ATTRIBUTES = ("architecture_", "image_shape_", "n_features_in_", "classes_", "pixel_mean_", "pixel_scale_")
 LEARNED = ("coefs_", "intercepts_", "norm_means_", "norm_variances_")  # in the order of `Learned`
 
 
 def fitted_objects(classifier):
     """Return the objects that decide about the scores: attributes, and the arrays of each list."""
-    attributes = [getattr(classifier, name, None) for name in _SCALARS]
+    attributes = [getattr(classifier, name, None) for name in ("device", *_ATTRIBUTES)]
     for name in LEARNED:
         value = getattr(classifier, name, None)
         attributes += value if isinstance(value, list) else [value]
@@ -81,7 +81,7 @@ def check_fitted(classifier):
     ValueError
         If an attribute is missing, is of the wrong type or shape, or disagrees with another. The error names it.
     """
-    missing = [name for name in (*_SCALARS, *LEARNED) if not hasattr(classifier, name)]
+    missing = [name for name in (*_ATTRIBUTES, *LEARNED) if not hasattr(classifier, name)]
     if missing:
         raise _damaged(f"{missing[0]} is missing")
     _check_image_shape(classifier.image_shape_, classifier.n_features_in_)

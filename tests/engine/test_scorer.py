@@ -107,3 +107,9 @@ def test_larger_images():
     maps = kept.on((5, 7, 1))
     assert str(maps.output) == "[4x2x3]"
     assert maps.scores(Images(larger, (5, 7, 1)), 1).shape == (3, 2 * 4 * 3)
+
+
+def test_larger_images_are_scored_on_the_same_device(workers):
+    problem = Problem("INPUT -> CONV(K=4) -> FC", (4, 4, 1))
+    Scorer(problem.network(EAGER)).on((5, 7, 1)).scores(Images(np.zeros((3, 5, 7, 1)), (5, 7, 1)), 2)
+    assert workers == [2]

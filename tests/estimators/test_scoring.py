@@ -36,6 +36,9 @@ def test_the_scorer_is_made_once_until_an_attribute_is_replaced(classifier):
         first = scorer()
     classifier.coefs_[0] = classifier.coefs_[0].copy()
     assert scorer() is not first
+    first = scorer()
+    classifier.set_params(device="cpu")
+    assert scorer() is not first
 
 
 def test_scored_arrays_are_read_only(classifier):
