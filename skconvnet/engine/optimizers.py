@@ -1,4 +1,4 @@
-"""Optimizers as settings and state; `cpu.optimizer` has the arithmetic."""
+"""Optimizers as settings and state. The arithmetic is in `cpu.kernels.optimizer`."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ __all__ = ["SGD", "Adam", "OptimizerState"]
 
 @dataclass
 class OptimizerState:
-    """What an optimizer remembers between steps.
+    """The state that an optimizer keeps between steps.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ class Adam:
     epsilon: float = 1e-8
 
     def rule(self, learning_rate, alpha, step, n_samples):
-        """Write the numbers of step `step` (from 1): float64 by the columns of `Rule`.
+        """Return the numbers of step `step`, counted from 1: float64 with the columns of `Rule`.
 
-        `alpha` decays weights by the fraction learning_rate * alpha; `n_samples` does not matter to Adam.
+        Weights decay by the fraction learning_rate * `alpha`. Adam does not use `n_samples`.
         """
         rule = np.zeros(len(Rule))
         rule[Rule.ADAM] = 1
@@ -80,9 +80,9 @@ class SGD:
     Parameters
     ----------
     momentum : float
-        What is kept of the velocity.
+        The part of the velocity that is kept.
     nesterov : bool
-        Whether the gradient counts as taken after the velocity's next move.
+        Whether the gradient is evaluated after the velocity's next step.
 
     Examples
     --------
@@ -94,9 +94,9 @@ class SGD:
     nesterov: bool = True
 
     def rule(self, learning_rate, alpha, step, n_samples):
-        """Write the numbers of a step: float64 by the columns of `Rule`.
+        """Return the numbers of a step: float64 with the columns of `Rule`.
 
-        `alpha` / `n_samples` times the weights is added to the gradient; `step` does not matter.
+        `alpha` / `n_samples` times the weights is added to the gradient. SGD does not use `step`.
         """
         rule = np.zeros(len(Rule))
         rule[Rule.RATE], rule[Rule.DECAY] = learning_rate, alpha / n_samples

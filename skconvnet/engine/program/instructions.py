@@ -315,12 +315,14 @@ def encode(op, operands, numbers):
     for given, named in ((operands, instruction.operands), (numbers, instruction.numbers)):
         if given.keys() != set(named):
             raise KeyError(f"{op.name} takes {', '.join(named)}, not {', '.join(given)}")
-    row = [op, *[0] * (WIDTH - 1)]
-    for name, operand in operands.items():
-        first = instruction.operand(name)
-        row[first : first + 3] = operand
-    for name, number in numbers.items():
-        row[instruction.number(name)] = np.float64(number).view(np.int64) if name in _REAL else number
+    row = [op]
+    for name in instruction.operands:
+        row += operands[name]
+    row += [0] * (_FIRST_NUMBER - len(row))
+    row += [
+        np.float64(numbers[name]).view(np.int64) if name in _REAL else numbers[name] for name in instruction.numbers
+    ]
+    row += [0] * (WIDTH - len(row))
     return np.array(row, np.int64)
 
 

@@ -1,4 +1,4 @@
-"""A network cut behind one of its layers: what comes up to it, with the numbers learned there."""
+"""A network cut off after one of its layers, with the numbers learned up to there."""
 
 from skconvnet.architecture import BoundArchitecture, walk
 from skconvnet.engine.weights.layout import Learned, learning_layers
@@ -7,25 +7,23 @@ __all__ = ["cut_behind"]
 
 
 def cut_behind(architecture, learned, name):
-    """Cut a network behind a layer, which becomes the last.
+    """Cut a network off after a layer, which becomes the last.
 
-    Of the branches around a layer only its own is kept, as far as to it.
+    Of the branches around the layer, only the part of its own branch that leads to it is kept.
 
     Parameters
     ----------
     architecture : BoundArchitecture
-        The network.
     learned : Learned
-        Its numbers.
     name : str
-        The name of one of its layers, as ``"CONV 2"``.
+        The name of one of its layers, such as ``"CONV 2"``.
 
     Returns
     -------
     architecture : BoundArchitecture
         The network up to the layer. Its `n_classes` is the depth of the layer's volume.
     learned : Learned
-        The numbers of that one, the same arrays.
+        Its learned numbers, the same arrays.
 
     Raises
     ------
@@ -56,7 +54,7 @@ def cut_behind(architecture, learned, name):
 
 
 def _up_to(layers, name):
-    """Return the chain that ends in the layer of this name, None where it is not there."""
+    """Return the chain that ends in the layer of this name, or None if there is no such layer."""
     for number, layer in enumerate(layers):
         if layer.name == name:
             return layers[: number + 1]

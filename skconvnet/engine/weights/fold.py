@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the layer before it, for scoring: one layer where training had two."""
+"""Batch normalisation folded into the layer before it, for scoring."""
 
 from dataclasses import replace
 
@@ -11,26 +11,24 @@ __all__ = ["fold_batch_norms"]
 
 
 def fold_batch_norms(architecture, learned):
-    """Fold every NORM(batch) that stands behind a CONV or FC into its weights and biases.
+    """Fold every NORM(batch) that follows a CONV or FC into its weights and biases.
 
-    With running mean m and variance v, scale (w x + b - m) / sqrt(v + eps) + shift is the sum over the weights
-    w scale / sqrt(v + eps), with a bias of its own. A NORM that stands elsewhere is left as it is.
+    With running mean m and variance v, scale (w x + b - m) / sqrt(v + eps) + shift is a sum with the weights
+    w scale / sqrt(v + eps) and another bias. Other NORM layers stay.
 
     Source: S. Ioffe and C. Szegedy, "Batch Normalization" (2015), algorithm 2, lines 10 and 11.
 
     Parameters
     ----------
     architecture : BoundArchitecture
-        The network.
     learned : Learned
-        Its numbers.
 
     Returns
     -------
     architecture : BoundArchitecture
         The network without the layers that were folded.
     learned : Learned
-        The numbers of that one.
+        Its learned numbers.
     """
     folding = _Folding(learned)
     layers = folding.chain(architecture.layers)
@@ -38,7 +36,7 @@ def fold_batch_norms(architecture, learned):
 
 
 class _Folding:
-    """Takes the numbers of each layer in network order, and puts those of the new layers together."""
+    """Reads the learned numbers layer by layer, and collects those of the new layers."""
 
     def __init__(self, learned):
         self.pairs = iter(zip(learned.coefs, learned.intercepts, strict=True))
@@ -58,7 +56,7 @@ class _Folding:
         return tuple(folded)
 
     def take(self, layer):
-        """Hand a layer's numbers on as they are."""
+        """Keep a layer's numbers unchanged."""
         if layer.n_weights:
             self.keep(*next(self.pairs))
         if layer.kind == "NORM" and layer.mode == "batch":
@@ -67,7 +65,7 @@ class _Folding:
             self.learned.variances.append(variance)
 
     def fold(self, layer, norm):
-        """Return the layer with the norm in it; its numbers are the last that were kept."""
+        """Return the layer with the norm folded into it; its numbers are the last that were kept."""
         (scale, shift), (mean, variance) = next(self.pairs), next(self.statistics)
         coef, intercept = self.learned.coefs.pop(), self.learned.intercepts.pop()
         factor = scale / np.sqrt(variance.astype(np.float64) + norm.eps)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import combinations, pairwise
+from time import perf_counter
 from unittest.mock import patch
 
 import numpy as np
@@ -349,6 +350,14 @@ def test_what_a_norm_gives_is_computed_anew_and_not_kept():
         (second, "BATCH"),  # for the FC, whose weight gradient is taken from the whole batch
         (first, "LOCAL"),  # anew, for the weight gradient of CONV 2
     ]
+
+
+def test_the_plan_of_a_deep_chain_is_made_in_seconds():
+    """Placing each buffer by comparing it with a list of all others took a minute."""
+    bound = Architecture.parse("INPUT -> [FC(1)]*6000 -> FC").bind((4, 4, 1), 3)
+    began = perf_counter()
+    train(bound, lay_out_parameters(bound, CPU), 32, CPU)
+    assert perf_counter() - began < 30
 
 
 # -- Memory and layout -------------------------------------------------------------------------------------------------
