@@ -24,10 +24,10 @@ def open_files(path, max_bytes=_MAX_BYTES):
 
     Yields
     ------
-    files : dict
-        Maps the parts of a visible file's name, relative to `path`, to the file.
+    names : list of tuple of str
+        The visible files: the parts of their names, relative to `path`.
     read : callable
-        Returns the bytes of a file. Raises a ValueError for one that is too large, or is not a regular file.
+        Returns the bytes of the file with this name. Raises a ValueError if it is too large or not a regular file.
     skipped : list of str
         Links to directories that have another name below `path`. Each directory is read once.
 
@@ -41,8 +41,8 @@ def open_files(path, max_bytes=_MAX_BYTES):
     path = Path(path)
     if path.is_dir():
         found, skipped = _walk(path)
-        files = {file.relative_to(path).parts: file for file in found}
-        yield files, lambda file: _read(file, max_bytes), [str(link.relative_to(path)) for link in skipped]
+        names, links = ([file.relative_to(path).parts for file in group] for group in (found, skipped))
+        yield names, lambda name: _read(path.joinpath(*name), max_bytes), ["/".join(link) for link in links]
         return
     if not path.exists():
         raise FileNotFoundError(f"{str(path)!r} does not exist. Pass a directory or a zip archive.")
@@ -54,8 +54,8 @@ def open_files(path, max_bytes=_MAX_BYTES):
         raise ValueError(f"{str(path)!r} is neither a directory nor a zip archive: {error}.") from error
     with archive:
         entries = {_parts(path, entry.filename): entry for entry in archive.infolist() if not _is_directory(entry)}
-        files = {name: entry for name, entry in entries.items() if not any(map(_is_hidden, name))}
-        yield files, lambda entry: _unpack(archive, entry, max_bytes), []
+        names = [name for name in entries if not any(map(_is_hidden, name))]
+        yield names, lambda name: _unpack(archive, entries[name], max_bytes), []
 
 
 def _walk(root):

@@ -106,16 +106,16 @@ def load_image_folder(path, *, size=None, channels=None, on_error="raise", retur
     with open_files(path) as (files, read, skipped):
         if skipped:
             warnings.warn(
-                f"{', '.join(map(repr, skipped[:5]))}{', ...' * (len(skipped) > 5)} below {str(path)!r} are left out: "
-                "they lead to directories that are read under another name.",
+                f"{_some(skipped)} below {str(path)!r}: these links are left out. They lead to directories that are "
+                "read under another name.",
                 stacklevel=2,
             )
         classes = _classes(path, files)
         names = sorted(classes)  # by class first: the parts in front of the class are the same
-        mode = {1: "L", 3: "RGB", None: None}[channels] or _mode_of_all(names, files, read)
+        mode = {1: "L", 3: "RGB", None: None}[channels] or _mode_of_all(names, read)
         if size is not None:
             _check_memory(len(names), size if mode == "L" else (*size, 3))
-        data, kept = _decode(path, names, files, read, size, mode, on_error)
+        data, kept = _decode(path, names, lambda name: _pixels(read(name), size, mode), on_error)
     target = np.array([classes[name] for name in kept])
     if return_X_y:
         return data, target
@@ -241,23 +241,23 @@ def _open(content):
         raise ValueError("it is not a JPEG or PNG file, or is truncated") from None
 
 
-def _mode_of_all(names, files, read):
+def _mode_of_all(names, read):
     """Return "L" if no image has colour, else "RGB"."""
     for name in names:
         try:
-            if _open(read(files[name])).mode not in _GREY:
+            if _open(read(name)).mode not in _GREY:
                 return "RGB"
         except Exception:  # it comes again in `_decode`
             continue
     return "L"
 
 
-def _decode(path, names, files, read, size, mode, on_error):
-    """Return the pixels and the names of all images that can be read."""
+def _decode(path, names, decode, on_error):
+    """Return the pixels and the names of all images that ``decode(name)`` can read."""
     data, kept = None, []
     for name in names:
         try:
-            pixels = _pixels(read(files[name]), size, mode)
+            pixels = decode(name)
         except MemoryError:
             raise
         except Exception as error:  # decoders raise many types, even SyntaxError and struct.error
