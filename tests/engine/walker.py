@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from skconvnet.engine.program.instructions import (
+    INSTRUCTIONS,
+    REAL,
     Block,
     NormRow,
     Op,
@@ -17,7 +19,6 @@ from skconvnet.engine.program.instructions import (
     Segment,
     SegmentKind,
     Space,
-    decode,
 )
 from skconvnet.engine.program.memory import N_ZEROS
 
@@ -182,6 +183,21 @@ class Walk:
     def _write(self, name, space, addresses, writer):
         self._inside(name, space, addresses)
         self.shadows[space][addresses] = writer
+
+
+def decode(row):
+    """The opcode, the operands as (Space, offset, stride) and the numbers of an encoded instruction, by name."""
+    op = Op(row[0])
+    instruction, values = INSTRUCTIONS[op], row.tolist()
+    operands = {}
+    for name in instruction.operands:
+        space, offset, stride = values[instruction.operand(name) :][:3]
+        operands[name] = Space(space), offset, stride
+    numbers = {}
+    for name in instruction.numbers:
+        column = instruction.number(name)
+        numbers[name] = row[column].view(np.float64).item() if name in REAL else values[column]
+    return op, operands, numbers
 
 
 def grid(offset, *loops):

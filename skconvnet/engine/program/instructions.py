@@ -20,6 +20,7 @@ import numpy as np
 
 __all__ = [
     "INSTRUCTIONS",
+    "REAL",
     "WIDTH",
     "Block",
     "ClassOutcome",
@@ -35,13 +36,12 @@ __all__ = [
     "Space",
     "Task",
     "Warp",
-    "decode",
     "encode",
 ]
 
 _MOST_OPERANDS = 4
 _FIRST_NUMBER = 1 + 3 * _MOST_OPERANDS
-_REAL = frozenset("alpha beta eps k momentum rate smoothing".split())  # numbers that are float64
+REAL = frozenset("alpha beta eps k momentum rate smoothing".split())  # numbers that are float64
 
 
 class Space(IntEnum):
@@ -319,35 +319,6 @@ def encode(op, operands, numbers):
     for name in instruction.operands:
         row += operands[name]
     row += [0] * (_FIRST_NUMBER - len(row))
-    row += [
-        np.float64(numbers[name]).view(np.int64) if name in _REAL else numbers[name] for name in instruction.numbers
-    ]
+    row += [np.float64(numbers[name]).view(np.int64) if name in REAL else numbers[name] for name in instruction.numbers]
     row += [0] * (WIDTH - len(row))
     return np.array(row, np.int64)
-
-
-def decode(row):
-    """Read one instruction.
-
-    Parameters
-    ----------
-    row : ndarray of int64, shape (WIDTH,)
-
-    Returns
-    -------
-    op : Op
-    operands : dict of str to (Space, offset, stride)
-    numbers : dict of str to int or float
-        `encode` of these is the row.
-    """
-    op = Op(row[0])
-    instruction, values = INSTRUCTIONS[op], row.tolist()
-    operands = {}
-    for name in instruction.operands:
-        space, offset, stride = values[instruction.operand(name) :][:3]
-        operands[name] = Space(space), offset, stride
-    numbers = {}
-    for name in instruction.numbers:
-        column = instruction.number(name)
-        numbers[name] = row[column].view(np.float64).item() if name in _REAL else values[column]
-    return op, operands, numbers

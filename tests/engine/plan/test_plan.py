@@ -23,14 +23,13 @@ from skconvnet.engine.program.instructions import (
     Segment,
     SegmentKind,
     Space,
-    decode,
     encode,
 )
 from skconvnet.engine.program.memory import pack
 from skconvnet.engine.program.target import CPU, UNLIMITED, round_to_line
 from skconvnet.engine.weights.layout import ScaleSlot, lay_out_parameters
 from tests.engine.networks import NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, problems
-from tests.engine.walker import Trespass, Walk
+from tests.engine.walker import Trespass, Walk, decode
 
 
 def train(architecture, layout, batch_size, target):

@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 
-from skconvnet.engine.program.instructions import INSTRUCTIONS, WIDTH, Descriptor, Op, Space, decode, encode
-
-_REAL = {"alpha", "beta", "eps", "k", "momentum", "rate", "smoothing"}
+from skconvnet.engine.program.instructions import INSTRUCTIONS, REAL, WIDTH, Descriptor, Op, Space, encode
+from tests.engine.walker import decode
 
 
 def example(op):
     """Operands and numbers of an opcode, all different."""
     operands = {name: (Space(n), 100 + n, 200 + n) for n, name in enumerate(INSTRUCTIONS[op].operands)}
-    numbers = {name: 0.5 + n if name in _REAL else 300 + n for n, name in enumerate(INSTRUCTIONS[op].numbers)}
+    numbers = {name: 0.5 + n if name in REAL else 300 + n for n, name in enumerate(INSTRUCTIONS[op].numbers)}
     return operands, numbers
 
 
@@ -26,7 +25,7 @@ def test_every_operand_and_number_has_a_column_of_its_own(op):
         assert row[column : column + 3].tolist() == list(operand)
     for name, number in numbers.items():
         column = INSTRUCTIONS[op].number(name)
-        assert (row[column].view(np.float64) if name in _REAL else row[column]) == number
+        assert (row[column].view(np.float64) if name in REAL else row[column]) == number
 
 
 @pytest.mark.parametrize("op", Op)
