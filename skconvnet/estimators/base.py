@@ -49,7 +49,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         # A parameter that did not exist when the file was written gets its default.
         parameters = inspect.signature(type(self)).parameters.values()
         defaults = {parameter.name: parameter.default for parameter in parameters}
-        kept = {name: value for name, value in state.items() if name != "_skconvnet_version"}
+        kept = {name: value for name, value in state.items() if name not in ("_skconvnet_version", "_kept_trainer")}
         super().__setstate__(defaults | kept)
 
     def __sklearn_tags__(self):

@@ -68,7 +68,7 @@ class Trained:
     history : History
         After the last epoch.
     parameters : ndarray of float32, (n,)
-        Those of the last epoch, or those with the best score under early stopping. A copy.
+        Those with the best score under early stopping; else those of the network.
     ending : Ending
         What ended the training.
     error : DivergenceError or None
@@ -121,23 +121,24 @@ def train(trainer, batches, schedule, history, stopping, *, best=None, hooks=Hoo
     parameters, ending = trainer.network.parameters, Ending.MAX_ITER
     for _ in range(history.n_plateaus):
         schedule = schedule.after_plateau()
-    if best is None:  # the first epoch of a new network leaves nothing to go back to
-        best = parameters.copy() if history.n_epochs or history.stops_early else parameters
-    kept = best
+    kept = best  # the parameters that the training would leave now; without early stopping the present ones
+    if best is None:
+        kept = parameters.copy() if history.stops_early else parameters
     try:
         while history.n_epochs < stopping.max_iter and schedule is not None:
             hooks.before_epoch(history, kept)
+            finite = parameters.copy() if history.n_epochs and not history.stops_early else kept
             try:
                 outcome, images_per_second = _one_epoch(trainer, batches, schedule, history)
             except DivergenceError as error:
                 if history.n_epochs == 0:
                     raise
-                return Trained(history, kept, Ending.DIVERGED, error)
+                return Trained(history, finite, Ending.DIVERGED, error)
             score = None if hooks.validate is None else hooks.validate()
             after = history.after_epoch(*outcome, len(batches.indices), stopping.tol, score)
-            keeps = not after.stops_early or after.plateau.best < history.plateau.best
-            # One assignment, so that an interrupt cannot part the weights from their history.
-            history, kept = after, parameters.copy() if keeps else kept
+            is_best = after.stops_early and after.plateau.best < history.plateau.best
+            # One assignment, so that an interrupt cannot separate the weights from their history.
+            history, kept = after, parameters.copy() if is_best else kept
             if hooks.report is not None:
                 hooks.report(history, images_per_second)
             if history.plateau.count > stopping.patience:
@@ -152,7 +153,6 @@ def train(trainer, batches, schedule, history, stopping, *, best=None, hooks=Hoo
         if history.n_epochs == 0:
             raise
         ending = Ending.INTERRUPTED
-        kept = kept if history.stops_early else parameters.copy()
     return Trained(history, kept, ending)
 
 

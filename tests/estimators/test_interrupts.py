@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 import skconvnet
 from skconvnet import ConvNetClassifier
-from skconvnet.estimators.scoring import check_fitted
+from skconvnet.estimators.fitted import check_fitted
 
 PACKAGE = Path(skconvnet.__file__).parent
 TRACED = tuple(str(PACKAGE / room) for room in ("estimators", "training", "data", "engine/trainer.py"))
