@@ -27,7 +27,7 @@ def main(arguments=None):
     Parameters
     ----------
     arguments : list of str, default=None
-        What stands behind `python -m skconvnet`; None takes it from the command line.
+        The arguments after `python -m skconvnet`. None: those of the command line.
     """
     options = parser().parse_args(arguments)
     try:
@@ -35,17 +35,17 @@ def main(arguments=None):
         sys.stdout.flush()
     except ArchitectureError as error:
         sys.exit(str(error))
-    except BrokenPipeError:  # the reader has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again when it ends
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python raises again when it exits
         sys.exit(1)
 
 
 def parser():
-    """Return the parser of the command line: `.command` of what it parses is the function to call."""
+    """Return the parser of the command line. `command` in its result is the function to call."""
     parser = argparse.ArgumentParser(prog="python -m skconvnet", description="Convolutional networks for scikit-learn.")
     commands = parser.add_subparsers(required=True, metavar="demo | summary | warmup")
 
-    command = commands.add_parser("demo", help="fit scikit-learn's digits, and report accuracy and times")
+    command = commands.add_parser("demo", help="fit the digits of scikit-learn, and report accuracy and times")
     command.set_defaults(command=demo)
 
     command = commands.add_parser("summary", help="print the volumes, parameters and memory of an architecture")
@@ -56,10 +56,13 @@ def parser():
         "--input",
         type=image_shape,
         metavar="WxHxD",
-        help="the images (default: those of a case study's paper; else 32x32x3)",
+        help="shape of the images (default: that in the paper of a case study, else 32x32x3)",
     )
     command.add_argument(
-        "--classes", type=int, metavar="N", help="the classes (default: those of a case study's paper; else 10)"
+        "--classes",
+        type=int,
+        metavar="N",
+        help="number of classes (default: that in the paper of a case study, else 10)",
     )
     for letter, meaning in _LETTERS.items():
         default = getattr(Hyperparameters, letter)
@@ -72,7 +75,7 @@ def parser():
         nargs="+",
         default=[128],
         metavar="UNITS",
-        help="those of the FC layers before the last (default: 128)",
+        help="units of the FC layers before the last (default: 128)",
     )
     command.set_defaults(command=summary)
 
@@ -82,21 +85,21 @@ def parser():
 
 
 def image_shape(text):
-    """Return (height, width, channels) of a volume that the user wrote as width x height x depth."""
+    """Return (height, width, channels) from a text such as 32x16x3: width x height x depth."""
     match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no volume: give width, height and depth, such as 32x32x3")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a volume: give width, height and depth, such as 32x32x3")
     width, height, depth = map(int, match.groups())
     return height, width, depth
 
 
 def number_or_word(text):
-    """Return a whole number as one; what it may be is for the hyperparameters to say."""
+    """Return an int if the text is a whole number, else the text. `Hyperparameters` checks the value."""
     return int(text) if re.fullmatch(r"-?\d{1,9}", text) else text
 
 
 def demo(options):
-    """Fit scikit-learn's embedded digits with the defaults, and report accuracy and times."""
+    """Fit the digits of scikit-learn with the default parameters, and report accuracy and times."""
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
     print(f"Fitting {len(X_train)} images of 8x8 digits; {len(X_test)} are held out.\n")
@@ -115,7 +118,7 @@ def demo(options):
 
 
 def summary(options):
-    """Print the volume table of the architecture that the user named or wrote."""
+    """Print the volume table of an architecture."""
     study = CASE_STUDIES.get(options.architecture)
     image_shape = options.input or (study.image_shape if study else (32, 32, 3))
     n_classes = options.classes if options.classes is not None else (study.n_classes if study else 10)
@@ -129,7 +132,7 @@ def summary(options):
 
 
 def warmup(options):
-    """Make the kernels ready, and say how long it took and where the cache is."""
+    """Compile or load the kernels, and print how long it took and where the cache is."""
     print(kernels.warmup())
 
 

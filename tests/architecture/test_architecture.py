@@ -1,8 +1,10 @@
 import copy
 import pickle
+import time
+from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from skconvnet.architecture import (
@@ -14,6 +16,7 @@ from skconvnet.architecture import (
     Volume,
     walk,
 )
+from tests.architecture.notation.texts import accepted_chains, large_texts
 
 TEXT = "INPUT -> [CONV(K=4) -> RELU -> POOL]*2 -> FC"
 
@@ -169,3 +172,44 @@ def test_a_map_has_a_place_for_every_stride(image_shape, more, F, P, pool):
     bound = Architecture.parse(text).bind(image_shape, 3)
     larger = bound.on((image_shape[0] + strides * more[0], image_shape[1] + strides * more[1], image_shape[2]))
     assert larger.layers[-1].output == Volume(1 + more[0], 1 + more[1], 3)
+
+
+def use(text, image_shape):
+    """Call all that works on the layers of a text."""
+    architecture = Architecture.parse(text)
+    try:
+        bound = architecture.bind(image_shape)
+    except ArchitectureError:
+        return 0
+    table = bound.summary()
+    assert len(str(table)) + len(table._repr_html_()) + len(repr(bound)) > 0
+    assert table.n_flops == sum(layer.n_flops for layer in bound.layers)
+    bound.advice()
+    assert hash(bound) == hash(architecture.bind(image_shape))
+    assert bound.on(image_shape) == bound
+    with suppress(ArchitectureError):  # a window that is not square
+        assert bound.to_convolutional().bind(image_shape).n_classes == bound.n_classes
+    return len(list(walk(bound.layers)))
+
+
+@given(large_texts())
+@example("INPUT -> " + "(" * 24 + "CONV(K=1)" + " | SKIP)" * 24 + " -> FC")
+@example("INPUT -> " + "(" * 50 + "CONV(K=1)" + " | SKIP)" * 50 + " -> FC")
+@example("INPUT -> " + "(" * 49 + "[CONV(K=1) -> RELU]*4900" + " -> CONV(K=3) + SKIP)" * 49 + " -> FC")
+@example("INPUT -> [CONV(K=1, P=0)]*9999 -> FC")
+@example("INPUT -> (" + " | ".join(["CONV(K=1, F=7)"] * 9998) + ") -> FC")
+@settings(max_examples=10, deadline=None)
+def test_time_is_linear_in_the_number_of_layers(text):
+    """10,000 layers take about 4 s. Quadratic time would take minutes, and exponential time years."""
+    began = time.process_time()
+    n_layers = use(text, (20001, 20001, 3) if "P=0" in text else (5, 4, 3))
+    assert n_layers > 0
+    assert time.process_time() - began < 15
+
+
+@given(chain=accepted_chains, image_shape=st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(1, 4)))
+@settings(max_examples=200, deadline=None)
+def test_every_accepted_text_binds_or_is_an_error(chain, image_shape):
+    began = time.process_time()
+    use(f"INPUT -> {chain} -> FC", image_shape)
+    assert time.process_time() - began < 15

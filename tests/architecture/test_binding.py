@@ -265,6 +265,7 @@ def test_binding_is_bounded():
     began = time.perf_counter()
     assert "layers with N=2147483647, M=2147483647, K=1" in refusal(PATTERN, N=2**31 - 1, M=2**31 - 1)
     assert "at most 10000" in refusal("INPUT -> [[[RELU]*0]*N]*M -> FC", N=5000, M=5000)
+    assert refusal("INPUT -> [(SKIP | SKIP)]*3333 -> FC").startswith("STACK 30: its depth is above 2147483647")
     largest = 2**31 - 1
     huge = bind("INPUT -> [CONV]*4 -> FC", image_shape=(largest, largest, largest), K=largest, F=largest)
     assert len(str(huge.summary())) < 10_000

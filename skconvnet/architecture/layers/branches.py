@@ -6,6 +6,7 @@ from typing import ClassVar
 from skconvnet.architecture.errors import ArchitectureError
 from skconvnet.architecture.layers.arithmetic import Volume
 from skconvnet.architecture.layers.base import BoundLayer, InPlaceLayer, chain_on, convolutional
+from skconvnet.architecture.notation.table import MAX_NUMBER
 from skconvnet.architecture.notation.tree import spell_branches
 
 
@@ -112,6 +113,8 @@ class BoundStack(BoundBranches):
     def _check_outputs(self):
         if len({(volume.height, volume.width) for volume in self.outputs}) > 1:
             raise self._disagreement("height and width")
+        if self.output.depth > MAX_NUMBER:
+            raise ArchitectureError(f"{self.name}: its depth is above {MAX_NUMBER}: use fewer or thinner branches")
 
 
 def walk(layers):

@@ -5,9 +5,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from skconvnet.architecture import Architecture, ArchitectureError
-from skconvnet.architecture.notation.parser import MAX_LAYERS, MAX_NESTING, NOTATION, Layer, Repeat, count_layers, parse
+from skconvnet.architecture.notation.parser import parse
+from skconvnet.architecture.notation.table import MAX_LAYERS, MAX_NESTING, NOTATION
+from skconvnet.architecture.notation.tree import Layer, Repeat, count_layers
+from tests.architecture.notation.texts import accepted_chains
 
-SEEDS = {
+EXAMPLES = {
     "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC": None,
     "INPUT -> FC": None,
     "INPUT -> CONV -> RELU -> FC": None,
@@ -30,8 +33,8 @@ CASE_STUDIES = {
 }
 
 
-@pytest.mark.parametrize(("text", "canonical"), SEEDS.items())
-def test_examples_of_the_seeds_parse_verbatim(text, canonical):
+@pytest.mark.parametrize(("text", "canonical"), EXAMPLES.items())
+def test_examples_of_the_notes_parse_verbatim(text, canonical):
     assert str(Architecture.parse(text)) == (canonical or text)
 
 
@@ -64,7 +67,7 @@ def test_case_studies_can_be_written(text):
         ("INPUT -> NORM(lrn, beta=.5, alpha=.1e-2) -> FC", "INPUT -> NORM(lrn, alpha=0.001, beta=0.5) -> FC"),
     ],
 )
-def test_canonical_text_has_one_spacing_and_one_order(text, canonical):
+def test_canonical_text(text, canonical):
     architecture = Architecture.parse(text)
     assert str(architecture) == canonical
     assert Architecture.parse(canonical) == architecture
@@ -164,7 +167,7 @@ def test_repeats_are_kept_as_written():
         ("INPUT ->\0FC", "\0FC", "found '\\x00'"),
     ],
 )
-def test_an_error_has_a_caret_under_the_place_and_says_what_was_expected(text, place, expected):
+def test_error_has_a_caret_and_says_what_was_expected(text, place, expected):
     with pytest.raises(ArchitectureError) as caught:
         Architecture.parse(text)
     message, line, caret = str(caught.value).split("\n")
@@ -175,7 +178,7 @@ def test_an_error_has_a_caret_under_the_place_and_says_what_was_expected(text, p
     assert pointed_at[:40] == place[:40].replace("\0", " ")
 
 
-def test_an_error_shows_the_line_it_is_on_and_cuts_a_long_one():
+def test_error_shows_its_line_and_cuts_a_long_one():
     with pytest.raises(ArchitectureError) as caught:
         Architecture.parse("INPUT\n-> CONVV\n-> FC")
     assert str(caught.value).split("\n")[1:] == ["    -> CONVV", "       ^"]
@@ -187,7 +190,7 @@ def test_an_error_shows_the_line_it_is_on_and_cuts_a_long_one():
 
 
 @pytest.mark.parametrize("value", [None, 3, b"INPUT -> FC", ["INPUT", "FC"], 10**5000, object()], ids=range(6))
-def test_what_is_no_text_is_refused(value):
+def test_other_types_than_text_are_rejected(value):
     with pytest.raises(ArchitectureError, match="an architecture must be a text"):
         Architecture.parse(value)
 
@@ -213,7 +216,7 @@ def test_what_is_no_text_is_refused(value):
     ],
     ids=range(15),
 )
-def test_hostile_texts_are_refused_soon(text):
+def test_hostile_texts_are_rejected_quickly(text):
     began = time.perf_counter()
     with pytest.raises(ArchitectureError) as caught:
         Architecture.parse(text)
@@ -221,7 +224,7 @@ def test_hostile_texts_are_refused_soon(text):
     assert len(str(caught.value)) < 1000
 
 
-def test_the_limits_themselves_are_allowed():
+def test_limits_are_inclusive():
     assert count_layers(parse(f"INPUT -> [RELU]*{MAX_LAYERS}"), {}) == MAX_LAYERS
     assert parse("INPUT -> " + "[" * MAX_NESTING + "FC" + "]" * MAX_NESTING) == (Layer("FC"),)
     with pytest.raises(ArchitectureError, match="10001 layers, and at most 10000"):
@@ -258,64 +261,8 @@ def test_any_tokens_give_an_architecture_or_an_architecture_error(text):
     canonical_or_error("INPUT -> " + text)
 
 
-def option_values(option):
-    values = [st.sampled_from(option.words)] if option.words else []
-    if option.lowest is not None:
-        values.append(st.integers(option.lowest, 2**31 - 1))
-    if option.fraction:
-        values.append(st.floats(0, 1, exclude_max=True))
-    if option.real is not None:
-        values.append(st.floats(*option.real))
-    return st.one_of(values)
-
-
-def layer_texts(kind):
-    """Valid texts of one kind of layer, with any options in any order."""
-
-    def spell(options):
-        names, values, optional = options
-        spelled = [f"{values[name]}" if NOTATION[kind][name].bare else f"{name}={values[name]}" for name in names]
-        return kind + (f"( {' ,'.join(spelled)})" if spelled else "") + "?" * optional
-
-    names = st.lists(st.sampled_from(sorted(NOTATION[kind])), unique=True) if NOTATION[kind] else st.just([])
-    values = st.fixed_dictionaries({name: option_values(option) for name, option in NOTATION[kind].items()})
-    return st.tuples(names, values, st.booleans() if kind == "POOL" else st.just(False)).map(spell)
-
-
-def norm_texts(mode):
-    """Valid texts of NORM in one mode, which stands first or last."""
-    options = {name: option for name, option in NOTATION["NORM"].items() if mode in option.modes}
-    values = st.fixed_dictionaries({}, optional={name: option_values(option) for name, option in options.items()})
-
-    def spell(drawn):
-        numbers, mode_first = drawn
-        spelled = [f"{name}={value}" for name, value in numbers.items()]
-        return f"NORM({', '.join([mode, *spelled] if mode_first else [*spelled, mode])})"
-
-    return st.tuples(values, st.booleans()).map(spell)
-
-
-norms = st.one_of([norm_texts(mode) for mode in NOTATION["NORM"]["mode"].words])
-layers = st.one_of(norms, *[layer_texts(kind) for kind in NOTATION if kind != "NORM"])
-
-
-def chains(items):
-    parts = st.tuples(st.sampled_from(["->", " - "]), st.lists(items, min_size=1, max_size=4))
-    return parts.map(lambda part: part[0].join(part[1]))
-
-
-def nested(items):
-    chain = chains(items)
-    branches = st.lists(st.one_of(chain, st.just("SKIP")), min_size=2, max_size=3)
-    repeats = st.sampled_from(["*0", "*3", "*N", "*M", ""])
-    return st.one_of(
-        st.tuples(chain, repeats).map(lambda group: f"[{group[0]}]{group[1]}"),
-        st.tuples(branches, st.sampled_from("+|")).map(lambda sums: f"({sums[1].join(sums[0])})"),
-    )
-
-
-@given(chains(st.recursive(layers, nested, max_leaves=12)))
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+@given(accepted_chains)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is slow
 def test_generated_texts_parse_and_print_canonically(chain):
     architecture = Architecture.parse(f"INPUT->{chain}")
     again = Architecture.parse(str(architecture))
