@@ -8,7 +8,7 @@ from tests.oracles.cases import plane
 
 
 def test_a_sum_by_hand():
-    """Twice itself and its RELU: 3 where positive, 2 where not."""
+    """x + relu(x) + x is 3x where x is positive, else 2x."""
     layer = oracles.Sum(((oracles.Skip(),), (oracles.Relu(),), (oracles.Skip(), oracles.Skip())))
     x = plane([-1, 2])
     assert_array_equal(layer.forward(x, [()], [()], [(), ()]), plane([-2, 6]))
@@ -18,7 +18,7 @@ def test_a_sum_by_hand():
 
 
 def test_a_stack_by_hand():
-    """The branches' slices in the order of the branches; what each of them hands back is added up."""
+    """Depth slices are in the order of the branches. Their input gradients are added."""
     doubling = oracles.Conv(S=1, P=0, extent=(1, 2)), (np.full((1, 1, 1, 2), 2.0), np.zeros(0))
     layer = oracles.Stack(((oracles.Relu(),), doubling[:1], (oracles.Skip(),)))
     own = [[()], [doubling[1]], [()]]

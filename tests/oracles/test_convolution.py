@@ -12,7 +12,7 @@ from tests.oracles.cases import COUNTING, geometries, plane
 def test_conv2d_by_hand():
     filters = np.array([[1.0, 2.0], [3.0, 4.0]]).reshape(2, 2, 1, 1)
     out = oracles.conv2d(COUNTING, filters, np.array([10.0]), S=1, P=0, extent=(2, 2))
-    # 1*1 + 2*2 + 3*4 + 4*5 + 10 = 47; one pixel further each of 1 + 2 + 3 + 4 weights sees 1 more, a row further 3 more
+    # 1*1 + 2*2 + 3*4 + 4*5 + 10 = 47. The weights sum to 10: pixels larger by 1 give 10 more, those of the next row 30.
     assert_array_equal(out, plane([47, 57], [77, 87]))
 
 
@@ -22,14 +22,14 @@ def test_conv2d_by_hand_with_padding_and_stride():
     assert_array_equal(out, plane([1 + 2 + 4 + 5, 2 + 3 + 5 + 6], [4 + 5 + 7 + 8, 5 + 6 + 8 + 9]))
 
 
-def test_conv2d_is_full_along_the_depth():
+def test_conv2d_sums_over_the_full_depth():
     x = np.array([1.0, 10.0, 100.0]).reshape(1, 1, 1, 3)
     filters = np.array([[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]).reshape(1, 1, 3, 2)
     out = oracles.conv2d(x, filters, np.array([0.5, 0.25]), S=1, P=0, extent=(1, 1))
     assert_array_equal(out.ravel(), [321.5, 654.25])
 
 
-def test_conv2d_rounded_down_ignores_and_rounded_up_reads_zeros():
+def test_conv2d_rounded_down_ignores_pixels_and_rounded_up_reads_zeros():
     x, filters = plane([1, 2, 4, 8]), np.ones((1, 1, 1, 1))
     assert_array_equal(oracles.conv2d(x, filters, np.zeros(1), S=2, P=0, extent=(1, 2)), plane([1, 4]))
     rows = np.ones((3, 3, 1, 1))
@@ -73,7 +73,7 @@ def test_conv2d_without_biases():
 )
 def test_conv2d_and_its_gradients_agree_with_pytorch(in_torch, geometry, groups, sizes, bias, seed):
     (n, height, width, _), F, S, P, extent = geometry
-    C, K = sizes  # of each group
+    C, K = sizes  # channels and filters of each group
     rng = np.random.default_rng(seed)
     x, filters = rng.normal(size=(n, height, width, groups * C)), rng.normal(size=(F, F, C, groups * K))
     biases = rng.normal(size=groups * K if bias else 0)

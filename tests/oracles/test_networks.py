@@ -26,8 +26,8 @@ def network():
     return layers, parameters, rng.normal(size=(3, 5, 6, 2)), np.array([0, 2, 1])
 
 
-def test_forward_of_the_texts_first_network_has_the_texts_volumes():
-    """[32x32x3] through CONV12 is [32x32x12], POOL [16x16x12], FC [1x1x10]."""
+def test_volumes_of_the_first_network_of_the_notes():
+    """In the CS231n notes, [32x32x3] becomes [32x32x12] after CONV, [16x16x12] after POOL and [1x1x10] after FC."""
     layers = [
         oracles.Conv(S=1, P=1, extent=(32, 32)),
         oracles.Relu(),
@@ -44,16 +44,16 @@ def assert_gradients_are_finite_differences(layers, parameters, x, targets):
     weights = np.array([1.0, 0.5, 2.0])
     found = oracles.gradients(layers, parameters, x, targets, weights, label_smoothing=0.1)
     assert len(found) == len(parameters)
-    for at, pair in enumerate(parameters):
+    for number, pair in enumerate(parameters):
         for which in (0, 1):
 
-            def objective(array, at=at, which=which):
+            def objective(array, number=number, which=which):
                 changed = [list(pair) for pair in parameters]
-                changed[at][which] = array
+                changed[number][which] = array
                 return oracles.mean_loss(layers, changed, x, targets, weights, label_smoothing=0.1)
 
-            assert found[at][which].shape == pair[which].shape
-            assert_allclose(found[at][which], oracles.finite_differences(objective, pair[which]), atol=1e-7)
+            assert found[number][which].shape == pair[which].shape
+            assert_allclose(found[number][which], oracles.finite_differences(objective, pair[which]), atol=1e-7)
 
 
 def test_gradients_of_a_network_agree_with_finite_differences(network):
@@ -97,7 +97,7 @@ def test_gradients_through_branches_agree_with_finite_differences(branched):
     assert_gradients_are_finite_differences(*branched)
 
 
-def test_running_statistics_are_those_of_what_stands_before_each_norm(branched):
+def test_running_statistics_are_those_of_the_input_of_each_norm(branched):
     layers, parameters, x, _ = branched
     running = [(np.zeros(10), np.ones(10)), (np.zeros(4), np.ones(4))]
     first, second = oracles.running_after(layers, parameters, x, running)
@@ -117,10 +117,12 @@ def test_inference_has_the_running_statistics_and_no_dropout(branched):
     assert_array_equal(fixed[2].branches[0][1].variance, np.full(10, 2))
     scores = oracles.forward(layers, parameters, x, running)
     one_by_one = [oracles.forward(layers, parameters, x[n : n + 1], running) for n in range(3)]
-    assert_allclose(scores, np.concatenate(one_by_one), rtol=1e-12)  # no image says anything about another
+    assert_allclose(
+        scores, np.concatenate(one_by_one), rtol=1e-12
+    )  # the scores of an image do not depend on the others
 
 
-def test_inputs_of_a_kind_of_layer_are_found_in_branches_too(branched):
+def test_inputs_of_looks_into_branches(branched):
     layers, parameters, x, _ = branched
     own = oracles.per_layer(layers, iter(parameters))
     found = list(oracles.inputs_of(oracles.Skip, layers, own, x))
@@ -131,8 +133,8 @@ def test_inputs_of_a_kind_of_layer_are_found_in_branches_too(branched):
 
 
 @given(problem=problems(torch=True))
-def test_drawn_networks_agree_with_pytorch(in_torch, problem):
-    """Scores, loss, gradients and running statistics, of branches within branches and all layers."""
+def test_random_networks_agree_with_pytorch(in_torch, problem):
+    """Scores, loss, gradients and running statistics of random networks with all layers and nested branches."""
     found, expected = problem.expected(), problem.expected_of(in_torch)
     assert found.keys() == expected.keys()
     largest = max(np.abs(array).max(initial=0) for array in expected.values())

@@ -10,7 +10,7 @@ from tests import oracles, torch_answers
 
 
 def test_batch_norm_by_hand():
-    """Each slice over images and pixels: mean 3 and variance 4, mean 0 and variance 1."""
+    """Over images and pixels, the first slice has mean 3 and variance 4, the second mean 0 and variance 1."""
     x = np.array([[1.0, -1.0], [1.0, 1.0], [5.0, 1.0], [5.0, -1.0]]).reshape(2, 1, 2, 2)
     out = oracles.batch_norm(x, scale=np.array([1.0, 10.0]), shift=np.array([0.5, 0.0]), eps=0.0)
     assert_array_equal(out.reshape(4, 2), [[-0.5, -10], [-0.5, 10], [1.5, 10], [1.5, -10]])
@@ -19,7 +19,7 @@ def test_batch_norm_by_hand():
 
 
 def test_batch_norm_gradients_by_hand():
-    """What is common to all, and what goes along with the values, normalisation takes out: nothing reaches x."""
+    """A gradient that is a linear function of x gives no gradient of x: normalisation removes mean and scale."""
     x = np.array([1.0, 1.0, 5.0, 5.0]).reshape(4, 1, 1, 1)
     d_out = np.array([1.0, 1.0, 4.0, 4.0]).reshape(4, 1, 1, 1)
     d_x, d_scale, d_shift = oracles.batch_norm_gradients(d_out, x, scale=np.array([7.0]), eps=0.0)
@@ -46,7 +46,7 @@ def test_batch_norm_in_inference_by_hand():
 
 
 def norm_problem(seed):
-    """A volume, scales, shifts and a gradient; n * rows * columns >= 2, which PyTorch wants."""
+    """A volume, scales, shifts and a gradient. PyTorch needs n * rows * columns >= 2."""
     rng = np.random.default_rng(seed)
     shape = tuple(rng.integers((2, 1, 1, 1), (4, 4, 4, 5)))
     scale, shift = 1 + 0.3 * rng.normal(size=shape[3]), rng.normal(size=shape[3])
@@ -92,7 +92,7 @@ def test_norm_gradients_agree_with_finite_differences(kind, seed):
 
 
 def test_layer_norm_by_hand():
-    """Each image over its volume, whatever the others are: mean 3, variance 4; scale and shift by slices."""
+    """The first image has mean 3 and variance 4, the second mean 30 and variance 400."""
     x = np.array([1.0, 1.0, 5.0, 5.0, 10.0, 50.0, 10.0, 50.0]).reshape(2, 1, 2, 2)
     out = oracles.layer_norm(x, scale=np.array([1.0, 10.0]), shift=np.array([0.5, 0.0]), eps=0.0)
     assert_array_equal(out.reshape(2, 4), [[-0.5, -10, 1.5, 10], [-0.5, 10, -0.5, 10]])

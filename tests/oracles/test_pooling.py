@@ -50,21 +50,21 @@ def test_average_pool_counts_neither_padding_nor_overhang():
     assert_array_equal(d_x, plane([1, 1, 1], [1, 1, 1], [1, 1, 1]))
 
 
-def test_average_pool_over_everything():
+def test_average_pool_over_the_whole_image():
     x = np.arange(12.0).reshape(1, 2, 3, 2)
     assert_array_equal(oracles.average_pool(x, F=(2, 3), S=1, P=0, extent=(1, 1)).ravel(), [5, 6])
 
 
 @st.composite
 def windows(draw, max_P):
-    """Geometries of POOL, which like PyTorch's has no window that begins behind the image."""
+    """Geometries of POOL. As in PyTorch, every window begins before the end of the image."""
     shape, _, S, P, extent = geometry = draw(geometries(max_P))
     assume(all((last - 1) * S < side + P for last, side in zip(extent, shape[1:3], strict=True)))
     return geometry
 
 
 def rounded_up(shape, F, S, P, extent):
-    """What PyTorch calls ceil_mode."""
+    """Whether PyTorch needs ceil_mode=True for this extent."""
     exact = tuple((side - F + 2 * P) / S + 1 for side in shape[1:3])
     return extent == tuple(map(ceil, exact)) != tuple(map(floor, exact))
 
@@ -73,7 +73,7 @@ def rounded_up(shape, F, S, P, extent):
 def test_max_pool_and_its_gradient_agree_with_pytorch(in_torch, geometry, seed):
     shape, F, S, P, extent = geometry
     rng = np.random.default_rng(seed)
-    x = rng.integers(-3, 3, size=shape).astype(float)  # few values, many ties
+    x = rng.integers(-3, 3, size=shape).astype(float)  # many equal values
     d_out = rng.normal(size=(*shape[:1], *extent, shape[3]))
     out, d_x = in_torch(torch_answers.max_pool, x, d_out, F, S, P, rounded_up(*geometry))
     assert_array_equal(oracles.max_pool(x, F, S, P, extent), out)
