@@ -1,8 +1,8 @@
-"""The case studies: networks as their papers have them, each one text in the notation.
+"""The case studies: networks of papers, as texts in the notation.
 
-A line of a text is a row of the paper's table, with the row's name and output size beside it. Every number is spelled,
-so that no hyperparameter of the constructor alters a case study; the classes alone come from the data, and with FC and
-POOL(F=all) the networks take images of other sizes where their arithmetic comes out.
+Comments give the row of the table in the paper and the output size. All numbers are written out, so hyperparameters do
+not change a case study; only the number of classes comes from the data. Thanks to FC and POOL(F=all), the networks
+accept images of other sizes that fit their arithmetic.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ class CaseStudy:
     Parameters
     ----------
     text : str
-        In the notation.
+        The network in the notation.
     source : str
-        Paper, table or section.
+        Paper, and table or section.
     image_shape : tuple of int
-        (height, width, channels) of the paper's images.
+        (height, width, channels) of the images in the paper.
     n_classes : int
-        The paper's.
+        The number of classes in the paper.
     """
 
     text: str
@@ -33,8 +33,8 @@ class CaseStudy:
 _IMAGENET = {"image_shape": (224, 224, 3), "n_classes": 1000}
 _CIFAR = {"image_shape": (32, 32, 3), "n_classes": 10}
 
-# As commonly given. In the paper C3 is connected to some slices of S2 only, S2 and S4 learn a scale and a shift, and
-# the output is of radial basis functions.
+# The usual simplification. In the paper each filter of C3 sees only some slices of S2, S2 and S4 learn a scale and a
+# shift, and the output layer consists of radial basis functions.
 _LENET5 = (
     "INPUT"
     " -> CONV(K=6, F=5, S=1, P=0) -> TANH"  # C1, 28x28
@@ -46,8 +46,8 @@ _LENET5 = (
     " -> FC"
 )
 
-# The paper's two towers are groups=2: only CONV 3 and the FC see both. At 227x227, where the arithmetic comes out,
-# instead of the 224x224 of the text; PyTorch's one tower is another network, of 61,100,840 parameters.
+# groups=2 are the two towers of the paper: only CONV 3 and the FC layers see both. The images are 227x227, which fits
+# the arithmetic, not 224x224 as in the paper. PyTorch's AlexNet is another network, with one tower.
 _ALEXNET = (
     "INPUT"
     " -> CONV(K=96, F=11, S=4, P=0) -> RELU"  # 55x55
@@ -64,9 +64,9 @@ _ALEXNET = (
     " -> FC"
 )
 
-# The figure gives F, S and the sizes 110, 55, 26, 13, 6. With P=1 the first CONV has (224 - 7 + 2)/2 + 1 = 110.5, so
-# down; the first two POOL have 54.5 and 12.5, so up. "Contrast normalised across feature maps" comes without numbers:
-# they are AlexNet's.
+# The figure gives F, S and the sizes 110, 55, 26, 13, 6. With P=1 the first CONV gives (224 - 7 + 2)/2 + 1 = 110.5 and
+# rounds down. The first two POOL give 54.5 and 12.5 and round up. The paper has no numbers for its contrast
+# normalisation: those of AlexNet are used.
 _ZFNET = (
     "INPUT"
     " -> CONV(K=96, F=7, S=2, P=1, round=floor) -> RELU"  # layer 1, 110x110
@@ -84,57 +84,28 @@ _ZFNET = (
     " -> FC"
 )
 
-_VGG11 = (  # column A
-    "INPUT"
-    " -> [CONV(K=64, F=3, S=1, P=1) -> RELU]*1"  # conv3-64, 224x224
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [CONV(K=128, F=3, S=1, P=1) -> RELU]*1"  # conv3-128, 112x112
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [CONV(K=256, F=3, S=1, P=1) -> RELU]*2"  # conv3-256, 56x56
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [CONV(K=512, F=3, S=1, P=1) -> RELU]*2"  # conv3-512, 28x28
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [CONV(K=512, F=3, S=1, P=1) -> RELU]*2"  # conv3-512, 14x14
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [FC(4096) -> RELU -> DROPOUT(0.5)]*2"
-    " -> FC"
-)
 
-_VGG16 = (  # column D
-    "INPUT"
-    " -> [CONV(K=64, F=3, S=1, P=1) -> RELU]*2"  # conv3-64, 224x224
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [CONV(K=128, F=3, S=1, P=1) -> RELU]*2"  # conv3-128, 112x112
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [CONV(K=256, F=3, S=1, P=1) -> RELU]*3"  # conv3-256, 56x56
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [CONV(K=512, F=3, S=1, P=1) -> RELU]*3"  # conv3-512, 28x28
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [CONV(K=512, F=3, S=1, P=1) -> RELU]*3"  # conv3-512, 14x14
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [FC(4096) -> RELU -> DROPOUT(0.5)]*2"
-    " -> FC"
-)
+def _vgg(*counts):
+    """Return the VGGNet with these numbers of CONV in its five stages, of 224x224 to 14x14."""
+    stages = (
+        f" -> [CONV(K={K}, F=3, S=1, P=1) -> RELU]*{n} -> POOL(max, F=2, S=2, P=0)"
+        for K, n in zip((64, 128, 256, 512, 512), counts, strict=True)
+    )
+    return f"INPUT{''.join(stages)} -> [FC(4096) -> RELU -> DROPOUT(0.5)]*2 -> FC"
 
-_VGG19 = (  # column E
-    "INPUT"
-    " -> [CONV(K=64, F=3, S=1, P=1) -> RELU]*2"  # conv3-64, 224x224
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [CONV(K=128, F=3, S=1, P=1) -> RELU]*2"  # conv3-128, 112x112
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [CONV(K=256, F=3, S=1, P=1) -> RELU]*4"  # conv3-256, 56x56
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [CONV(K=512, F=3, S=1, P=1) -> RELU]*4"  # conv3-512, 28x28
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [CONV(K=512, F=3, S=1, P=1) -> RELU]*4"  # conv3-512, 14x14
-    " -> POOL(max, F=2, S=2, P=0)"
-    " -> [FC(4096) -> RELU -> DROPOUT(0.5)]*2"
-    " -> FC"
-)
 
-# Without the auxiliary classifiers, which stand beside the network in training only. Each POOL rounds up, as from 55.5
-# to the table's 56. LocalRespNorm of figure 3 comes without numbers: they are AlexNet's.
-# A stack's branches are the table's columns: #1x1 | #3x3 reduce, #3x3 | #5x5 reduce, #5x5 | pool proj.
+def _inception(conv1, reduce3, conv3, reduce5, conv5, pool):
+    """Return an inception module. The numbers of filters are in the order of the columns of the table."""
+    return (
+        f"(CONV(K={conv1}, F=1, S=1, P=0) -> RELU"
+        f" | CONV(K={reduce3}, F=1, S=1, P=0) -> RELU -> CONV(K={conv3}, F=3, S=1, P=1) -> RELU"
+        f" | CONV(K={reduce5}, F=1, S=1, P=0) -> RELU -> CONV(K={conv5}, F=5, S=1, P=2) -> RELU"
+        f" | POOL(max, F=3, S=1, P=1) -> CONV(K={pool}, F=1, S=1, P=0) -> RELU)"
+    )
+
+
+# Without the auxiliary classifiers, which are used only in training. Each POOL rounds up, as 55.5 to the 56 of the
+# table. The paper has no numbers for its local response normalisation: those of AlexNet are used.
 _GOOGLENET = (
     "INPUT"
     " -> CONV(K=64, F=7, S=2, P=3, round=floor) -> RELU"  # convolution, 112x112
@@ -143,253 +114,78 @@ _GOOGLENET = (
     " -> CONV(K=64, F=1, S=1, P=0) -> RELU -> CONV(K=192, F=3, S=1, P=1) -> RELU"  # convolution, 56x56
     " -> NORM(lrn, size=5, alpha=0.0001, beta=0.75, k=2)"
     " -> POOL(max, F=3, S=2, P=0, round=ceil)"  # 28x28
-    " -> (CONV(K=64, F=1, S=1, P=0) -> RELU"  # inception (3a), 28x28
-    "   | CONV(K=96, F=1, S=1, P=0) -> RELU -> CONV(K=128, F=3, S=1, P=1) -> RELU"
-    "   | CONV(K=16, F=1, S=1, P=0) -> RELU -> CONV(K=32, F=5, S=1, P=2) -> RELU"
-    "   | POOL(max, F=3, S=1, P=1) -> CONV(K=32, F=1, S=1, P=0) -> RELU)"
-    " -> (CONV(K=128, F=1, S=1, P=0) -> RELU"  # inception (3b), 28x28
-    "   | CONV(K=128, F=1, S=1, P=0) -> RELU -> CONV(K=192, F=3, S=1, P=1) -> RELU"
-    "   | CONV(K=32, F=1, S=1, P=0) -> RELU -> CONV(K=96, F=5, S=1, P=2) -> RELU"
-    "   | POOL(max, F=3, S=1, P=1) -> CONV(K=64, F=1, S=1, P=0) -> RELU)"
+    f" -> {_inception(64, 96, 128, 16, 32, 32)}"  # inception (3a), 28x28
+    f" -> {_inception(128, 128, 192, 32, 96, 64)}"  # inception (3b), 28x28
     " -> POOL(max, F=3, S=2, P=0, round=ceil)"  # 14x14
-    " -> (CONV(K=192, F=1, S=1, P=0) -> RELU"  # inception (4a), 14x14
-    "   | CONV(K=96, F=1, S=1, P=0) -> RELU -> CONV(K=208, F=3, S=1, P=1) -> RELU"
-    "   | CONV(K=16, F=1, S=1, P=0) -> RELU -> CONV(K=48, F=5, S=1, P=2) -> RELU"
-    "   | POOL(max, F=3, S=1, P=1) -> CONV(K=64, F=1, S=1, P=0) -> RELU)"
-    " -> (CONV(K=160, F=1, S=1, P=0) -> RELU"  # inception (4b), 14x14
-    "   | CONV(K=112, F=1, S=1, P=0) -> RELU -> CONV(K=224, F=3, S=1, P=1) -> RELU"
-    "   | CONV(K=24, F=1, S=1, P=0) -> RELU -> CONV(K=64, F=5, S=1, P=2) -> RELU"
-    "   | POOL(max, F=3, S=1, P=1) -> CONV(K=64, F=1, S=1, P=0) -> RELU)"
-    " -> (CONV(K=128, F=1, S=1, P=0) -> RELU"  # inception (4c), 14x14
-    "   | CONV(K=128, F=1, S=1, P=0) -> RELU -> CONV(K=256, F=3, S=1, P=1) -> RELU"
-    "   | CONV(K=24, F=1, S=1, P=0) -> RELU -> CONV(K=64, F=5, S=1, P=2) -> RELU"
-    "   | POOL(max, F=3, S=1, P=1) -> CONV(K=64, F=1, S=1, P=0) -> RELU)"
-    " -> (CONV(K=112, F=1, S=1, P=0) -> RELU"  # inception (4d), 14x14
-    "   | CONV(K=144, F=1, S=1, P=0) -> RELU -> CONV(K=288, F=3, S=1, P=1) -> RELU"
-    "   | CONV(K=32, F=1, S=1, P=0) -> RELU -> CONV(K=64, F=5, S=1, P=2) -> RELU"
-    "   | POOL(max, F=3, S=1, P=1) -> CONV(K=64, F=1, S=1, P=0) -> RELU)"
-    " -> (CONV(K=256, F=1, S=1, P=0) -> RELU"  # inception (4e), 14x14
-    "   | CONV(K=160, F=1, S=1, P=0) -> RELU -> CONV(K=320, F=3, S=1, P=1) -> RELU"
-    "   | CONV(K=32, F=1, S=1, P=0) -> RELU -> CONV(K=128, F=5, S=1, P=2) -> RELU"
-    "   | POOL(max, F=3, S=1, P=1) -> CONV(K=128, F=1, S=1, P=0) -> RELU)"
+    f" -> {_inception(192, 96, 208, 16, 48, 64)}"  # inception (4a), 14x14
+    f" -> {_inception(160, 112, 224, 24, 64, 64)}"  # inception (4b), 14x14
+    f" -> {_inception(128, 128, 256, 24, 64, 64)}"  # inception (4c), 14x14
+    f" -> {_inception(112, 144, 288, 32, 64, 64)}"  # inception (4d), 14x14
+    f" -> {_inception(256, 160, 320, 32, 128, 128)}"  # inception (4e), 14x14
     " -> POOL(max, F=3, S=2, P=0, round=ceil)"  # 7x7
-    " -> (CONV(K=256, F=1, S=1, P=0) -> RELU"  # inception (5a), 7x7
-    "   | CONV(K=160, F=1, S=1, P=0) -> RELU -> CONV(K=320, F=3, S=1, P=1) -> RELU"
-    "   | CONV(K=32, F=1, S=1, P=0) -> RELU -> CONV(K=128, F=5, S=1, P=2) -> RELU"
-    "   | POOL(max, F=3, S=1, P=1) -> CONV(K=128, F=1, S=1, P=0) -> RELU)"
-    " -> (CONV(K=384, F=1, S=1, P=0) -> RELU"  # inception (5b), 7x7
-    "   | CONV(K=192, F=1, S=1, P=0) -> RELU -> CONV(K=384, F=3, S=1, P=1) -> RELU"
-    "   | CONV(K=48, F=1, S=1, P=0) -> RELU -> CONV(K=128, F=5, S=1, P=2) -> RELU"
-    "   | POOL(max, F=3, S=1, P=1) -> CONV(K=128, F=1, S=1, P=0) -> RELU)"
+    f" -> {_inception(256, 160, 320, 32, 128, 128)}"  # inception (5a), 7x7
+    f" -> {_inception(384, 192, 384, 48, 128, 128)}"  # inception (5b), 7x7
     " -> POOL(average, F=all) -> DROPOUT(0.4)"
     " -> FC"
 )
 
-# The shortcuts where the depth grows are projections (option B of the paper's section 3.3: a CONV of 1x1 with NORM),
-# with which the counts are those that are usually published.
-_RESNET18 = (
-    "INPUT"
-    " -> CONV(K=64, F=7, S=2, P=3, round=floor, bias=no) -> NORM -> RELU"  # conv1, 112x112
-    " -> POOL(max, F=3, S=2, P=1, round=floor)"  # 56x56
-    " -> [(CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM -> RELU"  # conv2_x, 56x56
-    "     -> CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*2"
-    " -> (CONV(K=128, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # conv3_x, 28x28
-    "     -> CONV(K=128, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + CONV(K=128, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> (CONV(K=128, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=128, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU"
-    " -> (CONV(K=256, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # conv4_x, 14x14
-    "     -> CONV(K=256, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + CONV(K=256, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> (CONV(K=256, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=256, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU"
-    " -> (CONV(K=512, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # conv5_x, 7x7
-    "     -> CONV(K=512, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + CONV(K=512, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> (CONV(K=512, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=512, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU"
-    " -> POOL(average, F=all)"
-    " -> FC"
-)
 
-_RESNET34 = (
-    "INPUT"
-    " -> CONV(K=64, F=7, S=2, P=3, round=floor, bias=no) -> NORM -> RELU"  # conv1, 112x112
-    " -> POOL(max, F=3, S=2, P=1, round=floor)"  # 56x56
-    " -> [(CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM -> RELU"  # conv2_x, 56x56
-    "     -> CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*3"
-    " -> (CONV(K=128, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # conv3_x, 28x28
-    "     -> CONV(K=128, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + CONV(K=128, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> [(CONV(K=128, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=128, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*3"
-    " -> (CONV(K=256, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # conv4_x, 14x14
-    "     -> CONV(K=256, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + CONV(K=256, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> [(CONV(K=256, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=256, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*5"
-    " -> (CONV(K=512, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # conv5_x, 7x7
-    "     -> CONV(K=512, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + CONV(K=512, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> [(CONV(K=512, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=512, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*2"
-    " -> POOL(average, F=all)"
-    " -> FC"
-)
+def _conv(K, F, S=1):
+    """Return a CONV of a ResNet."""
+    rounding = ", round=floor" if S > 1 else ""
+    return f"CONV(K={K}, F={F}, S={S}, P={F // 2}{rounding}, bias=no)"
 
-# Bottlenecks. The stride stands in the first CONV of 1x1, as in the paper, whose 3.8e9 multiply-adds it gives; what
-# PyTorch calls ResNet-50 has it in the CONV of 3x3, with as many parameters and 4.1e9 multiply-adds.
-_RESNET50 = (
-    "INPUT"
-    " -> CONV(K=64, F=7, S=2, P=3, round=floor, bias=no) -> NORM -> RELU"  # conv1, 112x112
-    " -> POOL(max, F=3, S=2, P=1, round=floor)"  # 56x56
-    " -> (CONV(K=64, F=1, S=1, P=0, bias=no) -> NORM -> RELU"  # conv2_x, 56x56
-    "     -> CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=256, F=1, S=1, P=0, bias=no) -> NORM"
-    "   + CONV(K=256, F=1, S=1, P=0, bias=no) -> NORM) -> RELU"
-    " -> [(CONV(K=64, F=1, S=1, P=0, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=256, F=1, S=1, P=0, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*2"
-    " -> (CONV(K=128, F=1, S=2, P=0, round=floor, bias=no) -> NORM -> RELU"  # conv3_x, 28x28
-    "     -> CONV(K=128, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=512, F=1, S=1, P=0, bias=no) -> NORM"
-    "   + CONV(K=512, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> [(CONV(K=128, F=1, S=1, P=0, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=128, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=512, F=1, S=1, P=0, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*3"
-    " -> (CONV(K=256, F=1, S=2, P=0, round=floor, bias=no) -> NORM -> RELU"  # conv4_x, 14x14
-    "     -> CONV(K=256, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=1024, F=1, S=1, P=0, bias=no) -> NORM"
-    "   + CONV(K=1024, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> [(CONV(K=256, F=1, S=1, P=0, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=256, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=1024, F=1, S=1, P=0, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*5"
-    " -> (CONV(K=512, F=1, S=2, P=0, round=floor, bias=no) -> NORM -> RELU"  # conv5_x, 7x7
-    "     -> CONV(K=512, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=2048, F=1, S=1, P=0, bias=no) -> NORM"
-    "   + CONV(K=2048, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> [(CONV(K=512, F=1, S=1, P=0, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=512, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=2048, F=1, S=1, P=0, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*2"
-    " -> POOL(average, F=all)"
-    " -> FC"
-)
 
-# ResNet-18 with NORM and RELU in front of each CONV, so that a shortcut is the identity. As in the paper's appendix
-# the first block's NORM and RELU stand right behind conv1, and another two behind the last sum. A projection shares the
-# NORM and RELU of its block. The paper itself trains deeper networks of these blocks.
-_PREACT_RESNET18 = (
-    "INPUT"
-    " -> CONV(K=64, F=7, S=2, P=3, round=floor, bias=no) -> NORM -> RELU"  # conv1, 112x112
-    " -> POOL(max, F=3, S=2, P=1, round=floor)"  # 56x56
-    " -> (CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM -> RELU"  # conv2_x, 56x56
-    "     -> CONV(K=64, F=3, S=1, P=1, bias=no)"
-    "   + SKIP)"
-    " -> (NORM -> RELU -> CONV(K=64, F=3, S=1, P=1, bias=no)"
-    "     -> NORM -> RELU -> CONV(K=64, F=3, S=1, P=1, bias=no)"
-    "   + SKIP)"
-    " -> NORM -> RELU -> (CONV(K=128, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # conv3_x, 28x28
-    "     -> CONV(K=128, F=3, S=1, P=1, bias=no)"
-    "   + CONV(K=128, F=1, S=2, P=0, round=floor, bias=no))"
-    " -> (NORM -> RELU -> CONV(K=128, F=3, S=1, P=1, bias=no)"
-    "     -> NORM -> RELU -> CONV(K=128, F=3, S=1, P=1, bias=no)"
-    "   + SKIP)"
-    " -> NORM -> RELU -> (CONV(K=256, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # conv4_x, 14x14
-    "     -> CONV(K=256, F=3, S=1, P=1, bias=no)"
-    "   + CONV(K=256, F=1, S=2, P=0, round=floor, bias=no))"
-    " -> (NORM -> RELU -> CONV(K=256, F=3, S=1, P=1, bias=no)"
-    "     -> NORM -> RELU -> CONV(K=256, F=3, S=1, P=1, bias=no)"
-    "   + SKIP)"
-    " -> NORM -> RELU -> (CONV(K=512, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # conv5_x, 7x7
-    "     -> CONV(K=512, F=3, S=1, P=1, bias=no)"
-    "   + CONV(K=512, F=1, S=2, P=0, round=floor, bias=no))"
-    " -> (NORM -> RELU -> CONV(K=512, F=3, S=1, P=1, bias=no)"
-    "     -> NORM -> RELU -> CONV(K=512, F=3, S=1, P=1, bias=no)"
-    "   + SKIP)"
-    " -> NORM -> RELU"
-    " -> POOL(average, F=all)"
-    " -> FC"
-)
+_IMAGENET_STEM = f"{_conv(64, 7, 2)} -> NORM -> RELU -> POOL(max, F=3, S=2, P=1, round=floor)"  # 112x112, 56x56
+_CIFAR_STEM = f"{_conv(16, 3)} -> NORM -> RELU"  # 32x32
 
-# For small images. The paper's shortcuts fill the new depth with zeros where it grows (option A), which the notation
-# cannot say: here they are projections (option B), 2,752 parameters more.
-_RESNET20 = (
-    "INPUT"
-    " -> CONV(K=16, F=3, S=1, P=1, bias=no) -> NORM -> RELU"  # 32x32
-    " -> [(CONV(K=16, F=3, S=1, P=1, bias=no) -> NORM -> RELU"  # 6 layers, 32x32
-    "     -> CONV(K=16, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*3"
-    " -> (CONV(K=32, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # 6 layers, 16x16
-    "     -> CONV(K=32, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + CONV(K=32, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> [(CONV(K=32, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=32, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*2"
-    " -> (CONV(K=64, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # 6 layers, 8x8
-    "     -> CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + CONV(K=64, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> [(CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*2"
-    " -> POOL(average, F=all)"
-    " -> FC"
-)
 
-_RESNET32 = (
-    "INPUT"
-    " -> CONV(K=16, F=3, S=1, P=1, bias=no) -> NORM -> RELU"  # 32x32
-    " -> [(CONV(K=16, F=3, S=1, P=1, bias=no) -> NORM -> RELU"  # 10 layers, 32x32
-    "     -> CONV(K=16, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*5"
-    " -> (CONV(K=32, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # 10 layers, 16x16
-    "     -> CONV(K=32, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + CONV(K=32, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> [(CONV(K=32, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=32, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*4"
-    " -> (CONV(K=64, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # 10 layers, 8x8
-    "     -> CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + CONV(K=64, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> [(CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*4"
-    " -> POOL(average, F=all)"
-    " -> FC"
-)
+def _basic(K, S=1, projection=False):
+    """Return a block of two CONV of 3x3."""
+    shortcut = f"{_conv(K, 1, S)} -> NORM" if projection else "SKIP"
+    return f"({_conv(K, 3, S)} -> NORM -> RELU -> {_conv(K, 3)} -> NORM + {shortcut}) -> RELU"
 
-_RESNET56 = (
-    "INPUT"
-    " -> CONV(K=16, F=3, S=1, P=1, bias=no) -> NORM -> RELU"  # 32x32
-    " -> [(CONV(K=16, F=3, S=1, P=1, bias=no) -> NORM -> RELU"  # 18 layers, 32x32
-    "     -> CONV(K=16, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*9"
-    " -> (CONV(K=32, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # 18 layers, 16x16
-    "     -> CONV(K=32, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + CONV(K=32, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> [(CONV(K=32, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=32, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*8"
-    " -> (CONV(K=64, F=3, S=2, P=1, round=floor, bias=no) -> NORM -> RELU"  # 18 layers, 8x8
-    "     -> CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + CONV(K=64, F=1, S=2, P=0, round=floor, bias=no) -> NORM) -> RELU"
-    " -> [(CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM -> RELU"
-    "     -> CONV(K=64, F=3, S=1, P=1, bias=no) -> NORM"
-    "   + SKIP) -> RELU]*8"
-    " -> POOL(average, F=all)"
-    " -> FC"
-)
+
+def _bottleneck(K, S=1, projection=False):
+    """Return a block of CONV of 1x1, 3x3 and 1x1.
+
+    The first CONV has the stride, as in the paper, which gives its 3.8e9 multiply-adds. PyTorch's ResNet-50 has the
+    stride in the CONV of 3x3, with as many parameters and 4.1e9 multiply-adds.
+    """
+    shortcut = f"{_conv(4 * K, 1, S)} -> NORM" if projection else "SKIP"
+    convs = f"{_conv(K, 1, S)} -> NORM -> RELU -> {_conv(K, 3)} -> NORM -> RELU -> {_conv(4 * K, 1)} -> NORM"
+    return f"({convs} + {shortcut}) -> RELU"
+
+
+def _resnet(stem, block, K, counts):
+    """Return the ResNet with these numbers of blocks in its stages. Each stage doubles the K of the one before.
+
+    Where the depth changes, the shortcut is a projection: a CONV of 1x1 with NORM, option B in section 3.3. The paper's
+    small networks fill the new depth with zeros (option A), which the notation cannot express and which saves 2,752
+    parameters.
+    """
+    items = ["INPUT", stem]
+    for stage, n in enumerate(counts):
+        if stage > 0 or block is _bottleneck:
+            items.append(block(K, 1 if stage == 0 else 2, projection=True))
+            n -= 1
+        items.append(f"[{block(K)}]*{n}" if n > 1 else block(K))
+        K *= 2
+    return " -> ".join([*items, "POOL(average, F=all)", "FC"])
+
+
+def _preact_resnet18():
+    """Return ResNet-18 with NORM and RELU before each CONV, so that a shortcut is the identity.
+
+    As in the appendix of the paper, the NORM and RELU of the first block come right after conv1, and there are another
+    two after the last sum. A projection shares the NORM and RELU of its block. The paper trains deeper networks.
+    """
+    items = ["INPUT", _IMAGENET_STEM, f"({_conv(64, 3)} -> NORM -> RELU -> {_conv(64, 3)} + SKIP)"]  # 56x56
+    for K in (64, 128, 256, 512):  # 56x56, 28x28, 14x14, 7x7
+        if K > 64:
+            items.append(f"NORM -> RELU -> ({_conv(K, 3, 2)} -> NORM -> RELU -> {_conv(K, 3)} + {_conv(K, 1, 2)})")
+        items.append(f"(NORM -> RELU -> {_conv(K, 3)} -> NORM -> RELU -> {_conv(K, 3)} + SKIP)")
+    return " -> ".join([*items, "NORM", "RELU", "POOL(average, F=all)", "FC"])
 
 
 _VGG_PAPER = "Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition, 2015, table 1"
@@ -412,21 +208,27 @@ CASE_STUDIES = {
     "zfnet": CaseStudy(
         _ZFNET, "Zeiler and Fergus, Visualizing and understanding convolutional networks, 2014, figure 3", **_IMAGENET
     ),
-    "vgg11": CaseStudy(_VGG11, f"{_VGG_PAPER}, column A", **_IMAGENET),
-    "vgg16": CaseStudy(_VGG16, f"{_VGG_PAPER}, column D", **_IMAGENET),
-    "vgg19": CaseStudy(_VGG19, f"{_VGG_PAPER}, column E", **_IMAGENET),
+    "vgg11": CaseStudy(_vgg(1, 1, 2, 2, 2), f"{_VGG_PAPER}, column A", **_IMAGENET),
+    "vgg16": CaseStudy(_vgg(2, 2, 3, 3, 3), f"{_VGG_PAPER}, column D", **_IMAGENET),
+    "vgg19": CaseStudy(_vgg(2, 2, 4, 4, 4), f"{_VGG_PAPER}, column E", **_IMAGENET),
     "googlenet": CaseStudy(
         _GOOGLENET, "Szegedy et al., Going deeper with convolutions, 2015, table 1 and figure 3", **_IMAGENET
     ),
-    "resnet18": CaseStudy(_RESNET18, f"{_RESNET_PAPER}, table 1, 18-layer", **_IMAGENET),
-    "resnet34": CaseStudy(_RESNET34, f"{_RESNET_PAPER}, table 1, 34-layer", **_IMAGENET),
-    "resnet50": CaseStudy(_RESNET50, f"{_RESNET_PAPER}, table 1, 50-layer", **_IMAGENET),
+    "resnet18": CaseStudy(
+        _resnet(_IMAGENET_STEM, _basic, 64, (2, 2, 2, 2)), f"{_RESNET_PAPER}, table 1, 18-layer", **_IMAGENET
+    ),
+    "resnet34": CaseStudy(
+        _resnet(_IMAGENET_STEM, _basic, 64, (3, 4, 6, 3)), f"{_RESNET_PAPER}, table 1, 34-layer", **_IMAGENET
+    ),
+    "resnet50": CaseStudy(
+        _resnet(_IMAGENET_STEM, _bottleneck, 64, (3, 4, 6, 3)), f"{_RESNET_PAPER}, table 1, 50-layer", **_IMAGENET
+    ),
     "preact_resnet18": CaseStudy(
-        _PREACT_RESNET18,
+        _preact_resnet18(),
         "He, Zhang, Ren and Sun, Identity mappings in deep residual networks, 2016, figure 4(e) and appendix",
         **_IMAGENET,
     ),
-    "resnet20": CaseStudy(_RESNET20, f"{_RESNET_PAPER}, section 4.2, n=3", **_CIFAR),
-    "resnet32": CaseStudy(_RESNET32, f"{_RESNET_PAPER}, section 4.2, n=5", **_CIFAR),
-    "resnet56": CaseStudy(_RESNET56, f"{_RESNET_PAPER}, section 4.2, n=9", **_CIFAR),
+    "resnet20": CaseStudy(_resnet(_CIFAR_STEM, _basic, 16, (3, 3, 3)), f"{_RESNET_PAPER}, section 4.2, n=3", **_CIFAR),
+    "resnet32": CaseStudy(_resnet(_CIFAR_STEM, _basic, 16, (5, 5, 5)), f"{_RESNET_PAPER}, section 4.2, n=5", **_CIFAR),
+    "resnet56": CaseStudy(_resnet(_CIFAR_STEM, _basic, 16, (9, 9, 9)), f"{_RESNET_PAPER}, section 4.2, n=9", **_CIFAR),
 }
