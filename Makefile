@@ -28,6 +28,7 @@ bench: $(VENV)/.has-bench   ## measure accuracy and speed beside the peers; use 
 	$(python) -m benchmarks.infer --large
 	$(python) -m benchmarks.cold
 	$(python) -m benchmarks.memory
+	$(python) -m benchmarks.stream
 	$(python) -m benchmarks.search
 	$(python) -m benchmarks.scale --plot build/bench
 	$(python) -m benchmarks.accuracy_digits
