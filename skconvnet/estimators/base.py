@@ -21,6 +21,8 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
     def __getattr__(self, name):
         """Unpack the learned arrays when one of them is first read after `partial_fit`."""
         state = vars(self).get("_training_state")
+        if name in vars(self):  # another thread has unpacked it since this one looked
+            return vars(self)[name]
         if name not in LEARNED or state is None or state.parameters is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         learned = lay_out_parameters(self.architecture_, find_device(self.device).target).unpack(state.parameters)

@@ -213,3 +213,9 @@ def test_the_images_are_not_kept():
     (kept,) = estimator._kept_trainer._held
     assert kept.trainer.images is None
     assert len(pickle.dumps(estimator)) < len(pickle.dumps(estimator._training_state)) + 20_000
+
+
+def test_two_threads_may_unpack_the_learned_arrays_at_once():
+    estimator = after(nothing)
+    arrays = estimator.coefs_
+    assert estimator.__getattr__("coefs_") is arrays  # where a thread gets to whose lookup came before the unpacking
