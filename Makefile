@@ -22,7 +22,7 @@ lint: $(VENV)/.has-lint   ## run ruff and check the import contracts of setup.cf
 
 peers: $(VENV)/.has-peers   ## install PyTorch and the other peers, with which tests and benchmarks compare
 
-bench: $(VENV)/.has-bench   ## measure accuracy and speed beside the peers; use an idle machine
+bench: $(VENV)/.has-bench   ## measure and compare with the peers; use an idle machine
 	$(python) -m benchmarks.train
 	$(python) -m benchmarks.infer
 	$(python) -m benchmarks.infer --large
