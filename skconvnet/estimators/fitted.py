@@ -169,7 +169,7 @@ def _check_image_shape(image_shape, n_features_in):
 
 
 def _bind_again(architecture, image_shape, n_classes):
-    """Return the architecture that the text of `architecture` stands for, which has to be equal to it."""
+    """Bind the text of an architecture again; raise a ValueError if the result is not equal to it."""
     try:
         if not isinstance(architecture, BoundArchitecture):
             raise TypeError(f"it is a {type(architecture).__name__}")
