@@ -1,4 +1,4 @@
-"""Each rule of thumb, where it speaks and where it is silent."""
+"""Each rule of thumb, with networks that follow it and networks that do not."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def layers(*arguments, **hyperparameters):
     return [text.partition(":")[0] for text in advised(*arguments, **hyperparameters)]
 
 
-def test_nothing_to_say():
+def test_no_advice():
     text = "INPUT -> [[CONV -> RELU]*N -> POOL]*M" + SMALL_END
     assert Architecture.parse(text).advice((32, 32, 3)) == []
     assert Architecture.parse("INPUT -> FC").advice((31, 17, 3)) == []
@@ -27,7 +27,7 @@ HALVED = "INPUT -> [CONV(K=32, round=floor) -> POOL(round=floor)]*3" + SMALL_END
 
 
 @pytest.mark.parametrize(("side", "times"), [(31, "not once"), (26, "once"), (28, "twice")])
-def test_input_not_divisible_by_two_as_often_as_it_is_halved(side, times):
+def test_input_that_is_not_divisible_by_two_often_enough(side, times):
     (height,) = advised(HALVED, (side, 32, 3))
     assert height.startswith(
         f"INPUT: its height {side} is divisible by 2 {times}, and the strides of the network halve"
@@ -84,7 +84,7 @@ def test_large_filters_after_the_first_layer():
         ("(CONV | (CONV(F=7) | SKIP) -> CONV(F=9)) -> CONV(F=7)", ["CONV 4"]),
     ],
 )
-def test_whatever_has_no_conv_before_it_looks_at_the_image(text, large):
+def test_layers_without_a_conv_before_them_may_have_large_filters(text, large):
     assert layers(f"INPUT -> {text}{SMALL_END}", K=8) == large
 
 
@@ -126,14 +126,14 @@ def test_no_zero_padding():
         ("(CONV(F=3, P=0) -> CONV(F=3, P=2) | SKIP)", [None]),
     ],
 )
-def test_the_padding_that_is_offered_fits(text, offered):
+def test_the_suggested_padding_fits(text, offered):
     advice = [one for one in advised(f"INPUT -> {text}{SMALL_END}", K=8) if "without zero-padding" in one]
     tails = [f"pad with zeros, as with {P}, so that" if P else "pad with zeros so that" for P in offered]
     assert len(advice) == len(tails)
     assert all(tail in one for one, tail in zip(advice, tails, strict=True))
 
 
-def test_no_padding_is_offered_that_alexnet_refuses():
+def test_no_padding_is_suggested_that_does_not_fit_alexnet():
     (unpadded,) = (one for one in ARCHITECTURES["alexnet"].advice((227, 227, 3), 1000) if one.layer == "CONV 1")
     assert unpadded.advice == "pad with zeros so that the information at the border is kept"
 
@@ -153,9 +153,9 @@ def test_many_conv_in_a_row():
         ("CONV -> CONV -> (CONV + CONV)", []),
         ("(CONV -> CONV | CONV) -> CONV", []),
         ("(CONV | CONV -> CONV) -> (SKIP + CONV(K=64) -> CONV(K=64))", ["CONV 2"]),
-        ("[CONV]*2 -> POOL(F=3, S=1, P=1) -> [CONV]*2", ["CONV 1"]),  # that POOL makes nothing smaller
+        ("[CONV]*2 -> POOL(F=3, S=1, P=1) -> [CONV]*2", ["CONV 1"]),  # this POOL keeps the size
         ("[CONV]*3 -> (POOL | POOL) -> [CONV]*3 -> POOL -> [CONV]*4", ["CONV 7"]),
-        ("[CONV]*3 -> CONV(F=7, S=2, round=floor) -> [CONV]*2", ["CONV 4"]),  # for its large F alone
+        ("[CONV]*3 -> CONV(F=7, S=2, round=floor) -> [CONV]*2", ["CONV 4"]),  # only for its large F
         ("[CONV]*3 -> CONV(F=7, S=2, round=floor) -> [CONV]*3", ["CONV 4", "CONV 4"]),
         ("[CONV]*3 -> FC(8) -> [CONV(F=1)]*3", []),
     ],
@@ -176,16 +176,16 @@ def test_parameters_in_one_fc():
     assert advised("INPUT -> CONV(K=8) -> POOL(F=8, S=8) -> FC(10) -> FC(20) -> FC(40) -> FC") == []
 
 
-def test_parameters_in_an_fc_behind_an_fc():
+def test_parameters_in_an_fc_after_an_fc():
     (share,) = advised("INPUT -> CONV(K=8) -> POOL(F=8, S=8) -> FC(100) -> FC(400) -> FC")
     assert share.startswith("FC 2: it has 40,400 of the 57,534 parameters, 70%")
     assert share.endswith("sees all of [1x1x100]; give it, or the FC before it, fewer units")
-    # The classes are no choice, and to pool everything in front of them is what the advice would be.
+    # No advice: the classes are given, and the input is pooled already.
     assert advised("INPUT -> CONV(K=8, F=1) -> POOL(average, F=all) -> FC") == []
 
 
 @pytest.mark.parametrize("kind", ["RELU", "TANH", "SIGMOID", "DROPOUT", "DROPOUT(0)", "NORM", "NORM(layer)"])
-def test_scores_go_into_softmax_as_they_are(kind):
+def test_layers_after_the_scores(kind):
     (altered,) = advised(f"INPUT -> FC(20) -> {kind} -> FC -> {kind}")[-1:]
     name = kind.partition("(")[0]
     assert altered == (
@@ -205,18 +205,18 @@ def test_scores_go_into_softmax_as_they_are(kind):
         ("FC -> (RELU + SKIP)", []),
     ],
 )
-def test_what_alters_scores(text, altering):
+def test_which_layers_change_the_scores(text, altering):
     assert [one.partition(":")[0] for one in advised(f"INPUT -> {text}") if "scores" in one] == altering
 
 
-def test_the_classes_count():
+def test_advice_depends_on_the_number_of_classes():
     architecture = Architecture.parse("INPUT -> [CONV(K=32) -> RELU]*2 -> POOL(F=16, S=16) -> FC")
     assert architecture.advice((32, 32, 3)) == []
     assert [advice.layer for advice in architecture.advice((32, 32, 3), n_classes=100)] == ["FC 1"]
     assert [advice.layer for advice in architecture.bind((32, 32, 3), 100).advice()] == ["FC 1"]
 
 
-def test_advice_has_a_layer_a_reason_and_an_advice():
+def test_fields_of_advice():
     (advice,) = ARCHITECTURES["vgg16"].advice((224, 224, 3), n_classes=1000)
     assert advice.layer == "FC 1"
     assert advice.reason.startswith("it has 102,764,544 of the 138,357,544 parameters, 74%")
@@ -237,13 +237,13 @@ def test_advice_has_a_layer_a_reason_and_an_advice():
         ("resnet20", ["CONV 8", "CONV 10", "CONV 15", "CONV 17", "CONV 1", "CONV 8", "CONV 15"]),
     ],
 )
-def test_what_is_questioned_in_case_studies(name, questioned):
+def test_advice_for_case_studies(name, questioned):
     study = CASE_STUDIES[name]
     advice = ARCHITECTURES[name].advice(study.image_shape, study.n_classes)
     assert [one.layer for one in advice] == questioned
 
 
-def test_advice_comes_for_networks_that_fit_alone():
+def test_advice_needs_a_network_that_fits():
     with pytest.raises(ArchitectureError, match="not a whole number"):
         advised("INPUT -> CONV(S=2, P=0) -> FC", (10, 10, 1))
     assert layers("INPUT -> CONV -> FC", K=4, P="valid") == ["CONV 1", "FC 1"]

@@ -21,14 +21,14 @@ from tests.architecture.notation.texts import accepted_chains, large_texts
 TEXT = "INPUT -> [CONV(K=4) -> RELU -> POOL]*2 -> FC"
 
 
-def test_architectures_are_equal_where_their_texts_are():
+def test_architectures_with_equal_texts_are_equal():
     architecture = Architecture.parse(TEXT)
     assert architecture == Architecture.parse("[INPUT - [CONV(K=4) - RELU - POOL]*2 - FC]")
     assert len({architecture, Architecture.parse(TEXT), Architecture.parse("INPUT -> FC")}) == 2
     assert repr(architecture) == f"Architecture.parse({TEXT!r})"
 
 
-def test_both_pickle_and_copy():
+def test_pickle_and_copy():
     architecture = Architecture.parse(TEXT)
     bound = architecture.bind((8, 8, 1), 3)
     for thing in (architecture, bound):
@@ -37,7 +37,7 @@ def test_both_pickle_and_copy():
     assert hash(bound) == hash(architecture.bind((8, 8, 1), 3))
 
 
-def test_summary_of_an_architecture_is_that_of_the_bound_one():
+def test_summary_equals_that_of_the_bound_architecture():
     architecture = Architecture.parse("INPUT -> [CONV -> RELU]*N -> FC")
     hyperparameters = Hyperparameters(N=3, K=5)
     table = architecture.summary((8, 8, 1), 3, hyperparameters)
@@ -76,7 +76,7 @@ def test_on_larger_images_a_global_pool_slides_with_stride_1():
         assert last_output(larger) == "[2x4x3]"
 
 
-def test_on_larger_images_branches_are_bound_anew():
+def test_on_larger_images_branches_are_bound_again():
     text = "INPUT -> (CONV(K=2) -> NORM -> RELU + SKIP) -> (FC(3) | POOL(average, F=all)) -> FC"
     larger = Architecture.parse(text).bind((4, 4, 2), 3).on((6, 5, 2))
     assert [str(layer.output) for layer in larger.layers] == ["[5x6x2]", "[2x3x5]", "[2x3x3]"]
@@ -86,13 +86,13 @@ def test_on_larger_images_branches_are_bound_anew():
 
 
 @pytest.mark.parametrize("image_shape", [(9, 10, 1), (10, 9, 1), (10, 10, 2), (10, 10), None, (10, 10, 10**5000)])
-def test_on_refuses_smaller_images_and_other_depths(image_shape):
+def test_on_rejects_smaller_images_and_other_depths(image_shape):
     bound = Architecture.parse("INPUT -> FC").bind((10, 10, 1), 3)
     with pytest.raises(ArchitectureError, match="image_shape"):
         bound.on(image_shape)
 
 
-def test_on_refuses_what_does_not_fit_and_what_has_no_meaning():
+def test_on_rejects_layers_that_do_not_fit_and_layer_norm():
     bound = Architecture.parse("INPUT -> CONV(S=2, P=0, F=2) -> FC").bind((10, 10, 1), 3)
     with pytest.raises(ArchitectureError, match=r"CONV 1 over the height of \[10x11x1\].*not a whole number"):
         bound.on((11, 10, 1))
@@ -133,7 +133,7 @@ def test_a_converted_case_study_is_the_same_network(name):
     ]
 
 
-def test_the_classes_that_nobody_says_are_ten():
+def test_default_number_of_classes():
     def filters(text, *n_classes):
         return Architecture.parse(text).to_convolutional((4, 4, 1), *n_classes).chain[-1].options["K"]
 
@@ -151,7 +151,7 @@ def test_the_classes_that_nobody_says_are_ten():
 
 
 @pytest.mark.parametrize("text", ["INPUT -> FC", "INPUT -> CONV -> POOL(average, F=all) -> FC"])
-def test_no_text_for_a_window_that_is_not_square(text):
+def test_to_convolutional_rejects_windows_that_are_not_square(text):
     with pytest.raises(
         ArchitectureError, match=r"window is 6 wide and 4 high, but the notation has only square windows"
     ):
@@ -165,8 +165,8 @@ def test_no_text_for_a_window_that_is_not_square(text):
     P=st.integers(0, 1),
     pool=st.booleans(),
 )
-def test_a_map_has_a_place_for_every_stride(image_shape, more, F, P, pool):
-    """Counted by hand: one more place for each stride that fits between the images' sizes."""
+def test_a_map_has_a_position_for_every_stride(image_shape, more, F, P, pool):
+    """One more position for each stride that fits into the difference of the image sizes."""
     strides = 2 if pool else 1
     text = f"INPUT -> CONV(K=2, F={F}, P={P}) -> POOL(F={strides}, S={strides}, round=floor) -> FC(4) -> FC"
     bound = Architecture.parse(text).bind(image_shape, 3)
@@ -175,7 +175,7 @@ def test_a_map_has_a_place_for_every_stride(image_shape, more, F, P, pool):
 
 
 def use(text, image_shape):
-    """Call all that works on the layers of a text."""
+    """Bind a text and call everything that loops over its layers. Return their number, 0 if they do not fit."""
     architecture = Architecture.parse(text)
     try:
         bound = architecture.bind(image_shape)

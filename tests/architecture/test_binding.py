@@ -16,7 +16,7 @@ def bind(text, image_shape=(32, 32, 3), n_classes=10, **hyperparameters):
 
 
 def numbers(bound, kind, name):
-    """One number of every layer of a kind, branches left aside."""
+    """An attribute of every layer of a kind, without branches."""
     return [getattr(layer, name) for layer in bound.layers if layer.kind == kind]
 
 
@@ -26,7 +26,7 @@ def refusal(text, **arguments):
     return str(caught.value)
 
 
-def test_volumes_of_the_seeds_example():
+def test_volumes_of_the_example_of_the_notes():
     bound = bind("[INPUT - CONV - RELU - POOL - FC]", K=12)
     assert [str(layer.input) for layer in bound.layers[:1]] == ["[32x32x3]"]
     assert [str(layer.output) for layer in bound.layers] == ["[32x32x12]", "[32x32x12]", "[16x16x12]", "[1x1x10]"]
@@ -39,7 +39,7 @@ def test_linear_classifier():
     assert (bound.image_shape, bound.n_classes) == ((8, 8, 1), 10)
 
 
-def test_the_pattern_is_the_linear_classifier_where_all_repeats_are_zero():
+def test_the_pattern_without_repetitions_is_the_linear_classifier():
     assert bind(PATTERN, N=0, M=0, hidden_layer_sizes=()) == bind("INPUT -> FC")
 
 
@@ -52,7 +52,7 @@ def test_the_pattern_written_out():
     assert bound.layers[5].output == Volume(height=2, width=3, depth=4)
 
 
-def test_a_layer_that_spells_its_own_wins():
+def test_options_in_the_text_take_precedence():
     bound = bind("INPUT -> CONV(K=7, P=2) -> CONV(F=5) -> POOL(S=1) -> FC(9) -> FC", K=[3, 4], F=3, P="same", pool_F=3)
     assert bound.text == (
         "INPUT -> CONV(K=7, F=3, S=1, P=2) -> CONV(K=4, F=5, S=1, P=2) -> POOL(max, F=3, S=1, P=0) -> FC(9) -> FC(10)"
@@ -81,7 +81,7 @@ def test_a_conv_without_biases():
     assert [layer.bias for layer in walk(bound.layers) if layer.kind == "CONV"] == [False, True]
 
 
-def test_norm_has_the_numbers_of_its_mode_alone():
+def test_norm_has_only_the_options_of_its_mode():
     bound = bind("INPUT -> NORM -> NORM(lrn) -> NORM(layer) -> FC", image_shape=(4, 4, 2))
     names = ("mode", "momentum", "eps", "size", "alpha", "beta", "k")
     assert [tuple(getattr(layer, name) for name in names) for layer in bound.layers[:3]] == [
@@ -99,7 +99,7 @@ def test_the_window_of_an_fc_is_its_input():
     assert numbers(bound, "FC", "window") == [(5, 8), (1, 1)]
 
 
-def test_automatic_K_doubles_in_a_block_that_follows_a_pool():
+def test_auto_K_doubles_in_a_block_after_a_pool():
     assert numbers(bind(PATTERN, image_shape=(64, 64, 3)), "CONV", "K") == [32, 32, 64, 64, 128, 128, 256, 256]
     assert numbers(bind(PATTERN, image_shape=(128, 128, 3), N=1), "CONV", "K") == [32, 64, 128, 256, 256]
     assert numbers(bind(PATTERN, pool=False), "CONV", "K") == [32] * 6
@@ -109,7 +109,7 @@ def test_automatic_K_doubles_in_a_block_that_follows_a_pool():
     assert numbers(bind("INPUT -> [CONV -> POOL -> CONV]*2 -> FC"), "CONV", "K") == [32, 32, 64, 64]
 
 
-def test_optional_pools_stand_where_pool_says():
+def test_optional_pools():
     assert len(numbers(bind(PATTERN), "POOL", "F")) == 3
     assert numbers(bind(PATTERN, pool=False), "POOL", "F") == []
     kinds = [layer.kind for layer in bind(PATTERN, pool=[False, True], N=1, hidden_layer_sizes=()).layers]
@@ -165,13 +165,13 @@ def test_a_network_ends_in_its_classes():
 
 
 @pytest.mark.parametrize("text", ["[FC]*0", "NORM", "(NORM + SKIP) -> RELU", "NORM -> POOL(average, F=all)"])
-def test_a_network_without_conv_and_fc_is_refused(text):
+def test_a_network_without_conv_and_fc_is_rejected(text):
     message = refusal(f"INPUT -> {text}", image_shape=(1, 1, 10))
     assert message.startswith("a network needs a CONV or an FC: end it with FC\n")
     assert bind("INPUT -> (CONV(K=10) + SKIP)", image_shape=(1, 1, 10)).n_classes == 10
 
 
-def test_an_error_of_arithmetic_names_the_layer_and_points_at_it():
+def test_error_of_arithmetic_names_the_layer_and_points_at_it():
     message = refusal("INPUT -> CONV -> RELU -> [CONV(F=3, S=2, P=0)]*1 -> FC", image_shape=(10, 10, 1))
     assert message == (
         "CONV 2 over the height of [10x10x32]: (W - F + 2P)/S + 1 = (10 - 3 + 0)/2 + 1 = 4.5 is not a whole number. "
@@ -185,8 +185,8 @@ def test_an_error_of_arithmetic_names_the_layer_and_points_at_it():
 
 
 @pytest.mark.parametrize("layer", ["CONV({})", "CONV(F=3, {})", "POOL(F=4, {})", "CONV(F=5, {})"])
-def test_what_an_error_of_arithmetic_offers_is_not_refused(layer):
-    """With P=same, F alone would be refused, and another P or F than the one that stands would be said twice."""
+def test_suggestions_of_an_error_of_arithmetic_bind(layer):
+    """F is changed together with P, since P=same would reject an even F."""
     S = "S=3" if "POOL" in layer else "S=2"
     message = refusal(f"INPUT -> {layer.format(S)} -> FC")
     offers = message.partition("What fits: ")[2].partition("\n")[0].split(", ")
@@ -200,7 +200,7 @@ def test_what_an_error_of_arithmetic_offers_is_not_refused(layer):
     assert {offer[0] for offer in offers} >= set("rSFW")
 
 
-def test_an_error_within_branches_is_located_once():
+def test_error_in_branches_has_one_caret():
     message = refusal("INPUT -> (CONV -> (CONV(S=2, P=0) | SKIP) + SKIP) -> FC", image_shape=(10, 10, 1))
     assert message.count("^") == 1
     assert message.startswith("CONV 2 over the height")
@@ -208,7 +208,7 @@ def test_an_error_within_branches_is_located_once():
     assert "SUM 1: the branches must agree in height, width and depth, but branch 1 gives [1x1x64], branch" in message
 
 
-def test_rounding_is_the_layers_own_wish():
+def test_rounding():
     text = "INPUT -> CONV(K=64, F=7, S=2, P=3, round=floor) -> POOL(F=3, S=2, P=1, round=floor) -> FC"
     outputs = [str(layer.output) for layer in bind(text, image_shape=(224, 224, 3)).layers]
     assert outputs == ["[112x112x64]", "[56x56x64]", "[1x1x10]"]
@@ -250,13 +250,13 @@ def test_residual_and_inception_blocks_bind():
     [None, 5, "888", (8, 8), (8, 8, 1, 1), (8, 8, 0), (8, -8, 1), (8.0, 8, 1), (8, 8, 10**5000), (True, 8, 1)],
     ids=range(10),
 )
-def test_a_bad_image_shape_is_refused(image_shape):
+def test_bad_image_shapes_are_rejected(image_shape):
     with pytest.raises(ArchitectureError, match="image_shape"):
         Architecture.parse("INPUT -> FC").bind(image_shape, 10)
 
 
 @pytest.mark.parametrize("n_classes", [0, -1, 2.0, "10", True])
-def test_a_bad_number_of_classes_is_refused(n_classes):
+def test_bad_numbers_of_classes_are_rejected(n_classes):
     with pytest.raises(ArchitectureError, match="n_classes must be a whole number from 1"):
         Architecture.parse("INPUT -> FC").bind((8, 8, 1), n_classes)
 
@@ -288,7 +288,7 @@ def test_binding_is_bounded():
     hidden_layer_sizes=st.lists(st.integers(1, 9), max_size=3),
 )
 @settings(suppress_health_check=[HealthCheck.filter_too_much])
-def test_volumes_hand_over_and_the_text_binds_to_the_same(image_shape, **hyperparameters):
+def test_each_input_is_the_output_before_and_the_text_binds_to_the_same(image_shape, **hyperparameters):
     rounding = PATTERN.replace("CONV", "CONV(round=floor)").replace("POOL", "POOL(round=ceil)")
     try:
         bound = bind(rounding, image_shape, 3, **hyperparameters)

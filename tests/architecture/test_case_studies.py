@@ -1,4 +1,4 @@
-"""The case studies against the numbers that their papers print."""
+"""The case studies against the numbers in their papers."""
 
 import pytest
 
@@ -12,13 +12,13 @@ def bound(name):
 
 
 def volumes(name, *kinds):
-    """The volumes behind the layers of some kinds on the trunk, as [width, depth]; all here are square."""
+    """The outputs of the layers of some kinds, without branches, as [width, depth]. All are square."""
     made = [layer.output for layer in bound(name).layers if layer.kind in kinds]
     assert all(volume.height == volume.width for volume in made)
     return [[volume.width, volume.depth] for volume in made]
 
 
-# Published, but for zfnet and googlenet, whose papers give their tables alone, and preact_resnet18.
+# Published numbers, except for zfnet, googlenet and preact_resnet18, whose papers do not give the total.
 N_PARAMS = {
     "lenet5": 61_706,
     "alexnet": 60_965_224,
@@ -31,11 +31,11 @@ N_PARAMS = {
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
     "resnet50": 25_557_032,
-    # The filters of resnet18, and other NORM: those of conv1, of conv2_x to conv5_x, and one at the end.
+    # The filters of resnet18 with other NORM layers: in conv1, in conv2_x to conv5_x, and one at the end.
     "preact_resnet18": 11_689_512
     - 2 * (64 + 4 * 64 + (4 * 128 + 128) + (4 * 256 + 256) + (4 * 512 + 512))
     + 2 * (64 + 3 * 64 + (64 + 3 * 128) + (128 + 3 * 256) + (256 + 3 * 512) + 512),
-    # The paper's networks of 0.27, 0.46 and 0.85 million, and two projections with NORM.
+    # The networks of the paper with 0.27, 0.46 and 0.85 million, plus two projections with NORM.
     "resnet20": 269_722 + (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64),
     "resnet32": 464_154 + (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64),
     "resnet56": 853_018 + (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64),
@@ -124,19 +124,19 @@ def test_small_resnet_volumes(depth):
 
 
 @pytest.mark.parametrize("name", [name for name in CASE_STUDIES if "resnet" in name])
-def test_resnets_have_biases_in_norm_and_fc_alone(name):
+def test_resnets_have_biases_only_in_norm_and_fc(name):
     assert all(layer.n_biases == 0 for layer in walk(bound(name).layers) if layer.kind == "CONV")
 
 
-def test_projections_alone_change_the_shape():
+def test_only_projections_change_the_shape():
     for layer in walk(bound("resnet50").layers):
         if layer.kind == "SUM":
             shortcut = layer.branches[1]
             assert (shortcut[0].kind == "SKIP") == (layer.input == layer.output)
 
 
-def test_identity_mappings_add_untouched_inputs():
-    """Nothing stands on the path from sum to sum but the projections with the NORM and RELU that they share."""
+def test_shortcuts_of_preact_resnet_are_identities_or_projections():
+    """Between two sums there are only projections, with the NORM and RELU that they share."""
     layers = bound("preact_resnet18").layers
     sums = [layer for layer in layers if layer.kind == "SUM"]
     assert [layer.branches[1][0].kind for layer in sums] == ["SKIP", "SKIP"] + ["CONV", "SKIP"] * 3
@@ -145,11 +145,11 @@ def test_identity_mappings_add_untouched_inputs():
 
 
 @pytest.mark.parametrize("name", CASE_STUDIES)
-def test_hyperparameters_alter_no_case_study(name):
+def test_hyperparameters_do_not_change_case_studies(name):
     study = CASE_STUDIES[name]
     others = Hyperparameters(
         K=17, F=9, S=5, P=4, N=5, M=6, hidden_layer_sizes=(3, 4), pool=False, pool_F=4, pool_S=3
-    )  # none of them a number of a case study
+    )  # not used in any case study
     assert ARCHITECTURES[name].bind(study.image_shape, study.n_classes, others) == bound(name)
 
 
@@ -166,7 +166,7 @@ def test_case_studies_take_other_images_and_classes():
         assert str(ARCHITECTURES[name].bind(image_shape, 7).layers[-1].output) == "[1x1x7]"
 
 
-def test_a_case_study_says_why_an_image_does_not_fit():
+def test_error_if_an_image_does_not_fit_a_case_study():
     with pytest.raises(ArchitectureError, match=r"CONV 1 over the height of \[32x32x3\].*not a whole number"):
         ARCHITECTURES["alexnet"].bind((32, 32, 3), 10)
 

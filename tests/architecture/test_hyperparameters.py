@@ -5,7 +5,7 @@ from skconvnet.architecture import ArchitectureError, Hyperparameters, Volume
 from skconvnet.architecture.hyperparameters import spread
 
 
-def test_numpy_values_become_plain_ones():
+def test_numpy_values_become_python_values():
     hyperparameters = Hyperparameters(
         K=np.array([16, 32]), F=np.int64(5), S=np.array(2), P=["same", np.uint8(1)], N=np.int32(1),
         hidden_layer_sizes=np.array([64]), pool=np.array([True, False]), pool_F=range(2, 4),
@@ -18,7 +18,7 @@ def test_numpy_values_become_plain_ones():
     assert kinds == {int, bool, str}
 
 
-def test_one_hidden_layer_size_will_do_as_in_mlp_classifier():
+def test_hidden_layer_sizes_may_be_one_number():
     assert Hyperparameters(hidden_layer_sizes=64).hidden_layer_sizes == (64,)
     assert Hyperparameters(hidden_layer_sizes=[]).hidden_layer_sizes == ()
 
@@ -42,13 +42,13 @@ BAD = {
     [(name, value) for name, values in BAD.items() for value in values],
     ids=[f"{name}-{i}" for name, values in BAD.items() for i, _ in enumerate(values)],
 )
-def test_a_bad_value_is_refused_by_name(name, value):
+def test_bad_values_are_rejected(name, value):
     with pytest.raises(ArchitectureError, match=f"^{name} must be .*, got .*$") as caught:
         Hyperparameters(**{name: value})
     assert len(str(caught.value)) < 300
 
 
-def test_the_error_says_what_came_and_what_is_needed():
+def test_error_message():
     with pytest.raises(ArchitectureError) as caught:
         Hyperparameters(K=[16, 2.5])
     assert str(caught.value) == "K must be a whole number from 1 to 2147483647, got 2.5"
@@ -60,20 +60,20 @@ def test_the_error_says_what_came_and_what_is_needed():
 @pytest.mark.parametrize(
     ("side", "M"), [(1, 1), (4, 1), (8, 1), (15, 1), (16, 2), (28, 2), (31, 2), (32, 3), (224, 5), (2**31 - 1, 28)]
 )
-def test_automatic_M_halves_the_shorter_side_to_no_less_than_four(side, M):
+def test_auto_M_halves_the_shorter_side_to_at_least_four(side, M):
     for image in (Volume(side, 2**31 - 1, 1), Volume(2**31 - 1, side, 3)):
         assert Hyperparameters().repetitions(image)["M"] == M
     assert side // 2**M >= 4 or M == 1
 
 
-def test_automatic_M_is_the_length_of_a_sequence():
+def test_auto_M_is_the_length_of_a_sequence():
     image = Volume(32, 32, 3)
     assert Hyperparameters(K=[8, 16, 32, 64]).repetitions(image)["M"] == 4
     assert Hyperparameters(K=[8] * 6, pool=[True, True, False]).repetitions(image)["M"] == 3
     assert Hyperparameters(K=[8] * 6, M=2).repetitions(image) == {"N": 2, "M": 2, "K": 1}
 
 
-def test_a_sequence_is_one_per_layer_or_one_per_block():
+def test_sequences_have_one_value_per_layer_or_block():
     blocks = [0, 0, 1, 1, 2]
     assert spread("F", 3, blocks, 3) == [3] * 5
     assert spread("F", (1, 3, 5), blocks, 3) == [1, 1, 3, 3, 5]
@@ -82,7 +82,7 @@ def test_a_sequence_is_one_per_layer_or_one_per_block():
         spread("F", (1, 3, 5, 7), blocks, 3)
 
 
-def test_each_length_that_would_fit_is_named_once():
+def test_error_names_each_possible_length_once():
     with pytest.raises(ArchitectureError, match=r"give one value, or a sequence of length 2$"):
         spread("K", (1, 2, 3), blocks=[0, 1], n_blocks=2)
     with pytest.raises(ArchitectureError, match=r"give one value, or a sequence of length 2 or 1$"):

@@ -6,29 +6,29 @@ import pytest
 
 from skconvnet.architecture import ARCHITECTURES, Architecture, ArchitectureError, VolumeTable
 
-SEEDS_EXAMPLE = Architecture.parse("[INPUT - CONV(K=12, F=5) - RELU - POOL - FC]").summary((32, 32, 3), 10)
+EXAMPLE = Architecture.parse("[INPUT - CONV(K=12, F=5) - RELU - POOL - FC]").summary((32, 32, 3), 10)
 
 
-def test_totals_of_the_seeds_example():
+def test_totals_of_the_example_of_the_notes():
     n_params = (5 * 5 * 3 * 12 + 12) + (16 * 16 * 12 * 10 + 10)
-    assert SEEDS_EXAMPLE.n_params == n_params
-    assert SEEDS_EXAMPLE.n_flops == 32 * 32 * 12 * 5 * 5 * 3 + 16 * 16 * 12 * 10
+    assert EXAMPLE.n_params == n_params
+    assert EXAMPLE.n_flops == 32 * 32 * 12 * 5 * 5 * 3 + 16 * 16 * 12 * 10
     n_activations = 32 * 32 * 3 + 32 * 32 * 12 + 16 * 16 * 12 + 10
-    assert SEEDS_EXAMPLE.n_bytes == 4 * (n_params + n_activations)
+    assert EXAMPLE.n_bytes == 4 * (n_params + n_activations)
 
 
 def test_records_are_plain():
-    assert [record["layer"] for record in SEEDS_EXAMPLE.records] == ["INPUT", "CONV 1", "RELU 1", "POOL 1", "FC 1"]
-    assert SEEDS_EXAMPLE.records[1] == {
+    assert [record["layer"] for record in EXAMPLE.records] == ["INPUT", "CONV 1", "RELU 1", "POOL 1", "FC 1"]
+    assert EXAMPLE.records[1] == {
         "layer": "CONV 1", "notation": "CONV(K=12, F=5, S=1, P=2)", "level": 0,
         "height": 32, "width": 32, "depth": 12, "n_activations": 12288, "n_bytes": 49152,
         "parameters": "5*5*3*12 + 12", "n_weights": 900, "n_biases": 12, "n_params": 912, "n_flops": 921600,
     }  # fmt: skip
-    assert len({tuple(record) for record in SEEDS_EXAMPLE.records}) == 1
+    assert len({tuple(record) for record in EXAMPLE.records}) == 1
 
 
 def test_table_shows_volume_memory_and_arithmetic():
-    lines = str(SEEDS_EXAMPLE).split("\n")
+    lines = str(EXAMPLE).split("\n")
     conv = next(line for line in lines if line.startswith("CONV 1"))
     assert conv.split("  ")[1] == "[32x32x12]"
     assert "5*5*3*12 + 12 =        912" in conv
@@ -56,7 +56,7 @@ def test_branches_are_counted_once():
 @pytest.mark.parametrize(
     ("units", "memory"), [(249, "996 B"), (250, "1.0 kB"), (250_000, "1.0 MB"), (250_000_000, "1.0 GB")]
 )
-def test_bytes_are_said_in_their_unit(units, memory):
+def test_units_of_bytes(units, memory):
     table = Architecture.parse(f"INPUT -> FC({units}) -> FC").summary((1, 1, 1), 2)
     assert memory in next(line for line in str(table).split("\n") if line.startswith("FC 1"))
 
@@ -80,8 +80,8 @@ def test_vgg16_as_the_notes_count_it():
 
 
 @pytest.mark.parametrize(("optimizer", "copies"), [("sgd", 2), ("momentum", 3), ("adam", 4)])
-def test_training_keeps_gradients_and_the_state_of_the_optimizer(optimizer, copies):
-    training = SEEDS_EXAMPLE.training_bytes(batch_size=7, optimizer=optimizer)
+def test_training_stores_gradients_and_optimizer_state(optimizer, copies):
+    training = EXAMPLE.training_bytes(batch_size=7, optimizer=optimizer)
     image, parameters = 4 * 18_442, 4 * 31_642
     assert training["total"] == copies * parameters + 7 * 2 * image
     assert training["total"] == sum(n for part, n in training.items() if part != "total")
@@ -93,13 +93,13 @@ def test_training_keeps_gradients_and_the_state_of_the_optimizer(optimizer, copi
 @pytest.mark.parametrize(
     "arguments", [{"batch_size": 0}, {"batch_size": 1.5}, {"optimizer": "lion"}, {"optimizer": []}]
 )
-def test_training_of_nothing_is_refused(arguments):
+def test_bad_arguments_of_training_bytes_are_rejected(arguments):
     with pytest.raises(ArchitectureError, match=next(iter(arguments))):
-        SEEDS_EXAMPLE.training_bytes(**arguments)
+        EXAMPLE.training_bytes(**arguments)
 
 
-def test_totals_in_plain_words():
-    notes = str(SEEDS_EXAMPLE).partition("\n\n")[2]
+def test_notes_below_the_table():
+    notes = str(EXAMPLE).partition("\n\n")[2]
     assert "73.8 kB forward, 147.5 kB forward and backward" in notes
     assert "126.6 kB, and as much for their gradients" in notes
     assert "none for plain SGD, 126.6 kB with momentum, 253.1 kB with Adam" in notes
@@ -107,7 +107,7 @@ def test_totals_in_plain_words():
     assert "training on 32 images    4 * 126.6 kB with Adam + 32 * 147.5 kB = 5.2 MB" in notes
 
 
-def test_running_statistics_are_no_parameters():
+def test_running_statistics_are_not_parameters():
     table = Architecture.parse("INPUT -> CONV(K=5, bias=no) -> NORM -> NORM(lrn) -> NORM(layer) -> FC").summary(
         (4, 4, 1), 2
     )
@@ -116,7 +116,7 @@ def test_running_statistics_are_no_parameters():
 
 
 class Cells(HTMLParser):
-    """The rows of all tables, and the tags that are open; fails where tags do not match."""
+    """The rows of all tables. Fails if tags do not match."""
 
     def __init__(self, html):
         super().__init__()
@@ -154,7 +154,7 @@ def test_html_has_the_cells_of_the_text():
 
 
 def test_html_escapes_everything():
-    record = dict(SEEDS_EXAMPLE.records[1]) | {"layer": "<b>&", "notation": '"><script>', "parameters": "</td><i>"}
+    record = dict(EXAMPLE.records[1]) | {"layer": "<b>&", "notation": '"><script>', "parameters": "</td><i>"}
     html = VolumeTable([record], 1, 1, 1)._repr_html_()
     assert Cells(html).rows[1][0] == "<b>&"
     for tag in ("<b>", "<script>", "<i>"):
@@ -162,7 +162,7 @@ def test_html_escapes_everything():
     assert "&quot;&gt;&lt;script&gt;" in html
 
 
-def test_records_are_for_pandas_and_json():
+def test_records_fit_pandas_and_json():
     table = ARCHITECTURES["googlenet"].summary((224, 224, 3), 1000)
     frame = pd.DataFrame(table.records)
     assert frame["n_params"].sum() == table.n_params

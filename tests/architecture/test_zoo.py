@@ -30,7 +30,7 @@ def test_auto_binds_for_every_image_shape(image_shape):
     pool=st.booleans(),
 )
 @settings(max_examples=200)
-def test_auto_leaves_out_a_pool_where_the_volume_is_smaller(image_shape, pool_F, pool_S, pool, **repeats):
+def test_auto_drops_pools_that_are_larger_than_the_volume(image_shape, pool_F, pool_S, pool, **repeats):
     hyperparameters = Hyperparameters(pool_F=pool_F, pool_S=pool_S, pool=pool, **repeats)
     bound = auto_architecture(image_shape, hyperparameters).bind(image_shape, 2, hyperparameters)
     assert sum(layer.kind == "CONV" for layer in bound.layers) == repeats["M"] * repeats["N"]
@@ -41,7 +41,7 @@ def test_auto_leaves_out_a_pool_where_the_volume_is_smaller(image_shape, pool_F,
     assert len(pools) <= (repeats["M"] if pool else 0)
 
 
-def test_auto_reads_like_the_seeds_pattern():
+def test_auto_is_the_pattern_of_the_notes():
     assert str(auto_architecture((8, 8, 1), Hyperparameters())) == (
         "INPUT -> [[CONV(round=floor) -> RELU]*N -> POOL(round=floor)?]*M -> [FC -> RELU]*K -> FC"
     )
@@ -68,7 +68,7 @@ def test_auto_takes_sequences_and_strides():
         ({"pool_F": [2], "M": 2}, "pool_F has length 1, but the network has"),
     ],
 )
-def test_auto_refuses_what_binding_would(hyperparameters, message):
+def test_auto_raises_the_errors_of_binding(hyperparameters, message):
     hyperparameters = Hyperparameters(**hyperparameters)
     with pytest.raises(ArchitectureError, match=message):
         auto_architecture((8, 8, 1), hyperparameters).bind((8, 8, 1), 2, hyperparameters)
@@ -88,7 +88,7 @@ def test_patterns_bind_to_a_small_image(name):
     assert bound.n_classes == 10
 
 
-def test_auto_is_no_fixed_architecture():
+def test_auto_is_not_in_architectures():
     assert "auto" not in ARCHITECTURES
     assert str(ARCHITECTURES["linear"]) == "INPUT -> FC"
 
@@ -121,13 +121,13 @@ def test_an_architecture_is_found_by_name_or_text():
         ("doubleconv", "double-conv"),
     ],
 )
-def test_a_misspelled_name_is_set_right(wanted, meant):
+def test_error_suggests_a_similar_name(wanted, meant):
     message = f"^no architecture is named '{wanted}': did you mean {meant}\\? The names are auto, linear, .*"
     with pytest.raises(ArchitectureError, match=message):
         find_architecture(wanted, (28, 28, 1))
 
 
-def test_a_name_like_no_other_gets_no_guess():
+def test_no_suggestion_for_an_unknown_name():
     with pytest.raises(
         ArchitectureError, match=r"^no architecture is named 'transformer'\. The names are auto, linear"
     ):
@@ -135,7 +135,7 @@ def test_a_name_like_no_other_gets_no_guess():
 
 
 @pytest.mark.parametrize("name", ["linear", "single-conv", "resnet20"])
-def test_a_name_is_no_text(name):
+def test_parse_rejects_names(name):
     with pytest.raises(ArchitectureError, match=f'looks like the name of an architecture.* use ARCHITECTURES."{name}"'):
         Architecture.parse(name)
     assert name in ARCHITECTURES

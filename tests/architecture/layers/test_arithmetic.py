@@ -7,7 +7,7 @@ from skconvnet.architecture.layers.arithmetic import output_extent, padding
 
 
 def slide(W, F, S, P, round):
-    """Slide the window and count; None where it does not come out even. Pixels are 0 to W - 1."""
+    """Slide the window over pixels 0 to W - 1 and count its positions. None if it does not fit evenly."""
     starts = []
     start = -P
     while start + F <= W + P:
@@ -29,7 +29,7 @@ def slide(W, F, S, P, round):
     round=st.sampled_from([None, "floor", "ceil"]),
 )
 @settings(max_examples=500)
-def test_extent_is_what_sliding_the_window_counts(W, F, S, P, round):
+def test_extent_is_the_number_of_window_positions(W, F, S, P, round):
     counted = slide(W, F, S, P, round)
     if counted is None:
         with pytest.raises(ArchitectureError, match="CONV 1"):
@@ -56,7 +56,7 @@ def test_window_larger_than_the_padded_input():
 
 @given(W=st.integers(1, 60), F=st.integers(1, 60), S=st.integers(2, 9), P=st.integers(0, 5))
 @settings(max_examples=200)
-def test_what_an_error_offers_does_fit(W, F, S, P):
+def test_suggestions_of_an_error_fit(W, F, S, P):
     assume(F <= W + 2 * P and (W - F + 2 * P) % S)
     with pytest.raises(ArchitectureError) as caught:
         output_extent(W, F, S, P, None, "CONV 1")
@@ -71,17 +71,17 @@ def test_what_an_error_offers_does_fit(W, F, S, P):
         assert output_extent(**numbers, round=rounding, name="") >= 1
         assert numbers["S"] <= max(S, F)
         assert "F" not in values or "P" in values  # which may have been "same"
-        assert not values.keys() & {"F", "P"} or numbers["P"] < numbers["F"]  # POOL refuses all others
+        assert not values.keys() & {"F", "P"} or numbers["P"] < numbers["F"]  # POOL rejects all others
 
 
-def test_no_fraction_looks_whole_and_huge_numbers_end():
+def test_fractions_do_not_look_whole_and_huge_numbers_are_fast():
     with pytest.raises(ArchitectureError, match=r"= 1\.99999"):
         output_extent(99999, 1, 99999, 0, None, "CONV 1")
     with pytest.raises(ArchitectureError, match="not a whole number"):
         output_extent(2**31 - 1, 2, 2**30 - 3, 0, None, "CONV 1")
 
 
-def test_padding_stands_for_a_number():
+def test_padding():
     assert [padding(P, 5, "CONV 1") for P in ("same", "valid", 0, 3)] == [2, 0, 0, 3]
     with pytest.raises(ArchitectureError, match=r"CONV 1: P='same' is \(F - 1\)/2 = \(4 - 1\)/2 = 1.5.*F=3 or F=5"):
         padding("same", 4, "CONV 1")

@@ -6,7 +6,7 @@ from skconvnet.architecture.layers import BoundConv, BoundRelu, BoundSkip, Bound
 CIFAR = Volume(32, 32, 3)
 
 
-def test_walk_gives_a_sum_or_stack_after_its_branches():
+def test_walk_yields_a_sum_or_stack_after_its_branches():
     inner = BoundSum("SUM 1", CIFAR, ((BoundRelu("RELU 1", CIFAR),), (BoundSkip("SKIP 1", CIFAR),)))
     stack = BoundStack("STACK 1", CIFAR, ((inner, BoundRelu("RELU 2", CIFAR)), (BoundSkip("SKIP 2", CIFAR),)))
     last = BoundRelu("RELU 3", stack.output)
@@ -27,7 +27,7 @@ def test_branches_add_up_and_stack():
     assert stack.n_weights == 3 * 12
     assert stack.n_biases == 12
     assert stack.n_flops == 32 * 32 * 3 * 12
-    assert stack.n_activations == 32 * 32 * 12  # its own, beside those of its branches
+    assert stack.n_activations == 32 * 32 * 12  # without those of its branches
 
 
 def test_branches_must_agree():

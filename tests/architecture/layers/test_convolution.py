@@ -4,7 +4,7 @@ from skconvnet.architecture import ArchitectureError, Volume
 from skconvnet.architecture.layers import BoundConv, BoundFC
 
 
-def test_the_seeds_count_of_a_5x5x3_filter():
+def test_weights_of_a_filter_as_in_the_notes():
     one_filter = BoundConv("CONV 1", Volume(32, 32, 3), K=1, F=5, S=1, P=2)
     assert (one_filter.n_weights, one_filter.n_biases) == (75, 1)
     assert BoundConv("CONV 1", Volume(16, 16, 20), K=1, F=3, S=1, P=1).n_weights == 180
