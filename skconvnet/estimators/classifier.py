@@ -37,20 +37,20 @@ _FEATURES = ("n_features_in_", "feature_names_in_")
 
 
 class ConvNetClassifier(ClassifierMixin, BaseConvNet):
-    """Convolutional network for images.
+    """Convolutional network classifier for images.
 
-    The network is given as a text in the notation of CS231n, or is chosen for the size of the images. It is trained
-    on the softmax cross-entropy by minibatch gradient descent. Parameters that `sklearn.neural_network.MLPClassifier`
-    has too mean what they mean there.
+    The network is a text in the notation of CS231n, or is chosen for the size of the images. It is trained on the
+    softmax cross-entropy by minibatch gradient descent. Parameters that `sklearn.neural_network.MLPClassifier` also has
+    mean the same here.
 
     Parameters
     ----------
     architecture : str or Architecture, default="auto"
         The network: a text such as ``"INPUT -> [CONV -> RELU -> POOL]*2 -> FC -> RELU -> FC"``, a name in
-        `skconvnet.ARCHITECTURES`, or "auto", which suits it to the image shape.
+        `skconvnet.ARCHITECTURES`, or "auto", which chooses one for the image shape.
     K : int, sequence of int or "auto", default="auto"
-        Number of filters of the CONV layers that do not spell their own. One value for all of them, or a sequence with
-        one for each CONV layer or one for each block, as for `F`, `S` and `P`.
+        Number of filters of the CONV layers whose text does not give it. One value for all of them, or a sequence with
+        one value for each CONV layer or one for each block. The same holds for `F`, `S` and `P`.
     F : int or sequence of int, default=3
         Extent of the filters.
     S : int or sequence of int, default=1
@@ -58,152 +58,157 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     P : "same", "valid", int or sequence of those, default="same"
         Zero-padding: "same" is (F - 1)/2 and "valid" is 0.
     N : int, default=2
-        What N stands for in the architecture: the CONV layers in a block.
+        The value of N in the architecture: the number of CONV layers in a block.
     M : int or "auto", default="auto"
-        What M stands for in the architecture: the blocks.
+        The value of M in the architecture: the number of blocks.
     hidden_layer_sizes : int or sequence of int, default=(128,)
-        The widths of the fully connected layers before the last; a single one is the width of each of them.
+        The widths of the fully connected layers before the last. An int is the width of each of them.
     pool : bool or sequence of bool, default=True
-        Whether the ``POOL?`` of a block stands: one value for all blocks, or one for each. ``architecture="auto"``
-        leaves out those that the volume has become too small for, whatever is said here.
+        Whether the ``POOL?`` of a block is used: one value for all blocks, or one for each. ``architecture="auto"``
+        leaves out those for which the volume has become too small.
     pool_F : int or sequence of int, default=2
         Extent of the pooling windows.
     pool_S : int or sequence of int, default=2
         Stride of the pooling windows.
     image_shape : tuple of int, default=None
-        (height, width, channels) of the images, or (height, width) if they are grey. None takes it from X; where X has
-        rows, a square grey image if there is one of that size, or else a square RGB image, or else a strip one pixel
-        high. A row has the pixels of an image row by row, each with its channels side by side.
+        (height, width, channels) of the images, or (height, width) of grey images. If None, it is taken from X. If X
+        has rows, None means a square grey image if the number of features is a square, else a square RGB image if it
+        is three times a square, else a strip one pixel high. A row contains the pixels of an image row by row, and the
+        channels of a pixel next to each other.
     solver : {"adam", "sgd"}, default="adam"
         The optimizer.
     alpha : float, default=0.01
-        Strength of the weight decay. With "adam" it is decoupled from the gradient: each step takes
-        ``learning_rate * alpha`` of every weight away. With "sgd" it is the L2 term of MLPClassifier.
+        Strength of the weight decay. With "adam" it is decoupled from the gradient: each step subtracts
+        ``learning_rate * alpha`` of every weight. With "sgd" it is the L2 term of MLPClassifier.
     batch_size : int or "auto", default="auto"
-        Images in a minibatch. "auto" is 32 to 128, growing with the number of images.
+        Number of images in a minibatch. "auto" is between 32 and 128, depending on the number of images.
     learning_rate : {"one-cycle", "constant", "adaptive"}, default="one-cycle"
-        Over the course of ``max_iter`` epochs, "one-cycle" rises to ``learning_rate_init`` and falls to zero.
-        "adaptive" divides by five where MLPClassifier does, and with either solver.
+        Schedule of the learning rate. "one-cycle" rises to ``learning_rate_init`` and falls to zero over `max_iter`
+        epochs. "adaptive" divides the rate by five at the same point as MLPClassifier, with either solver.
     learning_rate_init : float, default=0.005
-        The learning rate; the highest one of "one-cycle".
+        The initial learning rate; with "one-cycle" the highest.
     momentum : float, default=0.9
         Momentum of "sgd".
     nesterovs_momentum : bool, default=True
-        Whether "sgd" has Nesterov's momentum.
+        Whether "sgd" uses Nesterov's momentum.
     max_iter : int, default=20
-        The most epochs to train.
+        The largest number of epochs.
     shuffle : bool, default=True
-        Whether each epoch has the images in an order of its own.
+        Whether to shuffle the images in every epoch.
     tol : float, default=1e-4
-        What counts as an improvement of the training loss, or of the validation score if `early_stopping`.
+        By how much the training loss, or the validation score if `early_stopping`, has to improve to count as better.
     n_iter_no_change : int or inf, default=10
-        Training ends when more than this many epochs in a row were not better than the best by `tol`.
+        Training stops when more than this many epochs in a row have not improved by `tol`.
     early_stopping : bool, default=False
-        Whether a validation set decides when to stop, and which epoch's weights to keep: ``X_val`` of `fit`, or a part
-        of the training data.
+        Whether a validation set decides when to stop, and which epoch's weights to keep. The validation set is
+        ``X_val`` of `fit`, or a part of the training data.
     validation_fraction : float, default=0.1
-        The part of the training data that is set aside for `early_stopping`.
+        The part of the training data that is used for validation if `early_stopping` and there is no ``X_val``.
     warm_start : bool, default=False
-        Whether `fit` goes on with the network, and the state of the optimizer, of the `fit` before, to the bit as one
-        longer fit would. A "one-cycle" or "adaptive" learning rate begins anew, though; after `early_stopping` it is
-        the best weights that it goes on with; and a `fit` that had no warm_start has kept no state of the optimizer.
+        Whether `fit` resumes the network, and the state of the optimizer, of the previous `fit`. The result is the same
+        to the bit as that of one longer fit, with three exceptions. A "one-cycle" or "adaptive" learning rate starts
+        again. After `early_stopping`, the best weights are resumed. A previous `fit` without `warm_start` has not kept
+        the state of the optimizer.
     class_weight : dict, "balanced" or None, default=None
-        How much the images of each class count. "balanced" makes up for the classes' frequencies.
+        Weights of the classes. "balanced" makes up for their frequencies.
     label_smoothing : float, default=0.1
-        The part of the target probability that is spread over all the classes, in [0, 1). It helps accuracy, keeps the
-        loss from falling to zero, and makes `predict_proba` less sure of itself; 0.0 does none of this.
+        The part of the target probability that is spread over all classes, in [0, 1). It improves accuracy and makes
+        `predict_proba` less certain. The loss does not fall to zero with it.
     augment : {"flip", "crop", "cutout"}, list of these, or None, default=None
-        What is done to the images in training minibatches, drawn anew for every one: "flip" mirrors half of them left
-        to right, "crop" shifts them by up to an eighth of their sides, "cutout" covers a square of half their side.
+        Random changes of the images in each training minibatch: "flip" mirrors half of them left to right, "crop"
+        shifts them by up to an eighth of their sides, "cutout" covers a square of half their side.
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where to compute. "auto" is the CPU; "cuda" is not implemented yet.
     n_jobs : int, default=None
-        Threads. None and -1 are all that this process may use. The results are the same to the bit for any number.
+        Number of threads. None and -1 use all that this process may use. The results do not depend on it.
     random_state : int, RandomState instance or None, default=None
-        Decides the initial weights, the order of the images, and which are set aside for validation.
+        Determines the initial weights, the order of the images, the validation split, DROPOUT and augmentation.
     verbose : int, default=0
-        1 shows the epochs: a progress bar on a terminal, if `rich` is installed, and a line an epoch elsewhere.
+        1 shows the progress: a progress bar on a terminal, if `rich` is installed, else one line per epoch.
     checkpoint : str or os.PathLike, default=None
-        A file for the state of `fit`, written after every epoch; a ``~`` in its path is not expanded. A `fit` that was
-        killed, and is started again with the same parameters and data, goes on after the last epoch that ended, and
-        comes to the same bits as if it had not been killed. One that had ended has its result at once. See the notes.
+        A file for the state of `fit`, written after every epoch; a ``~`` in its path is not expanded. If a `fit` was
+        killed, the same `fit` with the same parameters and data resumes after the last complete epoch, and its result
+        is the same to the bit as without the kill. If it was complete, its result is loaded. See the notes.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels.
+        The class labels.
     n_features_in_ : int
-        Numbers in an image: height * width * channels.
+        Number of pixel values in an image: height * width * channels.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, if X had any.
+        Names of the columns of X. Only defined if X has column names that are all strings.
     image_shape_ : tuple of int
         (height, width, channels).
     architecture_ : BoundArchitecture
-        The network with all its numbers; ``print(architecture_.summary())`` shows its volumes.
+        The network with its hyperparameters and volumes. `str` prints it, and ``architecture_.summary()`` lists its
+        volumes and parameters.
     coefs_ : list of ndarray of float32
         In network order, branches one after the other: a (F, F, C / groups, K) array for each CONV layer, an
-        (inputs, outputs) array for each FC layer, and the (C,) scales of each NORM that learns some.
+        (inputs, outputs) array for each FC layer, and a (C,) array of scales for each NORM that learns them.
     intercepts_ : list of ndarray of float32
         Their biases and shifts; an empty array for a CONV without biases.
     norm_means_, norm_variances_ : list of ndarray of float32
-        The running statistics, (C,), of each NORM(batch).
-        These arrays become read-only with the first prediction: to change one, replace it in its list.
+        The running statistics, (C,), of each NORM(batch). These arrays, and those of `coefs_` and `intercepts_`, become
+        read-only with the first prediction. To change one later, replace it in its list.
     pixel_mean_, pixel_scale_ : ndarray of float32, shape (channels,)
-        Pixels are standardised with these, which come from the training data.
+        Pixels are standardised as ``(pixel - pixel_mean_) * pixel_scale_``. Computed from the training data.
     loss_ : float
-        The loss of the last epoch.
+        The training loss of the last epoch.
     loss_curve_ : list of float
-        The loss of every epoch.
+        The training loss of every epoch.
     accuracy_curve_ : list of float
-        The accuracy on the training data in every epoch: the weighted part of the images that were classified right
-        when their minibatch was learned from, as augmented, and with what DROPOUT left.
+        The weighted accuracy on the training data in every epoch. Each image is classified just before its minibatch
+        is used for a step, after augmentation and with DROPOUT.
     best_loss_ : float or None
-        The lowest of them; None if `early_stopping`.
+        The lowest training loss; None if `early_stopping`.
     validation_scores_ : list of float or None
-        The accuracy on the validation set after every epoch, if there was one.
+        The accuracy on the validation set after every epoch, if there is one.
     best_validation_score_ : float or None
-        The highest of them.
+        The highest of these.
     n_iter_ : int
-        The epochs of the last fit.
+        Number of epochs of the last fit.
     t_ : int
-        The images seen in training, each as often as it was seen.
+        Number of images seen in training, counted each time they were seen.
     compile_time_ : float
-        The seconds of the last fit that went into compiling kernels, or loading compiled ones.
+        Seconds of the last fit that were spent on compiling kernels, or loading compiled ones.
     fit_time_ : float
-        All the others.
+        The other seconds of the last fit.
 
     Warns
     -----
     sklearn.exceptions.ConvergenceWarning
-        If `max_iter` ended the training. That is the regular end under "one-cycle", which warns of nothing.
+        If training stops at `max_iter`. With "one-cycle" this is the regular end, and there is no warning.
     UserWarning
-        If `batch_size` is more than there are images, Ctrl-C ended the training, the `checkpoint` could no longer be
-        written, or `partial_fit` begins Adam anew on a fitted network.
+        If `batch_size` is larger than the number of images, Ctrl-C ended the training, the `checkpoint` could not be
+        written, or `partial_fit` starts Adam again on a fitted network.
 
     Notes
     -----
-    A learning rate that is too high can make the loss infinite. Then `fit` raises a FloatingPointError, and the
-    estimator keeps the weights of the last epoch, which were finite (the best ones if `early_stopping`), or is as it
-    was if no epoch had ended. Ctrl-C ends `fit` with a warning, and the estimator is fitted as far as it got; in the
-    first epoch it is a KeyboardInterrupt, and the estimator is as it was.
+    If the learning rate is too high, the loss can become infinite. Then `fit` raises a FloatingPointError. The
+    estimator has the weights of the last epoch before, or the best ones if `early_stopping`. If no epoch had ended, it
+    is as it was.
 
-    With scikit-learn 1.9 or newer, ``set_callbacks`` takes the callbacks of `sklearn.callback`: `fit` is a task with a
-    task for each epoch, whose id is the epoch's number, from 0. They are given X, y and ``sample_weight`` as `fit` was,
-    what is set aside for validation included, and the estimator as it would be if the training had ended there. When
-    ``on_fit_task_end`` of an epoch returns True, it ends there indeed, with no warning. `partial_fit` is a `fit` of one
-    epoch to them. An error in a callback leaves the estimator as it was before `fit`; one in its ``teardown``, when all
-    is done, as it is after.
+    Ctrl-C in the first epoch raises KeyboardInterrupt, and the estimator is as it was. Later it ends `fit` with a
+    warning, and the estimator is fitted up to that point.
 
-    A `checkpoint` belongs to one fit: a cross-validation or a search needs ``checkpoint=None``. All that decides about
-    the result has to be the same when the fit goes on, `max_iter` included, and is compared before any work; `n_jobs`,
-    `device`, `verbose` and callbacks may change; a `fit` that a callback stopped goes on. Where something differs, or
-    the file is damaged, `fit` raises a ValueError and leaves the file as it is: delete it to begin anew. With
-    ``random_state=None`` the seed is that of the checkpoint; a RandomState instance moves on with every fit, so that an
-    int is easier to repeat. Of two that began before there was a file, the one that writes first has it; the other
-    warns, and goes on without. The file is written beside its place and then moved there, so that it is whole whenever
-    the process is killed; a link stays, and the file that it leads to is replaced. A kill may leave a hidden file
-    beside it whose name ends in ``.skconvnet-part``, which the next such `fit` removes. Its arrays are stored by NumPy,
-    and nothing in it is executed when it is read. `warm_start` and `partial_fit` do not go together with it.
+    With scikit-learn 1.9 or newer, ``set_callbacks`` accepts the callbacks of `sklearn.callback`. `fit` is a task, and
+    each epoch is a subtask with its number, from 0, as id. Callbacks get the arguments X, y and ``sample_weight`` of
+    `fit`, including images that are used for validation, and the estimator as it would be if training had ended there.
+    If ``on_fit_task_end`` of an epoch returns True, training ends there without a warning. `partial_fit` is a `fit` of
+    one epoch. An error in a callback leaves the estimator as it was before `fit`; an error in its ``teardown`` leaves
+    it fitted.
+
+    A `checkpoint` belongs to one fit. Cross-validation and searches need ``checkpoint=None``. When a fit is resumed,
+    everything that affects its result is compared first, including `max_iter`; only `n_jobs`, `device`, `verbose` and
+    callbacks may change. A fit that a callback stopped is resumed. If something differs, or the file is damaged, `fit`
+    raises a ValueError and leaves the file unchanged; delete the file to start again. With ``random_state=None`` the
+    seed of the checkpoint is used. A RandomState instance gives another seed to every fit, so an int is easier to
+    repeat. If two fits start before the file exists, the one that writes first owns it; the other warns and continues
+    without a checkpoint. The file is written under another name and then moved, so it is complete whenever the process
+    is killed. A link stays, and its target is replaced. A kill may leave a hidden file beside it whose name ends in
+    ``.skconvnet-part``; the next such `fit` removes it. Nothing in a checkpoint is executed when it is read.
+    `warm_start` and `partial_fit` cannot be combined with a checkpoint.
 
     Examples
     --------
@@ -217,8 +222,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     True
     """
 
-    # The parameters of the architecture are checked by `Hyperparameters`, and image_shape together with X.
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name for it, and it is no one's to change
+    # `Hyperparameters` checks the parameters of the architecture, and image_shape is checked together with X.
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name; nothing changes it
         "architecture": [str, Architecture],
         **dict.fromkeys(HYPERPARAMETERS, "no_validation"),
         "image_shape": "no_validation",
@@ -321,50 +326,51 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
-        """Train the network on images and their labels.
+        """Fit the network to images and labels.
 
         Parameters
         ----------
         X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-            Images of real numbers, of any dtype. An ndarray is not copied, a memory map included; nor is an array that
-            speaks DLPack, as a PyTorch tensor. Data frames of pandas and polars have rows.
+            The training images: real numbers of any dtype. ndarrays, memory maps, and arrays that support DLPack, such
+            as PyTorch tensors, are not copied. Data frames of pandas and polars have an image in each row.
         y : array-like of shape (n,)
-            Their labels.
+            The labels.
         sample_weight : array-like of shape (n,), default=None
-            How much each image counts, relative to the others. See the notes.
+            Weights of the images. See the notes.
         X_val : array-like, as X, default=None
-            Images to validate on after every epoch. With `early_stopping` they decide when to stop, and no training
-            data are set aside.
+            Images for validation after every epoch. With `early_stopping` they decide when to stop, and all of X is
+            used for training.
         y_val : array-like, default=None
-            Their labels, none of which may be missing in y.
+            The labels of X_val. All of them must occur in y.
         sample_weight_val : array-like, default=None
-            How much each of them counts.
+            Weights of the images in X_val.
 
         Returns
         -------
         ConvNetClassifier
-            The estimator itself.
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            If a parameter or the data are not what they have to be, or the architecture does not fit the images
-            (`ArchitectureError`), or the `checkpoint` is damaged, of another fit, or cannot be written; before any
-            work.
+            Before training, if a parameter or the data are wrong, the architecture does not fit the images
+            (`ArchitectureError`), or the `checkpoint` is damaged, belongs to another fit, or cannot be written.
         FloatingPointError
-            If the loss, or a weight, became infinite or NaN.
+            If the loss or a weight becomes infinite or NaN.
 
         Notes
         -----
-        The loss is a weighted mean, and pixels are standardised with the weighted mean and deviation. So where a
-        minibatch is all the images, an image of weight 2 is that image twice, and one of weight 0 is as good as not
-        there; the weights of `class_weight` are multiplied with those given. Smaller minibatches are of `batch_size`
-        images, whatever these weigh. Three things count images and not weights: the `alpha` of "sgd", which is divided
-        by the images in a minibatch, where MLPClassifier divides it by the sum of their weights; ``NORM(batch)``, whose
-        mean is over all of them, those of weight 0 included; and what is drawn for each, by DROPOUT and by `augment`.
+        The loss is a weighted mean, and pixels are standardised with the weighted mean and deviation. If a minibatch
+        contains all images, a weight of 2 is the same as having the image twice, and a weight of 0 the same as leaving
+        it out. Otherwise a minibatch has `batch_size` images, whatever their weights. The weights of `class_weight` and
+        `sample_weight` are multiplied.
 
-        In a Pipeline, ``transform_input=["X_val"]`` has X_val go through the steps before. A cross-validation hands
-        X_val on as it is, unless it has as many images as X: then it is cut as X is.
+        Three things count images and ignore their weights. The `alpha` of "sgd" is divided by the number of images in
+        the minibatch; MLPClassifier divides it by the sum of their weights. The mean of ``NORM(batch)`` is over all
+        images. DROPOUT and `augment` draw numbers for every image.
+
+        In a Pipeline, ``transform_input=["X_val"]`` transforms X_val like X. Cross-validation splits X_val only if it
+        has as many images as X; otherwise it is passed on unchanged.
         """
         callbacks = FitCallbacks.of(self, self.max_iter, X, y, sample_weight)
         check_settings(self, splits=self.early_stopping and X_val is None)
@@ -382,30 +388,30 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train the network for one epoch on these images, at a constant learning rate.
 
-        It goes on where the call before has ended, with the state of the optimizer. After a `fit` it has that only if
-        this had ``warm_start=True``; else it warns: the first steps of Adam are large.
+        Each call continues where the previous one ended, with the state of the optimizer. After `fit`, that state only
+        exists if `warm_start` was True. Without it, there is a warning, because the first steps of Adam are large.
 
         Parameters
         ----------
         X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-            Images. Those of the first call decide how pixels are standardised.
+            The images. Those of the first call determine how pixels are standardised.
         y : array-like of shape (n,)
-            Their labels.
+            The labels.
         classes : array-like of shape (n_classes,), default=None
-            All the labels that will ever come. The first call needs them.
+            All labels that can occur in y in any call. Needed in the first call, optional later.
         sample_weight : array-like of shape (n,), default=None
-            How much each image counts, relative to the others of this call.
+            Weights of the images, relative to the others of this call.
 
         Returns
         -------
         ConvNetClassifier
-            The estimator itself.
+            The fitted estimator.
 
         Raises
         ------
         ValueError, FloatingPointError
-            As `fit`; and with ``early_stopping=True``, ``class_weight="balanced"`` or a `checkpoint`, which mean
-            nothing here.
+            As `fit`. Also if ``early_stopping=True``, ``class_weight="balanced"`` or a `checkpoint` is set, which
+            `partial_fit` does not support.
         """
         if self.early_stopping:
             raise ValueError(
@@ -419,11 +425,11 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             )
         if self.checkpoint is not None:
             raise ValueError(
-                "partial_fit does not support checkpoint: which data come next is known to its caller alone. Use "
-                "checkpoint=None, and pickle the estimator between the calls: partial_fit goes on in the copy."
+                "partial_fit does not support checkpoint: it cannot know which data come next. Use checkpoint=None. To "
+                "save a stream, pickle the estimator between two calls."
             )
         if classes is not None and np.ndim(classes) != 1:
-            raise ValueError(f"classes={classes!r} has to be a list of all the labels, as range(10) or np.unique(y).")
+            raise ValueError(f"classes={classes!r} has to be a list of all labels, such as range(10) or np.unique(y).")
         previous = None
         if self.__sklearn_is_fitted__():  # what the call before left in this process needs no check
             previous = self._training_state if "_kept_trainer" in vars(self) else state_to_resume(self)
@@ -439,44 +445,44 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         return self
 
     def decision_function(self, X):
-        """Return the scores of the classes, the numbers that softmax turns into probabilities.
+        """Compute the scores of the classes, of which softmax makes probabilities.
 
         Parameters
         ----------
         X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-            Images of the size of those in `fit`.
+            The images, of the same size as in `fit`.
 
         Returns
         -------
         ndarray of float64, shape (n, n_classes), or (n,) if there are two classes
-            The scores. Of two classes it is the difference, above 0 where the second is more likely.
+            The scores. With two classes, their difference: positive where the second class is more likely.
         """
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict(self, X):
-        """Return the most likely labels.
+        """Predict the labels of images.
 
         Parameters
         ----------
         X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-            Images of the size of those in `fit`.
+            The images, of the same size as in `fit`.
 
         Returns
         -------
         ndarray of shape (n,)
-            Labels of `classes_`.
+            The most likely labels.
         """
         most_likely = self._scores(X).argmax(axis=1)
         return self.classes_[most_likely]
 
     def predict_proba(self, X):
-        """Return the probabilities of the classes.
+        """Predict the probabilities of the classes.
 
         Parameters
         ----------
         X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-            Images of the size of those in `fit`.
+            The images, of the same size as in `fit`.
 
         Returns
         -------
@@ -486,67 +492,69 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         return softmax(self._scores(X), axis=1)
 
     def predict_log_proba(self, X):
-        """Return the logarithms of the probabilities of the classes.
+        """Predict the logarithms of the probabilities of the classes.
 
         Parameters
         ----------
         X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-            Images of the size of those in `fit`.
+            The images, of the same size as in `fit`.
 
         Returns
         -------
         ndarray of float64, shape (n, n_classes)
-            Finite even where a probability is too small for a float.
+            The logarithms, in the order of `classes_`. They are finite even if a probability is 0.0 as a float.
         """
         return log_softmax(self._scores(X), axis=1)
 
     def score(self, X, y, sample_weight=None):
-        """Return the part of the labels that are predicted right.
+        """Return the accuracy on images and labels.
 
         Parameters
         ----------
         X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-            Images of the size of those in `fit`.
+            The images, of the same size as in `fit`.
         y : array-like of shape (n,)
-            Their labels.
+            The true labels.
         sample_weight : array-like of shape (n,), default=None
-            How much each image counts, relative to the others.
+            Weights of the images.
 
         Returns
         -------
         float
-            The accuracy.
+            The weighted part of the labels that are predicted correctly.
         """
         return super().score(X, convert_labels(y), sample_weight)
 
     def score_map(self, X):
-        """Return the scores of the classes at every place of larger images where the network can stand.
+        """Compute the scores of the classes at every position of the network in larger images.
 
-        The network is run over each image once, its FC layers as CONV layers and its ``POOL(F=all)`` as sliding POOL
-        layers. Between neighbouring scores lies the network's stride: the product of the strides of its layers.
+        The network is run once over each image, with its FC layers as CONV layers and its ``POOL(F=all)`` as sliding
+        POOL layers. The distance between neighbouring scores is the stride of the network: the product of the strides
+        of its layers.
 
         Parameters
         ----------
         X : array-like, shape (n, height, width) or (n, height, width, channels)
-            Images that are no smaller than those in `fit`, all of one size.
+            Images that are at least as large as those in `fit`, all of one size.
 
         Returns
         -------
         ndarray of float64, shape (n, rows, columns, n_classes)
-            The scores, one for each class, also where there are two.
+            The scores: one for each class, also if there are two classes.
 
         Raises
         ------
         ValueError
-            If the images are smaller than those in `fit`, or have another depth; if they do not fit the network's
-            strides, or the network has NORM(layer), whose mean is one over the whole image (`ArchitectureError`).
+            If the images are smaller than those in `fit` or have another number of channels. Also if they do not fit
+            the strides of the network, or the network has NORM(layer), which takes its mean over the whole image
+            (`ArchitectureError`).
 
         Notes
         -----
-        Without zero-padding, and where every POOL's windows fit, this is `decision_function` of the crops at the
-        network's stride, for a fraction of the work. With zero-padding it is not quite that: the border of a crop meets
-        zeros where the whole image has pixels. FC layers as CONV layers are the notes' of CS231n, section "Converting
-        Fully-Connected Layers to Convolutional Layers".
+        Without zero-padding, and if the windows of every POOL fit, the result is that of `decision_function` on the
+        crops at the network's stride, for a fraction of the work. With zero-padding the results differ: the border of
+        a crop is padded with zeros where the larger image has pixels. The conversion of FC layers to CONV layers is
+        from the CS231n notes, section "Converting Fully-Connected Layers to Convolutional Layers".
 
         Examples
         --------
@@ -635,6 +643,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
 
 _NO_STATE = (
-    "The fit before has kept no state of Adam, whose first steps change every weight by as much as learning_rate_init: "
-    "what was learned may suffer. Fit with warm_start=True before partial_fit; a lower learning_rate_init helps, too."
+    "The fit before has not kept the state of Adam. Its first steps change every weight by about learning_rate_init, "
+    "which may undo what was learned. Fit with warm_start=True before partial_fit. A lower learning_rate_init also "
+    "helps."
 )

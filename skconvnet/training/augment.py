@@ -1,7 +1,7 @@
-"""Augmentation: training images are mirrored, shifted and partly covered, anew in every minibatch.
+"""Augmentation: random mirroring, shifting and covering of the images in each training minibatch.
 
-Here is only drawn what happens to each image; the engine does it while it loads the image. What is drawn depends on the
-seed, the step and the place in the minibatch alone, and what one kind draws does not depend on the others.
+This module draws the random numbers; the engine changes the image while it loads it. The numbers depend only on the
+seed, the step and the position in the minibatch. Those of one kind do not depend on whether other kinds are used.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ _STREAM = 1  # sets the draws apart from those of the minibatches' order, which 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Draws what happens to the images of a minibatch.
+    """Draws the random changes of the images of a minibatch.
 
     Parameters
     ----------
     kinds : tuple of str
-        What is done, of `AUGMENTATIONS`, in any order:
+        Some of `AUGMENTATIONS`, in any order:
 
-        "flip" mirrors an image's columns, with a chance of one half.
+        "flip" mirrors the columns of an image with probability one half.
 
         "crop" shifts the image by a number of rows and a number of columns, each uniform from -P to P, where P is an
         eighth of the side, rounded down: 4 pixels of 32, as if a crop was taken of the image padded by P. It leaves
@@ -51,25 +51,25 @@ class Augmentation:
     image_shape: tuple[int, int, int]
 
     def draw(self, seed, step, n):
-        """Draw what happens to the images of one minibatch.
+        """Draw the changes of the images of one minibatch.
 
         Parameters
         ----------
         seed, step : int
-            Of the training, >= 0; the number of the step in it.
+            The seed of the training, >= 0, and the number of the step.
         n : int
-            Images in the minibatch.
+            Number of images in the minibatch.
 
         Returns
         -------
-        ndarray of int64, shape (n, 7); (0, 7) if nothing is done to any image
-            A row for each image, with the columns of `skconvnet.engine.program.instructions.Warp`. The first rows do
-            not depend on how many follow.
+        ndarray of int64, shape (n, 7); (0, 7) without augmentation
+            A row for each image, with the columns of `skconvnet.engine.program.instructions.Warp`. A row does not
+            depend on the number of images.
         """
         if not self.kinds:
             return np.zeros((0, len(Warp)), np.int64)
         height, width, _ = self.image_shape
-        # One row of draws an image, one column a purpose, all of them drawn whether they are needed or not.
+        # One row per image and one column per purpose. All are drawn, so that the kinds do not depend on each other.
         mirror, down, right, row, column = np.random.default_rng((seed, step, _STREAM)).random((n, 5)).T
         warps = np.zeros((n, len(Warp)), np.int64)
         if "flip" in self.kinds:
@@ -87,12 +87,12 @@ class Augmentation:
 
 
 def make_augmentation(augment, image_shape):
-    """Make the augmentation that the estimator's ``augment`` names.
+    """Make the augmentation for the parameter `augment` of an estimator.
 
     Parameters
     ----------
     augment : None, str, or list or tuple of str
-        One or several of `AUGMENTATIONS`; None for none of them.
+        Some of `AUGMENTATIONS`; None for no augmentation.
     image_shape : tuple of int
         (height, width, channels).
 
@@ -103,7 +103,7 @@ def make_augmentation(augment, image_shape):
     Raises
     ------
     ValueError
-        If there is no such augmentation, if one is named twice, or a sequence is empty.
+        If `augment` is unknown, contains a name twice, or is an empty sequence.
 
     Examples
     --------
@@ -127,5 +127,5 @@ def make_augmentation(augment, image_shape):
 
 
 def _uniform(draws, lowest, highest):
-    """Turn draws from [0, 1) into whole numbers, each from lowest to highest as likely as the others."""
+    """Convert draws from [0, 1) to integers that are uniform from lowest to highest."""
     return lowest + np.floor(draws * (highest - lowest + 1)).astype(np.int64)

@@ -1,7 +1,7 @@
-"""Learning rates: small pure objects that give the rate of a step, and say what to do when training stalls.
+"""Schedules of the learning rate.
 
-Each schedule has two methods. ``at(step)`` is the learning rate of the step of that number, counted from 0 since the
-training began. ``after_plateau()`` is the schedule to go on with when the loss no longer improves, or None to stop.
+Each schedule has two methods. ``at(step)`` returns the learning rate of a step, counted from 0 at the beginning of the
+training. ``after_plateau()`` returns the schedule to continue with when the loss no longer improves, or None to stop.
 """
 
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from math import cos, pi
 
 @dataclass(frozen=True)
 class Constant:
-    """One learning rate from the first step to the last.
+    """The same learning rate for every step.
 
     Parameters
     ----------
@@ -36,12 +36,12 @@ class Constant:
 
 @dataclass(frozen=True)
 class Adaptive:
-    """A learning rate that a plateau divides by five, as ``MLPClassifier(learning_rate="adaptive")`` does.
+    """A learning rate that is divided by five at a plateau, as in ``MLPClassifier(learning_rate="adaptive")``.
 
     Parameters
     ----------
     rate : float
-        The learning rate until the next plateau, > 0.
+        The learning rate before the next plateau, > 0.
 
     Examples
     --------
@@ -58,31 +58,31 @@ class Adaptive:
         return self.rate
 
     def after_plateau(self):
-        """Return the schedule with a fifth of the rate; None once the rate is 1e-6 or less, and training ends."""
+        """Return the schedule with a fifth of the rate; None, which ends training, if the rate is 1e-6 or less."""
         return replace(self, rate=self.rate / 5) if self.rate > 1e-6 else None
 
 
 @dataclass(frozen=True)
 class OneCycle:
-    """One cycle: half a cosine up to the peak in the first part of the training, half a cosine down to zero after.
+    """One cycle: half a cosine up to the peak, then half a cosine down to zero.
 
-    A step has the rate of its middle, so that even the only step of a training of one step moves the weights.
+    The rate of a step is that of its middle, so that a training of a single step has a rate above zero.
 
     Parameters
     ----------
     peak : float
         The highest learning rate, > 0.
     n_steps : int
-        The length of the training, >= 1.
+        Number of steps of the training, >= 1.
     warm_up : float, default=0.3
-        The part of the training that goes up, between 0 and 1.
+        The part of the training in which the rate rises, between 0 and 1.
     start : float, default=0.04
-        The rate that the warm-up begins with, as a fraction of the peak.
+        The rate at the beginning of the warm-up, as a fraction of the peak.
 
     References
     ----------
     L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks using large learning rates",
-    2017, arXiv:1708.07120. The defaults and the two cosines are those of PyTorch's ``OneCycleLR``.
+    2017, arXiv:1708.07120. The defaults and the cosines are those of PyTorch's ``OneCycleLR``.
 
     Examples
     --------
@@ -97,7 +97,7 @@ class OneCycle:
     start: float = 0.04
 
     def at(self, step):
-        """Return the learning rate of this step; steps beyond the last have the rate of the last."""
+        """Return the learning rate of this step; steps after the last have the rate of the last."""
         done = (min(step, self.n_steps - 1) + 0.5) / self.n_steps
         if done < self.warm_up:
             return self.peak * _half_cosine(self.start, 1, done / self.warm_up)
@@ -109,21 +109,21 @@ class OneCycle:
 
 
 def _half_cosine(begin, end, part):
-    """Return the value at this part of half a cosine, which is ``begin`` at 0 and ``end`` at 1."""
+    """Return half a cosine that is `begin` at part 0 and `end` at part 1."""
     return end + (begin - end) * (1 + cos(pi * part)) / 2
 
 
 def make_schedule(learning_rate, learning_rate_init, n_steps):
-    """Make the schedule that the estimator's ``learning_rate`` names.
+    """Make the schedule with this name.
 
     Parameters
     ----------
     learning_rate : {"constant", "adaptive", "one-cycle"}
-        Its name.
+        The name.
     learning_rate_init : float
-        The rate to begin with; the peak of one-cycle.
+        The initial rate; the peak of one-cycle.
     n_steps : int
-        The length of the training, which only one-cycle needs to know.
+        Number of steps of the training, which only one-cycle uses.
 
     Returns
     -------
@@ -136,4 +136,4 @@ def make_schedule(learning_rate, learning_rate_init, n_steps):
             return Adaptive(learning_rate_init)
         case "one-cycle":
             return OneCycle(learning_rate_init, n_steps)
-    raise ValueError(f"learning_rate={learning_rate!r} is none of 'constant', 'adaptive', 'one-cycle'")
+    raise ValueError(f"learning_rate={learning_rate!r} must be 'constant', 'adaptive' or 'one-cycle'")

@@ -300,7 +300,7 @@ def test_the_accuracy_of_an_epoch_is_that_of_the_images_as_they_come(digits):
 
 def test_partial_fit_after_a_fit_without_state_warns(digits):
     X, y = digits
-    message = "The fit before has kept no state of Adam.* Fit with warm_start=True"
+    message = "The fit before has not kept the state of Adam.* Fit with warm_start=True"
     estimator = quick().fit(X, y)
     with pytest.warns(UserWarning, match=message):
         estimator.partial_fit(X, y)
@@ -954,7 +954,7 @@ def test_the_first_images_decide_how_pixels_are_standardised(digits):
 
 @pytest.mark.parametrize("classes", [10, {0, 1}, np.eye(2), "ab"])
 def test_partial_fit_wants_a_list_of_classes(digits, classes):
-    with refused("has to be a list of all the labels, as range(10)"):
+    with refused("has to be a list of all labels, such as range(10)"):
         quick().partial_fit(*digits, classes=classes)
 
 
@@ -965,7 +965,7 @@ def test_weights_that_are_no_numbers_are_refused_by_their_name(digits):
 
 def test_partial_fit_goes_on_after_fit(digits):
     estimator = quick(max_iter=10).fit(*digits)
-    with pytest.warns(UserWarning, match="a lower learning_rate_init helps"):
+    with pytest.warns(UserWarning, match="A lower learning_rate_init also helps"):
         estimator.set_params(learning_rate_init=1e-4).partial_fit(*digits)
     assert estimator.loss_ < 2 * estimator.loss_curve_[9] < estimator.loss_curve_[0]
     assert len(estimator.loss_curve_) == 11

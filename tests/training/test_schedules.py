@@ -70,7 +70,7 @@ def test_schedules_by_name(name, schedule):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="'invscaling' is none of"):
+    with pytest.raises(ValueError, match="'invscaling' must be"):
         make_schedule("invscaling", 0.1, 50)
 
 
