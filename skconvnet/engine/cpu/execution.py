@@ -5,7 +5,8 @@ from threading import Lock
 
 import numpy as np
 
-from skconvnet.engine.program.instructions import Layout, Task
+from skconvnet.engine.cpu.task import Task
+from skconvnet.engine.program.instructions import Layout
 from skconvnet.engine.program.memory import aligned_zeros
 from skconvnet.engine.program.target import CPU
 
@@ -14,6 +15,7 @@ __all__ = ["Execution", "compile_time"]
 _INT64, _FLOAT32, _FLOAT64, _UINT8 = map(np.dtype, (np.int64, np.float32, np.float64, np.uint8))
 _NO_MOMENTS = np.zeros((2, 0), _FLOAT32)
 
+_ALL_TURNS = 2**31
 _seconds_compiling = 0.0
 _adding_seconds = Lock()
 
@@ -40,15 +42,15 @@ class Execution:
 
     def __init__(self, plan, network, n_threads, moments=None, memory=None):
         self.plan, self.network = plan, network
-        self._machine, kernels = _machine(plan.ops)
+        self._machine, (entries, work) = _machine(plan.ops)
         memory = aligned_zeros(plan.memory(n_threads)) if memory is None else memory
         moments = _NO_MOMENTS if moments is None else moments
         self._layout = memory_layout(plan, plan.batch_size, n_threads)
         mean, scale = np.tile(network.mean, CPU.lanes), np.tile(network.scale, CPU.lanes)
-        self._stays = [memory, moments, mean, scale]  # an address alone would not keep them alive
+        self._stays = [memory, moments, mean, scale, entries]  # an address alone would not keep them alive
         self._task = task = np.zeros(len(Task), _INT64)
-        task[: len(kernels)] = kernels
-        task[Task.INSTRUCTIONS], task[Task.N_BLOCKS] = len(plan.program), len(plan.blocks)
+        task[Task.ENTRIES], task[Task.WORK] = _address(entries, _INT64), work
+        task[Task.N_INSTRUCTIONS], task[Task.N_BLOCKS] = len(plan.program), len(plan.blocks)
         task[Task.LAYOUT] = _address(self._layout, _INT64)
         task[Task.PROGRAM] = _address(plan.program, _INT64)
         task[Task.BLOCKS] = _address(plan.blocks, _INT64)
@@ -102,6 +104,8 @@ class Execution:
             self._layout[Layout.SHARD_SIZE] = self._layout[Layout.MICRO_BATCH] = shard_size
         self._task[Task.SEGMENT :] = [
             0,
+            0,
+            _ALL_TURNS,
             _address(segments, _INT64),
             len(segments),
             _address(self.network.parameters, _FLOAT32, written=True),

@@ -1,72 +1,70 @@
-"""The workers: how threads divide the segments of a plan among themselves."""
+"""Workers: how the threads of the CPU machine divide a plan.
+
+A training step of a plan with two segments, on two workers::
+
+    batch     | shard 0     | shard 1     | shard 2     | shard 3     |    cut by the plan alone
+              | m  m  m     | m  m  m     | m  m  m     | m  m        |    micro-batches, a few samples each
+              +-------------+-------------+-------------+-------------+
+    worker 0  | 1st turn    |             | 2nd turn    |             |    in arena 0
+    worker 1  |             | 1st turn    |             | 2nd turn    |    in arena 1
+              +-------------+-------------+-------------+-------------+
+    gradients | slot 0      | slot 1      | slot 2      | slot 3      |    one slot for each shard
+              ================= barrier: end of the segment ===========
+    update    | block 0: worker 0 | block 1: worker 1 | block 2: worker 0 | ...
+
+1. A worker takes one micro-batch of its shard through all instructions of the segment, forward and backward. The
+   activations are in the worker's arena, which stays in its cache.
+2. The gradients of a shard's micro-batches are added up in the shard's slot.
+3. At a barrier all workers wait: for a layer that needs the whole batch, or for the update.
+4. In the update a worker adds up the slots for a block of parameters, in the order of the shards, and takes the
+   optimizer's step.
+
+The number of workers decides only who takes which turn. So it cannot change a bit of the result.
+"""
 
 import numpy as np
 from numba import prange
 
-from skconvnet.engine.cpu.calls import Call
 from skconvnet.engine.cpu.compile import kernel
-from skconvnet.engine.cpu.kernels.convolution import describe, part_of, rows_of
-from skconvnet.engine.cpu.kernels.optimizer import adam, sgd, sum_slots, turn
+from skconvnet.engine.cpu.kernels.optimizer import adam, sgd, sum_slots, transpose
 from skconvnet.engine.cpu.llvm.pointers import array_at, call, call_with
-from skconvnet.engine.program.instructions import (
-    INSTRUCTIONS,
-    WIDTH,
-    Block,
-    Descriptor,
-    Layout,
-    Op,
-    Rule,
-    Segment,
-    SegmentKind,
-    Space,
-    Task,
-)
+from skconvnet.engine.cpu.task import Contraction, InstructionCall, Task
+from skconvnet.engine.program.instructions import WIDTH, Block, Layout, Op, Rule, Segment, SegmentKind, Space
 
 __all__ = ["run_segments", "work"]
 
-_X, _W, _START, _Y = map(INSTRUCTIONS[Op.CONTRACT].operand, ("a", "b", "start", "c"))
-_FRAME = len(Space) + 1  # an address for each space, then the first sample of the micro-batch
-_N_DESCRIPTOR, _N_TASK, _N_CALL, _N_LAYOUT, _N_RULE, _N_BLOCK, _N_SEGMENT = map(
-    len, (Descriptor, Task, Call, Layout, Rule, Block, Segment)
-)
-_OWN = max(_N_DESCRIPTOR, _N_CALL)
+_OPERANDS = int(InstructionCall.OPERAND_0)
+_N_CALL = len(InstructionCall) + len(Contraction)
+_N_FRAME = len(Space) + 1  # an address for each space, then the place of the micro-batch's first sample in the batch
+_N_TASK, _N_LAYOUT, _N_RULE, _N_BLOCK, _N_SEGMENT, _N_OPS = map(len, (Task, Layout, Rule, Block, Segment, Op))
 _FIRST = np.True_  # for `True` Numba would compile a second variant of what takes it
 
 
 @kernel
-def _address(code, operand, frame):
-    """Address of an instruction's operand, for the first sample of the micro-batch."""
-    space, offset, stride = code[operand], code[operand + 1], code[operand + 2]
-    if space == Space.BATCH:
-        offset += frame[-1] * stride
-    return frame[space] + 4 * offset
+def _layout_of(task):
+    return array_at(task[Task.LAYOUT], (_N_LAYOUT,), np.int64)
 
 
 @kernel
-def _execute(code, frame, own, samples, first, task):
-    """Execute one instruction on `samples` samples; `own` is the worker's place for what it hands on."""
-    x, w = _address(code, _X, frame), _address(code, _W, frame)
-    start, y = _address(code, _START, frame), _address(code, _Y, frame)
-    op = code[0]
-    if op == Op.CONTRACT:
-        describe(code, own, x, w, start, y, samples, first)
-        call(task[Task.CONTRACT], own.ctypes.data)
-        return
-    own[Call.CODE], own[Call.TASK], own[Call.PLACE] = code.ctypes.data, task.ctypes.data, frame[-1]
-    own[Call.X], own[Call.W], own[Call.START], own[Call.Y] = x, w, start, y
-    own[Call.SAMPLES], own[Call.FIRST] = samples, first
-    if op < Op.AVERAGE_POOL:
-        call(task[Task.PLAIN], own.ctypes.data)
-    elif op < Op.CHANNEL_MOMENTS:
-        call(task[Task.FURTHER], own.ctypes.data)
-    else:
-        call(task[Task.NORMAL], own.ctypes.data)
+def _segment_of(task):
+    return array_at(task[Task.SEGMENT], (_N_SEGMENT,), np.int64)
 
 
 @kernel
-def _spaces(frame, layout, parameters, memory, worker):
-    """Fill in the addresses of the spaces as `worker` sees them before it has a shard."""
-    frame[Space.PARAMETERS] = parameters
+def _program_of(task):
+    return array_at(task[Task.PROGRAM], (task[Task.N_INSTRUCTIONS], WIDTH), np.int64)
+
+
+@kernel
+def _n_shards(layout):
+    return (layout[Layout.SAMPLES] + layout[Layout.SHARD_SIZE] - 1) // layout[Layout.SHARD_SIZE]
+
+
+@kernel
+def _fill_frame(frame, layout, task, worker):
+    """Write the addresses of the spaces as `worker` sees them before its first turn."""
+    memory = task[Task.MEMORY]
+    frame[Space.PARAMETERS] = task[Task.PARAMETERS]
     frame[Space.SHARED] = memory + 4 * layout[Layout.SHARED]
     frame[Space.BATCH] = memory + 4 * layout[Layout.BATCH]
     frame[Space.LOCAL] = memory + 4 * (layout[Layout.ARENAS] + worker * layout[Layout.ARENA_SIZE])
@@ -75,75 +73,64 @@ def _spaces(frame, layout, parameters, memory, worker):
 
 
 @kernel
-def _busy_workers(kind, layout):
-    """How many workers have anything to do in a segment of this kind."""
-    if kind == SegmentKind.REDUCE:
-        return 1
-    if kind == SegmentKind.PER_SAMPLE:
-        shards = (layout[Layout.SAMPLES] + layout[Layout.SHARD_SIZE] - 1) // layout[Layout.SHARD_SIZE]
-        return max(1, min(layout[Layout.WORKERS], shards))
-    return layout[Layout.WORKERS]
+def _execute(code, task, frame, made, samples, first):
+    """Execute one instruction on `samples` samples; `made` is the worker's `InstructionCall`, overwritten."""
+    for operand in range(4):
+        space, offset, stride = code[1 + 3 * operand], code[2 + 3 * operand], code[3 + 3 * operand]
+        if space == Space.BATCH:
+            offset += frame[-1] * stride
+        made[_OPERANDS + operand] = frame[space] + 4 * offset
+    made[InstructionCall.CODE], made[InstructionCall.PLACE] = code.ctypes.data, frame[-1]
+    made[InstructionCall.SAMPLES], made[InstructionCall.FIRST] = samples, first
+    entries = array_at(task[Task.ENTRIES], (_N_OPS,), np.int64)
+    call(entries[code[0]], made.ctypes.data)
 
 
 @kernel
-def _work_on_samples(worker, segment, program, layout, frame, own, task):
-    """Take this worker's turns at the shards: shard `worker`, then every further one by the number of workers."""
-    slots, samples, size = frame[Space.SHARD], layout[Layout.SAMPLES], layout[Layout.SHARD_SIZE]
-    shards = (samples + size - 1) // size
-    for shard in range(worker, shards, layout[Layout.WORKERS]):
+def _take_shards(worker, task, frame, made):
+    """Take this worker's turns at the shards, one micro-batch after the other through the segment."""
+    layout, segment, program = _layout_of(task), _segment_of(task), _program_of(task)
+    slots, workers, size = frame[Space.SHARD], layout[Layout.WORKERS], layout[Layout.SHARD_SIZE]
+    last = min(_n_shards(layout), workers * task[Task.LAST_TURN])
+    for shard in range(worker + workers * task[Task.FIRST_TURN], last, workers):
         frame[Space.SHARD] = slots + 4 * shard * layout[Layout.SLOT_SIZE]
-        begin, end = shard * size, min(samples, (shard + 1) * size)
+        begin, end = shard * size, min(layout[Layout.SAMPLES], (shard + 1) * size)
         for place in range(begin, end, layout[Layout.MICRO_BATCH]):
             frame[-1] = place
             count = min(layout[Layout.MICRO_BATCH], end - place)
             for at in range(segment[Segment.FIRST], segment[Segment.LAST]):
-                _execute(program[at], frame, own, count, place == begin, task)
+                _execute(program[at], task, frame, made, count, place == begin)
 
 
 @kernel
-def _work_once(worker, segment, program, layout, frame, own, task):
-    """Execute a segment that one worker does for all."""
-    if worker == 0:
-        for at in range(segment[Segment.FIRST], segment[Segment.LAST]):
-            _execute(program[at], frame, own, layout[Layout.SAMPLES], _FIRST, task)
-
-
-@kernel
-def _work_on_parts(worker, segment, program, layout, frame, own, task):
-    """Compute this worker's part of each contraction over the whole batch."""
+def _take_whole_batch(task, frame, made):
+    """Execute a segment on all samples at once."""
+    segment, program, samples = _segment_of(task), _program_of(task), _layout_of(task)[Layout.SAMPLES]
     for at in range(segment[Segment.FIRST], segment[Segment.LAST]):
-        code = program[at]
-        x, w = _address(code, _X, frame), _address(code, _W, frame)
-        start, y = _address(code, _START, frame), _address(code, _Y, frame)
-        describe(code, own, x, w, start, y, layout[Layout.SAMPLES], _FIRST)
-        part_of(own, worker, layout[Layout.WORKERS])
-        call(task[Task.CONTRACT], own.ctypes.data)
+        _execute(program[at], task, frame, made, samples, _FIRST)
 
 
 @kernel
-def _gradient(block, program, layout, frame, own, task):
-    """Bring a block's gradient over the whole batch together and return its address."""
-    size, samples = layout[Layout.SHARD_SIZE], layout[Layout.SAMPLES]
+def _gradient(block, task, frame, made):
+    """Reduce a block's gradient over the whole batch, and return its address."""
     if block[Block.GRADIENT] >= 0:
         return frame[Space.SHARED] + 4 * block[Block.GRADIENT]
+    layout = _layout_of(task)
     if block[Block.CONTRACTION] < 0:
         gradient, count = frame[Space.SHARD] + 4 * block[Block.OFFSET], block[Block.ROWS] * block[Block.COLUMNS]
-        sum_slots(gradient, layout[Layout.SLOT_SIZE], (samples + size - 1) // size, count)
+        sum_slots(gradient, layout[Layout.SLOT_SIZE], _n_shards(layout), count)
         return gradient
-    code = program[block[Block.CONTRACTION]]
-    x, w = _address(code, _X, frame), _address(code, _W, frame)
-    start, gradient = _address(code, _START, frame), _address(code, _Y, frame)
-    describe(code, own, x, w, start, gradient, samples, _FIRST)
-    rows_of(own, block[Block.FIRST_ROW], block[Block.ROWS])
-    call(task[Task.CONTRACT], own.ctypes.data)
-    return gradient
+    made[InstructionCall.FIRST_ROW], made[InstructionCall.ROWS] = block[Block.FIRST_ROW], block[Block.ROWS]
+    _execute(_program_of(task)[block[Block.CONTRACTION]], task, frame, made, layout[Layout.SAMPLES], _FIRST)
+    return made[_OPERANDS + 3]
 
 
 @kernel
-def _update(block, gradient, parameters, task, rule):
-    """Step one block of the parameters down its gradient."""
+def _update(block, gradient, task):
+    """Take the optimizer's step for one block of parameters."""
     at, count = 4 * block[Block.OFFSET], block[Block.ROWS] * block[Block.COLUMNS]
-    p, m = parameters + at, task[Task.MOMENT_1] + at
+    rule = array_at(task[Task.RULE], (_N_RULE,), np.float64)
+    p, m = task[Task.PARAMETERS] + at, task[Task.MOMENT_1] + at
     rate = np.float32(rule[Rule.RATE])
     decay = np.float32(rule[Rule.DECAY]) if block[Block.DECAY] else np.float32(0)
     beta_1 = np.float32(rule[Rule.BETA_1])
@@ -156,37 +143,47 @@ def _update(block, gradient, parameters, task, rule):
 
 
 @kernel
-def _work_on_blocks(worker, kind, blocks, program, layout, frame, own, task, rule):
-    """Take this worker's turns at the blocks of parameters."""
-    for at in range(worker, blocks.shape[0], layout[Layout.WORKERS]):
+def _take_blocks(worker, task, frame, made):
+    """Take this worker's turns at the blocks of parameters: update them, unless only the transposed copy is wanted."""
+    blocks = array_at(task[Task.BLOCKS], (task[Task.N_BLOCKS], _N_BLOCK), np.int64)
+    is_update = _segment_of(task)[Segment.KIND] == SegmentKind.UPDATE
+    for at in range(worker, blocks.shape[0], _layout_of(task)[Layout.WORKERS]):
         block = blocks[at]
-        if kind != SegmentKind.TRANSPOSE:
-            gradient = _gradient(block, program, layout, frame, own, task)
-            _update(block, gradient, frame[Space.PARAMETERS], task, rule)
+        if is_update:
+            _update(block, _gradient(block, task, frame, made), task)
         if block[Block.TRANSPOSED] >= 0:
             p = frame[Space.PARAMETERS] + 4 * block[Block.OFFSET]
-            turned = frame[Space.SHARED] + 4 * block[Block.TRANSPOSED]
-            turn(p, turned, block[Block.ROWS], block[Block.COLUMNS], block[Block.TRANSPOSED_STRIDE])
+            transposed = frame[Space.SHARED] + 4 * block[Block.TRANSPOSED]
+            transpose(p, transposed, block[Block.ROWS], block[Block.COLUMNS], block[Block.TRANSPOSED_STRIDE])
 
 
 def work(worker, task_at):
-    """Do one worker's share of the task's segment: ``void (int64 worker, int64 task)``."""
+    """Do one worker's share of the current segment of the task at an address."""
     task = array_at(task_at, (_N_TASK,), np.int64)
-    layout = array_at(task[Task.LAYOUT], (_N_LAYOUT,), np.int64)
-    segment = array_at(task[Task.SEGMENT], (_N_SEGMENT,), np.int64)
-    program = array_at(task[Task.PROGRAM], (task[Task.INSTRUCTIONS], WIDTH), np.int64)
-    rule = array_at(task[Task.RULE], (_N_RULE,), np.float64)
-    frame, own = np.empty(_FRAME, np.int64), np.empty(_OWN, np.int64)
-    _spaces(frame, layout, task[Task.PARAMETERS], task[Task.MEMORY], worker)
-    if segment[Segment.KIND] == SegmentKind.PER_SAMPLE:
-        _work_on_samples(worker, segment, program, layout, frame, own, task)
-    elif segment[Segment.KIND] == SegmentKind.REDUCE:
-        _work_once(worker, segment, program, layout, frame, own, task)
-    elif segment[Segment.KIND] == SegmentKind.SPLIT:
-        _work_on_parts(worker, segment, program, layout, frame, own, task)
+    layout, kind = _layout_of(task), _segment_of(task)[Segment.KIND]
+    frame, made = np.empty(_N_FRAME, np.int64), np.empty(_N_CALL, np.int64)
+    _fill_frame(frame, layout, task, worker)
+    made[InstructionCall.TASK], made[InstructionCall.ROWS] = task_at, 0
+    made[InstructionCall.PART], made[InstructionCall.PARTS] = 0, 1
+    if kind == SegmentKind.PER_SAMPLE:
+        _take_shards(worker, task, frame, made)
+    elif kind == SegmentKind.UPDATE or kind == SegmentKind.TRANSPOSE:
+        _take_blocks(worker, task, frame, made)
     else:
-        blocks = array_at(task[Task.BLOCKS], (task[Task.N_BLOCKS], _N_BLOCK), np.int64)
-        _work_on_blocks(worker, segment[Segment.KIND], blocks, program, layout, frame, own, task, rule)
+        if kind == SegmentKind.SPLIT:
+            made[InstructionCall.PART], made[InstructionCall.PARTS] = worker, layout[Layout.WORKERS]
+        _take_whole_batch(task, frame, made)
+
+
+@kernel
+def _busy_workers(task):
+    """Return how many workers have something to do in the current segment."""
+    layout, kind = _layout_of(task), _segment_of(task)[Segment.KIND]
+    if kind == SegmentKind.REDUCE:
+        return 1
+    if kind == SegmentKind.PER_SAMPLE:
+        return max(1, min(layout[Layout.WORKERS], _n_shards(layout)))
+    return layout[Layout.WORKERS]
 
 
 def run_segments(task_at):
@@ -195,10 +192,9 @@ def run_segments(task_at):
     A single worker runs in the calling thread: a forked child has no other thread, and waking one takes time.
     """
     task = array_at(task_at, (_N_TASK,), np.int64)
-    layout = array_at(task[Task.LAYOUT], (_N_LAYOUT,), np.int64)
     for segment in range(task[Task.N_SEGMENTS]):
         task[Task.SEGMENT] = task[Task.SEGMENTS] + 8 * _N_SEGMENT * segment
-        workers = _busy_workers(array_at(task[Task.SEGMENT], (_N_SEGMENT,), np.int64)[Segment.KIND], layout)
+        workers = _busy_workers(task)
         if workers == 1:
             call_with(task[Task.WORK], 0, task_at)
         else:

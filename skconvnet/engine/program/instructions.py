@@ -24,7 +24,6 @@ __all__ = [
     "WIDTH",
     "Block",
     "ClassOutcome",
-    "Descriptor",
     "Instruction",
     "Layout",
     "NormRow",
@@ -34,7 +33,6 @@ __all__ = [
     "Segment",
     "SegmentKind",
     "Space",
-    "Task",
     "Warp",
     "encode",
 ]
@@ -162,9 +160,6 @@ INSTRUCTIONS = {
 
 WIDTH = _FIRST_NUMBER + max(len(instruction.numbers) for instruction in INSTRUCTIONS.values())
 
-# What a contraction is described by: its counts and strides, whether negatives become zero, and its addresses.
-Descriptor = IntEnum("Descriptor", f"{_LOOPS} A B START C", start=0)
-
 
 class Segment(IntEnum):
     """The columns of a segment: a run of instructions between two barriers, and how its work is divided."""
@@ -199,40 +194,6 @@ class Layout(IntEnum):
     SAMPLES = 9  # in this batch
     SEED = 10  # of DROPOUT,
     STEP = 11  # whose draws differ from step to step
-
-
-class Task(IntEnum):
-    """What a machine is handed to run a plan: addresses of arrays, and the counts that it needs."""
-
-    CONTRACT = 0  # what is compiled by itself, and called by its address
-    PLAIN = 1
-    FURTHER = 2
-    NORMAL = 3
-    WORK = 4
-    LAYOUT = 5  # int64, (columns of Layout,)
-    PROGRAM = 6  # int64, (instructions, WIDTH)
-    INSTRUCTIONS = 7
-    BLOCKS = 8  # int64, (blocks, columns of Block)
-    N_BLOCKS = 9
-    MEMORY = 10  # float32
-    MOMENT_1 = 11  # float32, (parameters,) each
-    MOMENT_2 = 12
-    MEAN = 13  # float32, the channels of 8 pixels
-    SCALE = 14
-    SEGMENT = 15  # the one that is worked on. From here on a task differs from run to run
-    SEGMENTS = 16  # int64, (segments, columns of Segment)
-    N_SEGMENTS = 17
-    PARAMETERS = 18  # float32; written by an update
-    PIXELS = 19  # (n, image), float32 unless
-    BYTES = 20  # is not 0: then uint8
-    ROWS = 21  # int64, (samples,): the images that are meant
-    TARGETS = 22  # of the samples, as the loss reads them
-    WEIGHTS = 23  # float64, (samples,)
-    OUTCOMES = 24  # float64, (samples, outcome columns of the loss)
-    SCORES = 25  # float32, (samples, classes), or a map of them for each sample
-    RULE = 26  # float64, (columns of Rule,)
-    WARPS = 27  # int64, (samples, columns of Warp)
-    WARPED = 28  # their number; 0: images as they are
 
 
 class Rule(IntEnum):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skconvnet.engine.program.instructions import INSTRUCTIONS, REAL, WIDTH, Descriptor, Op, Space, encode
+from skconvnet.engine.program.instructions import INSTRUCTIONS, REAL, WIDTH, Op, Space, encode
 from tests.engine.walker import decode
 
 
@@ -57,10 +57,3 @@ def test_missing_and_unknown_numbers_are_refused(numbers):
 def test_missing_and_unknown_operands_are_refused(operands):
     with pytest.raises(KeyError, match="CLEAR takes y, not"):
         encode(Op.CLEAR, operands, {"size": 1})
-
-
-def test_a_contraction_is_written_as_the_tile_reads_it():
-    names = INSTRUCTIONS[Op.CONTRACT].numbers
-    fields = tuple(field.name for field in Descriptor)
-    assert names[: len(fields) - 4] == fields[:-4]
-    assert fields[-4:] == ("A", "B", "START", "C")

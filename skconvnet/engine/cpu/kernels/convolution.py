@@ -1,17 +1,19 @@
-"""Contractions: one instruction's operands and loops made ready for the register tile."""
+"""Contractions: the register tile run over the loops of an instruction (see `cpu.llvm.tile`)."""
 
 import numpy as np
 
 from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.llvm.pointers import array_at
 from skconvnet.engine.cpu.llvm.tile import FEW_ROWS, HAS_PAIRS, PANEL, PANEL_OF_FEW_ROWS, PANEL_OF_PAIRS, WIDTHS
+from skconvnet.engine.cpu.task import Contraction as At
+from skconvnet.engine.cpu.task import InstructionCall
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Samples
-from skconvnet.engine.program.instructions import Descriptor as At
 
-__all__ = ["contract", "describe", "part_of", "rows_of"]
+__all__ = ["contract"]
 
-_FIELDS = len(At)
-_LOOPS = int(At.A)  # the fields before the addresses stand in the instruction as they are
+_FIELDS, _SCRATCH = len(At), 8 * len(InstructionCall)
+_N_LOOPS = int(At.A)  # the fields before the addresses are copied from the instruction
+_OPERANDS = int(InstructionCall.OPERAND_0)
 _FIRST_NUMBER, _SAMPLES, _ACCUMULATE = map(INSTRUCTIONS[Op.CONTRACT].number, ("I", "samples", "accumulate"))
 _W0, _W1, _W2 = WIDTHS
 _panel0, _panel1, _panel2 = PANEL
@@ -20,47 +22,56 @@ _WIDE, _FEW_ROWS, _panel_of_few_rows = FEW_ROWS[0] * FEW_ROWS[1], FEW_ROWS[2], P
 
 
 @kernel
-def describe(code, descriptor, a, b, start, c, samples, first):
-    """Fill in the descriptor of one contraction.
+def contract(code, call):
+    """Execute a contraction, or the part of it that the call asks for.
 
     Parameters
     ----------
     code : ndarray of int64
         The instruction.
-    descriptor : ndarray of int64, written
-        The fields of `Descriptor`.
-    a, b, start, c : int64
-        Addresses of the operands, for the first sample.
-    samples : int64
-        Samples in the micro-batch: the count of the loop that the instruction names.
-    first : bool
-        Whether this is the first micro-batch of its shard: an accumulating contraction then starts from `start`,
-        later from what `c` holds.
+    call : ndarray of int64
+        The fields of `InstructionCall`. The `Contraction` behind them is overwritten.
     """
-    d = descriptor
-    for number in range(_LOOPS):  # one by one: a slice would bring half a second of Numba's checks to compile
+    descriptor = call.ctypes.data + _SCRATCH
+    d = array_at(descriptor, (_FIELDS,), np.int64)
+    _describe(code, call, d)
+    if call[InstructionCall.ROWS] != 0:
+        _take_rows(d, call[InstructionCall.FIRST_ROW], call[InstructionCall.ROWS])
+    if call[InstructionCall.PARTS] > 1:
+        _take_part(d, call[InstructionCall.PART], call[InstructionCall.PARTS])
+    _run_panels(descriptor, d)
+
+
+@kernel
+def _describe(code, call, d):
+    """Fill in the `Contraction` `d` from the instruction, with the operands and the samples of the call.
+
+    In the first micro-batch of a shard, an accumulating contraction starts from `start`; later, from `c`.
+    """
+    for number in range(_N_LOOPS):  # one by one: to compile a slice assignment takes Numba half a second
         d[number] = code[_FIRST_NUMBER + number]
-    d[At.A], d[At.B], d[At.START], d[At.C] = a, b, start, c
+    d[At.A], d[At.B] = call[_OPERANDS], call[_OPERANDS + 1]
+    d[At.START], d[At.C] = call[_OPERANDS + 2], call[_OPERANDS + 3]
     if code[_SAMPLES] == Samples.I:
-        d[At.I] = samples
+        d[At.I] = call[InstructionCall.SAMPLES]
     elif code[_SAMPLES] == Samples.T:
-        d[At.T] = samples
-    if code[_ACCUMULATE] != 0 and not first:
-        d[At.START], d[At.start_q] = c, 1
+        d[At.T] = call[InstructionCall.SAMPLES]
+    if code[_ACCUMULATE] != 0 and call[InstructionCall.FIRST] == 0:
+        d[At.START], d[At.start_q] = d[At.C], 1
         d[At.start_i], d[At.start_j], d[At.start_p] = d[At.c_i], d[At.c_j], d[At.c_p]
-    _merge_rows(descriptor)
-    _merge_rows(descriptor)
+    _merge_rows(d)
+    _merge_rows(d)
     if d[At.J] == 1:
-        _move_up(descriptor)
-    _merge_products(descriptor)
-    _merge_products(descriptor)
+        _move_up(d)
+    _merge_products(d)
+    _merge_products(d)
 
 
 @kernel
 def _merge_rows(d):
-    """Make loops j and p one where every operand's strides allow it, and let i move up to j.
+    """Merge loops j and p if the strides of every operand allow it, and move loop i up to j.
 
-    With one pixel a sample, the samples become the rows of the tile; with no border, an image's rows become one.
+    With one pixel per sample, the samples become the rows of the tile; without borders, an image becomes one row.
     """
     count = d[At.M]
     single = count == 1
@@ -74,14 +85,14 @@ def _merge_rows(d):
 
 @kernel
 def _move_up(d):
-    """Let i take the place of j, of which there is one: the tile takes lines together along j."""
+    """Move loop i to loop j, which has one turn: the tile processes several lines of j together."""
     d[At.J], d[At.a_j], d[At.start_j], d[At.c_j] = d[At.I], d[At.a_i], d[At.start_i], d[At.c_i]
     d[At.I] = 1
 
 
 @kernel
 def _merge_products(d):
-    """Make loops r and k one where both operands' strides allow it, and let t move up to r."""
+    """Merge loops r and k if the strides of both operands allow it, and move loop t up to r."""
     count = d[At.K]
     single = count == 1
     if single or (d[At.a_r] == count * d[At.a_k] and d[At.b_r] == count * d[At.b_k]):
@@ -93,22 +104,21 @@ def _merge_products(d):
 
 
 @kernel
-def rows_of(descriptor, first, count):
-    """Narrow a described contraction with one loop of rows (I = J = 1) to `count` rows of A from `first` on.
+def _take_rows(d, first, count):
+    """Narrow a contraction with one loop of rows (I = J = 1) to `count` rows of A from `first` on.
 
-    C is not moved: it holds those rows alone.
+    C is not moved: it holds these rows alone.
     """
-    descriptor[At.A] += 4 * first * descriptor[At.a_p]
-    descriptor[At.M] = count
+    d[At.A] += 4 * first * d[At.a_p]
+    d[At.M] = count
 
 
 @kernel
-def part_of(descriptor, part, parts):
-    """Narrow a described contraction to one of `parts` parts of its output.
+def _take_part(d, part, parts):
+    """Narrow a contraction to one of `parts` parts of its output.
 
-    They are columns where there is a widest panel for each part, so that each part reads weights of its own; else rows.
+    The parts are columns if there is a widest panel for each, so that no two parts read the same weights; else rows.
     """
-    d = descriptor
     if d[At.N] >= parts * _W0:
         panels = d[At.N] // _W0
         first, last = panels * part // parts * _W0, panels * (part + 1) // parts * _W0
@@ -131,12 +141,11 @@ def part_of(descriptor, part, parts):
 
 
 @kernel
-def contract(descriptor):
-    """Run the described contraction at address `descriptor`: its columns in the widest panels that fit.
+def _run_panels(descriptor, d):
+    """Compute the columns of the contraction `d` at address `descriptor`, in the widest panels that fit.
 
-    Panels are the outer loop, so that the columns of B one panel reads stay in cache while all rows pass.
+    Panels are the outer loop, so that the columns of B that a panel reads stay in cache for all rows.
     """
-    d = array_at(descriptor, (_FIELDS,), np.int64)
     columns, q = d[At.N], 0
     if d[At.I] == 1 and d[At.J] == 1 and d[At.M] <= _FEW_ROWS:
         while columns - q >= _WIDE:

@@ -1,8 +1,11 @@
-"""Normalisation: sums over channels, the coefficients that follow from them, and what is done with them.
+"""Normalisation: sums over channels, the coefficients computed from them, and their application.
 
-Coefficients are the rows of `NormRow`, each `depth` long, in one run; sums are two such rows. What the samples leave,
-sums of their own, is brought together in the order of the samples and in float64, so that the result depends on the
-batch alone. Sources: see `skconvnet.engine.plan.steps.normalisation`.
+Coefficients are the rows of `NormRow`, each `depth` long, in one run; moments and sums are two such rows. The sums of
+the samples are added in the order of the samples and in float64, so that the result depends on the batch alone.
+Sources: see `skconvnet.engine.plan.steps.normalisation`.
+
+Kernels work on one sample unless they take `samples`. Their operands are int64 addresses in bytes, of a volume's pixel
+(0, 0); numbers are read from the instruction `code` by name, and strides are in float32 elements.
 """
 
 import math
@@ -10,7 +13,7 @@ import math
 import numpy as np
 
 from skconvnet.engine.cpu.compile import kernel
-from skconvnet.engine.cpu.llvm.pointers import array_at
+from skconvnet.engine.cpu.llvm.pointers import array_at, real
 from skconvnet.engine.cpu.llvm.simd import (
     BYTES,
     LANES,
@@ -22,7 +25,8 @@ from skconvnet.engine.cpu.llvm.simd import (
     store,
     where_greater,
 )
-from skconvnet.engine.program.instructions import NormRow
+from skconvnet.engine.cpu.task import number_columns, stride_column
+from skconvnet.engine.program.instructions import NormRow, Op
 
 __all__ = [
     "batch_gradients",
@@ -43,28 +47,30 @@ _CONSTANT, _SLOPE = int(NormRow.CONSTANT), int(NormRow.SLOPE)
 _SCALE_GRADIENT, _SHIFT_GRADIENT = int(NormRow.SCALE_GRADIENT), int(NormRow.SHIFT_GRADIENT)
 _ROWS = len(NormRow)
 
+_MOMENTS, _NORMALISE, _SUMS, _DX, _LRN, _LRN_BACK = map(
+    number_columns,
+    (Op.CHANNEL_MOMENTS, Op.NORMALISE, Op.NORMALISE_SUMS, Op.NORMALISE_BACKWARD, Op.LRN, Op.LRN_BACKWARD),
+)
+_BATCH, _RUNNING, _LAYER, _BATCH_GRADIENTS, _LAYER_GRADIENTS = map(
+    number_columns,
+    (Op.BATCH_STATISTICS, Op.RUNNING_STATISTICS, Op.LAYER_STATISTICS, Op.BATCH_GRADIENTS, Op.LAYER_GRADIENTS),
+)
+_MOMENTS_STRIDE, _SUMS_STRIDE = stride_column(Op.BATCH_STATISTICS, "moments"), stride_column(Op.BATCH_GRADIENTS, "sums")
+
 
 # -- Sample by sample --------------------------------------------------------------------------------------------------
 
 
 @kernel
-def channel_moments(x, sums, rows, columns, depth, x_row):
-    """Take each channel's mean over one sample, and the sum of squares around that mean.
-
-    Parameters
-    ----------
-    x : int64
-        Address of the volume.
-    sums : int64
-        Address of the two rows, overwritten.
-    rows, columns, depth, x_row : int64
-        The volume, and the distance between two rows.
-    """
+def channel_moments(code, x, moments):
+    """Compute each channel's mean over the pixels of `x` and the sum of squares around it, into `moments`."""
+    rows, columns = code[_MOMENTS.rows], code[_MOMENTS.columns]
+    depth, x_row = code[_MOMENTS.depth], code[_MOMENTS.x_row]
     share = splat(np.float32(1) / np.float32(rows * columns))
     for q in range(0, 4 * depth, BYTES):
         total = splat(np.float32(0))
         for row in range(rows):
-            line = splat(np.float32(0))  # a sum for each row first: long sums lose digits
+            line = splat(np.float32(0))  # rows are summed first: long sums lose digits
             for column in range(columns):
                 line = line + load(x + 4 * (row * x_row + column * depth) + q)
             total = total + line
@@ -76,13 +82,15 @@ def channel_moments(x, sums, rows, columns, depth, x_row):
                 away = load(x + 4 * (row * x_row + column * depth) + q) - mean
                 line = line + away * away
             squares = squares + line
-        store(sums + q, mean)
-        store(sums + 4 * depth + q, squares)
+        store(moments + q, mean)
+        store(moments + 4 * depth + q, squares)
 
 
 @kernel
-def normalise(x, y, coefficients, rows, columns, depth, x_row, y_row, relu):
-    """Y = FACTOR x + OFFSET, or its maximum with zero; `y` is overwritten."""
+def normalise(code, x, coefficients, y):
+    """Y = FACTOR x + OFFSET, or max(y, 0) with ``relu``; `y` is overwritten."""
+    rows, columns, depth = code[_NORMALISE.rows], code[_NORMALISE.columns], code[_NORMALISE.depth]
+    x_row, y_row, relu = code[_NORMALISE.x_row], code[_NORMALISE.y_row], code[_NORMALISE.relu] != 0
     zero = splat(np.float32(0))
     for row in range(rows):
         for q in range(0, 4 * depth, BYTES):
@@ -98,22 +106,24 @@ def normalise(x, y, coefficients, rows, columns, depth, x_row, y_row, relu):
 
 
 @kernel
-def normalise_sums(dy, x, coefficients, sums, rows, columns, depth, dy_row, x_row, relu):
-    """Undo the ReLU in the gradient, and sum it: dy and dy (x - MEAN) INVERSE, channel by channel.
+def normalise_sums(code, dy, x, coefficients, sums):
+    """Sum dy and dy (x - MEAN) INVERSE over the pixels, channel by channel, after the derivative of ReLU.
 
     Parameters
     ----------
+    code : ndarray of int64
+        The instruction; with ``relu`` the layer ends with ReLU.
     dy : int64
-        Address of the gradient by the output; with `relu`, zero is written where the output was zero.
+        Gradient of the output; with ``relu``, zero is written where the output was zero.
     x : int64
-        Address of the input, from which the output is computed anew to the same bits.
-    coefficients, sums : int64
-        Addresses; `sums` is overwritten.
-    rows, columns, depth, dy_row, x_row : int64
-        The volume, and the distances between two rows.
-    relu : bool
-        Whether there was one.
+        The input, from which the output is recomputed with the same bits.
+    coefficients : int64
+        Rows of `NormRow`, read.
+    sums : int64
+        The two sums, overwritten.
     """
+    rows, columns, depth = code[_SUMS.rows], code[_SUMS.columns], code[_SUMS.depth]
+    dy_row, x_row, relu = code[_SUMS.dy_row], code[_SUMS.x_row], code[_SUMS.relu] != 0
     zero = splat(np.float32(0))
     for q in range(0, 4 * depth, BYTES):
         factor, offset = load(coefficients + q), load(coefficients + 4 * depth + q)
@@ -138,8 +148,10 @@ def normalise_sums(dy, x, coefficients, sums, rows, columns, depth, dy_row, x_ro
 
 
 @kernel
-def normalise_backward(dy, x, dx, coefficients, rows, columns, depth, dy_row, x_row, dx_row):
+def normalise_backward(code, dy, x, coefficients, dx):
     """Dx = FACTOR dy + CONSTANT + SLOPE (x - MEAN); `dx` is overwritten."""
+    rows, columns, depth = code[_DX.rows], code[_DX.columns], code[_DX.depth]
+    dy_row, x_row, dx_row = code[_DX.dy_row], code[_DX.x_row], code[_DX.dx_row]
     for row in range(rows):
         for q in range(0, 4 * depth, BYTES):
             at = coefficients + q
@@ -153,7 +165,7 @@ def normalise_backward(dy, x, dx, coefficients, rows, columns, depth, dy_row, x_
                 to_dx += 4 * depth
 
 
-# -- Bringing sums together --------------------------------------------------------------------------------------------
+# -- Coefficients from sums --------------------------------------------------------------------------------------------
 
 
 @kernel
@@ -167,37 +179,39 @@ def _write_coefficients(y, c, scale, shift, mean, variance, eps):
 
 
 @kernel
-def batch_statistics(sums, scales, running, coefficients, samples, stride, depth, pixels, momentum, eps):
-    """Turn the samples' moments into coefficients, and move the running statistics.
+def batch_statistics(code, moments, scales, running, coefficients, samples):
+    """Compute a batch's coefficients from the moments of its samples, and update the running statistics.
 
     Parameters
     ----------
-    sums : int64
-        Address of the first sample's `channel_moments`.
-    scales, running : int64
-        Addresses of scales and shifts, and of the running means and variances, which are overwritten.
+    code : ndarray of int64
+        The instruction: ``depth``, ``pixels`` of a sample, ``momentum`` (the batch's share in the running statistics)
+        and ``eps`` (added to a variance).
+    moments : int64
+        The first sample's `channel_moments`.
+    scales : int64
+        Scales and shifts.
+    running : int64
+        Running means and unbiased variances, overwritten; left alone by a single number, which has no variance.
     coefficients : int64
-        Address of the rows of `NormRow`, of which the first four are overwritten.
-    samples, stride : int64
-        How many samples there are, and the distance between the sums of two.
-    depth, pixels : int64
-        Channels as stored, and pixels of one sample.
-    momentum, eps : float64
-        Share of the batch in the running statistics, whose variance is the unbiased one; added to a variance. One
-        number alone has no variance, and leaves the running statistics as they are.
+        Rows of `NormRow`, of which the first four are overwritten.
+    samples : int64
+        The number of samples.
     """
+    depth, pixels, stride = code[_BATCH.depth], code[_BATCH.pixels], code[_MOMENTS_STRIDE]
+    momentum, eps = real(code[_BATCH.momentum]), real(code[_BATCH.eps])
     pair, moved = array_at(scales, (2, depth), np.float32), array_at(running, (2, depth), np.float32)
     y = array_at(coefficients, (_ROWS, depth), np.float32)
     count = samples * pixels
     for c in range(depth):
         mean = 0.0
         for s in range(samples):
-            mean += np.float64(peek(sums + 4 * (s * stride + c)))
+            mean += np.float64(peek(moments + 4 * (s * stride + c)))
         mean /= samples
         squares = 0.0
         for s in range(samples):
-            away = np.float64(peek(sums + 4 * (s * stride + c))) - mean
-            squares += np.float64(peek(sums + 4 * (s * stride + depth + c))) + pixels * away * away
+            away = np.float64(peek(moments + 4 * (s * stride + c))) - mean
+            squares += np.float64(peek(moments + 4 * (s * stride + depth + c))) + pixels * away * away
         _write_coefficients(y, c, pair[0, c], pair[1, c], mean, squares / count, eps)
         if count > 1:
             moved[0, c] = (1.0 - momentum) * moved[0, c] + momentum * mean
@@ -205,8 +219,9 @@ def batch_statistics(sums, scales, running, coefficients, samples, stride, depth
 
 
 @kernel
-def running_statistics(scales, running, coefficients, depth, eps):
-    """Turn the running statistics into the first four rows of coefficients; see `batch_statistics`."""
+def running_statistics(code, scales, running, coefficients):
+    """Compute the first four rows of coefficients from the running statistics; see `batch_statistics`."""
+    depth, eps = code[_RUNNING.depth], real(code[_RUNNING.eps])
     pair, moved = array_at(scales, (2, depth), np.float32), array_at(running, (2, depth), np.float32)
     y = array_at(coefficients, (_ROWS, depth), np.float32)
     for c in range(depth):
@@ -214,20 +229,23 @@ def running_statistics(scales, running, coefficients, depth, eps):
 
 
 @kernel
-def batch_gradients(sums, coefficients, samples, stride, depth, pixels):
-    """Turn the samples' sums into the gradients of scale and shift, and into the coefficients of the input's gradient.
+def batch_gradients(code, sums, coefficients, samples):
+    """Compute the gradients of scale and shift, and the coefficients of the input's gradient.
 
-    dx = FACTOR (dy - mean of dy - n mean of (dy n)), n = (x - MEAN) INVERSE being the normalised input.
+    dx = FACTOR (dy - mean of dy - n mean of (dy n)), where n = (x - MEAN) INVERSE is the normalised input.
 
     Parameters
     ----------
+    code : ndarray of int64
+        The instruction: ``depth`` and ``pixels`` of a sample.
     sums : int64
-        Address of the first sample's `normalise_sums`.
+        The first sample's `normalise_sums`.
     coefficients : int64
-        Address of the rows of `NormRow`, of which the last four are overwritten.
-    samples, stride, depth, pixels : int64
-        As in `batch_statistics`.
+        Rows of `NormRow`, of which the last four are overwritten.
+    samples : int64
+        The number of samples.
     """
+    depth, pixels, stride = code[_BATCH_GRADIENTS.depth], code[_BATCH_GRADIENTS.pixels], code[_SUMS_STRIDE]
     y = array_at(coefficients, (_ROWS, depth), np.float32)
     count = samples * pixels
     for c in range(depth):
@@ -241,48 +259,38 @@ def batch_gradients(sums, coefficients, samples, stride, depth, pixels):
 
 
 @kernel
-def layer_statistics(sums, scales, coefficients, depth, channels, pixels, eps):
-    """Turn one sample's moments into coefficients: mean and variance over its whole volume.
+def layer_statistics(code, moments, scales, coefficients):
+    """Compute one sample's coefficients, with mean and variance over its whole volume.
 
-    Parameters
-    ----------
-    sums, scales, coefficients, depth, pixels, eps
-        As in `batch_statistics`, of one sample. All of the coefficients are overwritten; where depth is padding they
-        are zero.
-    channels : int64
-        How much of the depth is not padding.
+    All rows of `coefficients` are overwritten; the depth beyond ``channels`` becomes zero.
     """
-    moments, pair = array_at(sums, (2, depth), np.float32), array_at(scales, (2, depth), np.float32)
+    depth, channels, pixels = code[_LAYER.depth], code[_LAYER.channels], code[_LAYER.pixels]
+    eps = real(code[_LAYER.eps])
+    own, pair = array_at(moments, (2, depth), np.float32), array_at(scales, (2, depth), np.float32)
     y = array_at(coefficients, (_ROWS, depth), np.float32)
     y[:] = np.float32(0)
     mean, squares = 0.0, 0.0
     for c in range(channels):
-        mean += moments[0, c]
+        mean += own[0, c]
     mean /= channels
     for c in range(channels):
-        away = moments[0, c] - mean
-        squares += moments[1, c] + pixels * away * away
+        away = own[0, c] - mean
+        squares += own[1, c] + pixels * away * away
     for c in range(channels):
         _write_coefficients(y, c, pair[0, c], pair[1, c], mean, squares / (channels * pixels), eps)
 
 
 @kernel
-def layer_gradients(sums, scales, gradients, coefficients, depth, channels, pixels, first):
-    """Add one sample's sums to the gradients of scale and shift, and write the coefficients of its input's gradient.
+def layer_gradients(code, sums, scales, dscales, coefficients, first):
+    """Add one sample's sums to the gradients of scale and shift, and compute the coefficients of its input's gradient.
 
-    dx = FACTOR dy - INVERSE (mean of g + n mean of (g n)), g = scale dy, the means over the whole volume.
-
-    Parameters
-    ----------
-    sums, scales, coefficients, depth, channels, pixels
-        As in `layer_statistics`.
-    gradients : int64
-        Address of the gradients of scales and shifts: overwritten if `first`, else added to.
-    first : bool
-        Whether nothing has been added to `gradients` yet.
+    dx = FACTOR dy - INVERSE (mean of g + n mean of (g n)), where g = scale dy and means are over the whole volume.
+    `dscales` is overwritten if `first`, else added to; CONSTANT and SLOPE of `coefficients` are overwritten.
     """
+    depth, channels = code[_LAYER_GRADIENTS.depth], code[_LAYER_GRADIENTS.channels]
+    pixels = code[_LAYER_GRADIENTS.pixels]
     own, pair = array_at(sums, (2, depth), np.float32), array_at(scales, (2, depth), np.float32)
-    y, into = array_at(coefficients, (_ROWS, depth), np.float32), array_at(gradients, (2, depth), np.float32)
+    y, into = array_at(coefficients, (_ROWS, depth), np.float32), array_at(dscales, (2, depth), np.float32)
     if first:
         into[:] = np.float32(0)
     total, moment = 0.0, 0.0
@@ -302,7 +310,10 @@ def layer_gradients(sums, scales, gradients, coefficients, depth, channels, pixe
 
 @kernel
 def _sums_around(values, at, size, before):
-    """Sum over the `size` numbers from `before` before each of the eight at `at`, in a run with `size` zeros around."""
+    """For each of eight numbers from `at` on, sum the `size` numbers that begin `before` places before it.
+
+    `values` has `size` zeros before its first number and after its last.
+    """
     total = splat(np.float32(0))
     first = values.ctypes.data + 4 * (size + at - before)
     for j in range(size):
@@ -316,22 +327,16 @@ def _power(x, exponent):
 
 
 @kernel
-def lrn(x, y, rows, columns, depth, x_row, y_row, size, alpha, beta, k):
-    """y[c] = x[c] / (k + alpha * sum of x[j]**2 over `size` slices j from c - size//2 on) ** beta, pixel by pixel.
+def lrn(code, x, y):
+    """y[c] = x[c] / (k + alpha * sum of x[j]**2 over ``size`` slices j from c - size//2 on) ** beta, pixel by pixel.
 
-    Parameters
-    ----------
-    x, y : int64
-        Addresses of the input volume and of the output volume, which is overwritten.
-    rows, columns, depth, x_row, y_row : int64
-        The volume, and the distances between two rows.
-    size : int64
-        Slices in a sum; those outside the depth count as zero.
-    alpha, beta, k : float64
-        Of the formula.
+    Slices outside the depth count as zero. `y` is overwritten.
     """
+    rows, columns, depth, size = code[_LRN.rows], code[_LRN.columns], code[_LRN.depth], code[_LRN.size]
+    x_row, y_row = code[_LRN.x_row], code[_LRN.y_row]
+    alpha, beta, k = real(code[_LRN.alpha]), real(code[_LRN.beta]), real(code[_LRN.k])
     before = size // 2
-    squares = np.zeros(depth + 2 * size + LANES, np.float32)  # with as many zeros around them as sums reach
+    squares = np.zeros(depth + 2 * size + LANES, np.float32)  # zeros around them, as far as sums reach
     share, minus_beta, floor = splat(np.float32(alpha)), splat(np.float32(-beta)), splat(np.float32(k))
     for row in range(rows):
         for column in range(columns):
@@ -346,20 +351,17 @@ def lrn(x, y, rows, columns, depth, x_row, y_row, size, alpha, beta, k):
 
 
 @kernel
-def lrn_backward(x, dy, dx, rows, columns, depth, x_row, dy_row, dx_row, size, alpha, beta, k):
+def lrn_backward(code, x, dy, dx):
     """dx[c] = dy[c] s[c]**-beta - 2 alpha beta x[c] * sum of dy[j] x[j] s[j]**(-beta - 1) over the j whose sums hold c.
 
-    Parameters
-    ----------
-    x, dy, dx : int64
-        Addresses of the input of `lrn`, of the gradient by its output, and of that by its input, which is overwritten.
-    rows, columns, depth, size, alpha, beta, k
-        As in `lrn`, whose sums are s.
-    x_row, dy_row, dx_row : int64
-        Distances between two rows.
+    s are the sums of `lrn`, with k and alpha. `dx` is overwritten.
     """
+    rows, columns, depth = code[_LRN_BACK.rows], code[_LRN_BACK.columns], code[_LRN_BACK.depth]
+    x_row, dy_row, dx_row = code[_LRN_BACK.x_row], code[_LRN_BACK.dy_row], code[_LRN_BACK.dx_row]
+    size, alpha = code[_LRN_BACK.size], real(code[_LRN_BACK.alpha])
+    beta, k = real(code[_LRN_BACK.beta]), real(code[_LRN_BACK.k])
     before = size // 2
-    # An array is passed on whole: of one whose address alone is used, Numba would free the memory.
+    # Arrays are passed on whole: Numba frees an array of which only the address is used.
     squares = np.zeros(depth + 2 * size + LANES, np.float32)
     pulls = np.zeros(depth + 2 * size + LANES, np.float32)
     share, minus_beta, floor = splat(np.float32(alpha)), splat(np.float32(-beta)), splat(np.float32(k))

@@ -1,6 +1,6 @@
 """Optimizer steps on a run of parameters, and the transposed copies that the backward pass reads.
 
-All addresses are of runs of `count` float32, a multiple of `LANES`.
+Addresses are int64 in bytes, of runs of `count` float32; `count` is a multiple of `LANES`.
 """
 
 import numpy as np
@@ -8,12 +8,12 @@ import numpy as np
 from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.llvm.simd import LANES, load, peek, poke, splat, square_root, store
 
-__all__ = ["adam", "sgd", "sum_slots", "turn"]
+__all__ = ["adam", "sgd", "sum_slots", "transpose"]
 
 
 @kernel
 def sum_slots(gradient, slot_size, slots, count):
-    """Add the gradients of all shards into the first one's slot, in the order of the shards.
+    """Add the gradients of all shards in the first shard's slot, in the order of the shards.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def adam(p, g, m, v, count, rate, decay, beta_1, beta_2, epsilon, debias):
     decay : float32
         The learning rate times alpha, 0 for biases.
     beta_1, beta_2, epsilon : float32
-        Of the moments.
+        Decay rates of the moments, and what is added to the denominator.
     debias : float32
         1 / sqrt(1 - beta_2**t).
     """
@@ -75,7 +75,7 @@ def sgd(p, g, u, count, rate, decay, momentum, nesterov):
     g = g + decay p;  u = momentum u - rate g;  p = p + u, or, with Nesterov's, p = p + momentum u - rate g
 
     Source: I. Sutskever et al., "On the importance of initialization and momentum in deep learning" (2013), as
-    rewritten by Y. Bengio et al. so that `p` is where the gradient is taken.
+    rewritten by Y. Bengio et al. so that the gradient is taken at `p`.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def sgd(p, g, u, count, rate, decay, momentum, nesterov):
     rate, decay, momentum : float32
         Learning rate; L2 penalty over the number of samples; momentum.
     nesterov : bool
-        Whether momentum is Nesterov's.
+        Whether to use Nesterov's momentum.
     """
     penalty, step, inertia = splat(decay), splat(rate), splat(momentum)
     for at in range(0, 4 * count, 4 * LANES):
@@ -98,18 +98,20 @@ def sgd(p, g, u, count, rate, decay, momentum, nesterov):
 
 
 @kernel
-def turn(p, turned, rows, columns, stride):
-    """Write the transposed copy of `rows` x `columns` weights: element (row, k) goes to turned + k*stride + row.
+def transpose(p, transposed, rows, columns, stride):
+    """Write the transposed copy of weights: element (row, k) goes to transposed + k*stride + row.
 
     Parameters
     ----------
     p : int64
-        Address of the weights, rows one after the other.
-    turned : int64
-        Address of the copy, written.
-    rows, columns, stride : int64
-        Counts, and the distance between two columns in the copy.
+        The weights, (rows, columns).
+    transposed : int64
+        The copy, written.
+    rows, columns : int64
+        Numbers of rows and columns.
+    stride : int64
+        Distance between two columns in the copy.
     """
     for k in range(columns):
         for row in range(rows):
-            poke(turned + 4 * (k * stride + row), peek(p + 4 * (row * columns + k)))
+            poke(transposed + 4 * (k * stride + row), peek(p + 4 * (row * columns + k)))

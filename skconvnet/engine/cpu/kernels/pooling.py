@@ -1,42 +1,52 @@
-"""Pooling and its gradients, one sample at a time (the seeds' section "Pooling Layer").
+"""Pooling and its gradients (the seeds' section "Pooling Layer").
 
-A window that hangs over the edge of its input, by padding or by rounding up, is clipped to it: padding never wins and
-is not counted. The gradient of a maximum finds the winner again by comparing, instead of keeping its place: the first
-of equals in row-major order, as in the forward pass.
+A window that reaches over the edge of its input, by padding or by rounding up, is clipped to the input: padding never
+is the maximum and is not counted in an average. The gradient of a maximum finds the winner again by comparing, instead
+of storing its place: the first of equals in row-major order, as in the forward pass.
+
+Kernels work on one sample. Their operands are int64 addresses in bytes, of a volume's pixel (0, 0); numbers are read
+from the instruction `code` by name, and strides are in float32 elements.
 """
 
 import numpy as np
 
 from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.llvm.simd import BYTES, load, splat, store, where_equal, where_greater
+from skconvnet.engine.cpu.task import number_columns
+from skconvnet.engine.program.instructions import Op
 
 __all__ = ["average_pool", "average_pool_backward", "max_pool", "max_pool_backward"]
+
+_MAX, _MAX_BACK, _MEAN, _MEAN_BACK = map(
+    number_columns, (Op.MAX_POOL, Op.MAX_POOL_BACKWARD, Op.AVERAGE_POOL, Op.AVERAGE_POOL_BACKWARD)
+)
 
 
 @kernel
 def _window(index, S, P, F, extent):
-    """First and last (exclusive) input row or column of window `index`."""
+    """Return the first and the last (exclusive) input row or column of window `index`."""
     first = index * S - P
     return max(first, 0), min(first + F, extent)
 
 
 @kernel
-def max_pool(x, y, rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_out, columns_out, y_row):
+def max_pool(code, x, y):
     """y[i, j] = maximum of x over the window of F_rows x F_columns that starts at (i*S - P, j*S - P).
 
     Parameters
     ----------
-    x, y : int64
-        Addresses of the input volume and of the output volume, which is overwritten.
-    rows, columns, depth, x_row : int64
-        The input volume, and the distance between two of its rows.
-    F_rows, F_columns, S, P : int64
-        Extent of the window, stride, padding.
-    rows_out, columns_out, y_row : int64
-        The output volume, and the distance between two of its rows.
+    code : ndarray of int64
+        The instruction: volumes, windows and row strides.
+    x : int64
+        The input.
+    y : int64
+        The output, overwritten.
     """
+    rows, columns, depth, x_row = code[_MAX.rows], code[_MAX.columns], code[_MAX.depth], code[_MAX.x_row]
+    F_rows, F_columns, S, P = code[_MAX.F_rows], code[_MAX.F_columns], code[_MAX.S], code[_MAX.P]
+    rows_out, columns_out, y_row = code[_MAX.rows_out], code[_MAX.columns_out], code[_MAX.y_row]
     if _are_pairs(F_rows, S, P, rows, rows_out) and _are_pairs(F_columns, S, P, columns, columns_out):
-        _max_pool_2x2(x, y, depth, x_row, rows_out, columns_out, y_row)
+        _max_pool_2x2(code, x, y)
         return
     for i in range(rows_out):
         top, bottom = _window(i, S, P, F_rows, rows)
@@ -57,14 +67,15 @@ def max_pool(x, y, rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_ou
 
 @kernel
 def _are_pairs(F, S, P, extent, windows):
-    """Whether all windows along an axis are two neighbours, none of them in two windows: how most networks pool."""
+    """Return whether all windows along an axis are pairs of neighbours that do not overlap, as in most networks."""
     return F == 2 and S == 2 and P == 0 and 2 * windows <= extent
 
 
 @kernel
-def _max_pool_2x2(x, y, depth, x_row, rows_out, columns_out, y_row):
-    """Do what `max_pool` does of pairs, in half the time: without loops over the window."""
-    pixel = 4 * depth
+def _max_pool_2x2(code, x, y):
+    """Do what `max_pool` does, for pairs: in half the time, without loops over the window."""
+    pixel, x_row = 4 * code[_MAX.depth], code[_MAX.x_row]
+    rows_out, columns_out, y_row = code[_MAX.rows_out], code[_MAX.columns_out], code[_MAX.y_row]
     for i in range(rows_out):
         for j in range(columns_out):
             upper, out = x + 4 * 2 * i * x_row + 2 * j * pixel, y + 4 * i * y_row + j * pixel
@@ -77,44 +88,27 @@ def _max_pool_2x2(x, y, depth, x_row, rows_out, columns_out, y_row):
 
 
 @kernel
-def max_pool_backward(
-    x,
-    y,
-    dx,
-    dy,
-    rows,
-    columns,
-    depth,
-    x_row,
-    F_rows,
-    F_columns,
-    S,
-    P,
-    rows_out,
-    columns_out,
-    y_row,
-    dx_row,
-    dy_row,
-    add,
-):
+def max_pool_backward(code, x, y, dy, dx):
     """Send each output's gradient to the input that won its window.
 
     Parameters
     ----------
+    code : ndarray of int64
+        The instruction: volumes, windows, row strides, and ``overlap``, whether windows overlap.
     x, y : int64
-        Addresses of the input and the output of `max_pool`.
-    dx, dy : int64
-        Addresses of the gradients by them. With `add`, `dx` is added to; without, every place of every window is
-        overwritten, so windows must not overlap.
-    rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_out, columns_out, y_row : int64
-        As in `max_pool`.
-    dx_row, dy_row : int64
-        Distances between two rows of `dx` and of `dy`.
-    add : bool
-        Whether windows overlap.
+        Input and output of `max_pool`.
+    dy : int64
+        Gradient of the output.
+    dx : int64
+        Gradient of the input. It is added to if windows overlap; otherwise every pixel of every window is overwritten.
     """
-    if not add and _are_pairs(F_rows, S, P, rows, rows_out) and _are_pairs(F_columns, S, P, columns, columns_out):
-        _max_pool_2x2_backward(x, y, dx, dy, depth, x_row, rows_out, columns_out, y_row, dx_row, dy_row)
+    rows, columns, depth = code[_MAX_BACK.rows], code[_MAX_BACK.columns], code[_MAX_BACK.depth]
+    F_rows, F_columns, S = code[_MAX_BACK.F_rows], code[_MAX_BACK.F_columns], code[_MAX_BACK.S]
+    P, rows_out, columns_out = code[_MAX_BACK.P], code[_MAX_BACK.rows_out], code[_MAX_BACK.columns_out]
+    x_row, y_row = code[_MAX_BACK.x_row], code[_MAX_BACK.y_row]
+    dx_row, dy_row, overlap = code[_MAX_BACK.dx_row], code[_MAX_BACK.dy_row], code[_MAX_BACK.overlap] != 0
+    if not overlap and _are_pairs(F_rows, S, P, rows, rows_out) and _are_pairs(F_columns, S, P, columns, columns_out):
+        _max_pool_2x2_backward(code, x, y, dy, dx)
         return
     zero = splat(np.float32(0))
     for i in range(rows_out):
@@ -125,45 +119,48 @@ def max_pool_backward(
             dx_corner = dx + 4 * (top * dx_row + left * depth)
             for q in range(0, 4 * depth, BYTES):
                 best = load(y + 4 * (i * y_row + j * depth) + q)
-                # What has not found its winner yet: the gradient in the lanes still open, zero in the others.
-                open_gradient = load(dy + 4 * (i * dy_row + j * depth) + q)
+                # The gradient in the lanes that have not found their winner yet, zero in the others.
+                remaining = load(dy + 4 * (i * dy_row + j * depth) + q)
                 for u in range(bottom - top):
                     x_at, dx_at = x_corner + q + 4 * u * x_row, dx_corner + q + 4 * u * dx_row
                     for _ in range(right - left):
                         value = load(x_at)
-                        won = where_equal(value, best, open_gradient, zero)
-                        open_gradient = where_equal(value, best, zero, open_gradient)
-                        store(dx_at, load(dx_at) + won if add else won)
+                        won = where_equal(value, best, remaining, zero)
+                        remaining = where_equal(value, best, zero, remaining)
+                        store(dx_at, load(dx_at) + won if overlap else won)
                         x_at += 4 * depth
                         dx_at += 4 * depth
 
 
 @kernel
-def _max_pool_2x2_backward(x, y, dx, dy, depth, x_row, rows_out, columns_out, y_row, dx_row, dy_row):
-    """Do what `max_pool_backward` does of pairs."""
-    zero, pixel = splat(np.float32(0)), 4 * depth
+def _max_pool_2x2_backward(code, x, y, dy, dx):
+    """Do what `max_pool_backward` does, for pairs."""
+    pixel, rows_out, columns_out = 4 * code[_MAX_BACK.depth], code[_MAX_BACK.rows_out], code[_MAX_BACK.columns_out]
+    x_row, y_row = code[_MAX_BACK.x_row], code[_MAX_BACK.y_row]
+    dx_row, dy_row = code[_MAX_BACK.dx_row], code[_MAX_BACK.dy_row]
+    zero = splat(np.float32(0))
     for i in range(rows_out):
         for j in range(columns_out):
             upper, to_upper = x + 4 * 2 * i * x_row + 2 * j * pixel, dx + 4 * 2 * i * dx_row + 2 * j * pixel
             lower, to_lower = upper + 4 * x_row, to_upper + 4 * dx_row
             for q in range(0, pixel, BYTES):
-                best, left = load(y + 4 * i * y_row + j * pixel + q), load(dy + 4 * i * dy_row + j * pixel + q)
+                best, remaining = load(y + 4 * i * y_row + j * pixel + q), load(dy + 4 * i * dy_row + j * pixel + q)
                 a, b, c, d = load(upper + q), load(upper + pixel + q), load(lower + q), load(lower + pixel + q)
-                store(to_upper + q, where_equal(a, best, left, zero))
-                left = where_equal(a, best, zero, left)
-                store(to_upper + pixel + q, where_equal(b, best, left, zero))
-                left = where_equal(b, best, zero, left)
-                store(to_lower + q, where_equal(c, best, left, zero))
-                left = where_equal(c, best, zero, left)
-                store(to_lower + pixel + q, where_equal(d, best, left, zero))
+                store(to_upper + q, where_equal(a, best, remaining, zero))
+                remaining = where_equal(a, best, zero, remaining)
+                store(to_upper + pixel + q, where_equal(b, best, remaining, zero))
+                remaining = where_equal(b, best, zero, remaining)
+                store(to_lower + q, where_equal(c, best, remaining, zero))
+                remaining = where_equal(c, best, zero, remaining)
+                store(to_lower + pixel + q, where_equal(d, best, remaining, zero))
 
 
 @kernel
-def average_pool(x, y, rows, columns, depth, x_row, F_rows, F_columns, S, P, rows_out, columns_out, y_row):
-    """y[i, j] = mean of x over what lies inside it of the window that starts at (i*S - P, j*S - P).
-
-    The parameters are those of `max_pool`.
-    """
+def average_pool(code, x, y):
+    """y[i, j] = mean of x over the part inside x of the window that starts at (i*S - P, j*S - P); see `max_pool`."""
+    rows, columns, depth, x_row = code[_MEAN.rows], code[_MEAN.columns], code[_MEAN.depth], code[_MEAN.x_row]
+    F_rows, F_columns, S, P = code[_MEAN.F_rows], code[_MEAN.F_columns], code[_MEAN.S], code[_MEAN.P]
+    rows_out, columns_out, y_row = code[_MEAN.rows_out], code[_MEAN.columns_out], code[_MEAN.y_row]
     for i in range(rows_out):
         top, bottom = _window(i, S, P, F_rows, rows)
         for j in range(columns_out):
@@ -182,18 +179,12 @@ def average_pool(x, y, rows, columns, depth, x_row, F_rows, F_columns, S, P, row
 
 
 @kernel
-def average_pool_backward(dy, dx, rows, columns, depth, dx_row, F_rows, F_columns, S, P, rows_out, columns_out, dy_row):
-    """Add to each input of a window its share of the output's gradient.
-
-    Parameters
-    ----------
-    dy, dx : int64
-        Addresses of the gradient by the output, and of that by the input, which is added to.
-    rows, columns, depth, F_rows, F_columns, S, P, rows_out, columns_out : int64
-        As in `average_pool`.
-    dx_row, dy_row : int64
-        Distances between two rows of `dx` and of `dy`.
-    """
+def average_pool_backward(code, dy, dx):
+    """Add to the gradient `dx` of each input in a window its share of the output's gradient `dy`."""
+    rows, columns, depth = code[_MEAN_BACK.rows], code[_MEAN_BACK.columns], code[_MEAN_BACK.depth]
+    F_rows, F_columns = code[_MEAN_BACK.F_rows], code[_MEAN_BACK.F_columns]
+    S, P, rows_out = code[_MEAN_BACK.S], code[_MEAN_BACK.P], code[_MEAN_BACK.rows_out]
+    columns_out, dx_row, dy_row = code[_MEAN_BACK.columns_out], code[_MEAN_BACK.dx_row], code[_MEAN_BACK.dy_row]
     for i in range(rows_out):
         top, bottom = _window(i, S, P, F_rows, rows)
         for j in range(columns_out):

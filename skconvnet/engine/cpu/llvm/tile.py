@@ -34,7 +34,7 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from skconvnet.engine.program.instructions import Descriptor
+from skconvnet.engine.cpu.task import Contraction
 
 __all__ = ["FEW_ROWS", "HAS_PAIRS", "PANEL", "PANELS", "PANEL_OF_FEW_ROWS", "PANEL_OF_PAIRS", "WIDTHS"]
 
@@ -118,7 +118,7 @@ class _Emitter:
 
     def _panel(self, descriptor, column):
         b = self.b
-        d = {field.name: b.load(b.gep(descriptor, [_I64(field)])) for field in Descriptor}
+        d = {field.name: b.load(b.gep(descriptor, [_I64(field)])) for field in Contraction}
 
         def pointer(name, offset):
             return b.gep(b.inttoptr(d[name], _F32.as_pointer()), [offset])

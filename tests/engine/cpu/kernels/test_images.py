@@ -1,14 +1,13 @@
-"""Loading an image, as it is and warped, against np.flip and np.pad."""
+"""Loading an image, as it is and augmented, against np.flip and np.pad."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numba import njit
 from numpy.testing import assert_array_equal
 
-from skconvnet.engine.cpu.kernels import images as load
-from skconvnet.engine.program.instructions import Warp
+from skconvnet.engine.program.instructions import Op, Warp
+from tests.engine.cpu.programs import Memory, run, shared
 
 UNTOUCHED = np.float32(77)
 IDENTITY = dict.fromkeys(Warp.__members__, 0)
@@ -18,16 +17,6 @@ shapes = st.tuples(sides, sides, st.integers(1, 4))
 shifts = st.integers(-12, 12)
 margins = st.tuples(st.integers(0, 3), st.integers(0, 3))  # between two rows, between two columns
 kinds = st.sampled_from([np.uint8, np.float32])
-
-
-@njit
-def load_image(*arguments):
-    load.load_image(*arguments)
-
-
-@njit
-def load_warped_image(*arguments):
-    load.load_warped_image(*arguments)
 
 
 def image(shape, kind):
@@ -40,18 +29,27 @@ def statistics(depth):
     return np.linspace(3, 120, depth, dtype=np.float32), np.linspace(0.01, 2, depth, dtype=np.float32)
 
 
-def loaded(kernel, pixels, margins, *warp):
-    """What the kernel writes of an image into memory with room between the rows and the columns."""
+def loaded(pixels, margins, warp=None, of_channels=None):
+    """What is written of an image, in memory with room between the rows and the columns."""
     rows, columns, depth = pixels.shape
-    memory = np.full((rows + 2, columns + margins[0] + 1, depth + margins[1]), UNTOUCHED)
-    y_row, y_depth = memory.strides[0] // 4, memory.strides[1] // 4
-    mean, scale = (np.tile(of_channel, 8) for of_channel in statistics(depth))
-    addresses = memory[1:, 1:].ctypes.data, mean.ctypes.data, scale.ctypes.data
-    kernel(pixels.ctypes.data, pixels.dtype == np.uint8, *addresses, rows, columns, depth, y_row, y_depth, *warp)
-    place = memory[1 : rows + 1, 1 : columns + 1, :depth]
-    found = place.copy()
-    place[:] = UNTOUCHED
-    assert_array_equal(memory, UNTOUCHED)
+    frame = np.full((rows + 2, columns + margins[0] + 1, depth + margins[1]), UNTOUCHED)
+    memory = Memory()
+    first, (y_row, y_depth) = memory.put(frame), (stride // 4 for stride in frame.strides[:2])
+    memory = memory.array()
+    place = {"y": shared(first + y_row + y_depth)}
+    numbers = {"rows": rows, "columns": columns, "depth": depth, "y_row": y_row, "y_depth": y_depth}
+    mean, scale = statistics(depth) if of_channels is None else of_channels
+    flat = pixels.reshape(1, -1)
+    nothing = np.zeros((0, 0), np.uint8)
+    source = (
+        (flat, nothing, np.zeros(1, np.int64)) if pixels.dtype == np.uint8 else (nothing, flat, np.zeros(1, np.int64))
+    )
+    warps = None if warp is None else np.array([[warp[name] for name in Warp.__members__]], np.int64)
+    run([(Op.LOAD_IMAGES, place, numbers)], memory, mean=mean, scale=scale, source=source, warps=warps)
+    frame = memory[first : first + frame.size].reshape(frame.shape)
+    found = frame[1 : rows + 1, 1 : columns + 1, :depth].copy()
+    frame[1 : rows + 1, 1 : columns + 1, :depth] = UNTOUCHED
+    assert_array_equal(frame, UNTOUCHED)
     return found
 
 
@@ -77,27 +75,22 @@ def warped(pixels, warp):
     return picture
 
 
-def numbers(warp):
-    return np.array([warp[name] for name in Warp.__members__], np.int64)
-
-
 @given(shapes, kinds, margins)
 def test_load_image(shape, kind, margins):
     pixels = image(shape, kind)
-    assert_array_equal(loaded(load_image, pixels, margins), standardised(pixels))
+    assert_array_equal(loaded(pixels, margins), standardised(pixels))
 
 
 @given(shapes, kinds, margins, st.fixed_dictionaries({**dict.fromkeys(IDENTITY, shifts), "FLIP": st.integers(0, 1)}))
 def test_load_warped_image(shape, kind, margins, warp):
     pixels = image(shape, kind)
-    assert_array_equal(loaded(load_warped_image, pixels, margins, numbers(warp)), warped(pixels, warp))
+    assert_array_equal(loaded(pixels, margins, warp), warped(pixels, warp))
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
 def test_without_a_warp_it_is_loaded_as_it_is_to_the_bit(kind):
     pixels = image((5, 7, 3), kind)
-    plain, warped = loaded(load_image, pixels, (1, 2)), loaded(load_warped_image, pixels, (1, 2), numbers(IDENTITY))
-    assert plain.tobytes() == warped.tobytes()
+    assert loaded(pixels, (1, 2)).tobytes() == loaded(pixels, (1, 2), IDENTITY).tobytes()
 
 
 @pytest.mark.parametrize(
@@ -117,27 +110,24 @@ def test_without_a_warp_it_is_loaded_as_it_is_to_the_bit(kind):
 )
 def test_by_hand(warp, expected):
     pixels = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
-    y = np.full((2, 3), UNTOUCHED)
-    mean, scale = np.zeros(8, np.float32), np.ones(8, np.float32)
-    addresses = y.ctypes.data, mean.ctypes.data, scale.ctypes.data
-    load_warped_image(pixels.ctypes.data, False, *addresses, 2, 3, 1, 3, 1, numbers(IDENTITY | warp))
-    assert_array_equal(y, expected)
+    found = loaded(pixels[:, :, None], (0, 0), IDENTITY | warp, of_channels=([0], [1]))
+    assert_array_equal(found[:, :, 0], expected)
 
 
 @pytest.mark.parametrize("name", ["DOWN", "RIGHT"])
 @pytest.mark.parametrize("shift", [4, -4, 5, 2**40, -(2**40)])
 def test_shifted_out_of_sight(name, shift):
-    found = loaded(load_warped_image, image((4, 4, 2), np.uint8), (1, 1), numbers(IDENTITY | {name: shift}))
+    found = loaded(image((4, 4, 2), np.uint8), (1, 1), IDENTITY | {name: shift})
     assert_array_equal(found, 0)
 
 
 def test_a_rectangle_is_cut_no_further_than_the_image():
     far = {"CUT_TOP": -(2**40), "CUT_LEFT": -(2**40), "CUT_BOTTOM": 2**40, "CUT_RIGHT": 2**40}
-    assert_array_equal(loaded(load_warped_image, image((4, 5, 2), np.uint8), (2, 1), numbers(IDENTITY | far)), 0)
+    assert_array_equal(loaded(image((4, 5, 2), np.uint8), (2, 1), IDENTITY | far), 0)
 
 
 def test_a_nan_shows_where_it_is_and_nowhere_else():
     pixels = image((4, 4, 2), np.float32)
     pixels[1, 2, 0] = np.nan
-    found = loaded(load_warped_image, pixels, (0, 0), numbers(IDENTITY | {"FLIP": 1, "DOWN": 1, "RIGHT": -1}))
+    found = loaded(pixels, (0, 0), IDENTITY | {"FLIP": 1, "DOWN": 1, "RIGHT": -1})
     assert_array_equal(np.argwhere(np.isnan(found)), [[0, 2, 0]])

@@ -144,8 +144,9 @@ def assembly_for(machine, panels, fma=None):
 
 @on_x86
 def test_this_machine_holds_its_tiles_in_registers():
-    contract.compile((types.int64,))
-    loops = loops_over_k(contract.inspect_asm((types.int64,)))
+    arguments = types.int64[::1], types.int64[::1]
+    contract.compile(arguments)
+    loops = loops_over_k(contract.inspect_asm(arguments))
     one_by_one, in_pairs = arithmetic_of((*PANELS, FEW_ROWS), tile._FMA), arithmetic_of(pairs(PANELS), tile._FMA)
     assert arithmetic(loops) >= one_by_one + in_pairs
     assert (arithmetic(loops) - one_by_one).keys() == in_pairs.keys()  # an odd k may have loops of its own

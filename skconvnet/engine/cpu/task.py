@@ -1,0 +1,76 @@
+"""What the machine hands to its entries, in arrays of int64: a task for a run, a call for an instruction."""
+
+from enum import IntEnum
+
+from skconvnet.engine.program.instructions import INSTRUCTIONS, Op
+
+__all__ = ["Contraction", "InstructionCall", "Task", "number_columns", "stride_column"]
+
+
+class Task(IntEnum):
+    """What a run of a plan needs: addresses of arrays, and counts."""
+
+    ENTRIES = 0  # int64, (opcodes,): addresses of the entries that execute them
+    WORK = 1  # address of the entry that does one worker's share of a segment
+    LAYOUT = 2  # int64, (columns of Layout,)
+    PROGRAM = 3  # int64, (instructions, WIDTH)
+    N_INSTRUCTIONS = 4
+    BLOCKS = 5  # int64, (blocks, columns of Block)
+    N_BLOCKS = 6
+    MEMORY = 7  # float32
+    MOMENT_1 = 8  # float32, (parameters,) each
+    MOMENT_2 = 9
+    MEAN = 10  # float32, the channels of 8 pixels
+    SCALE = 11
+    SEGMENT = 12  # the current segment, written by the machine. From here on a task differs from run to run
+    FIRST_TURN = 13  # the turns that workers take in this call: turn t of a worker is shard or block
+    LAST_TURN = 14  # worker + t * workers
+    SEGMENTS = 15  # int64, (segments, columns of Segment)
+    N_SEGMENTS = 16
+    PARAMETERS = 17  # float32, written by an update
+    PIXELS = 18  # (n, pixels of an image), uint8 or float32
+    BYTES = 19  # not 0: pixels are uint8
+    ROWS = 20  # int64, (samples,): the images of the batch
+    TARGETS = 21  # (samples, ...), in the dtype of the loss
+    WEIGHTS = 22  # float64, (samples,)
+    OUTCOMES = 23  # float64, (samples, outcome columns of the loss)
+    SCORES = 24  # float32, (samples, classes), or a map of them for each sample
+    RULE = 25  # float64, (columns of Rule,)
+    WARPS = 26  # int64, (samples, columns of Warp)
+    N_WARPS = 27  # 0: images are not augmented
+
+
+class InstructionCall(IntEnum):
+    """What a worker hands to the entry that executes an instruction.
+
+    The columns of a `Contraction` follow as scratch space.
+    """
+
+    TASK = 0  # address of the task
+    CODE = 1  # address of the instruction
+    OPERAND_0 = 2  # addresses of its four operands, for the first sample
+    OPERAND_1 = 3
+    OPERAND_2 = 4
+    OPERAND_3 = 5
+    SAMPLES = 6  # number of samples
+    FIRST = 7  # whether they are the first of their shard
+    PLACE = 8  # the first sample's place in the batch
+    PART = 9  # a contraction is cut into PARTS parts, of which this is one,
+    PARTS = 10
+    FIRST_ROW = 11  # or into rows of A, of which these are some;
+    ROWS = 12  # 0: all
+
+
+# A contraction as the register tile reads it: counts, strides and RELU as in the instruction, then addresses.
+Contraction = IntEnum("Contraction", [*INSTRUCTIONS[Op.CONTRACT].numbers[:-2], "A", "B", "START", "C"], start=0)
+
+
+def number_columns(op):
+    """Return the columns of an opcode's numbers by name, as an enum that kernels can read."""
+    instruction = INSTRUCTIONS[op]
+    return IntEnum(op.name, {name: instruction.number(name) for name in instruction.numbers})
+
+
+def stride_column(op, operand):
+    """Return the column of the distance between two samples of an operand, in float32 elements."""
+    return INSTRUCTIONS[op].operand(operand) + 2
