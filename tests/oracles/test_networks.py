@@ -117,9 +117,7 @@ def test_inference_has_the_running_statistics_and_no_dropout(branched):
     assert_array_equal(fixed[2].branches[0][1].variance, np.full(10, 2))
     scores = oracles.forward(layers, parameters, x, running)
     one_by_one = [oracles.forward(layers, parameters, x[n : n + 1], running) for n in range(3)]
-    assert_allclose(
-        scores, np.concatenate(one_by_one), rtol=1e-12
-    )  # the scores of an image do not depend on the others
+    assert_allclose(scores, np.concatenate(one_by_one), rtol=1e-12)  # they do not depend on the other images
 
 
 def test_inputs_of_looks_into_branches(branched):
