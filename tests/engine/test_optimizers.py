@@ -1,4 +1,4 @@
-"""Settings of optimizers as the numbers that the machine reads. The steps are tested in cpu/test_optimizer.py."""
+"""Settings of optimizers, as the numbers of the plan. Steps are tested in cpu/kernels/test_optimizer.py."""
 
 import pickle
 
@@ -25,7 +25,6 @@ def test_adam():
             "EPSILON": 1e-3,
             "DEBIAS": 1 / np.sqrt(1 - 0.75**2),
             "NESTEROV": 0,
-            "SMOOTHING": 0,
         }
     )
     assert found == rule(Adam(0.5, 0.75, 1e-3), 0.1, 0.2, 2, 1000)

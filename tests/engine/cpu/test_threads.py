@@ -116,18 +116,3 @@ print(threading_layer(), all(answer == expected for answer in answers))
         if "No threading layer could be loaded" in str(error):
             pytest.skip(f"Numba has no {layer} here")
         raise
-
-
-def test_without_a_place_for_the_cache_the_kernels_are_compiled_with_a_warning(tmp_path):
-    """In a process of its own, whose numba finds no directory that it may write to."""
-    hidden = """
-import warnings
-from numba.core import caching
-
-caching.CacheImpl._locator_classes = []
-with warnings.catch_warnings(record=True) as told:
-    warnings.simplefilter("always")
-    scores = Scorer(network).scores(images, 2)
-print(np.isfinite(scores).all(), ["Set NUMBA_CACHE_DIR" in str(warning.message) for warning in told].count(True))
-"""
-    assert in_process(NETWORK + hidden) == ["True", "1"]
