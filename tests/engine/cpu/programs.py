@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+from hypothesis import strategies as st
 
 from skconvnet.engine.cpu.execution import Execution
 from skconvnet.engine.images import NO_IMAGES
@@ -10,7 +11,22 @@ from skconvnet.engine.plan.plan import Plan
 from skconvnet.engine.program.instructions import WIDTH, Block, SegmentKind, Space, encode
 from skconvnet.engine.program.memory import aligned_zeros
 
-__all__ = ["Memory", "assert_only_written", "elements", "framed", "inside", "operand", "run", "shared"]
+__all__ = [
+    "Memory",
+    "assert_only_written",
+    "borders",
+    "elements",
+    "execute_on",
+    "framed",
+    "inside",
+    "margin",
+    "operand",
+    "run",
+    "shapes",
+    "shared",
+    "small",
+    "volumes_of",
+]
 
 NO_MOMENTS = np.zeros((2, 0), np.float32)
 
@@ -117,3 +133,36 @@ def assert_only_written(memory, before, *written):
     for indices in written:
         kept[indices] = False
     np.testing.assert_array_equal(memory[kept], before[kept])
+
+
+# Shapes and borders of volumes, for hypothesis.
+small = st.integers(1, 5)
+margin = st.integers(0, 3)
+depths = st.sampled_from([8, 16, 24])
+borders = st.tuples(margin, margin, margin, margin)
+shapes = st.tuples(st.integers(1, 3), small, small, depths)
+
+
+def volumes_of(shape, number):
+    """`number` random float32 volumes."""
+    return [np.random.default_rng(seed).standard_normal(shape).astype(np.float32) for seed in range(number)]
+
+
+def execute_on(op, volumes, borders, numbers, rows, space=Space.LOCAL, **settings):
+    """Run one instruction on `volumes`, {operand: volume}, each in a border. Return the last one after the run.
+
+    `rows` maps the instruction's row strides to operands: {number: operand}.
+    """
+    shape, memory = next(iter(volumes.values())).shape, Memory(fill=77)
+    laid = {
+        name: operand(memory, framed(volume, border, 99), border, space)
+        for (name, volume), border in zip(volumes.items(), borders, strict=True)
+    }
+    memory = memory.array()
+    before = memory.copy()
+    numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3]} | numbers
+    numbers |= {name: laid[of][1] for name, of in rows.items()}
+    run([(op, {name: place for name, (place, _) in laid.items()}, numbers)], memory, samples=shape[0], **settings)
+    written = elements(laid[name := [*volumes][-1]][0], shape, laid[name][1])
+    assert_only_written(memory, before, written)
+    return memory[written]

@@ -1,4 +1,4 @@
-"""Loading, clearing, copying, sums, activation functions, dropout, the bias's gradient: each alone on the machine."""
+"""Activation functions, dropout and the gradient of the bias: each instruction alone on the machine."""
 
 import numpy as np
 import pytest
@@ -9,16 +9,19 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skconvnet.engine import Images
 from skconvnet.engine.program.instructions import Op, Space
 from tests import oracles
-from tests.engine.cpu.programs import Memory, assert_only_written, elements, framed, inside, operand, run
+from tests.engine.cpu.programs import (
+    Memory,
+    borders,
+    execute_on,
+    framed,
+    inside,
+    operand,
+    run,
+    shapes,
+    small,
+    volumes_of,
+)
 from tests.engine.networks import hashed
-
-small = st.integers(1, 5)
-margin = st.integers(0, 3)
-depths = st.sampled_from([8, 16, 24])
-
-
-borders = st.tuples(margin, margin, margin, margin)
-shapes = st.tuples(st.integers(1, 3), small, small, depths)
 
 
 @given(shapes, borders, borders, st.booleans())
@@ -77,31 +80,6 @@ def test_the_gradient_of_the_bias_is_summed_over_micro_batches_and_begins_afresh
         assert_array_equal(memory[bias_at + 8 * shard :][:8], expected)
 
 
-@given(shapes, borders)
-def test_clear_border(shape, border):
-    volumes = np.random.default_rng(0).integers(1, 5, shape).astype(np.float32)
-    memory = Memory(fill=77)
-    place, _ = operand(memory, framed(volumes, border, 9), border)
-    memory = memory.array()
-    before = memory.copy()
-    sides = dict(zip(("top", "left", "bottom", "right"), border, strict=True))
-    numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3], **sides}
-    run([(Op.CLEAR_BORDER, {"y": place}, numbers)], memory, samples=shape[0])
-    assert_array_equal(memory, np.where(before == 9, 0, before))
-
-
-@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 31, 64])
-def test_clear(size):
-    memory = Memory(fill=77)
-    at = memory.put(np.ones(3 * 80))
-    memory = memory.array()
-    before = memory.copy()
-    run([(Op.CLEAR, {"y": (Space.LOCAL, at, 80)}, {"size": size})], memory, samples=3)
-    for sample in range(3):
-        before[at + 80 * sample :][:size] = 0
-    assert_array_equal(memory, before)
-
-
 @given(small, small, st.integers(1, 4), st.sampled_from(["uint8", "float32"]), st.integers(0, 9), st.integers(0, 5))
 def test_images_are_standardised_where_they_belong(rows, columns, depth, dtype, space_behind, space_between):
     rng = np.random.default_rng(rows)
@@ -128,92 +106,6 @@ def test_images_are_standardised_where_they_belong(rows, columns, depth, dtype, 
         source=Images(x, (rows, columns, depth)).source(indices),
     )
     assert_allclose(memory, expected, rtol=1e-6)
-
-
-def volumes_of(shape, number):
-    """As many random volumes, float32."""
-    return [np.random.default_rng(own).standard_normal(shape).astype(np.float32) for own in range(number)]
-
-
-def execute_on(op, volumes, borders, numbers, rows, space=Space.LOCAL, **settings):
-    """Run one instruction on volumes in borders: {operand: volume}, the last one written.
-
-    `rows` names the number that says how far apart two rows of each operand's volume are. Returns what is written.
-    """
-    shape, memory = next(iter(volumes.values())).shape, Memory(fill=77)
-    laid = {
-        name: operand(memory, framed(volume, border, 99), border, space)
-        for (name, volume), border in zip(volumes.items(), borders, strict=True)
-    }
-    memory = memory.array()
-    before = memory.copy()
-    numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3]} | numbers
-    numbers |= {name: laid[of][1] for name, of in rows.items()}
-    run([(op, {name: place for name, (place, _) in laid.items()}, numbers)], memory, samples=shape[0], **settings)
-    written = elements(laid[name := [*volumes][-1]][0], shape, laid[name][1])
-    assert_only_written(memory, before, written)
-    return memory[written]
-
-
-# -- Sums and copies ---------------------------------------------------------------------------------------------------
-
-
-@given(shapes, borders, borders, borders, st.booleans())
-def test_add(shape, x_border, w_border, y_border, relu):
-    x, w, y = volumes_of(shape, 3)
-    rows = {"x_row": "x", "w_row": "w", "y_row": "y"}
-    found = execute_on(Op.ADD, {"x": x, "w": w, "y": y}, (x_border, w_border, y_border), {"relu": relu}, rows)
-    assert_array_equal(found, np.maximum(x + w, 0) if relu else x + w)
-
-
-@pytest.mark.parametrize("own", ["x", "w"])
-@pytest.mark.parametrize("relu", [False, True])
-def test_a_sum_may_take_the_place_of_either(own, relu):
-    shape = (2, 3, 4, 16)
-    x, w = volumes_of(shape, 2)
-    memory = Memory(fill=77)
-    places = {name: operand(memory, volume, (0, 0, 0, 0)) for name, volume in (("x", x), ("w", w))}
-    memory = memory.array()
-    operands = {"x": places["x"][0], "w": places["w"][0], "y": places[own][0]}
-    numbers = {"rows": 3, "columns": 4, "depth": 16, "x_row": 64, "w_row": 64, "y_row": 64, "relu": relu}
-    run([(Op.ADD, operands, numbers)], memory, samples=2)
-    assert_array_equal(inside(memory, places[own][0], shape, 64), np.maximum(x + w, 0) if relu else x + w)
-
-
-def test_a_sum_keeps_nan_so_that_a_diverging_fit_is_seen():
-    x, w, y = volumes_of((1, 1, 1, 8), 3)
-    x[...] = np.nan
-    rows = {"x_row": "x", "w_row": "w", "y_row": "y"}
-    found = execute_on(Op.ADD, {"x": x, "w": w, "y": y}, [(0, 0, 0, 0)] * 3, {"relu": 1}, rows)
-    assert np.isnan(found).all()
-
-
-@given(shapes, borders, borders, st.integers(1, 20), st.data())
-def test_copy_channels(shape, x_border, y_border, channels, data):
-    """From any channel on, to any channel on: vectors need not be aligned."""
-    samples, rows, columns, _ = shape
-    first = {name: data.draw(st.integers(0, 9), label=f"first of {name}") for name in "xy"}
-    cleared = data.draw(st.integers(0, 9), label="cleared")
-    depth = {"x": first["x"] + channels + data.draw(margin), "y": first["y"] + channels + cleared + data.draw(margin)}
-    memory = Memory(fill=77)
-    laid, volumes = {}, {}
-    for name, border in (("x", x_border), ("y", y_border)):
-        volumes[name] = (
-            np.random.default_rng(ord(name)).random((samples, rows, columns, depth[name])).astype(np.float32)
-        )
-        laid[name] = operand(memory, framed(volumes[name], border, 99), border)
-    memory = memory.array()
-    before = memory.copy()
-    operands = {name: (place[0], place[1] + first[name], place[2]) for name, (place, _) in laid.items()}
-    numbers = {"rows": rows, "columns": columns, "channels": channels, "clear": cleared}
-    numbers |= {"x_row": laid["x"][1], "x_depth": depth["x"], "y_row": laid["y"][1], "y_depth": depth["y"]}
-    run([(Op.COPY_CHANNELS, operands, numbers)], memory, samples=samples)
-    expected, last = volumes["y"].copy(), first["y"] + channels
-    expected[..., first["y"] : last] = volumes["x"][..., first["x"] : first["x"] + channels]
-    expected[..., last : last + cleared] = 0
-    written = elements(laid["y"][0], expected.shape, laid["y"][1])
-    assert_array_equal(memory[written], expected)
-    assert_only_written(memory, before, written)
 
 
 # -- TANH and SIGMOID --------------------------------------------------------------------------------------------------

@@ -8,8 +8,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet.engine.program.instructions import INSTRUCTIONS, NormRow, Op, SegmentKind, Space
 from tests import oracles
-from tests.engine.cpu.kernels.test_activations import borders, execute_on, shapes
-from tests.engine.cpu.programs import Memory, assert_only_written, elements, framed, operand, run
+from tests.engine.cpu.programs import (
+    Memory,
+    assert_only_written,
+    borders,
+    elements,
+    execute_on,
+    framed,
+    operand,
+    run,
+    shapes,
+)
 
 NO_BORDER = (0, 0, 0, 0)
 _OWN = 512  # what the sums of one sample, or its coefficients, take at most

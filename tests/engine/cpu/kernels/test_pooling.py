@@ -9,8 +9,7 @@ from skconvnet.architecture import ArchitectureError, Volume
 from skconvnet.architecture.layers import BoundPool
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Op
 from tests import oracles
-from tests.engine.cpu.kernels.test_activations import borders
-from tests.engine.cpu.programs import Memory, assert_only_written, elements, framed, inside, operand, run
+from tests.engine.cpu.programs import Memory, assert_only_written, borders, elements, framed, inside, operand, run
 
 
 @st.composite
