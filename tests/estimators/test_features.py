@@ -206,7 +206,7 @@ def test_later_changes_of_the_classifier_have_no_effect(digits, plain):
     expected = transformer.transform(X)
     classifier.coefs_[0] = 2 * classifier.coefs_[0]
     assert_array_equal(transformer.transform(X), expected)
-    with pytest.warns(UserWarning, match="no state of Adam"):
+    with pytest.warns(UserWarning, match="not kept the state of Adam"):
         classifier.partial_fit(X, y)
     assert_array_equal(transformer.transform(X), expected)
     classifier.set_params(architecture="INPUT -> FC").fit(X, y)
