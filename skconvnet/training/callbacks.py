@@ -37,7 +37,7 @@ class FitCallbacks:
     @classmethod
     def of(cls, estimator, max_iter, X, y, sample_weight):
         """Return the callbacks of a fit; None if the estimator has none."""
-        if hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx"):
+        if not vars(estimator).keys().isdisjoint(("_skl_callbacks", "_parent_callback_ctx")):
             return cls(estimator, max_iter, X, y, sample_weight)
         return None
 
