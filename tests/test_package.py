@@ -38,3 +38,7 @@ def test_public_names_are_those_of_the_api_page():
 
 def test_every_public_name_is_documented():
     assert [name for name in skconvnet.__all__ if not getattr(skconvnet, name).__doc__] == []
+
+
+def test_the_version_has_the_form_of_a_release():
+    assert re.fullmatch(r"\d+\.\d+\.\d+([.a-z]+\d*)?", skconvnet.__version__)

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skconvnet.engine import Images
 from skconvnet.engine.program.instructions import Op, Space
 from tests import oracles
 from tests.engine.cpu.programs import (
@@ -18,7 +17,6 @@ from tests.engine.cpu.programs import (
     operand,
     run,
     shapes,
-    small,
     volumes_of,
 )
 from tests.engine.networks import hashed
@@ -78,34 +76,6 @@ def test_the_gradient_of_the_bias_is_summed_over_micro_batches_and_begins_afresh
     for shard, first in enumerate(range(0, samples, 3)):
         expected = dy[first : first + 3].sum(axis=(0, 1, 2))
         assert_array_equal(memory[bias_at + 8 * shard :][:8], expected)
-
-
-@given(small, small, st.integers(1, 4), st.sampled_from(["uint8", "float32"]), st.integers(0, 9), st.integers(0, 5))
-def test_images_are_standardised_where_they_belong(rows, columns, depth, dtype, space_behind, space_between):
-    rng = np.random.default_rng(rows)
-    x = rng.integers(0, 256, (6, rows, columns, depth)).astype(dtype)
-    mean, scale = rng.random(depth).astype(np.float32), rng.random(depth).astype(np.float32)
-    indices = np.array([5, 0, 0, 3])
-    y_depth = depth + space_between
-    y_row, size = columns * y_depth + space_behind, rows * (columns * y_depth + space_behind) + 3
-    memory = Memory(fill=77)
-    at = memory.put(np.full(4 * size, 77))
-    memory = memory.array()
-    expected = memory.copy()
-    for sample, image in enumerate((x[indices] - mean) * scale):
-        for i, j, c in np.ndindex(rows, columns, depth):
-            expected[at + sample * size + i * y_row + j * y_depth + c] = image[i, j, c]
-    numbers = {"rows": rows, "columns": columns, "depth": depth, "y_row": y_row, "y_depth": y_depth}
-    run(
-        [(Op.LOAD_IMAGES, {"y": (Space.BATCH, at, size)}, numbers)],
-        memory,
-        samples=4,
-        micro_batch=3,
-        mean=mean,
-        scale=scale,
-        source=Images(x, (rows, columns, depth)).source(indices),
-    )
-    assert_allclose(memory, expected, rtol=1e-6)
 
 
 # -- TANH and SIGMOID --------------------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
-"""Loading an image, as it is and augmented, against np.flip and np.pad."""
+"""Loading images: standardised, and augmented, against np.flip and np.pad."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
-from skconvnet.engine.program.instructions import Op, Warp
-from tests.engine.cpu.programs import Memory, run, shared
+from skconvnet.engine import Images
+from skconvnet.engine.program.instructions import Op, Space, Warp
+from tests.engine.cpu.programs import Memory, run, shared, small
 
 UNTOUCHED = np.float32(77)
 IDENTITY = dict.fromkeys(Warp.__members__, 0)
@@ -131,3 +132,31 @@ def test_a_nan_shows_where_it_is_and_nowhere_else():
     pixels[1, 2, 0] = np.nan
     found = loaded(pixels, (0, 0), IDENTITY | {"FLIP": 1, "DOWN": 1, "RIGHT": -1})
     assert_array_equal(np.argwhere(np.isnan(found)), [[0, 2, 0]])
+
+
+@given(small, small, st.integers(1, 4), st.sampled_from(["uint8", "float32"]), st.integers(0, 9), st.integers(0, 5))
+def test_images_are_standardised_into_their_places(rows, columns, depth, dtype, space_behind, space_between):
+    rng = np.random.default_rng(rows)
+    x = rng.integers(0, 256, (6, rows, columns, depth)).astype(dtype)
+    mean, scale = rng.random(depth).astype(np.float32), rng.random(depth).astype(np.float32)
+    indices = np.array([5, 0, 0, 3])
+    y_depth = depth + space_between
+    y_row, size = columns * y_depth + space_behind, rows * (columns * y_depth + space_behind) + 3
+    memory = Memory(fill=77)
+    at = memory.put(np.full(4 * size, 77))
+    memory = memory.array()
+    expected = memory.copy()
+    for sample, pixels in enumerate((x[indices] - mean) * scale):
+        for i, j, c in np.ndindex(rows, columns, depth):
+            expected[at + sample * size + i * y_row + j * y_depth + c] = pixels[i, j, c]
+    numbers = {"rows": rows, "columns": columns, "depth": depth, "y_row": y_row, "y_depth": y_depth}
+    run(
+        [(Op.LOAD_IMAGES, {"y": (Space.BATCH, at, size)}, numbers)],
+        memory,
+        samples=4,
+        micro_batch=3,
+        mean=mean,
+        scale=scale,
+        source=Images(x, (rows, columns, depth)).source(indices),
+    )
+    assert_allclose(memory, expected, rtol=1e-6)
