@@ -29,10 +29,8 @@ TESTED_IN = {
     "engine/plan/builder": "engine/plan/test_plan",
     "engine/plan/steps/": "engine/plan/test_plan",
     "estimators/base": "estimators/test_classifier",
-    "estimators/fitting": "estimators/test_classifier",
-    "estimators/identity": "training/test_checkpoint",
+    "estimators/identity": "training/test_checkpoint_identity",
     "estimators/parameters": "estimators/test_classifier",
-    "training/atomic": "training/test_checkpoint",
     "training/state": "training/test_checkpoint",
 }
 
@@ -42,8 +40,11 @@ ACROSS_MODULES = {
     "engine/test_mutants",
     "estimators/test_interrupts",
     "estimators/test_score_map",
+    "estimators/test_training_options",
     "test_package",
     "test_rooms",
+    "training/test_checkpoint_identity",
+    "training/test_damaged_checkpoints",
 }
 ACROSS_ROOMS = {"integration", "pages", "oracles"}
 
