@@ -1,6 +1,6 @@
 """The state of a training: what a warm start, the next `partial_fit` and a checkpoint resume from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -47,7 +47,3 @@ class TrainingState:
             If the moments do not belong to a network of this size.
         """
         trainer.load(self.parameters, self.optimizer, self.n_drawn)
-
-    def without_parameters(self):
-        """Return the state as a fitted estimator keeps it: its parameters are there as `coefs_` etc."""
-        return replace(self, parameters=None)

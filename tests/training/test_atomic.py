@@ -419,8 +419,9 @@ def test_a_full_disk_warns_and_the_fit_goes_on(path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.warns(
         UserWarning, match="was not written after epoch [34], .*No space left on device.* The fit continues"
-    ):
+    ) as warned:
         fitted = quick(checkpoint=path).fit(*digits())
+    assert {warning.filename for warning in warned} == {__file__}
     assert result(fitted) == result(quick().fit(*digits()))
     assert _checkpoint.read_checkpoint(path).n_epochs == 2
 
