@@ -1,21 +1,5 @@
-"""The layers on known inputs: the output of each, and its cost. A new layer is added to `LAYERS`."""
+"""The layers on known inputs: the output of each, and its cost. A new layer is added to `LAYERS` of its family."""
 
-from skconvnet.architecture.layers.activations import BoundDropout, BoundRelu, BoundSigmoid, BoundTanh
-from skconvnet.architecture.layers.branches import BoundSkip, BoundStack, BoundSum
-from skconvnet.architecture.layers.convolution import BoundConv, BoundFC
-from skconvnet.architecture.layers.normalisation import BoundNorm
-from skconvnet.architecture.layers.pooling import BoundPool
+from skconvnet.architecture.layers import activations, branches, convolution, normalisation, pooling
 
-LAYERS = (
-    BoundConv,
-    BoundRelu,
-    BoundTanh,
-    BoundSigmoid,
-    BoundPool,
-    BoundNorm,
-    BoundFC,
-    BoundDropout,
-    BoundSkip,
-    BoundSum,
-    BoundStack,
-)
+LAYERS = (*convolution.LAYERS, *activations.LAYERS, *pooling.LAYERS, *normalisation.LAYERS, *branches.LAYERS)

@@ -34,3 +34,6 @@ class BoundDropout(InPlaceLayer):
     rate: float = 0.5
 
     kind: ClassVar[str] = "DROPOUT"
+
+
+LAYERS = (BoundRelu, BoundTanh, BoundSigmoid, BoundDropout)

@@ -142,3 +142,6 @@ def walk(layers):
             for branch in layer.branches:
                 yield from walk(branch)
         yield layer
+
+
+LAYERS = (BoundSkip, BoundSum, BoundStack)

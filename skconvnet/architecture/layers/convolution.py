@@ -143,3 +143,6 @@ class BoundFC(BoundLayer):
         """Return the CONV with one filter per unit."""
         check_square(self, self.window)
         return BoundConv(self.name, self.input, K=self.units, F=self.window[0], S=1, P=0)
+
+
+LAYERS = (BoundConv, BoundFC)

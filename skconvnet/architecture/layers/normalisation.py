@@ -73,3 +73,6 @@ class BoundNorm(BoundLayer):
                 "compute another function than the one that was fitted. Use NORM(batch)"
             )
         return super().on(volume)
+
+
+LAYERS = (BoundNorm,)

@@ -58,3 +58,6 @@ class BoundPool(BoundLayer):
     def __str__(self):
         rows, columns = self.F  # they differ only if the window is the whole input
         return spell_layer(self.kind, vars(self) | {"F": rows if rows == columns else "all"})
+
+
+LAYERS = (BoundPool,)

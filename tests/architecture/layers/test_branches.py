@@ -1,7 +1,9 @@
 import pytest
 
 from skconvnet.architecture import ArchitectureError, Volume, walk
-from skconvnet.architecture.layers import BoundConv, BoundRelu, BoundSkip, BoundStack, BoundSum
+from skconvnet.architecture.layers.activations import BoundRelu
+from skconvnet.architecture.layers.branches import BoundSkip, BoundStack, BoundSum
+from skconvnet.architecture.layers.convolution import BoundConv
 
 CIFAR = Volume(32, 32, 3)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from skconvnet.architecture import ArchitectureError, Volume
-from skconvnet.architecture.layers import BoundConv, BoundFC
+from skconvnet.architecture.layers.convolution import BoundConv, BoundFC
 
 
 def test_weights_of_a_filter_as_in_the_notes():

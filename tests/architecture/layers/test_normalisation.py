@@ -1,5 +1,5 @@
 from skconvnet.architecture import Volume
-from skconvnet.architecture.layers import BoundNorm
+from skconvnet.architecture.layers.normalisation import BoundNorm
 
 
 def test_norm_learns_a_scale_and_a_shift_for_each_depth_slice():

@@ -1,7 +1,7 @@
 import pytest
 
 from skconvnet.architecture import ArchitectureError, Volume
-from skconvnet.architecture.layers import BoundPool
+from skconvnet.architecture.layers.pooling import BoundPool
 
 
 def test_a_pool_that_does_not_fit_is_rejected():

@@ -2,7 +2,7 @@
 
 from itertools import count
 
-from skconvnet.engine.plan.steps.activations import Dropout, Relu, Sigmoid, Tanh
+from skconvnet.engine.plan.steps.activations import ACTIVATIONS, Dropout
 from skconvnet.engine.plan.steps.branches import Stack, Sum
 from skconvnet.engine.plan.steps.convolution import Convolution
 from skconvnet.engine.plan.steps.loss import SoftmaxCrossEntropy
@@ -15,7 +15,6 @@ __all__ = ["SoftmaxCrossEntropy", "backward_chain", "forward_chain", "mark_gradi
 
 _NORMS = {"batch": BatchNorm, "layer": LayerNorm}
 _POOLS = {"max": MaxPool, "average": AveragePool}
-_ACTIVATIONS = {"RELU": Relu, "TANH": Tanh, "SIGMOID": Sigmoid}
 _BRANCHES = {"SUM": Sum, "STACK": Stack}
 
 
@@ -67,4 +66,4 @@ def _step(layer, slots, training, dropouts):
         case "SUM" | "STACK":
             branches = [_chain(branch, slots, training, dropouts) for branch in layer.branches]
             return _BRANCHES[layer.kind](layer, branches)
-    return _ACTIVATIONS[layer.kind](layer)
+    return ACTIVATIONS[layer.kind](layer)

@@ -4,7 +4,7 @@ from skconvnet.engine.plan.steps.step import Step
 from skconvnet.engine.program.instructions import Op
 from skconvnet.engine.program.memory import ZEROS, element
 
-__all__ = ["Dropout", "Relu", "Sigmoid", "Tanh", "emit_relu_backward", "extents"]
+__all__ = ["ACTIVATIONS", "Dropout", "emit_relu_backward", "extents"]
 
 
 def emit_relu_backward(builder, y, dy, dx):
@@ -71,6 +71,9 @@ class Sigmoid(Tanh):
     """SIGMOID: y = 1/(1 + exp(-x)), dx = dy y (1 - y)."""
 
     sigmoid = 1
+
+
+ACTIVATIONS = {"RELU": Relu, "TANH": Tanh, "SIGMOID": Sigmoid}
 
 
 class Dropout(Step):

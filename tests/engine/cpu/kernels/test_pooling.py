@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet.architecture import ArchitectureError, Volume
-from skconvnet.architecture.layers import BoundPool
+from skconvnet.architecture.layers.pooling import BoundPool
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Op
 from tests import oracles
 from tests.engine.cpu.programs import Memory, assert_only_written, borders, elements, framed, inside, operand, run
