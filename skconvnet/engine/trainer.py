@@ -160,22 +160,22 @@ class Trainer:
         total = weights.sum()
         if total == 0:
             return Outcome(0.0, 0.0)
-        self.state.n_steps += 1
-        self.n_drawn += 1
         outcomes = np.empty((len(indices), self.loss.n_outcomes))
         self._execution.run(
             self.images.source(indices),
             targets=self.targets[indices],
             weights=weights / total,
             outcomes=outcomes,
-            rule=self.optimizer.rule(learning_rate, self.alpha, self.state.n_steps, len(indices)),
-            draw=(self.seed, self.n_drawn),
+            rule=self.optimizer.rule(learning_rate, self.alpha, self.state.n_steps + 1, len(indices)),
+            draw=(self.seed, self.n_drawn + 1),
             **self._warps(len(indices)),
         )
+        self.state.n_steps += 1
+        self.n_drawn += 1
         losses, correct = outcomes[:, ClassOutcome.LOSS], outcomes[:, ClassOutcome.CORRECT]
         return Outcome(float(losses.sum()), float((weights * correct).sum() / total))
 
     def _warps(self, n_images):
         if self.augmentation is None:
             return {}
-        return {"warps": self.augmentation.draw(self.seed, self.n_drawn, n_images)}
+        return {"warps": self.augmentation.draw(self.seed, self.n_drawn + 1, n_images)}

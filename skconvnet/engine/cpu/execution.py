@@ -1,4 +1,4 @@
-"""The way from a plan to the machine: kernels made ready, addresses written down, threads counted."""
+"""Executions: a plan with its memory, ready to be run."""
 
 import time
 from threading import Lock
@@ -6,7 +6,7 @@ from threading import Lock
 import numpy as np
 
 from skconvnet.engine.cpu.task import Task
-from skconvnet.engine.program.instructions import Layout
+from skconvnet.engine.program.instructions import INSTRUCTIONS, Layout, Op
 from skconvnet.engine.program.memory import aligned_zeros
 from skconvnet.engine.program.target import CPU
 
@@ -16,32 +16,39 @@ _INT64, _FLOAT32, _FLOAT64, _UINT8 = map(np.dtype, (np.int64, np.float32, np.flo
 _NO_MOMENTS = np.zeros((2, 0), _FLOAT32)
 
 _ALL_TURNS = 2**31
+_LONG_RUN = 2e10  # multiply-adds, some tenths of a second: shorter runs lose more by calls than Ctrl-C gains
 _seconds_compiling = 0.0
 _adding_seconds = Lock()
 
 
 class Execution:
-    """A plan made ready: run as often as one likes, it costs little more than its work.
+    """A plan with its memory, ready to be run many times; a run costs little more than its work.
 
-    The machine knows arrays by their addresses, all written into one array of int64 (`Task`): here those that stay,
-    those of a run by `run`. One Python thread at a time may run it.
+    The machine finds arrays by their addresses, which are columns of a `Task`. The constructor writes those that stay
+    the same, and `run` the others. Only one Python thread at a time may run an execution.
 
     Parameters
     ----------
     plan : Plan
-        What to do.
+        The plan.
     network : Network
-        Its parameters are read, and written by an update.
+        Its parameters are read; an update writes them.
     n_threads : int
-        Threads to use.
-    moments : ndarray of float32, (2, parameters), optional
-        The optimizer's; written by an update.
+        Number of workers.
+    moments : ndarray of float32, shape (2, parameters), optional
+        The optimizer's moments; an update writes them.
     memory : ndarray of float32, optional
-        ``plan.memory(n_threads)`` elements, for this execution alone; allocated where it is not given.
+        ``plan.memory(n_threads)`` elements that nothing else uses; allocated by default.
+
+    Attributes
+    ----------
+    in_turns : bool
+        Whether a run can be interrupted by Ctrl-C before its update: True for plans with much work.
     """
 
     def __init__(self, plan, network, n_threads, moments=None, memory=None):
         self.plan, self.network = plan, network
+        self.in_turns = _multiply_adds(plan) > _LONG_RUN
         self._machine, (entries, work) = _machine(plan.ops)
         memory = aligned_zeros(plan.memory(n_threads)) if memory is None else memory
         moments = _NO_MOMENTS if moments is None else moments
@@ -72,28 +79,28 @@ class Execution:
         warps=None,
         draw=(0, 0),
     ):
-        """Run the plan once. What it does not use may be left out.
+        """Run the plan once. Arrays that it does not use may be omitted.
 
         Parameters
         ----------
         source : tuple
             The images, as `Images.source` returns them.
-        segments : ndarray of int64, (segments, columns of Segment)
-            In place of the plan's.
+        segments : ndarray of int64, shape (segments, columns of Segment)
+            Used instead of the plan's.
         shard_size : int
-            In place of the plan's and of the size of its micro-batches, and no larger; in scoring only.
+            Used instead of the plan's shard size and micro-batch size, and not larger; in scoring only.
         targets : ndarray, (samples, ...)
-            The samples' targets, in the dtype of the loss.
+            Targets of the samples, in the dtype of the loss.
         weights : ndarray of float64, (samples,)
-            Their weights, which sum to one.
+            Weights of the samples, which sum to one.
         outcomes : ndarray of float64, (samples, outcome columns of the loss)
             Overwritten.
         scores : ndarray of float32, (samples, classes), or a map of them for each sample
             Overwritten.
         rule : ndarray of float64, (columns of Rule,)
-            The numbers of the optimizer's step.
+            Numbers of the optimizer's step.
         warps : ndarray of int64, (samples, columns of Warp)
-            How the images are augmented; without it they are loaded as they are.
+            How to augment the images; by default they are not augmented.
         draw : tuple of int
             The seed and the step that decide what DROPOUT draws.
         """
@@ -120,7 +127,7 @@ class Execution:
             _address(warps, _INT64),
             0 if warps is None else len(warps),
         ]
-        self._machine.run(self._task, self._layout)
+        self._machine.run(self._task, self._layout, segments, self.in_turns)
 
 
 def memory_layout(plan, n_samples, n_workers, seed=0, step=0):
@@ -152,7 +159,7 @@ def memory_layout(plan, n_samples, n_workers, seed=0, step=0):
 
 
 def _address(array, dtype, written=False):
-    """Return where an array begins, which has to be as the machine reads it, or writes it; None is nowhere."""
+    """Return the address of an array that the machine can read, or write; 0 for None."""
     if array is None:
         return 0
     flags = array.flags
@@ -161,18 +168,26 @@ def _address(array, dtype, written=False):
     return array.__array_interface__["data"][0]
 
 
+def _multiply_adds(plan):
+    """Return the multiply-adds of the plan's contractions, as far as the program tells: an estimate."""
+    contract = INSTRUCTIONS[Op.CONTRACT]
+    rows = plan.program[plan.program[:, 0] == Op.CONTRACT]
+    counts = rows[:, [contract.number(name) for name in "IJMNTRK"]].astype(float)
+    return plan.batch_size * float(np.maximum(counts, 1).prod(axis=1).sum())
+
+
 def compile_time():
-    """Return the seconds that this process has spent so far compiling the kernels, or loading them from the cache."""
+    """Return the seconds that this process has spent on compiling kernels or loading them from the cache."""
     return _seconds_compiling
 
 
 def _machine(ops):
-    """Import the machine when it is first wanted, with Numba, and have the kernels that opcodes need made ready."""
+    """Import the machine, and Numba with it, on the first call; return it and the entries for these opcodes."""
     global _seconds_compiling
     start = time.perf_counter()
     from skconvnet.engine.cpu import machine
 
-    kernels = machine.prepare(ops)
+    entries = machine.prepare(ops)
     with _adding_seconds:
         _seconds_compiling += time.perf_counter() - start
-    return machine, kernels
+    return machine, entries

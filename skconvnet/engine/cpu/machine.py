@@ -6,9 +6,10 @@ import numpy as np
 
 from skconvnet.engine.cpu.compile import entry
 from skconvnet.engine.cpu.dispatch import FAMILIES
+from skconvnet.engine.cpu.task import Task
 from skconvnet.engine.cpu.threads import are_lost, one_at_a_time, threads
 from skconvnet.engine.cpu.workers import run_segments, work
-from skconvnet.engine.program.instructions import Layout, Op
+from skconvnet.engine.program.instructions import Layout, Op, Segment, SegmentKind
 
 __all__ = ["prepare", "prepare_all", "run"]
 
@@ -46,22 +47,50 @@ def _run_segments():
     return _run_entry().ctypes
 
 
-def run(task, layout):
+def run(task, layout, segments, in_turns=False):
     """Run a plan, on as many threads as there are: with fewer threads than workers, the result is the same.
 
     Parameters
     ----------
     task : ndarray of int64, shape (columns of Task,)
-        Addresses and counts. The current segment is written.
+        Addresses and counts, with one call for all segments and turns. These columns are overwritten.
     layout : ndarray of int64, shape (columns of Layout,)
         The array whose address is in the task. In a forked child, which has no threads, the number of workers is set
         to 1.
+    segments : ndarray of int64, shape (segments, columns of Segment)
+        The array whose address is in the task.
+    in_turns : bool, default=False
+        Whether to return to Python between the turns of the workers, so that Ctrl-C can end a long run. An update is
+        not interrupted.
     """
     if are_lost():
         layout[Layout.WORKERS] = 1
     workers = int(layout[Layout.WORKERS])
+    run_in = _run_in_turns if in_turns else _run_at_once
     if workers == 1:
-        _run_segments()(task.ctypes.data)
+        run_in(task, layout, segments)
     else:
         with threads(workers), one_at_a_time():
-            _run_segments()(task.ctypes.data)
+            run_in(task, layout, segments)
+
+
+def _run_at_once(task, layout, segments):
+    _run_segments()(task.ctypes.data)
+
+
+def _run_in_turns(task, layout, segments):
+    """Run every turn of the segments before an update with a call of its own, and the rest with one call."""
+    updates = np.flatnonzero(segments[:, Segment.KIND] == SegmentKind.UPDATE)
+    n_before = int(updates[0]) if len(updates) else len(segments)
+    shards = -(-layout[Layout.SAMPLES] // layout[Layout.SHARD_SIZE])
+    turns = int(-(-shards // layout[Layout.WORKERS]))
+    whole = task[Task.FIRST_TURN : Task.N_SEGMENTS + 1].copy()
+    first, task[Task.N_SEGMENTS] = int(task[Task.SEGMENTS]), 1
+    for number, kind in enumerate(segments[:n_before, Segment.KIND]):
+        task[Task.SEGMENTS] = first + number * segments.strides[0]
+        for turn in range(turns if kind == SegmentKind.PER_SAMPLE else 1):
+            task[Task.FIRST_TURN], task[Task.LAST_TURN] = turn, turn + 1
+            _run_at_once(task, layout, segments)
+    task[Task.FIRST_TURN : Task.N_SEGMENTS + 1] = whole
+    task[Task.SEGMENTS], task[Task.N_SEGMENTS] = first + n_before * segments.strides[0], len(segments) - n_before
+    _run_at_once(task, layout, segments)

@@ -2,9 +2,11 @@
 
 import os
 import platform
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -49,6 +51,37 @@ def test_compile_time_is_that_of_the_first_import():
     first = compile_time()
     Problem("INPUT -> CONV -> FC", (2, 2, 1)).answers()
     assert 0 <= compile_time() - first < 0.1
+
+
+# -- Runs in turns -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+@pytest.mark.parametrize("network", EVERY_INSTRUCTION)
+def test_a_run_in_turns_gives_the_same_bits(network, n_threads):
+    problem = EVERY_INSTRUCTION[network]
+    found = []
+    for in_turns in (False, True):
+        net = problem.network()
+        trainer = problem.trainer(net, n_threads=n_threads)
+        trainer._execution.in_turns = in_turns
+        losses = [trainer.step(np.arange(problem.n), 0.01).loss for _ in range(2)]
+        found.append((losses, net.parameters.tobytes()))
+    assert found[0] == found[1]
+
+
+def test_a_long_step_is_interrupted_before_its_update():
+    """Ctrl-C during a step ends it after a turn; the parameters and the optimizer are those of the step before."""
+    problem = Problem("INPUT -> [CONV(K=64) -> RELU]*2 -> FC", (48, 48, 3), n=192)
+    network = problem.network()
+    trainer = problem.trainer(network)
+    assert trainer._execution.in_turns
+    before = network.parameters.copy()
+    Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.step(np.arange(problem.n), 0.01)
+    assert (trainer.state.n_steps, trainer.n_drawn) == (0, 0)
+    assert np.array_equal(network.parameters, before)
 
 
 # -- Other machines ----------------------------------------------------------------------------------------------------
