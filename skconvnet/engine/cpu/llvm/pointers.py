@@ -1,7 +1,7 @@
 """Calls through addresses, and arrays at addresses.
 
-Numba compiles a function anew, callees and all, into each function that calls it. What is called by its address is
-compiled once; such seams keep the machine's cold start short.
+Numba compiles a function, with all that it calls, again for every compiled function that calls it. A function that is
+called by its address is compiled once, which keeps the first compilation short.
 """
 
 from llvmlite import ir
@@ -39,7 +39,7 @@ def call_with(typingctx, address, x, y):
 
 @intrinsic
 def real(typingctx, bits):
-    """Return the float64 that an int64 has the bits of."""
+    """Return the float64 with the bits of an int64."""
 
     def codegen(context, builder, signature, arguments):
         return builder.bitcast(arguments[0], ir.DoubleType())

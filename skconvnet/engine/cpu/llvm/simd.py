@@ -1,7 +1,7 @@
-"""Eight float32 as one value: explicit vectors for kernels written in Numba.
+"""Vectors of eight float32, for kernels written in Numba.
 
-Every depth is a multiple of `LANES`, so a kernel that walks along depth needs neither a scalar remainder nor the
-loop vectoriser's guesses. Addresses are int64, in bytes; machines with narrower vectors split the eight.
+Every depth is a multiple of `LANES`, so a kernel that goes along the depth needs no scalar remainder and does not
+depend on LLVM's loop vectoriser. Addresses are int64 in bytes. LLVM splits the vectors on processors with shorter ones.
 """
 
 import operator
@@ -53,7 +53,7 @@ class _Float32x8Model(models.PrimitiveModel):
 
 
 def _emitting(emit, returns, *takes):
-    """Return the signature and the code generator of an intrinsic that is ``emit(builder, *values)``."""
+    """Return the signature and the code generator of the intrinsic ``emit(builder, *values)``."""
 
     def codegen(context, builder, signature, values):
         result = emit(builder, *values)
@@ -79,7 +79,7 @@ def _binary(emit, returns, *takes):
 
 
 def _selection(comparison):
-    """Make ``where_...(x, y, yes, no)``: in each lane `yes` where x compares so with y, `no` elsewhere and for NaN."""
+    """Make ``where_...(x, y, yes, no)``: a lane is `yes` if the comparison holds, and `no` if not or with NaN."""
 
     def emit(builder, x, y, yes, no):
         return builder.select(builder.fcmp_ordered(comparison, x, y), yes, no)
@@ -117,7 +117,7 @@ def _whole(number):
 
 
 def _polynomial(builder, x, coefficients):
-    """Return the polynomial in x, its coefficients from the highest power down, by Horner's rule."""
+    """Return a polynomial in x by Horner's rule; coefficients begin with the highest power."""
     first, *rest = coefficients
     value = _constant(first)
     for coefficient in rest:
@@ -125,13 +125,13 @@ def _polynomial(builder, x, coefficients):
     return value
 
 
-# Adding it makes a float of magnitude below 2**22 whole: the fraction falls off the end of the 24 bits.
+# Adding it rounds a float of magnitude below 2**22 to a whole number: the fraction does not fit into the 24 bits.
 _ROUNDER, _ROUNDER_BITS = 1.5 * 2.0**23, 0x4B400000
-_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # the high part has so few bits that n times it is exact
+_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # the high part has few bits, so that n times it is exact
 
 
 def _exponential(builder, x):
-    """exp(x) = 2**n exp(r) with r = x - n log(2), the last by its series up to r**7; beyond float32 its limits."""
+    """exp(x) = 2**n exp(r) with r = x - n log(2), the latter by its series up to r**7; x is clipped to -87 ... 88."""
     b = builder
     for beyond, limit in ((">", 88.0), ("<", -87.0)):
         x = b.select(b.fcmp_ordered(beyond, x, _constant(limit)), _constant(limit), x)
@@ -148,7 +148,7 @@ def _logarithm(builder, x):
     """log(x) of normal x > 0: log(2**e m) = e log(2) + 2 artanh(s), s = (m - 1)/(m + 1), by its series up to s**9."""
     b = builder
     bits = b.bitcast(x, _BITS)
-    # Taken from 2/3's bits on, m lies in [2/3, 4/3), around 1.
+    # Counted from the bits of 2/3, m is in [2/3, 4/3), around 1.
     distance = b.sub(bits, _whole(0x3F2AAAAB))
     e = b.ashr(distance, _whole(23))
     m = b.bitcast(b.sub(bits, b.shl(e, _whole(23))), _VECTOR)
@@ -161,7 +161,7 @@ def _logarithm(builder, x):
 
 
 def _load(kind):
-    # align=4: without it LLVM assumes the vector's own size, and faults on an address that is not so aligned.
+    # align=4: by default LLVM assumes the alignment of the whole vector, and faults at other addresses.
     return lambda builder, at: builder.load(_pointer(builder, at, kind), align=4)
 
 

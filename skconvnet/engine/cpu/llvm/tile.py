@@ -1,13 +1,13 @@
-"""The register tile: one sum of products, held in SIMD registers, that every layer with weights runs on.
+"""The register tile: one sum of products, held in SIMD registers, that computes every layer with weights.
 
 A *contraction* is the sum
 
     C[i, j, p, q] = start[i, j, p, q] + sum over t < T, r < R, k < K of
                     A[i*a_i + j*a_j + p*a_p + t*a_t + r*a_r + k*a_k] * B[t*b_t + r*b_r + k*b_k + q]
 
-for i < I, j < J, p < M and q < N, with every stride an integer known at run time. A is read one number at a time
-and broadcast, B and C are read and written as vectors along q, so all that is asked of a layout is that B and C
-are contiguous along q: the depth of an NHWC activation, the filters of an HWIO weight. That one sum is
+for i < I, j < J, p < M and q < N. Every stride is an integer known at run time. Numbers of A are read one by one and
+broadcast; B and C are read and written as vectors along q. So B and C must be contiguous along q: the depth of an NHWC
+activation, the filters of an HWIO weight. This one sum is
 
     ================  =======================  ===================  =====================  =================
     layer             i, j                     p                    t, r                   k
@@ -18,9 +18,9 @@ are contiguous along q: the depth of an NHWC activation, the filters of an HWIO 
     FC forward        -, -                     sample               -, -                   input
     ================  =======================  ===================  =====================  =================
 
-so one set of compiled tiles serves every F, S, P and K. The order of the sum is t, r, k whatever the tile or the thread
-count; that is why the same plan gives the same bits. (Where a machine multiplies pairs, `_PairEmitter`, it is that of
-even and that of odd k, whatever the tile again.)
+so one set of compiled tiles serves every F, S, P and K. The order of the sum is t, r, k for every tile and number of
+threads, so the same plan gives the same bits. (Where products are taken in pairs, see `_PairEmitter`, even and odd k
+are summed apart, again for every tile.)
 
 Sources: the sums are the seeds' (sections "Convolutional Layer" and "Fully-connected layer"); the scheme of
 registers is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
@@ -52,9 +52,9 @@ def panels_of(features):
     Returns
     -------
     tuple of (vectors, lanes, rows)
-        The widest first. rows * vectors accumulators, the vectors of B and one broadcast fit in the machine's
-        registers: 32 of 16 lanes with AVX-512, 16 of 8 with AVX2, 16 or 32 of 4 elsewhere. The last is 8 columns
-        wide, the multiple to which every depth is padded.
+        The widest first. rows * vectors accumulators, the vectors of B and one broadcast fit into the registers: 32
+        of 16 lanes with AVX-512, 16 of 8 with AVX2, 16 or 32 of 4 elsewhere. The last is 8 columns wide, the multiple
+        to which every depth is padded.
     """
     present = set(features.split(","))
     if "+avx512f" in present:
@@ -67,9 +67,9 @@ def panels_of(features):
 
 
 def panel_of_few_rows(features):
-    """Choose (vectors, lanes, rows) for sums of one or two rows: more columns, for as many sums.
+    """Choose (vectors, lanes, rows) for sums of one or two rows: more columns give as many sums.
 
-    Weights that come from memory, as those of a large FC do for one image, come in longer runs.
+    The weights of a large FC, which are read from memory for one image, are then read in longer runs.
     """
     present = set(features.split(","))
     if "+avx512f" in present:
@@ -80,7 +80,7 @@ def panel_of_few_rows(features):
 
 
 def has_fma(triple, features):
-    """Whether the target multiplies and adds in one rounding: all 64-bit Arm machines do, x86 from AVX2 on."""
+    """Return whether the target has fused multiply-add: all 64-bit Arm machines do, and x86 from AVX2 on."""
     return "+fma" in features.split(",") or not triple.startswith(("x86_64", "i686"))
 
 
@@ -146,10 +146,10 @@ class _Emitter:
         self._loop(d["I"], [a, start, c], image)
 
     def _deal_lines(self):
-        """Deal J lines out to tiles that hold three, two or one of them; returns how many tiles of each.
+        """Divide J lines among tiles of three, two and one lines; return the number of tiles of each.
 
-        Few rows are few sums, and each multiply-add would wait for the one before it in its sum. So lines share a tile
-        where M is small, as evenly as can be: 4 are 2 and 2, not 3 and 1.
+        With few sums, each multiply-add waits for the one before it in its sum. So lines share a tile where M is small,
+        as evenly as possible: 4 lines are 2 and 2, not 3 and 1.
         """
         b, M, J = self.b, self.d["M"], self.d["J"]
         fit = {lines: b.icmp_signed("<=", M, _I64(self._most_rows(lines))) for lines in (2, 3)}
@@ -164,7 +164,7 @@ class _Emitter:
         return min(self.rows // lines, _GROUP)
 
     def _lines_together(self, lines, _, pointers):
-        """Sum the next so many lines in one tile, and return the pointers to those behind."""
+        """Sum the next `lines` lines in one tile, and return the pointers to the lines after them."""
         b, function = self.b, self.b.function
         done = function.append_basic_block("next")
         switch = b.switch(self.d["M"], done)
@@ -178,7 +178,7 @@ class _Emitter:
         return self._advance(pointers, "j", _I64(lines))
 
     def _deal_rows(self, pointers):
-        """Deal M rows out to as few tiles as hold them, as evenly as can be: 16 are 8 and 8, not 14 and 2."""
+        """Divide M rows among as few tiles as possible, as evenly as possible: 16 rows are 8 and 8, not 14 and 2."""
         b, one, most = self.b, _I64(1), _I64(self.rows)
         before, function = b.block, b.function
         head, done, after = (function.append_basic_block(n) for n in ("rows", "next", "end"))
@@ -255,20 +255,20 @@ class _Emitter:
         acc = [self._begin(b.load(at(start, "start", *place), align=4)) for place in places]
         acc = nested(nested(products, "R", "r"), "T", "t")(a, self.weights, acc)
         for place, value in zip(places, map(self._end, acc), strict=True):
-            # Ordered below the floor, or kept: a NaN is kept, so that a diverging fit is seen.
+            # An ordered comparison keeps NaN, so that a diverging fit is noticed.
             value = b.select(b.fcmp_ordered("<", value, self.floor), self.floor, value)
             b.store(value, at(c, "c", *place), align=4)  # align=4: LLVM would assume 64, and fault
 
     def _steps(self):
-        """Return what sums over k: a loop, how many it takes at once, how numbers of A and a vector of B are loaded."""
+        """Return the loops over k: each with the products per turn and the loads of A and of B."""
         return [(partial(self._loop, self.d["K"]), 1, self._broadcast_of, self._vector_at)]
 
     def _begin(self, start):
-        """Return the accumulator that begins with a vector of `start`."""
+        """Return the accumulator that begins as a vector of `start`."""
         return start
 
     def _end(self, accumulator):
-        """Return the vector of C that an accumulator has become."""
+        """Return the vector of C for an accumulator."""
         return accumulator
 
     def _broadcast_of(self, pointer):
@@ -296,8 +296,8 @@ class _Emitter:
     def _opaque(self, pointer):
         """Hide from LLVM how `pointer` was computed.
 
-        Seeing equal strides it would walk the rows of A by a chain of additions, each waiting for the one before: half
-        the speed of a tile one vector wide.
+        With equal strides, LLVM would reach the rows of A by a chain of dependent additions, which halves the speed of
+        a tile one vector wide.
         """
         same = ir.InlineAsm(ir.FunctionType(pointer.type, [pointer.type]), "", "=r,0")
         return self.b.call(same, [pointer])
@@ -310,7 +310,7 @@ class _Emitter:
         return moved
 
     def _loop(self, count, carried, body):
-        """Repeat `body` `count` times; what it carries stays in registers. Returns the carried values after it."""
+        """Repeat `body` `count` times with carried values in registers; return the carried values after it."""
         b, before = self.b, self.b.block
         head, inside, after = (b.function.append_basic_block(n) for n in ("head", "body", "after"))
         b.branch(head)
@@ -329,7 +329,7 @@ class _Emitter:
         return phis
 
     def _when(self, condition, carried, body):
-        """Do `body` once if the condition holds. Returns the carried values after it."""
+        """Execute `body` once if the condition holds; return the carried values after it."""
         b, before = self.b, self.b.block
         inside, after = (b.function.append_basic_block(n) for n in ("then", "after"))
         b.cbranch(condition, inside, after)
@@ -362,8 +362,8 @@ class _Emitter:
 class _PairEmitter(_Emitter):
     """Writes the panel of one vector half as wide as a register: each sum takes two products at once.
 
-    The lanes of a register are columns 0, 0, 1, 1, ..., for even and for odd k, and are added in the end. So the
-    numbers of A that are multiplied together have to be neighbours (a_k = 1), and so have the rows of B (b_k = 8).
+    The lanes of a register are columns 0, 0, 1, 1, ..., for even and odd k, which are added at the end. So the two
+    numbers of A must be neighbours (a_k = 1), and the two rows of B too (b_k = 8).
     """
 
     name = "pairs"
@@ -414,12 +414,12 @@ def _panel_intrinsic(vectors, lanes, rows, emitter=_Emitter):
     return panel
 
 
-# Three of each on every machine: where there are fewer kinds the narrowest stands in, and is not reached.
+# Three of each on every machine: with fewer kinds the narrowest is repeated, and not reached.
 PANEL = [_panel_intrinsic(*panel) for panel in PANELS]
 PANEL += [PANEL[-1]] * (3 - len(PANEL))
 WIDTHS = [vectors * lanes for vectors, lanes, _ in PANELS]
 WIDTHS += [WIDTHS[-1]] * (3 - len(WIDTHS))
 PANEL_OF_FEW_ROWS = _panel_intrinsic(*FEW_ROWS)
-# A panel of pairs wants the whole of C to be eight columns; the machine takes it where strides allow.
+# A panel of pairs needs a C of exactly eight columns; it is used where the strides allow it.
 HAS_PAIRS = PANELS[-1][1] < max(lanes for _, lanes, _ in PANELS)  # the narrowest panel is half of a register
 PANEL_OF_PAIRS = _panel_intrinsic(*PANELS[-1], emitter=_PairEmitter) if HAS_PAIRS else PANEL[-1]
