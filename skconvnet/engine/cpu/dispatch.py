@@ -28,8 +28,8 @@ from skconvnet.engine.cpu.kernels.normalisation import (
 )
 from skconvnet.engine.cpu.kernels.pooling import average_pool, average_pool_backward, max_pool, max_pool_backward
 from skconvnet.engine.cpu.llvm.pointers import array_at
-from skconvnet.engine.cpu.task import Contraction, InstructionCall, Task
-from skconvnet.engine.program.instructions import WIDTH, Layout, Op
+from skconvnet.engine.cpu.task import Contraction, InstructionCall, Layout, Task
+from skconvnet.engine.program.instructions import WIDTH, Op
 
 __all__ = ["FAMILIES"]
 

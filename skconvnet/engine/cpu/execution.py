@@ -5,8 +5,8 @@ from threading import Lock
 
 import numpy as np
 
-from skconvnet.engine.cpu.task import Task
-from skconvnet.engine.program.instructions import INSTRUCTIONS, Layout, Op
+from skconvnet.engine.cpu.task import Layout, Task, memory_layout
+from skconvnet.engine.program.instructions import INSTRUCTIONS, Op
 from skconvnet.engine.program.memory import aligned_zeros
 from skconvnet.engine.program.target import CPU
 
@@ -128,34 +128,6 @@ class Execution:
             0 if warps is None else len(warps),
         ]
         self._machine.run(self._task, self._layout, segments, self.in_turns)
-
-
-def memory_layout(plan, n_samples, n_workers, seed=0, step=0):
-    """Return where the machine finds everything of a plan: int64 with the columns of `Layout`.
-
-    Parameters
-    ----------
-    plan : Plan
-    n_samples, n_workers : int
-        Samples of the batch; threads.
-    seed, step : int
-        What DROPOUT draws from.
-    """
-    layout = {
-        Layout.SHARED: 0,
-        Layout.BATCH: plan.shared,
-        Layout.SLOTS: plan.shared + plan.batch,
-        Layout.ARENAS: plan.memory(0),
-        Layout.SLOT_SIZE: plan.slot,
-        Layout.ARENA_SIZE: plan.arena,
-        Layout.SHARD_SIZE: plan.shard_size,
-        Layout.MICRO_BATCH: plan.micro_batch,
-        Layout.WORKERS: n_workers,
-        Layout.SAMPLES: n_samples,
-        Layout.SEED: seed,
-        Layout.STEP: step,
-    }
-    return np.array([layout[name] for name in Layout], np.int64)
 
 
 def _address(array, dtype, written=False):

@@ -6,10 +6,10 @@ import numpy as np
 
 from skconvnet.engine.cpu.compile import entry
 from skconvnet.engine.cpu.dispatch import FAMILIES
-from skconvnet.engine.cpu.task import Task
+from skconvnet.engine.cpu.task import Layout, Task
 from skconvnet.engine.cpu.threads import are_lost, one_at_a_time, threads
 from skconvnet.engine.cpu.workers import run_segments, work
-from skconvnet.engine.program.instructions import Layout, Op, Segment, SegmentKind
+from skconvnet.engine.program.instructions import Op, Segment, SegmentKind
 
 __all__ = ["prepare", "prepare_all", "run"]
 

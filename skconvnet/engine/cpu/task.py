@@ -2,9 +2,11 @@
 
 from enum import IntEnum
 
+import numpy as np
+
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Op
 
-__all__ = ["Contraction", "InstructionCall", "Task", "number_columns", "stride_column"]
+__all__ = ["Contraction", "InstructionCall", "Layout", "Task", "memory_layout", "number_columns", "stride_column"]
 
 
 class Task(IntEnum):
@@ -38,6 +40,23 @@ class Task(IntEnum):
     RULE = 25  # float64, (columns of Rule,)
     WARPS = 26  # int64, (samples, columns of Warp)
     N_WARPS = 27  # 0: images are not augmented
+
+
+class Layout(IntEnum):
+    """Where everything of a plan is in memory, in float32 elements, and how its work is divided."""
+
+    SHARED = 0  # where each space begins
+    BATCH = 1
+    SLOTS = 2
+    ARENAS = 3
+    SLOT_SIZE = 4  # of one shard's gradient slot
+    ARENA_SIZE = 5  # of one worker
+    SHARD_SIZE = 6  # samples in a shard, all but the last
+    MICRO_BATCH = 7  # samples taken through the network together
+    WORKERS = 8  # threads that share the work; nothing that is computed depends on it
+    SAMPLES = 9  # in this batch
+    SEED = 10  # of DROPOUT,
+    STEP = 11  # whose draws differ from step to step
 
 
 class InstructionCall(IntEnum):
@@ -74,3 +93,31 @@ def number_columns(op):
 def stride_column(op, operand):
     """Return the column of the distance between two samples of an operand, in float32 elements."""
     return INSTRUCTIONS[op].operand(operand) + 2
+
+
+def memory_layout(plan, n_samples, n_workers, seed=0, step=0):
+    """Return where the machine finds everything of a plan: int64 with the columns of `Layout`.
+
+    Parameters
+    ----------
+    plan : Plan
+    n_samples, n_workers : int
+        Samples of the batch; threads.
+    seed, step : int
+        What DROPOUT draws from.
+    """
+    layout = {
+        Layout.SHARED: 0,
+        Layout.BATCH: plan.shared,
+        Layout.SLOTS: plan.shared + plan.batch,
+        Layout.ARENAS: plan.memory(0),
+        Layout.SLOT_SIZE: plan.slot,
+        Layout.ARENA_SIZE: plan.arena,
+        Layout.SHARD_SIZE: plan.shard_size,
+        Layout.MICRO_BATCH: plan.micro_batch,
+        Layout.WORKERS: n_workers,
+        Layout.SAMPLES: n_samples,
+        Layout.SEED: seed,
+        Layout.STEP: step,
+    }
+    return np.array([layout[name] for name in Layout], np.int64)

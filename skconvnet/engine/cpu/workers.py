@@ -28,8 +28,8 @@ from numba import prange
 from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.kernels.optimizer import adam, sgd, sum_slots, transpose
 from skconvnet.engine.cpu.llvm.pointers import array_at, call, call_with
-from skconvnet.engine.cpu.task import Contraction, InstructionCall, Task
-from skconvnet.engine.program.instructions import WIDTH, Block, Layout, Op, Rule, Segment, SegmentKind, Space
+from skconvnet.engine.cpu.task import Contraction, InstructionCall, Layout, Task
+from skconvnet.engine.program.instructions import WIDTH, Block, Op, Rule, Segment, SegmentKind, Space
 
 __all__ = ["run_segments", "work"]
 

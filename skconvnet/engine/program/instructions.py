@@ -25,7 +25,6 @@ __all__ = [
     "Block",
     "ClassOutcome",
     "Instruction",
-    "Layout",
     "NormRow",
     "Op",
     "Rule",
@@ -177,23 +176,6 @@ class SegmentKind(IntEnum):
     TRANSPOSE = 2  # blocks of the parameters: write the transposed copy only
     REDUCE = 3  # instructions over all samples of the batch, executed once by one worker
     SPLIT = 4  # contractions over the whole batch, of which each worker computes a part
-
-
-class Layout(IntEnum):
-    """The numbers that divide memory (in float32 elements) and work; what a plan hands to a machine beside programs."""
-
-    SHARED = 0  # where each space begins in the machine's memory
-    BATCH = 1
-    SLOTS = 2
-    ARENAS = 3
-    SLOT_SIZE = 4  # of one shard's gradient slot
-    ARENA_SIZE = 5  # of one worker
-    SHARD_SIZE = 6  # samples in a shard, all but the last
-    MICRO_BATCH = 7  # samples taken through the network together
-    WORKERS = 8  # threads that share the work; nothing that is computed depends on it
-    SAMPLES = 9  # in this batch
-    SEED = 10  # of DROPOUT,
-    STEP = 11  # whose draws differ from step to step
 
 
 class Rule(IntEnum):

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from skconvnet.architecture import Architecture, walk
 from skconvnet.engine import Learned, SoftmaxCrossEntropy
-from skconvnet.engine.cpu.execution import memory_layout
+from skconvnet.engine.cpu.task import Layout, memory_layout
 from skconvnet.engine.plan import builder
 from skconvnet.engine.plan.plan import plan_inference, plan_training
 from skconvnet.engine.program.instructions import (
     INSTRUCTIONS,
     Block,
-    Layout,
     Op,
     Segment,
     SegmentKind,

@@ -1,4 +1,4 @@
-"""Pooling and its gradients (the seeds' section "Pooling Layer").
+"""Pooling and its gradients (section "Pooling Layer" of the CS231n notes).
 
 A window that reaches over the edge of its input, by padding or by rounding up, is clipped to the input: padding never
 is the maximum and is not counted in an average. The gradient of a maximum finds the winner again by comparing, instead
