@@ -22,8 +22,8 @@ so one set of compiled tiles serves every F, S, P and K. The order of the sum is
 threads, so the same plan gives the same bits. (Where products are taken in pairs, see `_PairEmitter`, even and odd k
 are summed apart, again for every tile.)
 
-Sources: the sums are those of the CS231n notes (sections "Convolutional Layer" and "Fully-connected layer"); the scheme of
-registers is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
+Sources: the sums are those of the CS231n notes (sections "Convolutional Layer" and "Fully-connected layer"); the scheme
+of registers is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
 """
 
 from functools import partial
