@@ -131,12 +131,14 @@ class Scorer:
         return max(1, min(n_threads, n_images, flops // target.worker_flops))
 
     def _plan(self, batch_size, shares):
-        if (batch_size, shares) not in self._plans:
+        plan = self._plans.get((batch_size, shares))
+        if plan is None:
             network = self._network
             layout, target = network.parameter_layout, network.device.target
-            made = plan_inference(network.architecture, layout, batch_size, target, shares)
-            self._plans[batch_size, shares] = made
-        return self._plans[batch_size, shares]
+            plan = self._plans[batch_size, shares] = plan_inference(
+                network.architecture, layout, batch_size, target, shares
+            )
+        return plan
 
 
 def _even_shard(n_images, n_workers, largest):

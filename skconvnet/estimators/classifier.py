@@ -633,7 +633,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     def _scorer(self):
         """Return the scorer of the fitted network."""
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)  # raises; on a fitted estimator it would take as long as a small network's kernels
         return ScorerCache.of(self).scorer(self)
 
     def _scores(self, X):
