@@ -6,7 +6,6 @@ from threading import Lock
 import numpy as np
 
 from skconvnet.engine.cpu.task import Layout, Task, memory_layout
-from skconvnet.engine.program.instructions import INSTRUCTIONS, Op
 from skconvnet.engine.program.memory import aligned_zeros
 from skconvnet.engine.program.target import CPU
 
@@ -48,7 +47,7 @@ class Execution:
 
     def __init__(self, plan, network, n_threads, moments=None, memory=None):
         self.plan, self.network = plan, network
-        self.in_turns = _multiply_adds(plan) > _LONG_RUN
+        self.in_turns = plan.work > _LONG_RUN
         self._machine, (entries, work) = _machine(plan.ops)
         memory = aligned_zeros(plan.memory(n_threads)) if memory is None else memory
         moments = _NO_MOMENTS if moments is None else moments
@@ -138,14 +137,6 @@ def _address(array, dtype, written=False):
     if array.dtype != dtype or not flags.c_contiguous or (written and not flags.writeable):
         raise TypeError(f"Needed is a C-contiguous array of {dtype} that may be {'written' if written else 'read'}.")
     return array.__array_interface__["data"][0]
-
-
-def _multiply_adds(plan):
-    """Return the multiply-adds of the plan's contractions, as far as the program tells: an estimate."""
-    contract = INSTRUCTIONS[Op.CONTRACT]
-    rows = plan.program[plan.program[:, 0] == Op.CONTRACT]
-    counts = rows[:, [contract.number(name) for name in "IJMNTRK"]].astype(float)
-    return plan.batch_size * float(np.maximum(counts, 1).prod(axis=1).sum())
 
 
 def compile_time():

@@ -7,10 +7,12 @@ import numpy as np
 
 from skconvnet.engine.plan.builder import PlanBuilder
 from skconvnet.engine.plan.steps import backward_chain, forward_chain, mark_gradients, steps_of, walk_steps
-from skconvnet.engine.program.instructions import Block, Op, SegmentKind, Space
+from skconvnet.engine.program.instructions import INSTRUCTIONS, Block, Op, SegmentKind, Space
 from skconvnet.engine.program.memory import element
 
 __all__ = ["Plan", "plan_inference", "plan_training"]
+
+_ELEMENT = 16  # multiply-adds that take as long as one element that another instruction reads or writes
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +49,32 @@ class Plan:
         """The opcodes of the program, a frozenset."""
         return frozenset(self.program[:, 0].tolist())
 
+    @cached_property
+    def work(self):
+        """The work of a batch, in multiply-adds: an estimate from the numbers of the instructions."""
+        return self.batch_size * sum(_work(op, self.program[self.program[:, 0] == op]) for op in self.ops)
+
     def memory(self, n_workers):
         """Return the float32 elements that a machine with `n_workers` workers needs to run the plan."""
         n_shards = -(-self.batch_size // self.shard_size)
         return self.shared + self.batch + n_shards * self.slot + n_workers * self.arena
+
+
+def _work(op, rows):
+    """Return the work of instructions with one opcode for one sample, in multiply-adds."""
+    instruction = INSTRUCTIONS[op]
+    n = {name: rows[:, instruction.number(name)].astype(float) for name in instruction.numbers}
+    if op == Op.CONTRACT:
+        return float(np.maximum([n[loop] for loop in "IJMNTRK"], 1).prod(axis=0).sum())
+    if op == Op.CLEAR:
+        return _ELEMENT * float(n["size"].sum())
+    pixels = n.get("rows", 1) * n.get("columns", 1)
+    if op == Op.CLEAR_BORDER:
+        pixels = (n["top"] + n["rows"] + n["bottom"]) * (n["left"] + n["columns"] + n["right"]) - pixels
+    if "F_rows" in n:
+        window = np.minimum(n["F_rows"], n["rows"]) * np.minimum(n["F_columns"], n["columns"])  # without padding
+        pixels = np.maximum(pixels, n["rows_out"] * n["columns_out"] * window)
+    return _ELEMENT * float(np.sum(pixels * n.get("depth", n.get("channels"))))
 
 
 def plan_training(architecture, layout, loss, batch_size, target):

@@ -16,6 +16,7 @@ from numba.core.registry import cpu_target
 
 import skconvnet.engine
 from skconvnet.engine import Adam, SoftmaxCrossEntropy, compile_time
+from skconvnet.engine.cpu.execution import Execution
 from skconvnet.engine.cpu.llvm import tile
 from skconvnet.engine.plan.plan import plan_inference, plan_training
 from skconvnet.engine.program.instructions import Op
@@ -82,6 +83,16 @@ def test_a_long_step_is_interrupted_before_its_update():
         trainer.step(np.arange(problem.n), 0.01)
     assert (trainer.state.n_steps, trainer.n_drawn) == (0, 0)
     assert np.array_equal(network.parameters, before)
+
+
+@pytest.mark.parametrize(
+    "layers", ["CONV(K=1, F=1, P=20000, S=10, round=floor)", "POOL(F=2000, S=1, P=1999) -> POOL(F=all)"]
+)
+def test_a_run_that_multiplies_little_may_be_long(layers):
+    """The zeros of a wide border, and the windows of POOL, are work too. Nothing is run: it would need GBs."""
+    network = Problem(f"INPUT -> {layers} -> RELU -> POOL(F=all) -> FC", (8, 8, 1)).network()
+    plan = plan_inference(network.architecture, network.parameter_layout, 8, CPU)
+    assert Execution(plan, network, 1, memory=np.zeros(0, np.float32)).in_turns
 
 
 # -- Other machines ----------------------------------------------------------------------------------------------------
