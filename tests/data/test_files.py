@@ -73,6 +73,17 @@ def test_a_directory_keeps_its_own_name_whatever_links_to_it(tmp_path):
 
 
 @needs_unix
+def test_a_link_into_the_directory_of_a_later_link_loads_each_image_once(tmp_path):
+    for folder in ("images", "outside/deep"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("outside/1.png", "outside/deep/2.png"):
+        (tmp_path / file).write_bytes(encoded(grey(1)))
+    (tmp_path / "images" / "cat").symlink_to(tmp_path / "outside" / "deep")
+    (tmp_path / "images" / "dog").symlink_to(tmp_path / "outside")
+    assert load_image_folder(tmp_path / "images").filenames.tolist() == ["cat/2.png", "dog/1.png"]
+
+
+@needs_unix
 @pytest.mark.parametrize("kind", ["FIFO", "device", "socket", "link to a directory", "link to itself"])
 @pytest.mark.parametrize("channels", [None, 1])
 def test_only_regular_files_are_read(tmp_path, kind, channels):

@@ -167,3 +167,11 @@ def test_no_wrong_attribute_crashes_the_process():
     for method in ("predict", "score_map", "features", "fit", "partial_fit"):
         assert re.search(rf"^{method}: \d+ x error", process.stdout, re.MULTILINE)
         assert re.search(rf"^{method}: \d+ x result", process.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("image_shape", [(-6, -4, 3), (6.0, 4.0, 3.0), (np.int64(6), 4, 3), (72, True, 1)])
+def test_an_image_shape_is_of_positive_int(classifier, image_shape):
+    """Though its product is right."""
+    classifier.image_shape_ = image_shape
+    with pytest.raises(ValueError, match=r"image_shape_ is .*, and not a tuple of three positive int"):
+        check_fitted(classifier)

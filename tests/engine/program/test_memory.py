@@ -73,6 +73,13 @@ def test_buffers_used_one_after_the_other_share_their_place():
     assert pack(chain(10), instruction) == 2 * 128
 
 
+def test_the_largest_is_placed_first():
+    """Smallest first, or first used first, these need 6 * 16: the largest would not fit beside the one before it."""
+    uses = [(3, 1, 1), (1, 0, 0), (2, 0, 1)]  # size, first and last instruction
+    drawn = [Buffer(2 * size, 1, 8, 8, uses=[(0, first), (0, last)]) for size, first, last in uses]
+    assert pack(drawn, instruction) == 5 * 16  # what instruction 1 needs
+
+
 def test_buffers_used_in_one_segment_do_not():
     assert pack(chain(3), segment) == 3 * 128  # segment 0
     assert pack(chain(10), segment) == 5 * 128  # three of segment 1, one from 0, one to 2
