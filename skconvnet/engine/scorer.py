@@ -55,7 +55,7 @@ class Scorer:
         self.output = architecture.layers[-1].output
         self._batch_pixels = batch_pixels
         self._n_flops = sum(layer.n_flops for layer in walk(architecture.layers) if layer.kind in ("CONV", "FC"))
-        self._plans = {}  # by batch size and whether workers share an image
+        self._plans = {}  # by batch size and `split_image`
         self._idle = defaultdict(list)  # executions that no thread is using, by plan and number of workers
 
     def on(self, image_shape):
@@ -101,7 +101,7 @@ class Scorer:
         self._network.check_pixels(images)
         batch_size = self._batch_size(len(images), math.prod(images.shape))
         n_workers = self._n_workers(len(images), n_threads)
-        plan = self._plan(batch_size, shares=batch_size < n_workers)
+        plan = self._plan(batch_size, split_image=batch_size < n_workers)
         memory = plan.memory(n_workers)
         if check_memory is not None:
             check_memory(4 * (len(images) * self.output.size + memory))
@@ -127,16 +127,16 @@ class Scorer:
         """Return the number of workers for which there is enough work."""
         target, flops = self._network.device.target, n_images * self._n_flops
         if n_images == 1:
-            return n_threads if flops > target.shared_image_flops else 1
+            return n_threads if flops > target.split_image_flops else 1
         return max(1, min(n_threads, n_images, flops // target.worker_flops))
 
-    def _plan(self, batch_size, shares):
-        plan = self._plans.get((batch_size, shares))
+    def _plan(self, batch_size, split_image):
+        plan = self._plans.get((batch_size, split_image))
         if plan is None:
             network = self._network
             layout, target = network.parameter_layout, network.device.target
-            plan = self._plans[batch_size, shares] = plan_inference(
-                network.architecture, layout, batch_size, target, shares
+            plan = self._plans[batch_size, split_image] = plan_inference(
+                network.architecture, layout, batch_size, target, split_image
             )
         return plan
 

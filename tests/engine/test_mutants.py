@@ -447,7 +447,7 @@ def test_a_mutation_is_noticed(expected, name, mutation):
 
 
 def let_the_first_branch_have_the_gradient_of_all(monkeypatch):
-    monkeypatch.setattr(Sum, "_own", lambda step, builder, branch, dy: dy)
+    monkeypatch.setattr(Sum, "_scratch", lambda step, builder, branch, dy: dy)
 
 
 def fold_without_eps(monkeypatch):

@@ -13,7 +13,7 @@ from skconvnet.engine.scorer import _even_shard
 from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, cpu
 
 # However little there is to do, workers are woken, and share a single image.
-EAGER = cpu(worker_flops=1, shared_image_flops=0, split_flops=0)
+EAGER = cpu(worker_flops=1, split_image_flops=0, split_flops=0)
 PROBLEMS = {"varied": (VARIED, VARIED_SHAPE), "branched": (BRANCHED, BRANCHED_SHAPE), **NEW_TRAPS}
 
 

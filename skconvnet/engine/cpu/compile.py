@@ -30,7 +30,8 @@ def stamp_of(engine):
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
-STAMP = stamp_of(Path(__file__).parents[1])  # at import: sources that are edited later are not what is compiled
+# Computed at import: later edits of the sources are not compiled in this process.
+STAMP = stamp_of(Path(__file__).parents[1])
 
 
 class Entry(CFunc):
@@ -110,7 +111,7 @@ class _CheckedCache(FunctionCache):
     def load_overload(self, sig, target_context):
         try:
             return super().load_overload(sig, target_context)
-        except Exception as error:  # of whatever kind: a damaged file means anything to pickle
+        except Exception as error:  # pickle can raise any exception on a damaged file
             name = Path(self.cache_path, self._impl.filename_base)
             warnings.warn(f"The cached kernel {name} is damaged ({error!r}): compiling it again.", stacklevel=2)
             self._forget()

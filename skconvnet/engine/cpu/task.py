@@ -74,10 +74,10 @@ class InstructionCall(IntEnum):
     SAMPLES = 6  # number of samples
     FIRST = 7  # whether they are the first of their shard
     PLACE = 8  # the first sample's place in the batch
-    PART = 9  # a contraction is cut into PARTS parts, of which this is one,
+    PART = 9  # compute part PART of PARTS of a contraction
     PARTS = 10
-    FIRST_ROW = 11  # or into rows of A, of which these are some;
-    ROWS = 12  # 0: all
+    FIRST_ROW = 11  # compute only these rows of A; ROWS = 0 means all
+    ROWS = 12
 
 
 # A contraction as the register tile reads it: counts, strides and RELU as in the instruction, then addresses.

@@ -133,7 +133,7 @@ class PlanBuilder:
         return self.buffer(volume.rows, volume.columns, volume.depth, volume.channels, border)
 
     def gradient(self, volume):
-        """Make the buffer of a volume's gradient, with the border that the backward pass of its maker reads."""
+        """Make the buffer of a volume's gradient, with the border that the layer before needs in its backward pass."""
         return self.like(volume, volume.gradient_border)
 
     def recompute(self, volume):
@@ -216,7 +216,7 @@ class PlanBuilder:
         Returns
         -------
         micro_batch : int
-            As many samples as the volumes of which fill the target's arena, at least 1.
+            The number of samples whose volumes fit the target's arena, at least 1.
         arena, batch : int
             Elements of one worker, and of the whole batch.
         """

@@ -36,8 +36,8 @@ class Target:
         Size of an FC layer's weights above which the layer is computed over the whole batch, a part by each worker.
     split_flops : int
         Work of a layer above which workers that have no image of their own compute a part of it.
-    shared_image_flops : int
-        Work of a single image above which workers share it.
+    split_image_flops : int
+        Work of a single image above which it is split among the workers.
     worker_flops : int
         Work that takes as long as waking a worker.
     spared_flops : int
@@ -59,7 +59,7 @@ class Target:
     defers_fc_gradients: bool
     split_weights: int
     split_flops: int
-    shared_image_flops: int
+    split_image_flops: int
     worker_flops: int
     spared_flops: int
     tile_rows: int
@@ -88,7 +88,7 @@ CPU = Target(
     defers_fc_gradients=True,
     split_weights=128 * 1024,
     split_flops=512 * 1024,
-    shared_image_flops=16_000_000,
+    split_image_flops=16_000_000,
     worker_flops=2_000_000,
     spared_flops=8192,
     tile_rows=12,

@@ -1,9 +1,9 @@
 """The layout of the parameter vector: where each layer's learned numbers are in it.
 
-First come the parameters whose gradient every shard sums in a slot of its own: CONV weights, biases and other small
-ones. Then come FC weights, where the target defers their gradients: these are computed once, over the whole batch, as
-those of batch normalisation are. Last come the running statistics, which have no gradient. Depths are padded with zeros
-to the target's vectors, and training keeps the padding zero.
+The first part holds the parameters for which each shard has its own gradient slot: CONV weights, biases and other small
+ones. The second holds FC weights, where the target defers their gradients, and the scales of batch normalisation: their
+gradients are computed once, over the whole batch. The last holds the running statistics, which have no gradient. Depths
+are padded with zeros to the target's vectors, and training keeps the padding zero.
 """
 
 from dataclasses import dataclass
@@ -172,7 +172,7 @@ class ParameterLayout:
     size : int
         Float32 elements in all.
     slot : int
-        The first elements, of which every shard has a gradient in its slot.
+        Number of leading elements that each shard's gradient slot covers.
     """
 
     slots: tuple

@@ -156,12 +156,12 @@ def test_the_walk_notices_what_nothing_has_written():
         borders = p.program[:, 0] == Op.CLEAR_BORDER
         p.program[borders, INSTRUCTIONS[Op.CLEAR_BORDER].number("rows") :] = 0
 
-    def turn_less(p):
+    def transpose_less(p):
         p.blocks[-4:, Block.TRANSPOSED] = -1
         p.blocks[: len(p.blocks) // 2, Block.TRANSPOSED] = -1
 
     assert "nothing has written" in trespass(keep_borders)
-    assert "nothing has written" in trespass(turn_less)
+    assert "nothing has written" in trespass(transpose_less)
 
 
 def test_the_walk_notices_a_block_whose_gradient_is_elsewhere():

@@ -5,14 +5,14 @@ import numpy as np
 from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.llvm.pointers import array_at
 from skconvnet.engine.cpu.llvm.tile import FEW_ROWS, HAS_PAIRS, PANEL, PANEL_OF_FEW_ROWS, PANEL_OF_PAIRS, WIDTHS
-from skconvnet.engine.cpu.task import Contraction as At
+from skconvnet.engine.cpu.task import Contraction as Field
 from skconvnet.engine.cpu.task import InstructionCall
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Samples
 
 __all__ = ["contract"]
 
-_FIELDS, _SCRATCH = len(At), 8 * len(InstructionCall)
-_N_LOOPS = int(At.A)  # the fields before the addresses are copied from the instruction
+_FIELDS, _SCRATCH = len(Field), 8 * len(InstructionCall)
+_N_LOOPS = int(Field.A)  # the fields before the addresses are copied from the instruction
 _OPERANDS = int(InstructionCall.OPERAND_0)
 _FIRST_NUMBER, _SAMPLES, _ACCUMULATE = map(INSTRUCTIONS[Op.CONTRACT].number, ("I", "samples", "accumulate"))
 _W0, _W1, _W2 = WIDTHS
@@ -32,14 +32,14 @@ def contract(code, call):
     call : ndarray of int64
         The fields of `InstructionCall`. The `Contraction` behind them is overwritten.
     """
-    descriptor = call.ctypes.data + _SCRATCH
-    d = array_at(descriptor, (_FIELDS,), np.int64)
+    contraction = call.ctypes.data + _SCRATCH
+    d = array_at(contraction, (_FIELDS,), np.int64)
     _describe(code, call, d)
     if call[InstructionCall.ROWS] != 0:
         _take_rows(d, call[InstructionCall.FIRST_ROW], call[InstructionCall.ROWS])
     if call[InstructionCall.PARTS] > 1:
         _take_part(d, call[InstructionCall.PART], call[InstructionCall.PARTS])
-    _run_panels(descriptor, d)
+    _run_panels(contraction, d)
 
 
 @kernel
@@ -50,18 +50,18 @@ def _describe(code, call, d):
     """
     for number in range(_N_LOOPS):  # one by one: to compile a slice assignment takes Numba half a second
         d[number] = code[_FIRST_NUMBER + number]
-    d[At.A], d[At.B] = call[_OPERANDS], call[_OPERANDS + 1]
-    d[At.START], d[At.C] = call[_OPERANDS + 2], call[_OPERANDS + 3]
+    d[Field.A], d[Field.B] = call[_OPERANDS], call[_OPERANDS + 1]
+    d[Field.START], d[Field.C] = call[_OPERANDS + 2], call[_OPERANDS + 3]
     if code[_SAMPLES] == Samples.I:
-        d[At.I] = call[InstructionCall.SAMPLES]
+        d[Field.I] = call[InstructionCall.SAMPLES]
     elif code[_SAMPLES] == Samples.T:
-        d[At.T] = call[InstructionCall.SAMPLES]
+        d[Field.T] = call[InstructionCall.SAMPLES]
     if code[_ACCUMULATE] != 0 and call[InstructionCall.FIRST] == 0:
-        d[At.START], d[At.start_q] = d[At.C], 1
-        d[At.start_i], d[At.start_j], d[At.start_p] = d[At.c_i], d[At.c_j], d[At.c_p]
+        d[Field.START], d[Field.start_q] = d[Field.C], 1
+        d[Field.start_i], d[Field.start_j], d[Field.start_p] = d[Field.c_i], d[Field.c_j], d[Field.c_p]
     _merge_rows(d)
     _merge_rows(d)
-    if d[At.J] == 1:
+    if d[Field.J] == 1:
         _move_up(d)
     _merge_products(d)
     _merge_products(d)
@@ -73,34 +73,38 @@ def _merge_rows(d):
 
     With one pixel per sample, the samples become the rows of the tile; without borders, an image becomes one row.
     """
-    count = d[At.M]
+    count = d[Field.M]
     single = count == 1
-    flat = d[At.a_j] == count * d[At.a_p] and d[At.start_j] == count * d[At.start_p] and d[At.c_j] == count * d[At.c_p]
+    flat = (
+        d[Field.a_j] == count * d[Field.a_p]
+        and d[Field.start_j] == count * d[Field.start_p]
+        and d[Field.c_j] == count * d[Field.c_p]
+    )
     if single or flat:
-        d[At.M] = count * d[At.J]
+        d[Field.M] = count * d[Field.J]
         if single:
-            d[At.a_p], d[At.start_p], d[At.c_p] = d[At.a_j], d[At.start_j], d[At.c_j]
+            d[Field.a_p], d[Field.start_p], d[Field.c_p] = d[Field.a_j], d[Field.start_j], d[Field.c_j]
         _move_up(d)
 
 
 @kernel
 def _move_up(d):
     """Move loop i to loop j, which has one turn: the tile processes several lines of j together."""
-    d[At.J], d[At.a_j], d[At.start_j], d[At.c_j] = d[At.I], d[At.a_i], d[At.start_i], d[At.c_i]
-    d[At.I] = 1
+    d[Field.J], d[Field.a_j], d[Field.start_j], d[Field.c_j] = d[Field.I], d[Field.a_i], d[Field.start_i], d[Field.c_i]
+    d[Field.I] = 1
 
 
 @kernel
 def _merge_products(d):
     """Merge loops r and k if the strides of both operands allow it, and move loop t up to r."""
-    count = d[At.K]
+    count = d[Field.K]
     single = count == 1
-    if single or (d[At.a_r] == count * d[At.a_k] and d[At.b_r] == count * d[At.b_k]):
-        d[At.K] = count * d[At.R]
+    if single or (d[Field.a_r] == count * d[Field.a_k] and d[Field.b_r] == count * d[Field.b_k]):
+        d[Field.K] = count * d[Field.R]
         if single:
-            d[At.a_k], d[At.b_k] = d[At.a_r], d[At.b_r]
-        d[At.R], d[At.a_r], d[At.b_r] = d[At.T], d[At.a_t], d[At.b_t]
-        d[At.T] = 1
+            d[Field.a_k], d[Field.b_k] = d[Field.a_r], d[Field.b_r]
+        d[Field.R], d[Field.a_r], d[Field.b_r] = d[Field.T], d[Field.a_t], d[Field.b_t]
+        d[Field.T] = 1
 
 
 @kernel
@@ -109,8 +113,8 @@ def _take_rows(d, first, count):
 
     C is not moved: it holds these rows alone.
     """
-    d[At.A] += 4 * first * d[At.a_p]
-    d[At.M] = count
+    d[Field.A] += 4 * first * d[Field.a_p]
+    d[Field.M] = count
 
 
 @kernel
@@ -119,47 +123,47 @@ def _take_part(d, part, parts):
 
     The parts are columns if there is a widest panel for each, so that no two parts read the same weights; else rows.
     """
-    if d[At.N] >= parts * _W0:
-        panels = d[At.N] // _W0
+    if d[Field.N] >= parts * _W0:
+        panels = d[Field.N] // _W0
         first, last = panels * part // parts * _W0, panels * (part + 1) // parts * _W0
-        d[At.N] = (d[At.N] if part == parts - 1 else last) - first
-        d[At.B] += 4 * first
-        d[At.C] += 4 * first
-        d[At.START] += 4 * first * d[At.start_q]
-    elif d[At.J] >= parts:
-        first, last = d[At.J] * part // parts, d[At.J] * (part + 1) // parts
-        d[At.J] = last - first
-        d[At.A] += 4 * first * d[At.a_j]
-        d[At.C] += 4 * first * d[At.c_j]
-        d[At.START] += 4 * first * d[At.start_j]
+        d[Field.N] = (d[Field.N] if part == parts - 1 else last) - first
+        d[Field.B] += 4 * first
+        d[Field.C] += 4 * first
+        d[Field.START] += 4 * first * d[Field.start_q]
+    elif d[Field.J] >= parts:
+        first, last = d[Field.J] * part // parts, d[Field.J] * (part + 1) // parts
+        d[Field.J] = last - first
+        d[Field.A] += 4 * first * d[Field.a_j]
+        d[Field.C] += 4 * first * d[Field.c_j]
+        d[Field.START] += 4 * first * d[Field.start_j]
     else:
-        first, last = d[At.M] * part // parts, d[At.M] * (part + 1) // parts
-        d[At.M] = last - first
-        d[At.A] += 4 * first * d[At.a_p]
-        d[At.C] += 4 * first * d[At.c_p]
-        d[At.START] += 4 * first * d[At.start_p]
+        first, last = d[Field.M] * part // parts, d[Field.M] * (part + 1) // parts
+        d[Field.M] = last - first
+        d[Field.A] += 4 * first * d[Field.a_p]
+        d[Field.C] += 4 * first * d[Field.c_p]
+        d[Field.START] += 4 * first * d[Field.start_p]
 
 
 @kernel
-def _run_panels(descriptor, d):
-    """Compute the columns of the contraction `d` at address `descriptor`, in the widest panels that fit.
+def _run_panels(contraction, d):
+    """Compute the columns of the contraction `d` at address `contraction`, in the widest panels that fit.
 
     Panels are the outer loop, so that the columns of B that a panel reads stay in cache for all rows.
     """
-    columns, q = d[At.N], 0
-    if d[At.I] == 1 and d[At.J] == 1 and d[At.M] <= _FEW_ROWS:
+    columns, q = d[Field.N], 0
+    if d[Field.I] == 1 and d[Field.J] == 1 and d[Field.M] <= _FEW_ROWS:
         while columns - q >= _WIDE:
-            _panel_of_few_rows(descriptor, q)
+            _panel_of_few_rows(contraction, q)
             q += _WIDE
     while columns - q >= _W0:
-        _panel0(descriptor, q)
+        _panel0(contraction, q)
         q += _W0
     while columns - q >= _W1:
-        _panel1(descriptor, q)
+        _panel1(contraction, q)
         q += _W1
-    if _HAS_PAIRS and columns == _W2 and d[At.b_k] == _W2 and d[At.a_k] == 1 and d[At.K] > 1:
-        _panel_of_pairs(descriptor, q)
+    if _HAS_PAIRS and columns == _W2 and d[Field.b_k] == _W2 and d[Field.a_k] == 1 and d[Field.K] > 1:
+        _panel_of_pairs(contraction, q)
         return
     while columns - q >= _W2:
-        _panel2(descriptor, q)
+        _panel2(contraction, q)
         q += _W2

@@ -352,9 +352,9 @@ def lrn(code, x, y):
 
 @kernel
 def lrn_backward(code, x, dy, dx):
-    """dx[c] = dy[c] s[c]**-beta - 2 alpha beta x[c] * sum of dy[j] x[j] s[j]**(-beta - 1) over the j whose sums hold c.
+    """dx[c] = dy[c] s[c]**-beta - 2 alpha beta x[c] * sum of dy[j] x[j] s[j]**(-beta - 1).
 
-    s are the sums of `lrn`, with k and alpha. `dx` is overwritten.
+    The sum is over all j whose window contains c. s are the sums of `lrn`, with k and alpha. `dx` is overwritten.
     """
     rows, columns, depth = code[_LRN_BACK.rows], code[_LRN_BACK.columns], code[_LRN_BACK.depth]
     x_row, dy_row, dx_row = code[_LRN_BACK.x_row], code[_LRN_BACK.dy_row], code[_LRN_BACK.dx_row]

@@ -1,7 +1,6 @@
 """Calls through addresses, and arrays at addresses.
 
-Numba compiles a function, with all that it calls, again for every compiled function that calls it. A function that is
-called by its address is compiled once, which keeps the first compilation short.
+Numba compiles a function again in every caller. A function called by address is compiled once.
 """
 
 from llvmlite import ir

@@ -6,7 +6,7 @@ A *contraction* is the sum
                     A[i*a_i + j*a_j + p*a_p + t*a_t + r*a_r + k*a_k] * B[t*b_t + r*b_r + k*b_k + q]
 
 for i < I, j < J, p < M and q < N. Every stride is an integer known at run time. Numbers of A are read one by one and
-broadcast; B and C are read and written as vectors along q. So B and C must be contiguous along q: the depth of an NHWC
+broadcast. B and C are read and written as vectors along q, so they must be contiguous along q: the depth of an NHWC
 activation, the filters of an HWIO weight. This one sum is
 
     ================  =======================  ===================  =====================  =================
@@ -19,12 +19,14 @@ activation, the filters of an HWIO weight. This one sum is
     ================  =======================  ===================  =====================  =================
 
 so one set of compiled tiles serves every F, S, P and K. The order of the sum is t, r, k for every tile and number of
-threads, so the same plan gives the same bits. (Where products are taken in pairs, see `_PairEmitter`, even and odd k
-are summed apart, again for every tile.)
+threads, so the same plan gives the same bits. On machines that multiply pairs (see `_PairEmitter`), even and odd k are
+summed separately, for every tile.
 
 Sources: the sums are those of the CS231n notes (sections "Convolutional Layer" and "Fully-connected layer"); the scheme
 of registers is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
 """
+
+# Above 400 lines: all of the file is one emitter, whose methods share its state.
 
 from functools import partial
 
@@ -103,7 +105,7 @@ class _Emitter:
         self.module = module
 
     def function(self):
-        """Return the panel's LLVM function, ``void (i64* descriptor, i64 column)``, written on first use."""
+        """Return the panel's LLVM function, ``void (i64* contraction, i64 column)``, written on first use."""
         kind = ir.FunctionType(ir.VoidType(), [_I64.as_pointer(), _I64])
         function = cgutils.get_or_insert_function(
             self.module, kind, f"skconvnet_{self.name}_{self.vectors}x{self.lanes}"
@@ -116,9 +118,9 @@ class _Emitter:
             self.b.ret_void()
         return function
 
-    def _panel(self, descriptor, column):
+    def _panel(self, contraction, column):
         b = self.b
-        d = {field.name: b.load(b.gep(descriptor, [_I64(field)])) for field in Contraction}
+        d = {field.name: b.load(b.gep(contraction, [_I64(field)])) for field in Contraction}
 
         def pointer(name, offset):
             return b.gep(b.inttoptr(d[name], _F32.as_pointer()), [offset])
@@ -164,7 +166,7 @@ class _Emitter:
         return min(self.rows // lines, _GROUP)
 
     def _lines_together(self, lines, _, pointers):
-        """Sum the next `lines` lines in one tile, and return the pointers to the lines after them."""
+        """Sum `lines` lines in one tile; return the pointers to the next line."""
         b, function = self.b, self.b.function
         done = function.append_basic_block("next")
         switch = b.switch(self.d["M"], done)
@@ -178,7 +180,7 @@ class _Emitter:
         return self._advance(pointers, "j", _I64(lines))
 
     def _deal_rows(self, pointers):
-        """Divide M rows among as few tiles as possible, as evenly as possible: 16 rows are 8 and 8, not 14 and 2."""
+        """Split M rows into as few tiles as possible, of nearly equal size: 16 rows become 8 + 8, not 14 + 2."""
         b, one, most = self.b, _I64(1), _I64(self.rows)
         before, function = b.block, b.function
         head, done, after = (function.append_basic_block(n) for n in ("rows", "next", "end"))
@@ -403,7 +405,7 @@ class _PairEmitter(_Emitter):
 
 def _panel_intrinsic(vectors, lanes, rows, emitter=_Emitter):
     @intrinsic
-    def panel(typingctx, descriptor, column):
+    def panel(typingctx, contraction, column):
         def codegen(context, builder, signature, args):
             function = emitter(builder.module, vectors, lanes, rows).function()
             builder.call(function, [builder.inttoptr(args[0], _I64.as_pointer()), args[1]])

@@ -68,16 +68,16 @@ class Sum(_Branches):
         """Emit the branches' backward passes, all from the same gradient."""
         if self.relu:
             emit_relu_backward(builder, self.y, dy, dy)
-        gradients = [backward_chain(builder, branch, self._own(builder, branch, dy)) for branch in self.branches]
+        gradients = [backward_chain(builder, branch, self._scratch(builder, branch, dy)) for branch in self.branches]
         return self._input_gradient(builder, gradients)
 
-    def _own(self, builder, branch, dy):
+    def _scratch(self, builder, branch, dy):
         """Return the gradient for one branch: a copy where the branch would overwrite what the others need."""
         if not (branch and branch[-1].overwrites):
             return dy
-        own = builder.like(dy, dy.border)
-        emit_copy_channels(builder, element(dy), dy, element(own), own, dy.depth)
-        return own
+        scratch = builder.like(dy, dy.border)
+        emit_copy_channels(builder, element(dy), dy, element(scratch), scratch, dy.depth)
+        return scratch
 
 
 class Stack(_Branches):
@@ -100,11 +100,11 @@ class Stack(_Branches):
         """Emit each branch's slices of the gradient, and the branches' backward passes."""
         gradients, first = [], 0
         for branch, output in zip(self.branches, self.outputs, strict=True):
-            own = builder.gradient(output)
-            padding = own.depth - own.channels
+            scratch = builder.gradient(output)
+            padding = scratch.depth - scratch.channels
             source = element(dy, channel=first)
-            emit_copy_channels(builder, source, dy, element(own), own, own.channels, padding)
-            gradients.append(backward_chain(builder, branch, own))
+            emit_copy_channels(builder, source, dy, element(scratch), scratch, scratch.channels, padding)
+            gradients.append(backward_chain(builder, branch, scratch))
             first += output.channels
         return self._input_gradient(builder, gradients)
 

@@ -101,9 +101,9 @@ class Convolution(Step):
         """Return the input as contiguous memory, which the blocks of an FC's weight gradient are cut from."""
         if x.is_dense:
             return x
-        own = builder.like(x)
-        emit_copy_channels(builder, element(x), x, element(own), own, x.depth)
-        return own
+        scratch = builder.like(x)
+        emit_copy_channels(builder, element(x), x, element(scratch), scratch, x.depth)
+        return scratch
 
     # Backward
 
@@ -296,7 +296,10 @@ class Convolution(Step):
 
 
 def _separate_rows(columns):
-    """Return the columns if bands may separate rows: with one column, rows are one loop, whose order of sums stays."""
+    """Return the number of columns, or 0 for one column.
+
+    With one column the rows form one loop, and bands would change the order of the sum.
+    """
     return columns if columns > 1 else 0
 
 

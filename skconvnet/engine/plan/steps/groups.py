@@ -30,7 +30,7 @@ class GroupSlices:
         self.channels = channels
         self.is_aligned = channels == volume.channels or channels % builder.target.lanes == 0
 
-    def _own(self):
+    def _scratch(self):
         volume, depth = self.volume, self.builder.target.pad(self.channels)
         return self.builder.buffer(volume.rows, volume.columns, depth, self.channels)
 
@@ -38,11 +38,11 @@ class GroupSlices:
         """Return the buffer to read the slices from, and the channel of the first one there."""
         if self.is_aligned:
             return self.volume, self.first
-        own = self._own()
-        padding = own.depth - own.channels
+        scratch = self._scratch()
+        padding = scratch.depth - scratch.channels
         source = element(self.volume, channel=self.first)
-        emit_copy_channels(self.builder, source, self.volume, element(own), own, own.channels, padding)
-        return own, 0
+        emit_copy_channels(self.builder, source, self.volume, element(scratch), scratch, scratch.channels, padding)
+        return scratch, 0
 
     @contextmanager
     def to_write(self):
@@ -50,9 +50,9 @@ class GroupSlices:
         if self.is_aligned:
             yield self.volume, self.first
             return
-        own = self._own()
-        yield own, 0
+        scratch = self._scratch()
+        yield scratch, 0
         is_last = self.first + self.channels == self.volume.channels
         padding = self.volume.depth - self.volume.channels if is_last else 0
         target = element(self.volume, channel=self.first)
-        emit_copy_channels(self.builder, element(own), own, target, self.volume, self.channels, padding)
+        emit_copy_channels(self.builder, element(scratch), scratch, target, self.volume, self.channels, padding)

@@ -1,4 +1,4 @@
-"""NORM: batch and layer normalisation, which differ in what a mean is taken over, and local response normalisation.
+"""NORM: batch, layer and local response normalisation. Batch and layer normalisation differ in the axes of the mean.
 
 A NORM keeps its coefficients, the rows of `NormRow`, in one place: y = FACTOR x + OFFSET, channel by channel. Every
 sample leaves the sums of its own channels. How these are reduced to coefficients is all that differs between the two

@@ -8,8 +8,8 @@ __all__ = ["Step", "backward_chain", "forward_chain", "mark_gradients", "walk_st
 class Step:
     """One layer as the plan sees it.
 
-    A step belongs to one plan: while it emits instructions it remembers its buffers. It allocates nothing and computes
-    nothing.
+    A step belongs to one plan: while it emits instructions it remembers its buffers. It has no memory of its own
+    and computes nothing.
 
     Parameters
     ----------
