@@ -66,7 +66,7 @@ class Trainer:
     Raises
     ------
     ValueError
-        If a pixel is too far from the mean for float32.
+        As `set_data` does.
     """
 
     def __init__(
@@ -106,10 +106,22 @@ class Trainer:
         self.refresh()
 
     def set_data(self, images, targets, weights):
-        """Replace the images, targets and weights that the indices of `step` refer to."""
+        """Replace the images, targets and weights that the indices of `step` refer to.
+
+        Raises
+        ------
+        ValueError
+            If the images are not of the network's shape, a target is not one of its classes, or a pixel is too far
+            from the mean for float32. The kernels would read and write memory of others.
+        """
+        architecture, targets = self.network.architecture, np.ascontiguousarray(targets, self.loss.target_dtype)
+        if images.shape != architecture.image_shape:
+            raise ValueError(f"The images have the shape {images.shape}, and the network {architecture.image_shape}.")
+        if targets.view(np.uint64).max(initial=0) >= architecture.n_classes:  # a negative one becomes a large one
+            raise ValueError(f"The targets are not all between 0 and {architecture.n_classes - 1}.")
         self.network.check_pixels(images)
         self.images = images
-        self.targets = np.ascontiguousarray(targets, self.loss.target_dtype)
+        self.targets = targets
         self.weights = np.ascontiguousarray(weights, np.float64)
 
     def load(self, parameters, state, n_drawn):

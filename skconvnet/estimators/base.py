@@ -9,9 +9,8 @@ from html import escape
 from sklearn.base import BaseEstimator
 
 from skconvnet._version import __version__
-from skconvnet.engine import find_device
-from skconvnet.engine.weights.layout import lay_out_parameters
-from skconvnet.estimators.fitted import LEARNED
+from skconvnet.estimators.fitted import LEARNED, unpack_parameters
+from skconvnet.training import TrainingState
 from skconvnet.training.callbacks import CallbackSupportMixin
 
 
@@ -23,16 +22,14 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         state = vars(self).get("_training_state")
         if name in vars(self):  # another thread has unpacked it since this one looked
             return vars(self)[name]
-        if name not in LEARNED or state is None or state.parameters is None:
+        if name not in LEARNED or type(state) is not TrainingState or state.parameters is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        learned = lay_out_parameters(self.architecture_, find_device(self.device).target).unpack(state.parameters)
-        arrays = dict(zip(LEARNED, learned, strict=True))
+        arrays = dict(zip(LEARNED, unpack_parameters(self, state.parameters), strict=True))
         vars(self).update(arrays, _training_state=replace(state, parameters=None))
         return arrays[name]
 
     def __getstate__(self):
-        if self.__sklearn_is_fitted__():
-            self.coefs_  # noqa: B018 - unpacks the learned arrays
+        getattr(self, "coefs_", None)  # unpacks the learned arrays
         state = super().__getstate__() | {"_skconvnet_version": __version__}
         state.pop("_kept_trainer", None)
         if isinstance(state.get("checkpoint"), os.PathLike):  # its class may not exist elsewhere
@@ -52,6 +49,9 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         parameters = inspect.signature(type(self)).parameters.values()
         defaults = {parameter.name: parameter.default for parameter in parameters}
         kept = {name: value for name, value in state.items() if name not in ("_skconvnet_version", "_kept_trainer")}
+        training = kept.get("_training_state")
+        if type(training) is TrainingState:  # parameters are in the learned arrays of a file, and nowhere else
+            kept["_training_state"] = replace(training, parameters=None)
         super().__setstate__(defaults | kept)
 
     def __sklearn_tags__(self):

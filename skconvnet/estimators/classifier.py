@@ -30,7 +30,7 @@ from skconvnet.estimators.fitted import state_to_resume
 from skconvnet.estimators.fitting import Fit, TrainingData
 from skconvnet.estimators.parameters import Numbers, check_settings
 from skconvnet.estimators.scoring import ScorerCache, score_images
-from skconvnet.estimators.streaming import PartialFit
+from skconvnet.estimators.streaming import PartialFit, state_of_stream
 from skconvnet.training.callbacks import FitCallbacks
 
 _FEATURES = ("n_features_in_", "feature_names_in_")
@@ -430,9 +430,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             )
         if classes is not None and np.ndim(classes) != 1:
             raise ValueError(f"classes={classes!r} has to be a list of all labels, such as range(10) or np.unique(y).")
-        previous = None
-        if self.__sklearn_is_fitted__():  # what the call before left in this process needs no check
-            previous = self._training_state if "_kept_trainer" in vars(self) else state_to_resume(self)
+        previous = state_of_stream(self) if self.__sklearn_is_fitted__() else None
         if previous is not None and self.solver == "adam" and (previous.optimizer is None or previous.solver != "adam"):
             warnings.warn(_NO_STATE, stacklevel=3)
         callbacks = FitCallbacks.of(self, 1, X, y, sample_weight)

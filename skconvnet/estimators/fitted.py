@@ -22,16 +22,48 @@ LEARNED = ("coefs_", "intercepts_", "norm_means_", "norm_variances_")  # in the 
 
 def fitted_objects(classifier):
     """Return the objects that decide about the scores: attributes, and the arrays of each list."""
-    attributes = [getattr(classifier, name, None) for name in ("device", *_ATTRIBUTES)]
+    attributes = [getattr(classifier, "device", None), *network_attributes(classifier)]
     for name in LEARNED:
         value = getattr(classifier, name, None)
         attributes += value if isinstance(value, list) else [value]
     return attributes
 
 
+def network_attributes(classifier):
+    """Return the objects that decide which network a classifier has, for which images and classes."""
+    return [getattr(classifier, name, None) for name in _ATTRIBUTES]
+
+
 def learned_arrays(classifier):
     """Return the learned arrays of a fitted classifier: `Learned` with its own lists."""
     return Learned(*(getattr(classifier, name) for name in LEARNED))
+
+
+def unpack_parameters(classifier, parameters):
+    """Check and unpack the parameters that `partial_fit` has left in the training state.
+
+    Parameters
+    ----------
+    classifier : ConvNetClassifier
+        A fitted classifier.
+    parameters : ndarray of float32, (n,)
+        In the order of the network's layout.
+
+    Returns
+    -------
+    Learned
+        New arrays.
+
+    Raises
+    ------
+    ValueError
+        If they are not those of the classifier's network, or as `check_fitted` does.
+    """
+    layout = lay_out_parameters(_check_network(classifier), find_device(classifier.device).target)
+    is_vector = isinstance(parameters, np.ndarray) and parameters.dtype == np.float32
+    if not is_vector or parameters.shape != (layout.size,):
+        raise _damaged(f"the training state has {_shown(parameters)}, and not float32 of shape ({layout.size},)")
+    return layout.unpack(parameters)
 
 
 def load_network(classifier):
@@ -81,17 +113,8 @@ def check_fitted(classifier):
     ValueError
         If an attribute is missing, is of the wrong type or shape, or disagrees with another. The error names it.
     """
-    missing = [name for name in (*_ATTRIBUTES, *LEARNED) if not hasattr(classifier, name)]
-    if missing:
-        raise _damaged(f"{missing[0]} is missing")
-    _check_image_shape(classifier.image_shape_, classifier.n_features_in_)
-    classes = classifier.classes_
-    if not isinstance(classes, np.ndarray) or classes.ndim != 1 or len(classes) < 2:
-        raise _damaged(f"classes_ is {_shown(classes)}, and not a 1d array of two or more labels")
-    bound = _bind_again(classifier.architecture_, classifier.image_shape_, len(classes))
-    for name in ("pixel_mean_", "pixel_scale_"):
-        _check_array(name, getattr(classifier, name), bound.image_shape[2:])
-        _check_finite(name, getattr(classifier, name))
+    bound = _check_network(classifier)
+    _check_present(classifier, LEARNED)
     shapes = lay_out_parameters(bound, CPU).shapes
     for name, arrays, expected in zip(LEARNED, learned_arrays(classifier), shapes, strict=True):
         if not isinstance(arrays, list) or len(arrays) != len(expected):
@@ -102,6 +125,26 @@ def check_fitted(classifier):
         if (variances < 0).any():
             raise _damaged(f"norm_variances_[{number}] has a negative number")
     return bound
+
+
+def _check_network(classifier):
+    """Check the attributes except the learned arrays, and return the network, bound again."""
+    _check_present(classifier, _ATTRIBUTES)
+    _check_image_shape(classifier.image_shape_, classifier.n_features_in_)
+    classes = classifier.classes_
+    if not isinstance(classes, np.ndarray) or classes.ndim != 1 or len(classes) < 2:
+        raise _damaged(f"classes_ is {_shown(classes)}, and not a 1d array of two or more labels")
+    bound = _bind_again(classifier.architecture_, classifier.image_shape_, len(classes))
+    for name in ("pixel_mean_", "pixel_scale_"):
+        _check_array(name, getattr(classifier, name), bound.image_shape[2:])
+        _check_finite(name, getattr(classifier, name))
+    return bound
+
+
+def _check_present(classifier, names):
+    for name in names:
+        if not hasattr(classifier, name):
+            raise _damaged(f"{name} is missing")
 
 
 def state_to_resume(classifier):

@@ -1,12 +1,12 @@
 """One call of `partial_fit`, and the trainer that is kept between the calls."""
 
+import operator
 from dataclasses import dataclass, replace
-
-import numpy as np
+from types import SimpleNamespace
 
 from skconvnet.architecture import HYPERPARAMETERS
 from skconvnet.engine import OptimizerState, Trainer, thread_count
-from skconvnet.estimators.fitted import load_network
+from skconvnet.estimators.fitted import load_network, network_attributes, state_to_resume
 from skconvnet.estimators.fitting import Fit
 from skconvnet.training import TrainingState
 
@@ -53,28 +53,46 @@ class PartialFit(Fit):
         origin = (
             _origin(self.estimator, network.mean, network.scale, trainer.batch_size) if kept is None else kept.origin
         )
-        parameters, moments = (None, None) if kept is None else kept.spare
-        optimizer = OptimizerState(_copy(old.moments, moments), old.n_steps)
-        parameters = _copy(trained.parameters, parameters)
+        optimizer = OptimizerState(old.moments.copy(), old.n_steps)
+        parameters = trained.parameters.copy()
         state = TrainingState(self.seed, trainer.n_drawn, trained.history, self.estimator.solver, optimizer, parameters)
         trainer.images = None  # they may be large
-        spare = (None, None) if kept is None else (kept.state.parameters, kept.state.optimizer.moments)
         attributes = self._attributes_but_learned(trainer, state, data)
-        return attributes | {"_kept_trainer": KeptTrainer(_Kept(trainer, state, origin, spare))}
+        return attributes | {"_kept_trainer": KeptTrainer(_Kept(trainer, state, origin), attributes)}
 
 
-def _copy(array, room):
-    """Copy an array into another, or into a new one if that is None."""
-    room = np.empty_like(array) if room is None else room
-    np.copyto(room, array)
-    return room
+def state_of_stream(estimator):
+    """Return the state that `partial_fit` resumes. It is checked unless it is as the call before left it.
+
+    Raises
+    ------
+    ValueError
+        As `state_to_resume` does.
+    """
+    holder = vars(estimator).get("_kept_trainer")
+    if type(holder) is KeptTrainer and holder.is_of(estimator):
+        return estimator._training_state
+    return state_to_resume(estimator)
 
 
 class KeptTrainer:
-    """Holds the trainer of the last `partial_fit` until the next call takes it. Files and copies do not have it."""
+    """Holds the trainer of the last `partial_fit` until the next call takes it. Files and copies do not have it.
 
-    def __init__(self, kept):
+    Parameters
+    ----------
+    kept : _Kept
+        The trainer.
+    attributes : dict
+        The fitted attributes after that call.
+    """
+
+    def __init__(self, kept, attributes):
         self._held = [kept]
+        self._attributes = _attributes_to_check(SimpleNamespace(**attributes))
+
+    def is_of(self, estimator):
+        """Return whether the fitted attributes are still the same objects. Only then they need no check."""
+        return all(map(operator.is_, self._attributes, _attributes_to_check(estimator)))
 
     def take(self):
         """Remove and return what is held, a `_Kept` or None. Of several threads, only one gets it."""
@@ -82,6 +100,10 @@ class KeptTrainer:
             return self._held.pop()
         except IndexError:
             return None
+
+
+def _attributes_to_check(estimator):
+    return [*network_attributes(estimator), estimator._training_state]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +118,11 @@ class _Kept:
         The state after the last call.
     origin : tuple
         What `_origin` returned when the trainer was made.
-    spare : tuple
-        Arrays for parameters and moments that no state uses any more, or None. New ones would cost page faults.
     """
 
     trainer: Trainer
     state: TrainingState
     origin: tuple
-    spare: tuple
 
 
 def _origin(estimator, mean, scale, batch_size):

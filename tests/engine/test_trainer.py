@@ -374,3 +374,19 @@ def test_moments_that_may_not_be_written_are_copied():
 def test_moments_of_another_layout_are_refused(shape):
     with pytest.raises(ValueError, match="as this version lays them out, so training cannot continue"):
         SMALL.trainer(SMALL.network(), state=OptimizerState(np.zeros(shape, np.float32)))
+
+
+@pytest.mark.parametrize("target", [-1, 3, 2**40])
+def test_targets_that_are_no_classes_are_refused(target):
+    trainer = SMALL.trainer(SMALL.network())
+    targets = SMALL.targets.copy()
+    targets[5] = target
+    with pytest.raises(ValueError, match="targets are not all between 0 and"):
+        trainer.set_data(SMALL.images, targets, SMALL.weights)
+
+
+def test_images_of_another_shape_are_refused():
+    trainer = SMALL.trainer(SMALL.network())
+    images = Images(np.zeros((12, 4, 4, 1), np.float32), (4, 4, 1))
+    with pytest.raises(ValueError, match=r"shape \(4, 4, 1\), and the network \(6, 8, 2\)"):
+        trainer.set_data(images, SMALL.targets, SMALL.weights)

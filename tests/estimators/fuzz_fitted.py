@@ -80,10 +80,24 @@ def mutate(rng, value, others):
     return int(rng.integers(-3, 2000)) if isinstance(value, int) else value
 
 
+def examples(shape, n_classes):
+    """Images and labels for one call."""
+    return np.zeros((10, *shape), np.float32), np.arange(10) % n_classes
+
+
+def labelled(estimator, X):
+    """The images and the last label that the estimator may have; rows if it wants images of another shape."""
+    classes = estimator.classes_
+    last = classes[-1] if isinstance(classes, np.ndarray) and classes.ndim == 1 and len(classes) else 0
+    return X.reshape(len(X), -1), np.full(len(X), last)
+
+
 def calls(estimator, shape, n_classes):
     """The methods to try, by name."""
-    X, y = np.zeros((10, *shape), np.float32), np.arange(10) % n_classes
+    X, y = examples(shape, n_classes)
     larger = np.zeros((2, shape[0] + 2, shape[1] + 4, shape[2]), np.float32)
+    if "_kept_trainer" in vars(estimator):
+        yield "stream", lambda: estimator.partial_fit(*labelled(estimator, X))
     yield "predict", lambda: estimator.predict(X)
     yield "predict one", lambda: estimator.predict_proba(X[:1].reshape(1, -1))
     yield "score_map", lambda: estimator.score_map(larger)
@@ -100,11 +114,15 @@ def main(seed, count):
         numbers = rng.permutation(len(files))[:2]
         estimator, other = (pickle.loads(files[number]) for number in numbers)
         shape, n_classes = estimator.image_shape_, len(estimator.classes_)
+        if rng.integers(2):
+            estimator.partial_fit(*examples(shape, n_classes))
         names = sorted(name for name in vars(estimator) if name.endswith("_") or name == "_training_state")
         for _ in range(rng.integers(1, 4)):
             name = str(rng.choice(names))
             value = mutate(rng, getattr(estimator, name), [getattr(other, one) for one in (name, *names)])
             setattr(estimator, name, value)
+        if rng.integers(4) == 0:  # then the training state may have them
+            vars(estimator).pop("coefs_", None)
         for method, call in calls(estimator, shape, n_classes):
             try:
                 call()

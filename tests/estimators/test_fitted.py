@@ -164,7 +164,7 @@ def test_no_wrong_attribute_crashes_the_process():
     command = [sys.executable, "-X", "faulthandler", "-m", "tests.estimators.fuzz_fitted", "12345", "150"]
     process = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert process.returncode == 0, process.stderr
-    for method in ("predict", "score_map", "features", "fit", "partial_fit"):
+    for method in ("predict", "score_map", "features", "fit", "partial_fit", "stream"):
         assert re.search(rf"^{method}: \d+ x error", process.stdout, re.MULTILINE)
         assert re.search(rf"^{method}: \d+ x result", process.stdout, re.MULTILINE)
 

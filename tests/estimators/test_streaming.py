@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -181,6 +182,16 @@ def test_copies_go_on_by_themselves(copied):
     assert [bits(first), bits(second)] == [bits(estimator) for estimator in expected]
 
 
+def test_a_copy_that_goes_on_later_has_the_state_of_its_moment():
+    estimator = quick().partial_fit(*BATCHES[0], classes=range(10)).partial_fit(*BATCHES[1])
+    shallow, deep, state = copy.copy(estimator), copy.deepcopy(estimator), estimator.__getstate__()
+    moments = state["_training_state"].optimizer.moments.copy()
+    for batch in BATCHES[2:]:
+        estimator.partial_fit(*batch)
+    assert np.array_equal(state["_training_state"].optimizer.moments, moments)
+    assert bits(shallow.partial_fit(*BATCHES[2])) == bits(deep.partial_fit(*BATCHES[2]))
+
+
 def test_features_keep_the_network_that_a_stream_leaves_behind():
     estimator = quick().partial_fit(*BATCHES[0], classes=range(10))
     features = ConvNetFeatures(estimator, layer="POOL 1").fit(X)
@@ -201,6 +212,27 @@ def test_learned_arrays_are_unpacked_when_they_are_first_read():
     assert all(map(np.array_equal, coefs, before))  # what was handed out does not change
 
 
+@pytest.mark.parametrize("change", [lambda p: p[:-1], lambda p: np.append(p, p[:9]), np.float64, np.ndarray.tolist])
+def test_parameters_that_are_not_of_the_network_are_refused(change):
+    estimator = quick().partial_fit(*BATCHES[0], classes=range(10))
+    state = estimator._training_state
+    estimator._training_state = replace(state, parameters=change(state.parameters))
+    for call in (lambda: estimator.coefs_, lambda: estimator.partial_fit(*BATCHES[1])):
+        with pytest.raises(ValueError, match="do not belong together: the training state has "):
+            call()
+
+
+def test_parameters_in_a_file_are_not_used():
+    estimator = quick().partial_fit(*BATCHES[0], classes=range(10))
+    parameters, file = estimator._training_state.parameters, estimator.__getstate__()
+    del file["coefs_"]
+    file["_training_state"] = replace(file["_training_state"], parameters=parameters)
+    loaded = quick()
+    loaded.__setstate__(file)
+    with pytest.raises(ValueError, match="do not belong together: coefs_ is missing"):
+        loaded.predict(X)
+
+
 def test_a_name_that_is_no_attribute_is_an_attribute_error():
     for estimator in (quick(), quick().partial_fit(*BATCHES[0], classes=range(10))):
         with pytest.raises(AttributeError, match="'ConvNetClassifier' object has no attribute 'coef_'"):
@@ -213,6 +245,25 @@ def test_the_images_are_not_kept():
     (kept,) = estimator._kept_trainer._held
     assert kept.trainer.images is None
     assert len(pickle.dumps(estimator)) < len(pickle.dumps(estimator._training_state)) + 20_000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("classes_", np.arange(30_000_000)),
+        ("image_shape_", (4, 4, 1)),
+        ("n_features_in_", 16),
+        ("pixel_mean_", np.zeros(2, np.float32)),
+        ("architecture_", None),
+        ("_training_state", None),
+    ],
+)
+def test_an_attribute_that_was_replaced_after_a_call_is_refused(name, value):
+    estimator = quick().partial_fit(*BATCHES[0], classes=range(10))
+    setattr(estimator, name, value)
+    for images in (X[:20], X[:20, :16]):
+        with pytest.raises(ValueError, match=f"do not belong together: .*({name}|coefs_ is missing)"):
+            estimator.partial_fit(images, np.full(20, estimator.classes_[-1]))
 
 
 def test_two_threads_may_unpack_the_learned_arrays_at_once():
