@@ -8,7 +8,7 @@ from skconvnet.data.examples import (
     hold_out,
 )
 from skconvnet.data.images import check_image_shape, check_images, check_larger_images
-from skconvnet.data.labels import convert_labels
+from skconvnet.data.labels import check_labels, convert_labels
 from skconvnet.data.weights import check_class_weight, weigh_classes
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "check_image_shape",
     "check_images",
     "check_images_and_labels",
+    "check_labels",
     "check_larger_images",
     "check_two_classes",
     "convert_labels",

@@ -19,6 +19,7 @@ from skconvnet.data import (
     check_examples,
     check_images,
     check_images_and_labels,
+    check_labels,
     check_larger_images,
     check_two_classes,
     convert_labels,
@@ -574,13 +575,17 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         """Return the sorted labels that `partial_fit` may be given, from `classes` or from the call before."""
         if previous is not None and (classes is None or np.array_equal(classes, self.classes_)):
             return self.classes_
-        labels = None if classes is None else convert_labels(classes)
+        labels = None
+        if classes is not None:
+            try:
+                labels = unique_labels(check_labels(classes))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"classes={classes!r:.80} is invalid (y means classes): {error}") from error
         checked = SimpleNamespace() if previous is None else SimpleNamespace(classes_=self.classes_)
         _check_partial_fit_first_call(checked, labels)
         if len(checked.classes_) < 2:
-            raise ValueError(
-                f"classes has 1 class ({checked.classes_.tolist()[0]!r}); a classifier needs 2 classes or more."
-            )
+            names = f"1 class ({checked.classes_.tolist()[0]!r})" if len(checked.classes_) else "no class"
+            raise ValueError(f"classes has {names}; a classifier needs 2 classes or more.")
         return checked.classes_
 
     def _check_data(self, X, y, sample_weight, previous, classes=None):
@@ -610,8 +615,13 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         if X_val is not None and y_val is not None:
             validation = self._validation_examples(X_val, y_val, sample_weight_val, data)
             return replace(data, validation=validation, validation_is_given=True)
-        if X_val is not None or y_val is not None or sample_weight_val is not None:
-            raise ValueError("X_val and y_val belong together, and sample_weight_val to both.")
+        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        present = [name for name, value in given.items() if value is not None]
+        if present:
+            absent = [name for name in ("X_val", "y_val") if name not in present]
+            raise ValueError(
+                f"fit got {' and '.join(present)} without {' and '.join(absent)}. Pass both X_val and y_val."
+            )
         if not self.early_stopping:
             return data
         indices, validation = hold_out(data.examples, self.validation_fraction, fit.seed)
@@ -626,7 +636,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             return check_examples(images, y, data.classes, sample_weight_val)
         except ValueError as error:
             raise ValueError(
-                f"X_val, y_val or sample_weight_val, here called X, y and sample_weight: {error}"
+                "The validation data are invalid (X means X_val, y means y_val, sample_weight means "
+                f"sample_weight_val): {error}"
             ) from error
 
     def _scorer(self):

@@ -36,7 +36,7 @@ class OccupiedError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What a file contains. Only the types and the array shapes have been checked.
+    """What a file contains. Types, array shapes, and the ranges of single numbers have been checked.
 
     Parameters
     ----------
@@ -78,10 +78,12 @@ class Checkpoint:
         for name in ("seed", "n_steps", "n_images", "n_plateaus", "plateau_count"):
             value = getattr(self, name)
             _require(type(value) is int and value >= 0, name)
+        _require(self.seed < 2**32, "seed")
         _require(isinstance(self.fit, dict), "fit")
         for name in _CURVES:
             curve = getattr(self, name)
             _require(isinstance(curve, list) and all(type(x) is float and isfinite(x) for x in curve), name)
+            _require(name == "loss_curve" or all(0 <= x <= 1 for x in curve), name)
         n = self.parameters.size
         for name, shapes in {"parameters": [(n,)], "moments": [(2, n)], "best": [(n,), (0,)]}.items():
             array = getattr(self, name)
@@ -203,7 +205,7 @@ def _state_of(saved, layout, batches, schedule):
     _require(len(scores) == n_epochs * validates, "validation_scores")
     _require(saved.n_images == n_epochs * len(batches.indices), "n_images")
     _require(saved.n_steps <= n_epochs * len(batches), "n_steps")
-    _require(saved.seed < 2**32 and saved.plateau_count <= n_epochs and saved.n_plateaus <= n_epochs, "counters")
+    _require(saved.plateau_count <= n_epochs and saved.n_plateaus <= n_epochs, "counters")
     for _ in range(saved.n_plateaus):
         _require(schedule is not None, "n_plateaus")
         schedule = schedule.after_plateau()

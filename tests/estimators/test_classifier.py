@@ -435,6 +435,24 @@ def test_one_class_is_refused(digits):
         quick().fit(X, np.arange(400) % 2, sample_weight=np.arange(400) % 2)
 
 
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ([], "classes has no class; a classifier needs 2 classes or more"),
+        ([None, 1], "classes=[None, 1] is invalid (y means classes): y contains None"),
+        ([0, 1, np.nan], "classes=[0, 1, nan] is invalid (y means classes): y contains nan"),
+        (np.array([0, 1, np.nan]), "is invalid (y means classes): Input y contains NaN"),
+        (np.array([0.5, 1]), "is invalid (y means classes): "),
+        (["a", 1], "classes=['a', 1] is invalid (y means classes): y has labels of type int and str"),
+    ],
+)
+def test_classes_that_are_no_labels_are_refused(digits, classes, message):
+    with refused(message):
+        quick().partial_fit(*digits, classes=classes)
+    with pytest.raises(ValueError, match="classes"):
+        quick().partial_fit(*digits, classes=range(10)).partial_fit(*digits, classes=classes)
+
+
 def test_a_minibatch_larger_than_the_data_is_cut_with_a_warning(digits):
     X, y = digits
     with pytest.warns(UserWarning, match="batch_size=1000 is larger than the number of images. It is set to 400"):

@@ -82,9 +82,10 @@ def test_validation_weights_weigh(digits, more_digits):
 @pytest.mark.parametrize(
     ("validation", "message"),
     [
-        ({"X_val": np.zeros((2, 64))}, "belong together"),
-        ({"y_val": [0, 1]}, "belong together"),
-        ({"sample_weight_val": [1, 1]}, "belong together"),
+        ({"X_val": np.zeros((2, 64))}, "got X_val without y_val. Pass both"),
+        ({"y_val": [0, 1]}, "got y_val without X_val. Pass both"),
+        ({"sample_weight_val": [1, 1]}, "got sample_weight_val without X_val and y_val. Pass both"),
+        ({"y_val": [0, 1], "sample_weight_val": [1, 1]}, "got y_val and sample_weight_val without X_val"),
         ({"X_val": np.zeros((2, 63)), "y_val": [0, 1]}, "63 features"),
         ({"X_val": np.zeros((2, 9, 9)), "y_val": [0, 1]}, r"\(9, 9, 1\)"),
         ({"X_val": np.zeros((2, 64)), "y_val": [0, 77]}, "77"),
@@ -95,7 +96,8 @@ def test_validation_weights_weigh(digits, more_digits):
 def test_validation_data_that_are_none_are_refused(digits, validation, message):
     with pytest.raises(ValueError, match=message) as caught:
         quick().fit(*digits, **validation)
-    assert str(caught.value).startswith("X_val")
+    start = "fit got " if "without" in message else "The validation data are invalid (X means X_val, y means y_val, "
+    assert str(caught.value).startswith(start)
 
 
 def test_one_class_is_refused_before_validation_data_are_looked_at(digits):

@@ -127,7 +127,7 @@ def test_no_more_memory_is_asked_for_than_the_file_has(path, other):
 
 
 NONSENSE = {
-    "seed": ["1", -1, 1.0, True, None, 2**40],
+    "seed": ["1", -1, 1.0, True, None, 2**40, 2**63, 10**30],
     "fit": [[], None],
     "n_steps": [0.5, "52", -3, 10**12, None],
     "n_images": [0, 801, "800", -800, 800.0],
@@ -143,7 +143,7 @@ NONSENSE = {
         None,
         [1] * 4,
     ],
-    "accuracy_curve": [[], [0.5] * 5, [float("inf")] * 4, {}, [True] * 4],
+    "accuracy_curve": [[], [0.5] * 5, [float("inf")] * 4, {}, [True] * 4, [1.5] * 4, [-0.5] * 4],
     "validation_scores": [[0.5] * 4, [0.5], None],
 }
 
@@ -159,6 +159,24 @@ def test_numbers_that_no_fit_has_are_refused_before_work_begins(path, name, valu
         estimator.fit(*digits())
     assert result(estimator) == before
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seed", 2**32),
+        ("seed", 2**63),
+        ("seed", 10**30),
+        ("validation_scores", [2.0, 0.5]),
+        ("validation_scores", [-1.0, 0.5]),
+    ],
+)
+def test_numbers_that_early_stopping_does_not_have_are_refused(path, name, value):
+    parameters = {"random_state": None, "early_stopping": True, "max_iter": 2}
+    quick(checkpoint=path, **parameters).fit(*digits())
+    rewritten(path, **{name: value})
+    with refused(f"checkpoint={str(path)!r} {DAMAGED}"):
+        quick(checkpoint=path, **parameters).fit(*digits())
 
 
 @pytest.mark.parametrize("name", ["parameters", "moments", "best"])
