@@ -25,7 +25,7 @@ def quick(**parameters):
     return ConvNetClassifier("INPUT -> CONV(K=4) -> NORM -> RELU -> POOL -> FC", **parameters)
 
 
-def run_until(line, call):
+def run_until(line, call, traced=TRACED):
     """Call, and raise KeyboardInterrupt at a line, counted in the order of execution. Return the lines executed."""
     n_lines = 0
 
@@ -38,7 +38,7 @@ def run_until(line, call):
         return trace_lines
 
     def trace_calls(frame, event, argument):
-        return trace_lines if frame.f_code.co_filename.startswith(TRACED) else None
+        return trace_lines if frame.f_code.co_filename.startswith(traced) else None
 
     before = sys.gettrace()
     sys.settrace(trace_calls)
@@ -114,3 +114,25 @@ def test_ctrl_c_at_any_line_leaves_the_estimator_as_it_was_or_fitted(case):
         assert learned(estimator) != old_arrays
         estimator.predict(X)
     assert n_unchanged > N_INTERRUPTS / 4
+
+
+@pytest.mark.filterwarnings("ignore:Training interrupted by user", "ignore:Maximum iterations")
+def test_ctrl_c_at_any_line_of_the_loop_keeps_the_weights_with_their_score():
+    def fit():
+        parameters = {"learning_rate": "constant", "learning_rate_init": 0.02}
+        estimator = quick(**parameters, early_stopping=True, max_iter=4).set_params(architecture="INPUT -> FC")
+        return estimator, lambda: estimator.fit(X, Y, X_val=X, y_val=Y)
+
+    loop = str(PACKAGE / "training" / "loop.py")
+    whole, call = fit()
+    n_lines = run_until(None, call, loop)
+    scores = whole.validation_scores_
+    assert scores == sorted(set(scores))  # each epoch is better than those before
+    n_epochs = set()
+    for line in range(1, n_lines + 1):
+        estimator, call = fit()
+        run_until(line, call, loop)
+        if hasattr(estimator, "classes_"):
+            assert estimator.score(X, Y) == estimator.best_validation_score_
+            n_epochs.add(estimator.n_iter_)
+    assert n_epochs == {1, 2, 3, 4}
