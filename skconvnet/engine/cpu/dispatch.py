@@ -110,17 +110,25 @@ def pooling(call_at):
             average_pool_backward(code, a, b)
 
 
-def activations(call_at):
-    """Execute an instruction of RELU, TANH, SIGMOID or DROPOUT."""
-    call, code, task = _unpack(call_at)
-    op, first, place = code[0], call[InstructionCall.FIRST] != 0, call[InstructionCall.PLACE]
+def rectifiers(call_at):
+    """Execute RELU, or the backward pass of biases and RELU: apart, because almost every network has them."""
+    call, code, _ = _unpack(call_at)
+    first = call[InstructionCall.FIRST] != 0
     for sample in range(call[InstructionCall.SAMPLES]):
         a, b, c, d = _operands(call, code, sample)
-        if op == Op.RELU:
+        if code[0] == Op.RELU:
             relu(code, a, b)
-        elif op == Op.BIAS_RELU_BACKWARD:
+        elif code[0] == Op.BIAS_RELU_BACKWARD:
             bias_relu_backward(code, a, b, c, d, first and sample == 0)
-        elif op == Op.SQUASH:
+
+
+def activations(call_at):
+    """Execute an instruction of TANH, SIGMOID or DROPOUT."""
+    call, code, task = _unpack(call_at)
+    op, place = code[0], call[InstructionCall.PLACE]
+    for sample in range(call[InstructionCall.SAMPLES]):
+        a, b, c, _ = _operands(call, code, sample)
+        if op == Op.SQUASH:
             squash(code, a, b)
         elif op == Op.SQUASH_BACKWARD:
             squash_backward(code, a, b, c)
@@ -192,8 +200,8 @@ FAMILIES = {
     Op.SOFTMAX_CROSS_ENTROPY: loss,
     Op.STORE_SCORES: loss,
     Op.CONTRACT: convolution,
-    Op.RELU: activations,
-    Op.BIAS_RELU_BACKWARD: activations,
+    Op.RELU: rectifiers,
+    Op.BIAS_RELU_BACKWARD: rectifiers,
     Op.SQUASH: activations,
     Op.SQUASH_BACKWARD: activations,
     Op.DROPOUT: activations,
