@@ -71,6 +71,15 @@ def test_a_run_in_turns_gives_the_same_bits(network, n_threads):
     assert found[0] == found[1]
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler of SIGINT, which a shell ignores for the commands that it runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_long_step_is_interrupted_before_its_update():
     """Ctrl-C during a step ends it after a turn; the parameters and the optimizer are those of the step before."""
     problem = Problem("INPUT -> [CONV(K=64) -> RELU]*2 -> FC", (48, 48, 3), n=192)
