@@ -117,8 +117,7 @@ class Trainer:
         architecture, targets = self.network.architecture, np.ascontiguousarray(targets, self.loss.target_dtype)
         if images.shape != architecture.image_shape:
             raise ValueError(f"The images have the shape {images.shape}, and the network {architecture.image_shape}.")
-        if targets.view(np.uint64).max(initial=0) >= architecture.n_classes:  # a negative one becomes a large one
-            raise ValueError(f"The targets are not all between 0 and {architecture.n_classes - 1}.")
+        self.loss.check_targets(targets, architecture.n_classes)
         self.network.check_pixels(images)
         self.images = images
         self.targets = targets

@@ -36,6 +36,11 @@ class SoftmaxCrossEntropy:
     target_dtype = np.dtype(np.int64)
     n_outcomes = len(ClassOutcome)
 
+    def check_targets(self, targets, n_classes):
+        """Raise a ValueError unless all targets are class indices; the kernel would read beside the scores."""
+        if targets.view(np.uint64).max(initial=0) >= n_classes:  # a negative one becomes a large one
+            raise ValueError(f"The targets are not all between 0 and {n_classes - 1}.")
+
     def emit(self, builder, scores):
         """Emit the loss, and return the buffer of the gradient by the scores."""
         dscores = builder.gradient(scores)
