@@ -1,0 +1,1 @@
+"""Intrinsics that kernels are written with: memory, registers and the tile of a contraction."""

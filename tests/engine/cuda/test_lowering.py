@@ -1,0 +1,46 @@
+"""An instruction becomes launches whose arguments are found by name."""
+
+import pytest
+
+pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+
+from skconvnet.engine.cuda.dispatch import LOWERINGS
+from skconvnet.engine.cuda.kernels.activations import relu
+from skconvnet.engine.cuda.lowering import call_of
+from skconvnet.engine.program.instructions import Op, Space, encode
+
+SPACES = {space: 1_000_000 * (1 + space) for space in Space}
+
+
+def row(rows=5, columns=7, depth=16):
+    numbers = {"rows": rows, "columns": columns, "depth": depth, "x_row": 144, "y_row": 112}
+    operands = {"x": (Space.BATCH, 32, 900), "y": (Space.LOCAL, 64, 560)}
+    return encode(Op.RELU, operands, numbers)
+
+
+def test_operands_are_addresses_and_numbers_have_their_names():
+    call = call_of(row(), SPACES, {"samples": 3})
+    assert (call["x"], call["x_sample"]) == (SPACES[Space.BATCH] + 128, 900)
+    assert (call["y"], call["y_sample"]) == (SPACES[Space.LOCAL] + 256, 560)
+    assert (call["rows"], call["y_row"], call["samples"]) == (5, 112, 3)
+
+
+def test_a_launch_has_its_arguments_in_the_order_of_the_parameters():
+    (launch,) = LOWERINGS[Op.RELU](call_of(row(), SPACES, {"samples": 3}))
+    assert launch.kernel is relu
+    assert launch.grid == (3, 1, 1)
+    assert dict(zip(relu.parameters, launch.arguments, strict=True))["x_row"] == 144
+    (launch,) = LOWERINGS[Op.RELU](call_of(row(rows=64, columns=5), SPACES, {"samples": 2}))
+    assert launch.grid == (2, 5, 1)  # 64 * 5 * 16 / 4 quads, 256 a block
+
+
+def test_numbers_that_are_not_whole_become_floats():
+    numbers = {"rows": 1, "columns": 1, "depth": 8, "x_row": 8, "y_row": 8, "layer": 2, "rate": 0.25}
+    call = call_of(encode(Op.DROPOUT, dict.fromkeys(("x", "y"), (0, 0, 8)), numbers), SPACES, {})
+    assert (call["rate"], call["layer"]) == (0.25, 2)
+
+
+def test_scratch_of_one_instruction_does_not_overlap():
+    call = call_of(row(), SPACES, {"samples": 3}, scratch=4096)
+    assert [call.scratch(5), call.scratch(17), call.scratch(1)] == [4096, 4096 + 64, 4096 + 64 + 128]
+    assert call.scratch_size == 16 + 32 + 16
