@@ -1,5 +1,6 @@
 """Kernels become PTX without a GPU, once for every version of the sources."""
 
+import re
 import warnings
 
 import pytest
@@ -63,7 +64,8 @@ def test_a_damaged_file_is_compiled_again(cached):
     content = bytearray(data.read_bytes())
     content[len(content) // 2] ^= 255
     data.write_bytes(content)
-    assert ptx(relu, (8, 0)) == expected
+    again = ptx(relu, (8, 0))
+    assert re.sub(r"\w*relu\w*", "", again) == re.sub(r"\w*relu\w*", "", expected)  # Numba numbers the names
 
 
 def test_without_a_writable_directory_it_warns_and_compiles(cached, monkeypatch):
