@@ -148,10 +148,11 @@ def volumes_of(shape, number):
     return [np.random.default_rng(seed).standard_normal(shape).astype(np.float32) for seed in range(number)]
 
 
-def execute_on(op, volumes, borders, numbers, rows, space=Space.LOCAL, **settings):
+def execute_on(op, volumes, borders, numbers, rows, space=Space.LOCAL, run=run, **settings):
     """Run one instruction on `volumes`, {operand: volume}, each in a border. Return the last one after the run.
 
-    `rows` maps the instruction's row strides to operands: {number: operand}.
+    `rows` maps the instruction's row strides to operands: {number: operand}. `run` is this module's, or that of another
+    machine.
     """
     shape, memory = next(iter(volumes.values())).shape, Memory(fill=77)
     laid = {
