@@ -23,7 +23,7 @@ from skconvnet.engine import (
     thread_count,
 )
 from skconvnet.engine.device import CpuDevice
-from skconvnet.engine.program.target import UNLIMITED
+from skconvnet.engine.program.target import GPU, UNLIMITED
 from tests import oracles
 from tests.engine.networks import (
     NEW_TRAPS,
@@ -83,21 +83,14 @@ def test_splitting_fully_connected_layers_across_workers_changes_no_bit(trap, n_
     assert differences(found, problem.answers()) == []
 
 
-WHOLE_BATCH = cpu(
-    max_shards=1,
-    max_micro_batch=UNLIMITED,
-    arena=UNLIMITED,
-    defers_fc_gradients=False,
-    split_weights=UNLIMITED,
-    spared_flops=UNLIMITED,
-)
+PLANNED_FOR_A_GPU = CpuDevice(GPU)
 
 
 @pytest.mark.parametrize("trap", TRAPS | NEW_TRAPS)
-def test_answers_to_traps_when_every_instruction_runs_once_for_all_samples(trap):
-    """The plans of a machine that takes the whole batch through the network at once."""
+def test_answers_to_traps_by_plans_for_a_gpu(trap):
+    """Executed by the CPU: every instruction once, for the whole batch and for all groups."""
     problem = Problem(*(TRAPS | NEW_TRAPS)[trap], n=21)
-    assert mismatches(problem.answers(WHOLE_BATCH), problem.expected()) == {}
+    assert mismatches(problem.answers(PLANNED_FOR_A_GPU), problem.expected()) == {}
 
 
 @settings(max_examples=250)

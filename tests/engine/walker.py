@@ -219,7 +219,8 @@ def _contract(n, samples, first):
 
     def loops(operand, letters):
         names = {"i": "I", "j": "J", "p": "M", "t": "T", "r": "R", "k": "K"}
-        return [(counts[names[letter]], n[f"{operand}_{letter}"]) for letter in letters]
+        own = [(counts[names[letter]], n[f"{operand}_{letter}"]) for letter in letters]
+        return [(n["groups"], n[f"{operand}_g"]), *own]
 
     start = columns if n["start_q"] else (_LANES, 1)
     c = grid(0, *loops("c", "ijp"), columns)

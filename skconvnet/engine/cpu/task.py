@@ -80,8 +80,10 @@ class InstructionCall(IntEnum):
     ROWS = 12
 
 
-# A contraction as the register tile reads it: counts, strides and RELU as in the instruction, then addresses.
-Contraction = IntEnum("Contraction", [*INSTRUCTIONS[Op.CONTRACT].numbers[:-2], "A", "B", "START", "C"], start=0)
+# One group of a contraction as the register tile reads it: counts, strides and RELU as in the instruction, then
+# addresses.
+_numbers = INSTRUCTIONS[Op.CONTRACT].numbers
+Contraction = IntEnum("Contraction", [*_numbers[: _numbers.index("samples")], "A", "B", "START", "C"], start=0)
 
 
 def number_columns(op):

@@ -65,7 +65,7 @@ def _work(op, rows):
     instruction = INSTRUCTIONS[op]
     n = {name: rows[:, instruction.number(name)].astype(float) for name in instruction.numbers}
     if op == Op.CONTRACT:
-        return float(np.maximum([n[loop] for loop in "IJMNTRK"], 1).prod(axis=0).sum())
+        return float(np.maximum([n[loop] for loop in ("groups", *"IJMNTRK")], 1).prod(axis=0).sum())
     if op == Op.CLEAR:
         return _ELEMENT * float(n["size"].sum())
     pixels = n.get("rows", 1) * n.get("columns", 1)

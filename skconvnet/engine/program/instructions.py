@@ -121,13 +121,14 @@ class Instruction:
 
 
 _LOOPS = "I J M N T R K a_i a_j a_p a_t a_r a_k b_t b_r b_k start_i start_j start_p start_q c_i c_j c_p RELU"
+_GROUPS = "groups a_g b_g start_g c_g"
 _WINDOWS = "F_rows F_columns S P rows_out columns_out"
 
 INSTRUCTIONS = {
     op: Instruction(tuple(operands.split()), tuple(numbers.split()))
     for op, operands, numbers in [
         (Op.LOAD_IMAGES, "y", "rows columns depth y_row y_depth"),
-        (Op.CONTRACT, "a b start c", f"{_LOOPS} samples accumulate"),
+        (Op.CONTRACT, "a b start c", f"{_LOOPS} samples accumulate {_GROUPS}"),
         (Op.CLEAR, "y", "size"),
         (Op.CLEAR_BORDER, "y", "rows columns depth top left bottom right"),
         (Op.RELU, "x y", "rows columns depth x_row y_row"),

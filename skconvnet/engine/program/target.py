@@ -1,8 +1,8 @@
 """What a plan must know of the machine that runs it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["CPU", "LINE", "UNLIMITED", "Target", "round_to_line"]
+__all__ = ["CPU", "GPU", "LINE", "UNLIMITED", "Target", "round_to_line"]
 
 LINE = 16  # float32 in a cache line of 64 bytes: sizes and offsets in memory are rounded to it
 UNLIMITED = 2**62
@@ -50,6 +50,8 @@ class Target:
         Size of a block of parameters in the update.
     max_blocks : int
         The most blocks of a layer. Larger blocks are made where there would be more.
+    loops_groups : bool, default=False
+        Whether one CONTRACT computes all groups of a layer, in place of one for each group.
     """
 
     lanes: int
@@ -66,6 +68,7 @@ class Target:
     wide_row: int
     block: int
     max_blocks: int
+    loops_groups: bool = False
 
     def pad(self, depth):
         """Round a depth up to a multiple of `lanes`."""
@@ -95,4 +98,20 @@ CPU = Target(
     wide_row=192,
     block=8192,
     max_blocks=4096,
+)
+
+# The whole batch goes through every instruction at once: an instruction is a launch, so there are as few as possible.
+GPU = replace(
+    CPU,
+    max_shards=1,
+    max_micro_batch=UNLIMITED,
+    arena=UNLIMITED,
+    defers_fc_gradients=False,
+    split_weights=UNLIMITED,
+    split_flops=UNLIMITED,
+    split_image_flops=UNLIMITED,
+    worker_flops=UNLIMITED,
+    spared_flops=UNLIMITED,
+    wide_row=UNLIMITED,
+    loops_groups=True,
 )

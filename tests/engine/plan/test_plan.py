@@ -25,7 +25,7 @@ from skconvnet.engine.program.instructions import (
     encode,
 )
 from skconvnet.engine.program.memory import pack
-from skconvnet.engine.program.target import CPU, UNLIMITED, round_to_line
+from skconvnet.engine.program.target import CPU, GPU, UNLIMITED, round_to_line
 from skconvnet.engine.weights.layout import ScaleSlot, lay_out_parameters
 from tests.engine.networks import NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, problems
 from tests.engine.walker import Trespass, Walk, decode
@@ -78,15 +78,6 @@ def assert_walks_agree(problem, planner, n_samples, target):
 
 
 FEW_SHARDS = replace(CPU, max_shards=2, max_micro_batch=4, arena=UNLIMITED)
-WHOLE_BATCH = replace(
-    CPU,
-    max_shards=1,
-    max_micro_batch=UNLIMITED,
-    arena=UNLIMITED,
-    defers_fc_gradients=False,
-    split_weights=UNLIMITED,
-    spared_flops=UNLIMITED,
-)
 NORMS, NORMS_SHAPE = "INPUT -> CONV(K=8) -> NORM -> RELU -> CONV(K=8) -> NORM -> RELU -> FC", (6, 6, 3)
 
 
@@ -119,11 +110,28 @@ def test_no_address_of_traps_leaves_its_space_and_packing_changes_no_value(trap,
     assert_walks_agree(Problem(*NEW_TRAPS[trap], n=9), planner, 9, FEW_SHARDS)
 
 
+@pytest.mark.parametrize("planner", [train, plan_inference])
+@pytest.mark.parametrize("trap", NEW_TRAPS)
+def test_plans_of_traps_for_a_gpu(trap, planner):
+    assert_walks_agree(Problem(*NEW_TRAPS[trap], n=9), planner, 9, GPU)
+
+
+def test_a_gpu_computes_all_groups_with_one_instruction():
+    text = "INPUT -> CONV(K=24) -> RELU -> CONV(K=24, groups=24) -> RELU -> CONV(K=20, groups=4) -> FC"
+    groups = {}
+    for target in (GPU, CPU):
+        made, _ = planned(Problem(text, (5, 5, 3)), target=target)
+        groups[target] = [decode(row)[2]["groups"] for row in made.program if row[0] == Op.CONTRACT]
+    forward, backward = [1, 24, 4, 1], [1, 5, 4, 4, 24, 24, 1]  # weights, then input; FC's input gradient has 5 rows
+    assert groups[GPU] == forward + backward
+    assert {*groups[CPU]} == {1}
+
+
 @settings(max_examples=100)
 @given(problems(), st.sampled_from([train, plan_inference]))
 def test_a_machine_that_takes_the_whole_batch_runs_every_instruction_once(problem, planner):
-    assert_walks_agree(problem, planner, problem.n, WHOLE_BATCH)
-    made, n_parameters = planned(problem, planner, target=WHOLE_BATCH)
+    assert_walks_agree(problem, planner, problem.n, GPU)
+    made, n_parameters = planned(problem, planner, target=GPU)
     assert not {SegmentKind.SPLIT} & set(made.segments[:, Segment.KIND].tolist())
     assert (made.blocks[:, Block.CONTRACTION] == -1).all()
     runs = Walk(made, n_parameters, problem.n).runs

@@ -15,6 +15,7 @@ _FIELDS, _SCRATCH = len(Field), 8 * len(InstructionCall)
 _N_LOOPS = int(Field.A)  # the fields before the addresses are copied from the instruction
 _OPERANDS = int(InstructionCall.OPERAND_0)
 _FIRST_NUMBER, _SAMPLES, _ACCUMULATE = map(INSTRUCTIONS[Op.CONTRACT].number, ("I", "samples", "accumulate"))
+_GROUPS, _A_G, _B_G, _START_G, _C_G = map(INSTRUCTIONS[Op.CONTRACT].number, ("groups", "a_g", "b_g", "start_g", "c_g"))
 _W0, _W1, _W2 = WIDTHS
 _panel0, _panel1, _panel2 = PANEL
 _HAS_PAIRS, _panel_of_pairs = HAS_PAIRS, PANEL_OF_PAIRS
@@ -23,7 +24,7 @@ _WIDE, _FEW_ROWS, _panel_of_few_rows = FEW_ROWS[0] * FEW_ROWS[1], FEW_ROWS[2], P
 
 @kernel
 def contract(code, call):
-    """Execute a contraction, or the part of it that the call asks for.
+    """Execute a contraction group by group, or the part of it that the call asks for.
 
     Parameters
     ----------
@@ -39,15 +40,24 @@ def contract(code, call):
         _take_rows(d, call[InstructionCall.FIRST_ROW], call[InstructionCall.ROWS])
     if call[InstructionCall.PARTS] > 1:
         _take_part(d, call[InstructionCall.PART], call[InstructionCall.PARTS])
-    _run_panels(contraction, d)
+    start_g = code[_C_G] if _starts_from_c(code, call) else code[_START_G]
+    for _ in range(code[_GROUPS]):
+        _run_panels(contraction, d)
+        d[Field.A] += 4 * code[_A_G]
+        d[Field.B] += 4 * code[_B_G]
+        d[Field.START] += 4 * start_g
+        d[Field.C] += 4 * code[_C_G]
+
+
+@kernel
+def _starts_from_c(code, call):
+    """Whether an accumulating contraction has seen a micro-batch of its shard, and so starts from `c`, not `start`."""
+    return code[_ACCUMULATE] != 0 and call[InstructionCall.FIRST] == 0
 
 
 @kernel
 def _describe(code, call, d):
-    """Fill in the `Contraction` `d` from the instruction, with the operands and the samples of the call.
-
-    In the first micro-batch of a shard, an accumulating contraction starts from `start`; later, from `c`.
-    """
+    """Fill in the `Contraction` `d` of the first group, with the operands and the samples of the call."""
     for number in range(_N_LOOPS):  # one by one: to compile a slice assignment takes Numba half a second
         d[number] = code[_FIRST_NUMBER + number]
     d[Field.A], d[Field.B] = call[_OPERANDS], call[_OPERANDS + 1]
@@ -56,7 +66,7 @@ def _describe(code, call, d):
         d[Field.I] = call[InstructionCall.SAMPLES]
     elif code[_SAMPLES] == Samples.T:
         d[Field.T] = call[InstructionCall.SAMPLES]
-    if code[_ACCUMULATE] != 0 and call[InstructionCall.FIRST] == 0:
+    if _starts_from_c(code, call):
         d[Field.START], d[Field.start_q] = d[Field.C], 1
         d[Field.start_i], d[Field.start_j], d[Field.start_p] = d[Field.c_i], d[Field.c_j], d[Field.c_p]
     _merge_rows(d)

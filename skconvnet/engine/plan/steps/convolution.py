@@ -4,7 +4,7 @@ from functools import cached_property
 
 from skconvnet.engine.plan.steps.bands import Taps
 from skconvnet.engine.plan.steps.branches import emit_copy_channels
-from skconvnet.engine.plan.steps.groups import GroupSlices
+from skconvnet.engine.plan.steps.groups import GroupSlices, group_runs
 from skconvnet.engine.plan.steps.phases import Phases
 from skconvnet.engine.plan.steps.step import Step
 from skconvnet.engine.program.instructions import Op, Samples, Space
@@ -68,31 +68,40 @@ class Convolution(Step):
         self.x = x
         self.y = builder.volume(self.layer.output, border, gradient_border=self.gradient_border)
         self.seen = x = self._dense(builder, x) if w.whole_batch else x
-        for group in range(w.groups):
-            with GroupSlices(builder, self.y, group, w.K // w.groups).to_write() as (y, first):
+        for run in group_runs(builder.target, w.groups):
+            slices = GroupSlices(builder, self.y, run, w.K // w.groups)
+            with slices.to_write() as (y, first):
                 with builder.split_across_workers(self):
-                    self._sums(builder, x, group, y, first)
+                    self._sums(builder, x, run, y, first, slices.distance)
         return self.y
 
-    def _sums(self, builder, x, group, y, first):
-        """Emit the sums of one group's filters, written to the channels of `y` that begin with `first`."""
+    def _sums(self, builder, x, run, y, first, distance):
+        """Emit the sums of a run of groups, written to the channels `first`, `first + distance`, ... of `y`."""
         w = self.weights
-        weights = w.weights + group * w.n_rows * w.columns
+        weights = w.weights + run.first * self._group_size
         counts, strides = self._filter_counts("TRK", x), self._filter_strides("trk")
         tap_flops = _separate_rows(y.columns) * w.filters * counts["R"] * counts["K"]
         taps = Taps(y.rows, counts["T"], step=self.S, tap_step=1, before=self.P, extent=x.rows)
         for band in taps.bands(tap_flops, builder.target.spared_flops):
             _emit_contract(
                 builder,
-                a=self._first_seen(x, group, band.first * self.S + band.tap),
+                a=self._first_seen(x, run, band.first * self.S + band.tap),
                 b=offset(Space.PARAMETERS, weights + band.tap * strides["t"]),
-                start=self._bias(group),
+                start=self._bias(run),
                 c=element(y, band.first, channel=first),
-                counts=counts | {"J": band.count, "M": y.columns, "N": w.filters, "T": band.taps},
-                a_strides={"i": x.size, "j": self.S * x.row, "p": self.S * x.depth, "t": x.row, "r": x.depth, "k": 1},
-                b_strides=strides,
-                start_strides={"q": 0 if w.bias is None else 1},
-                c_strides={"i": y.size, "j": y.row, "p": y.depth},
+                counts=counts | {"J": band.count, "M": y.columns, "N": w.filters, "T": band.taps, "groups": run.count},
+                a_strides={
+                    "i": x.size,
+                    "j": self.S * x.row,
+                    "p": self.S * x.depth,
+                    "t": x.row,
+                    "r": x.depth,
+                    "k": 1,
+                    "g": w.depth,
+                },
+                b_strides=strides | {"g": self._group_size},
+                start_strides={} if w.bias is None else {"q": 1, "g": w.K // w.groups},
+                c_strides={"i": y.size, "j": y.row, "p": y.depth, "g": distance},
                 RELU=self.relu,
                 samples=Samples.I,
             )
@@ -125,10 +134,11 @@ class Convolution(Step):
                 self._covered_gradient(builder, dx, dy)
         else:
             self.transposed = builder.allocate_shared(w.groups * self._phases.group_size)
-            for group in range(w.groups):
-                with GroupSlices(builder, dx, group, w.depth).to_write() as (part, first):
+            for run in group_runs(builder.target, w.groups):
+                slices = GroupSlices(builder, dx, run, w.depth)
+                with slices.to_write() as (part, first):
                     for phase in self._phases:
-                        self._phase_gradient(builder, phase, group, part, first, dy)
+                        self._phase_gradient(builder, phase, run, part, first, slices.distance, dy)
         return dx
 
     def _bias_gradient(self, builder, dy):
@@ -171,17 +181,19 @@ class Convolution(Step):
         if counts["J"] * counts["M"] < target.tile_rows:
             row_flops = 0  # rows of the filter had better share a tile
         taps = Taps(counts["I"], dy.rows, step=1, tap_step=self.S, before=self.P, extent=x.rows)
-        for group in range(w.groups):
-            gradient, first = GroupSlices(builder, dy, group, w.K // w.groups).to_read()
-            into = first_element + group * w.n_rows * w.columns
+        for run in group_runs(target, w.groups):
+            slices = GroupSlices(builder, dy, run, w.K // w.groups)
+            gradient, first = slices.to_read()
+            into = first_element + run.first * self._group_size
             for band in taps.bands(row_flops, target.spared_flops):
                 number = _emit_contract(
                     builder,
-                    a=self._first_seen(x, group, band.first + band.tap * self.S),
+                    a=self._first_seen(x, run, band.first + band.tap * self.S),
                     b=element(gradient, band.tap, channel=first),
                     start=ZEROS,
                     c=offset(space, into + band.first * strides["i"]),
-                    counts=counts | {"I": band.count, "N": w.filters, "R": band.taps, "K": dy.columns},
+                    counts=counts
+                    | {"I": band.count, "N": w.filters, "R": band.taps, "K": dy.columns, "groups": run.count},
                     a_strides={
                         "i": x.row,
                         "j": x.depth,
@@ -189,34 +201,45 @@ class Convolution(Step):
                         "t": x.size,
                         "r": self.S * x.row,
                         "k": self.S * x.depth,
+                        "g": w.depth,
                     },
-                    b_strides={"t": gradient.size, "r": gradient.row, "k": gradient.depth},
-                    c_strides=strides,
+                    b_strides={
+                        "t": gradient.size,
+                        "r": gradient.row,
+                        "k": gradient.depth,
+                        "g": slices.distance,
+                    },
+                    c_strides=strides | {"g": self._group_size},
                     samples=Samples.T,
                     accumulate=1,
                 )
         return number
 
     def _covered_gradient(self, builder, dx, dy):
-        """Emit dx[u, v, c] = sum over k of dy[k] * w[u, v, c, k]: inputs are the columns, one image row at a time."""
-        w = self.weights
-        run = dx.columns * dx.depth
-        for row in range(dx.rows):
+        """Emit dx[u, v, c] = sum over k of dy[k] * w[u, v, c, k]: inputs are the columns, one image row at a time.
+
+        For a target that loops over groups, all columns are one row where rows are contiguous, else each row is a
+        group that has the same `a`.
+        """
+        w, rows, columns = self.weights, dx.rows, dx.columns * dx.depth
+        if builder.target.loops_groups and dx.row == columns:
+            rows, columns = 1, rows * columns
+        for run in group_runs(builder.target, rows):
             _emit_contract(
                 builder,
                 a=element(dy),
-                b=offset(Space.SHARED, self.transposed + row * run),
+                b=offset(Space.SHARED, self.transposed + run.first * columns),
                 start=ZEROS,
-                c=element(dx, row),
-                counts={"N": run, "K": w.columns},
+                c=element(dx, run.first),
+                counts={"N": columns, "K": w.columns, "groups": run.count},
                 a_strides={"i": dy.size, "k": 1},
-                b_strides={"k": w.n_rows},
-                c_strides={"i": dx.size},
+                b_strides={"k": w.n_rows, "g": columns},
+                c_strides={"i": dx.size, "g": dx.row},
                 samples=Samples.I,
             )
 
-    def _phase_gradient(self, builder, phase, group, dx, first, dy):
-        """Emit the gradient of the inputs of one phase, for one group.
+    def _phase_gradient(self, builder, phase, run, dx, first, distance, dy):
+        """Emit the gradient of the inputs of one phase, for a run of groups.
 
         dx[h, v, c] = sum over taps and k of dy[(h + P - u)/S, (v + P - u')/S, k] * w[u, u', c, k], a CONV of stride 1
         with the taps in reverse order.
@@ -224,7 +247,7 @@ class Convolution(Step):
         rows, columns, w, tap = phase.rows, phase.columns, self.weights, self._phases.tap_size
         filters = w.K // w.groups
         products = dy.depth if w.groups == 1 else filters
-        transposed = self.transposed + group * self._phases.group_size + phase.offset
+        transposed = self.transposed + run.first * self._phases.group_size + phase.offset
         above = rows.taps - 1 - rows.output
         tap_flops = _separate_rows(columns.count) * w.rows[2] * columns.taps * products
         taps = Taps(rows.count, rows.taps, step=1, tap_step=1, before=above, extent=dy.rows)
@@ -232,7 +255,7 @@ class Convolution(Step):
             row, column = band.first + band.tap - above, columns.output - (columns.taps - 1)
             _emit_contract(
                 builder,
-                a=element(dy, row, column, group * filters),
+                a=element(dy, row, column, run.first * filters),
                 b=offset(Space.SHARED, transposed + band.tap * columns.taps * tap),
                 start=ZEROS,
                 c=element(dx, rows.first + self.S * band.first, columns.first, first),
@@ -243,10 +266,16 @@ class Convolution(Step):
                     "T": band.taps,
                     "R": columns.taps,
                     "K": products,
+                    "groups": run.count,
                 },
-                a_strides={"i": dy.size, "j": dy.row, "p": dy.depth, "t": dy.row, "r": dy.depth, "k": 1},
-                b_strides={"t": columns.taps * tap, "r": tap, "k": w.transposed_stride},
-                c_strides={"i": dx.size, "j": self.S * dx.row, "p": self.S * dx.depth},
+                a_strides={"i": dy.size, "j": dy.row, "p": dy.depth, "t": dy.row, "r": dy.depth, "k": 1, "g": filters},
+                b_strides={
+                    "t": columns.taps * tap,
+                    "r": tap,
+                    "k": w.transposed_stride,
+                    "g": self._phases.group_size,
+                },
+                c_strides={"i": dx.size, "j": self.S * dx.row, "p": self.S * dx.depth, "g": distance},
                 samples=Samples.I,
             )
 
@@ -274,13 +303,18 @@ class Convolution(Step):
 
     # Operands and numbers
 
-    def _first_seen(self, x, group, row=0):
-        """Return the operand for the first activation that a group's first filter sees, or `row` rows below it."""
-        return element(x, row - self.P, -self.P, group * self.weights.depth)
+    @property
+    def _group_size(self):
+        """Elements of one group's weights."""
+        return self.weights.n_rows * self.weights.columns
 
-    def _bias(self, group):
+    def _first_seen(self, x, run, row=0):
+        """Return the operand for the first activation that a run's first filter sees, or `row` rows below it."""
+        return element(x, row - self.P, -self.P, run.first * self.weights.depth)
+
+    def _bias(self, run):
         w = self.weights
-        return ZEROS if w.bias is None else offset(Space.PARAMETERS, w.bias + group * (w.K // w.groups))
+        return ZEROS if w.bias is None else offset(Space.PARAMETERS, w.bias + run.first * (w.K // w.groups))
 
     def _filter_counts(self, letters, x):
         """Return the counts of the loops over a filter's rows, columns and channels, padded so that loops merge."""
@@ -319,10 +353,15 @@ def _emit_contract(
     samples,
     accumulate=0,
 ):
-    """Emit a CONTRACT and return its number: counts are 1 and strides 0 unless given."""
-    numbers = dict.fromkeys("IJMNTRK", 1) | counts
-    strides = {"a": ("ijptrk", a_strides), "b": ("trk", b_strides), "start": ("ijpq", start_strides or {})}
-    for operand, (letters, given) in (strides | {"c": ("ijp", c_strides)}).items():
+    """Emit a CONTRACT and return its number: counts are 1 and strides 0 unless given.
+
+    Of a single group, the strides from group to group are 0, too.
+    """
+    numbers = dict.fromkeys([*"IJMNTRK", "groups"], 1) | counts
+    strides = {"a": ("ijptrkg", a_strides), "b": ("trkg", b_strides), "start": ("ijpqg", start_strides or {})}
+    for operand, (letters, given) in (strides | {"c": ("ijpg", c_strides)}).items():
         numbers |= {f"{operand}_{letter}": given.get(letter, 0) for letter in letters}
+    if numbers["groups"] == 1:
+        numbers |= dict.fromkeys(["a_g", "b_g", "start_g", "c_g"], 0)
     operands = {"a": a, "b": b, "start": start, "c": c}
     return builder.emit(Op.CONTRACT, operands, **numbers, RELU=RELU, samples=samples, accumulate=accumulate)

@@ -9,7 +9,8 @@ from numpy.testing import assert_array_equal
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Block, Op, Rule, Samples, SegmentKind, Space
 from tests.engine.cpu.programs import Memory, run, shared
 
-LOOPS = {"I": "i", "J": "j", "M": "p", "T": "t", "R": "r", "K": "k"}
+OPERANDS = INSTRUCTIONS[Op.CONTRACT].operands
+LOOPS = {"I": "i", "J": "j", "M": "p", "T": "t", "R": "r", "K": "k", "groups": "g"}
 
 
 @st.composite
@@ -19,15 +20,16 @@ def contractions(draw):
     counts |= {"M": draw(st.integers(1, 40)), "K": draw(st.integers(1, 6)), "N": 8 * draw(st.integers(1, 17))}
     one = draw(st.sampled_from("IJMTRKN"))
     counts[one] = draw(st.sampled_from([0, 8] if one == "N" else [0, 1, 8]))
-    n = counts | {f"a_{letter}": draw(st.integers(-5, 9)) for letter in "ijptrk"}
-    n |= {f"b_{letter}": draw(st.integers(-9, 90)) for letter in "trk"}
-    n |= {f"start_{letter}": draw(st.integers(-9, 90)) for letter in "ijp"} | {"start_q": draw(st.integers(0, 1))}
+    counts["groups"] = draw(st.sampled_from([1, 1, 2, 3]))
+    n = counts | {f"a_{letter}": draw(st.integers(-5, 9)) for letter in "ijptrkg"}
+    n |= {f"b_{letter}": draw(st.integers(-9, 90)) for letter in "trkg"}
+    n |= {f"start_{letter}": draw(st.integers(-9, 90)) for letter in "ijpg"} | {"start_q": draw(st.integers(0, 1))}
     if n["start_q"] == 0:  # a sum that starts from zeros
-        n |= {"start_i": 0, "start_j": 0, "start_p": 0}
+        n |= {"start_i": 0, "start_j": 0, "start_p": 0, "start_g": 0}
     distance = counts["N"] + draw(st.integers(0, 3))
-    for letter in draw(st.permutations("ijp")):
+    for letter in draw(st.permutations("ijpg")):
         n[f"c_{letter}"] = distance
-        distance = distance * counts[{"i": "I", "j": "J", "p": "M"}[letter]] + draw(st.integers(0, 5))
+        distance = distance * counts[{"i": "I", "j": "J", "p": "M", "g": "groups"}[letter]] + draw(st.integers(0, 5))
     # Loops become one where all of their operands' strides allow it: often all, often all but one.
     lets = st.sampled_from([True, True, True, False])
     for operand, outer, inner, count in [("a", "j", "p", "M"), ("start", "j", "p", "M"), ("a", "r", "k", "K")]:
@@ -49,8 +51,15 @@ def reach(n, operand, letters):
 
 
 def naive(memory, n, a, b, start, c):
-    """C[i, j, p, :] = start[i, j, p, :] + sum over t, r and k of A[...] * B[..., :], all of it in memory."""
+    """C[i, j, p, :] = start[i, j, p, :] + sum over t, r and k of A[...] * B[..., :] of each group, all in memory."""
     out = memory.copy()
+    for g in range(n["groups"]):
+        naive_group(memory, out, n, *(at + g * n[f"{x}_g"] for x, at in zip(OPERANDS, (a, b, start, c), strict=True)))
+    return out
+
+
+def naive_group(memory, out, n, a, b, start, c):
+    """Write one group's sums to `out`."""
     columns = np.arange(n["N"])
     for i, j, p in np.ndindex(n["I"], n["J"], n["M"]):
         at = start + i * n["start_i"] + j * n["start_j"] + p * n["start_p"] + columns * n["start_q"]
@@ -59,7 +68,6 @@ def naive(memory, n, a, b, start, c):
             x = memory[a + i * n["a_i"] + j * n["a_j"] + p * n["a_p"] + t * n["a_t"] + r * n["a_r"] + k * n["a_k"]]
             total += x * memory[b + t * n["b_t"] + r * n["b_r"] + k * n["b_k"] + columns]
         out[c + i * n["c_i"] + j * n["c_j"] + p * n["c_p"] + columns] = np.maximum(total, 0) if n["RELU"] else total
-    return out
 
 
 def laid_out(n, rng):
@@ -67,7 +75,7 @@ def laid_out(n, rng):
     memory = Memory(fill=77)
     offsets = []
     for operand, letters in (("a", "IJMTRK"), ("b", "TRK"), ("start", "IJM"), ("c", "IJM")):
-        before, after = reach(n, operand, letters)
+        before, after = reach(n, operand, [*letters, "groups"])
         values = rng.integers(-4, 5, before + after)
         if operand == "start" and n["start_q"] == 0:
             values[:] = 0
@@ -75,15 +83,22 @@ def laid_out(n, rng):
     return memory.array(), offsets
 
 
-SIMPLE = dict.fromkeys(INSTRUCTIONS[Op.CONTRACT].numbers, 0) | dict.fromkeys("IJMTRK", 1) | {"N": 8, "start_q": 1}
+SIMPLE = (
+    dict.fromkeys(INSTRUCTIONS[Op.CONTRACT].numbers, 0)
+    | dict.fromkeys([*"IJMTRK", "groups"], 1)
+    | {"N": 8, "start_q": 1}
+)
 ROWS_OF_ONE_PIXEL = SIMPLE | {"I": 5, "J": 1, "M": 1, "a_i": 3, "c_i": 8, "K": 3, "a_k": 1, "b_k": 8}
 ROWS_OF_AN_IMAGE = SIMPLE | {"I": 2, "J": 3, "M": 4, "a_p": 2, "a_j": 8, "a_i": 30, "c_p": 8, "c_j": 32, "c_i": 96}
 LONG_SUM = SIMPLE | {"M": 3, "a_p": 40, "c_p": 8, "T": 2, "R": 3, "K": 4, "a_k": 1, "a_r": 4, "a_t": 12, "b_k": 8}
+OF_GROUPS = {"groups": 3, "a_g": 2, "b_g": 16, "start_g": 8, "c_g": 8}
+GROUPS = SIMPLE | OF_GROUPS | {"M": 3, "K": 2, "a_p": 6, "a_k": 1, "b_k": 8, "c_p": 24}
 
 
 @settings(max_examples=200)
 @example(n=ROWS_OF_ONE_PIXEL, seed=0)
 @example(n=ROWS_OF_AN_IMAGE, seed=0)
+@example(n=GROUPS, seed=0)
 @example(n=LONG_SUM | {"b_r": 32, "b_t": 96}, seed=0)
 @given(n=contractions(), seed=st.integers(0, 99))
 def test_any_counts_and_strides(n, seed):
