@@ -4,11 +4,36 @@ Operands are the addresses of the first sample's pixel (0, 0). A block works on 
 quad of channels. Strides are in float32 elements.
 """
 
-from skconvnet.engine.cuda.compiler import Address, float32, kernel
-from skconvnet.engine.cuda.llvm.quads import load_quad, splat, store_quad, where_greater
-from skconvnet.engine.cuda.llvm.threads import block, chunk, over, thread
+import numpy as np
 
-__all__ = ["lower_relu", "relu"]
+from skconvnet.engine.cuda.compiler import Address, Real, cuda, float32, inlined, int32, int64, kernel, uint64
+from skconvnet.engine.cuda.llvm.memory import load_int, load_long
+from skconvnet.engine.cuda.llvm.quads import (
+    exponential,
+    first_of,
+    load_quad,
+    number,
+    quad,
+    splat,
+    store_quad,
+    where_greater,
+)
+from skconvnet.engine.cuda.llvm.threads import block, chunk, left, over, thread
+from skconvnet.engine.cuda.lowering import chunks
+
+__all__ = [
+    "bias_relu_backward",
+    "dropout",
+    "lower_bias_relu_backward",
+    "lower_dropout",
+    "lower_relu",
+    "lower_squash",
+    "lower_squash_backward",
+    "mix",
+    "relu",
+    "squash",
+    "squash_backward",
+]
 
 _THREADS = 256
 
@@ -27,3 +52,268 @@ def relu(x: Address, y: Address, rows, columns, depth, x_row, y_row, x_sample, y
 def lower_relu(call):
     """Yield the launch of RELU."""
     yield call.launch(relu, call.over_quads(relu))
+
+
+# -- The backward pass of a bias and a ReLU ----------------------------------------------------------------------------
+
+_SUMS = 4 * _THREADS  # a quad of each thread
+
+
+@kernel(_THREADS)
+def bias_relu_backward(
+    dy: Address,
+    y: Address,
+    dx: Address,
+    total: Address,
+    samples,
+    rows,
+    columns,
+    depth,
+    dy_row,
+    y_row,
+    dx_row,
+    dy_sample,
+    y_sample,
+    dx_sample,
+    relu,
+    bias,
+    width,
+    span,
+):
+    """Apply the derivative of ReLU to a layer's output gradient, and sum the gradient over pixels.
+
+    A block works on `span` pixels of the batch, and on `width` quads of their channels: that many threads next to one
+    another have one pixel, so that they read one run of memory. The sums of its threads are added in pairs, always in
+    the same order.
+
+    Parameters
+    ----------
+    dy : Address
+        Gradient of the layer's output.
+    y : Address
+        The layer's output after ReLU; read only with ``relu``.
+    dx : Address
+        Gradient before ReLU, overwritten with ``relu``; it may be the same place as `dy`.
+    total : Address
+        (blocks along x, depth): the sum of dx over the pixels of each block, overwritten with ``bias``.
+    """
+    sums = cuda.shared.array(_SUMS, float32)  # number k of thread t is at k * _THREADS + t
+    lane = over(thread(), width)
+    q = 4 * (chunk() * width + thread() - lane * width)
+    lanes, zero = over(_THREADS, width), splat(float32(0))
+    value, sum_of_thread = zero, zero
+    if lane < lanes and q < depth:
+        pixel = int32(block() * span + lane)  # int32 throughout: the loop's length is a division of them
+        last = int32(min((block() + 1) * span, samples * rows * columns))
+        while pixel < last:
+            line = over(pixel, columns)
+            sample, column = over(line, rows), pixel - line * columns
+            row, along = line - sample * rows, column * depth + q
+            value = load_quad(dy + 4 * (sample * dy_sample + row * dy_row + along))
+            if relu:
+                output = load_quad(y + 4 * (sample * y_sample + row * y_row + along))
+                value = where_greater(output, zero, value, zero)
+                store_quad(dx + 4 * (sample * dx_sample + row * dx_row + along), value)
+            sum_of_thread = sum_of_thread + value
+            pixel = int32(pixel + lanes)
+    if bias:
+        for k in range(4):
+            sums[k * _THREADS + thread()] = number(sum_of_thread, k)
+        cuda.syncthreads()
+        while lanes > 1:
+            half = (lanes + 1) >> 1
+            if lane + half < lanes:
+                for k in range(4):
+                    sums[k * _THREADS + thread()] += sums[k * _THREADS + thread() + half * width]
+            cuda.syncthreads()
+            lanes = half
+        if lane == 0 and q < depth:
+            here = thread()
+            store_quad(
+                total + 4 * (block() * depth + q),
+                quad(sums[here], sums[here + _THREADS], sums[here + 2 * _THREADS], sums[here + 3 * _THREADS]),
+            )
+
+
+_PIXELS_OF_A_THREAD = 8  # at least, where there are many
+_MOST_BLOCKS = 1024  # enough to fill any GPU; more would only be more to add in the second pass
+
+
+def lower_bias_relu_backward(call):
+    """Yield the launches of BIAS_RELU_BACKWARD: sums of blocks of pixels, and the sum of these.
+
+    ``dbias`` is overwritten with the sum over all samples. The blocks depend on shapes alone.
+    """
+    if not call["relu"] and not call["bias"]:
+        return
+    pixels = call["samples"] * call["rows"] * call["columns"]
+    width = min(call["depth"] // 4, _THREADS)
+    grid, numbers = _over_pixels(pixels, call["depth"] // 4, width)
+    if not call["bias"] or grid[0] == 1:
+        yield call.launch(bias_relu_backward, grid, total=call["dbias"], **numbers)
+        return
+    parts = call.scratch(grid[0] * call["depth"])
+    yield call.launch(bias_relu_backward, grid, total=parts, **numbers)
+    # The parts of one row of pixels, of which there is one sample.
+    sums = {"dy": parts, "samples": 1, "rows": 1, "columns": grid[0], "relu": 0, "total": call["dbias"]}
+    yield call.launch(bias_relu_backward, (1, grid[1]), **sums, width=width, span=grid[0])
+
+
+def _over_pixels(pixels, quads, width):
+    """Return the grid over pixels and channels, and the numbers of each block."""
+    lanes = _THREADS // width
+    blocks = min(chunks(pixels, lanes * _PIXELS_OF_A_THREAD), _MOST_BLOCKS)
+    span = chunks(pixels, blocks)
+    return (chunks(pixels, span), chunks(quads, width)), {"width": width, "span": span}
+
+
+# -- TANH and SIGMOID --------------------------------------------------------------------------------------------------
+
+# tanh(x) = x + x * x**2 * P(x**2) below 0.6, with coefficients that minimise the largest relative error.
+_TANH_6, _TANH_5, _TANH_4, _TANH_3, _TANH_2, _TANH_1 = np.array(
+    [2.18661372e-03, -8.22346212e-03, 2.17186372e-02, -5.39498990e-02, 1.33332296e-01, -3.33333314e-01], np.float32
+)
+_SERIES_END = np.float32(0.6)
+
+
+@inlined
+def _sigmoid(x):
+    one = splat(float32(1))
+    return one / (one + exponential(splat(float32(0)) - x))
+
+
+@inlined
+def _tanh(x):
+    """Return sign(x) (1 - 2/(exp(2|x|) + 1)), or a polynomial near zero, where that would lose digits."""
+    zero, one, two = splat(float32(0)), splat(float32(1)), splat(float32(2))
+    size = where_greater(zero, x, zero - x, x)
+    far = one - two / (exponential(size + size) + one)
+    far = where_greater(zero, x, zero - far, far)
+    square = x * x
+    series = splat(_TANH_6) * square + splat(_TANH_5)
+    series = series * square + splat(_TANH_4)
+    series = series * square + splat(_TANH_3)
+    series = series * square + splat(_TANH_2)
+    series = series * square + splat(_TANH_1)
+    return where_greater(splat(_SERIES_END), size, x + x * square * series, far)
+
+
+@kernel(_THREADS)
+def squash(x: Address, y: Address, rows, columns, depth, channels, x_row, y_row, x_sample, y_sample, sigmoid):
+    """Y = 1/(1 + exp(-x)) with ``sigmoid``, else tanh(x); zeros in the depth beyond ``channels``."""
+    at, line = 4 * (_THREADS * chunk() + thread()), columns * depth
+    if at < rows * line:
+        row = over(at, line)
+        along = at - row * line
+        value = load_quad(x + 4 * (block() * x_sample + row * x_row + along))
+        if sigmoid:
+            value = _sigmoid(value)
+        else:
+            value = _tanh(value)
+        value = first_of(value, channels - left(along, depth))
+        store_quad(y + 4 * (block() * y_sample + row * y_row + along), value)
+
+
+@kernel(_THREADS)
+def squash_backward(
+    dy: Address,
+    y: Address,
+    dx: Address,
+    rows,
+    columns,
+    depth,
+    dy_row,
+    y_row,
+    dx_row,
+    dy_sample,
+    y_sample,
+    dx_sample,
+    sigmoid,
+):
+    """Dx = dy y (1 - y) with ``sigmoid``, else dy (1 - y**2), from the output `y` of `squash`; `dx` is overwritten."""
+    at, line = 4 * (_THREADS * chunk() + thread()), columns * depth
+    if at < rows * line:
+        row = over(at, line)
+        along = at - row * line
+        gradient = load_quad(dy + 4 * (block() * dy_sample + row * dy_row + along))
+        value = load_quad(y + 4 * (block() * y_sample + row * y_row + along))
+        slope = splat(float32(1)) - value * value
+        if sigmoid:
+            slope = value - value * value
+        store_quad(dx + 4 * (block() * dx_sample + row * dx_row + along), gradient * slope)
+
+
+def lower_squash(call):
+    """Yield the launch of SQUASH."""
+    yield call.launch(squash, call.over_quads(squash))
+
+
+def lower_squash_backward(call):
+    """Yield the launch of SQUASH_BACKWARD."""
+    yield call.launch(squash_backward, call.over_quads(squash_backward))
+
+
+# -- DROPOUT -----------------------------------------------------------------------------------------------------------
+
+
+@inlined
+def mix(key, counter):
+    """Return a random uint64 for a key and a counter: one step of SplitMix64 from a state that combines both.
+
+    Source: G. Steele, D. Lea and C. Flood, "Fast Splittable Pseudorandom Number Generators" (2014), figure 16.
+    """
+    z = key + (counter + uint64(1)) * uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB)
+    return z ^ (z >> uint64(31))
+
+
+@kernel(_THREADS)
+def dropout(
+    x: Address,
+    y: Address,
+    draws: Address,
+    step: Address,
+    rows,
+    columns,
+    depth,
+    x_row,
+    y_row,
+    x_sample,
+    y_sample,
+    layer,
+    limit: int64,
+    factor: Real,
+):
+    """Y = 0 for activations whose random number is below `limit`, else x times `factor`; `y` is overwritten.
+
+    The numbers are those of `cpu.kernels.activations.dropout`, to the bit: they depend on the step's row of `draws`,
+    (seed, step) of int64, on the number of the layer, on the sample and on the activation.
+    """
+    at, line = 4 * (_THREADS * chunk() + thread()), columns * depth
+    if at < rows * line:
+        row = over(at, line)
+        along = at - row * line
+        draw = draws + 16 * load_int(step)
+        key = mix(uint64(load_long(draw)), uint64(load_long(draw + 8)))
+        key = mix(mix(key, uint64(layer)), uint64(block()))
+        value, scale = load_quad(x + 4 * (block() * x_sample + row * x_row + along)), float32(factor)
+        kept = quad(
+            _kept(number(value, 0) * scale, mix(key, uint64(at)), limit),
+            _kept(number(value, 1) * scale, mix(key, uint64(at + 1)), limit),
+            _kept(number(value, 2) * scale, mix(key, uint64(at + 2)), limit),
+            _kept(number(value, 3) * scale, mix(key, uint64(at + 3)), limit),
+        )
+        store_quad(y + 4 * (block() * y_sample + row * y_row + along), kept)
+
+
+@inlined
+def _kept(value, draw, limit):
+    """Return the value, or zero where the upper half of the random number is below `limit`."""
+    return value if (draw >> uint64(32)) >= uint64(limit) else float32(0)
+
+
+def lower_dropout(call):
+    """Yield the launch of DROPOUT: with probability ``rate``, an activation becomes zero."""
+    limit, factor = int(call["rate"] * 2**32), float(np.float32(1 / (1 - call["rate"])))
+    yield call.launch(dropout, call.over_quads(dropout), limit=limit, factor=factor)
