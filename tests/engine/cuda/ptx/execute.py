@@ -1,0 +1,203 @@
+"""Execute PTX on the CPU, with the checks that a GPU does not make.
+
+    memory = Memory()                                       allocate, free, upload, download, clear
+    x = memory.allocate(n_bytes)                            an address, as kernels take it
+    program = load(ptx_text)                                cached by text
+    program.launch(grid, block, arguments, memory)          raises PtxError: what, where, which block and thread
+
+`arguments` are int and float, in the order of the kernel's parameters; `grid` and `block` are an int or up to three.
+The threads of a block run one after another from barrier to barrier, blocks in order. It is noticed when a kernel
+
+- accesses memory outside of every allocation, outside of shared or local memory, or not aligned to the access,
+- reads global or shared memory that nothing has written, or that cp.async has not filled yet,
+- accesses what another thread writes without a barrier between, in shared memory, or in global memory in one launch,
+- waits at a barrier that not every thread of the block comes to, or exchanges with lanes that do not come,
+- takes more back edges than the launch has fuel for: a loop that does not end.
+
+Nothing is known of this on hardware: the speed, bank conflicts, and what `.approx` rounds to.
+"""
+
+from functools import cache, lru_cache
+
+import llvmlite.binding as llvm
+import numpy as np
+
+from tests.engine.cuda.ptx.context import BY_HOST, UNWRITTEN, WORDS, Slot
+from tests.engine.cuda.ptx.errors import PtxError
+from tests.engine.cuda.ptx.explain import explain
+from tests.engine.cuda.ptx.memory import Memory
+from tests.engine.cuda.ptx.parser import BITS, parse
+from tests.engine.cuda.ptx.scheduler import Outcome, run_grid
+from tests.engine.cuda.ptx.translate import Emitter
+
+__all__ = ["FUEL", "Memory", "Program", "PtxError", "load"]
+
+FUEL = 2**31  # back edges of a launch
+_RENEW = 2**30  # stamps are renewed before a launch that begins beyond
+
+
+@cache
+def load(text):
+    """Return the `Program` of a PTX text with one entry; the same one for the same text."""
+    return Program(text)
+
+
+class Program:
+    """A kernel that can be launched. Machine code is made by the first launch, apart for launches without checks.
+
+    Attributes
+    ----------
+    kernel : parser.Kernel
+    """
+
+    def __init__(self, text):
+        self.kernel = parse(text)
+        self._codes = {}
+
+    def launch(self, grid, block, arguments, memory, check=True, dynamic_shared=0, fuel=FUEL, check_initialised=True):
+        """Run the kernel for every thread of a grid.
+
+        Parameters
+        ----------
+        grid, block : int or tuple of int
+            Blocks of the grid and threads of a block; up to three each.
+        arguments : sequence of int or float
+            One for each parameter.
+        memory : Memory
+        check : bool, default=True
+            If False, only bounds, barriers and fuel are checked.
+        dynamic_shared : int, default=0
+            Bytes of dynamic shared memory.
+        fuel : int, default=FUEL
+            Back edges that all threads together may take.
+        check_initialised : bool, default=True
+            If False, global memory may be read before it is written.
+
+        Raises
+        ------
+        PtxError
+            If a check fails. Memory stays as the kernel left it.
+        """
+        code = self._code(check)
+        grid, block = _three(grid), _three(block)
+        n_threads = block[0] * block[1] * block[2]
+        if not 0 < n_threads <= 1024:
+            raise PtxError(f"kernel {self.kernel.name}: a block of {n_threads} threads; 1 to 1,024 are possible")
+        work = _Workspace.of(n_threads, code.frame_bytes, code.layout.shared_bytes + dynamic_shared)
+        parameters = self._pack(arguments)
+        if memory.next_stamp > _RENEW:
+            memory.renew_stamps()
+        context = work.context
+        context[Slot.PARAMETERS] = parameters.ctypes.data
+        context[Slot.CONSTANTS] = memory.constant(self, bytes(code.layout.constants)) if code.layout.constants else 0
+        context[Slot.ARENA : Slot.TO_READ + 1] = memory.base, memory.size, memory.to_written, memory.to_read
+        context[Slot.READABLE] = BY_HOST if check_initialised else UNWRITTEN
+        context[Slot.SHARED_SIZE] = code.layout.shared_bytes + dynamic_shared
+        context[Slot.NEXT_STAMP] = memory.next_stamp
+        context[Slot.STRIDE] = n_threads + -(-n_threads // 32) + 1
+        context[Slot.FUEL] = fuel
+        context[Slot.THREADS_X : Slot.THREADS_Z + 1] = block
+        context[Slot.BLOCKS_X : Slot.BLOCKS_Z + 1] = grid
+        work.shared_written[:] = 0
+        work.shared_read[:] = 0
+        outcome = run_grid(
+            code.address, context, n_threads, work.warp_epochs, work.frames.ctypes.data, code.frame_bytes,
+            work.state, work.resume, work.exchange, work.snapshot,
+        )  # fmt: skip
+        memory.next_stamp = int(context[Slot.NEXT_STAMP])
+        if outcome:
+            raise PtxError(explain(Outcome(outcome), self.kernel, context, memory, work))
+
+    def _code(self, check):
+        if check not in self._codes:
+            self._codes[check] = _Code(self.kernel, check)
+        return self._codes[check]
+
+    def _pack(self, arguments):
+        """The parameter buffer."""
+        parameters = self.kernel.parameters
+        if len(arguments) != len(parameters):
+            raise PtxError(
+                f"kernel {self.kernel.name} takes {len(parameters)} arguments, and {len(arguments)} were given"
+            )
+        buffer = bytearray(self.kernel.parameter_bytes)
+        for parameter, value in zip(parameters, arguments, strict=True):
+            n_bytes = BITS[parameter.type] // 8
+            if isinstance(value, float | np.floating):
+                packed = np.array(value, f"f{n_bytes}").tobytes()
+            elif parameter.type[0] == "f":
+                raise PtxError(
+                    f"kernel {self.kernel.name}: the parameter {parameter.name} is a float, {value!r} is not"
+                )
+            else:
+                packed = (int(value) & ((1 << 8 * n_bytes) - 1)).to_bytes(n_bytes, "little")
+            buffer[parameter.offset : parameter.offset + n_bytes] = packed
+        return np.frombuffer(bytes(buffer) or b"\0", np.uint8)
+
+
+def _three(size):
+    """Up to three sizes as three."""
+    sizes = tuple(int(one) for one in size) if isinstance(size, tuple | list) else (int(size),)
+    return (*sizes, 1, 1)[:3]
+
+
+class _Code:
+    """Machine code of a kernel: `address`, the `layout` of its variables, `frame_bytes` of a thread."""
+
+    def __init__(self, kernel, check):
+        emitter = Emitter(kernel, check)
+        emitter.translate()
+        self.layout, self.frame_bytes = emitter.layout, emitter.frame_size
+        self._engine = _compile(emitter.module())
+        self.address = self._engine.get_function_address("run")
+
+
+@lru_cache(maxsize=1)
+def _target_machine():
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple()
+    features = llvm.get_host_cpu_features().flatten()
+    return target.create_target_machine(opt=2, cpu=llvm.get_host_cpu_name(), features=features)
+
+
+def _compile(text):
+    """Return an execution engine that holds the machine code of LLVM IR."""
+    machine = _target_machine()
+    module = llvm.parse_assembly(text)
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return engine
+
+
+class _Workspace:
+    """Memory of the threads of one block, used again by the next launch."""
+
+    def __init__(self, n_threads, frame_bytes, shared_bytes):
+        self.size = n_threads, frame_bytes, shared_bytes
+        self.context = np.zeros(len(Slot), np.int64)
+        self.warp_epochs = np.zeros(32, np.int64)
+        self.frames = np.zeros((n_threads, frame_bytes), np.uint8)
+        self.state = np.zeros(n_threads, np.int64)
+        self.resume = np.zeros(n_threads, np.int64)
+        self.exchange = np.zeros((n_threads, WORDS), np.int32)
+        self.snapshot = np.zeros((32, WORDS), np.int32)
+        self.shared = np.zeros(shared_bytes + 64, np.uint8)
+        self.shared_start = -self.shared.ctypes.data % 64
+        self.shared_written = np.zeros(shared_bytes // 4 + 8, np.int32)
+        self.shared_read = np.zeros(shared_bytes // 4 + 8, np.int32)
+        self.context[Slot.SHARED] = self.shared.ctypes.data + self.shared_start
+        self.context[Slot.SHARED_WRITTEN] = self.shared_written.ctypes.data
+        self.context[Slot.SHARED_READ] = self.shared_read.ctypes.data
+        self.context[Slot.EXCHANGE] = self.exchange.ctypes.data
+        self.context[Slot.SNAPSHOT] = self.snapshot.ctypes.data
+
+    @classmethod
+    @lru_cache(maxsize=64)
+    def of(cls, n_threads, frame_bytes, shared_bytes):
+        """The work space for these sizes."""
+        return cls(n_threads, frame_bytes, shared_bytes)
