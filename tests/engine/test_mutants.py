@@ -37,7 +37,7 @@ def backward(mutated, op):
 
 
 def contracts(mutated, samples):
-    return [row for row in instructions(mutated, Op.CONTRACT) if get(row, "samples") == samples]
+    return [row for row in instructions(mutated, Op.CONTRACT) if get(row, "sample_loop") == samples]
 
 
 def column(row, name):

@@ -213,8 +213,8 @@ def grid(offset, *loops):
 
 def _contract(n, samples, first):
     counts = {letter: n[letter] for letter in "IJMTRK"}
-    if n["samples"] != Samples.NONE:
-        counts[Samples(n["samples"]).name] = samples
+    if n["sample_loop"] != Samples.NONE:
+        counts[Samples(n["sample_loop"]).name] = samples
     columns = (n["N"], 1)
 
     def loops(operand, letters):

@@ -83,7 +83,7 @@ class InstructionCall(IntEnum):
 # One group of a contraction as the register tile reads it: counts, strides and RELU as in the instruction, then
 # addresses.
 _numbers = INSTRUCTIONS[Op.CONTRACT].numbers
-Contraction = IntEnum("Contraction", [*_numbers[: _numbers.index("samples")], "A", "B", "START", "C"], start=0)
+Contraction = IntEnum("Contraction", [*_numbers[: _numbers.index("sample_loop")], "A", "B", "START", "C"], start=0)
 
 
 def number_columns(op):

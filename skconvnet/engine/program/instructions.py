@@ -128,7 +128,7 @@ INSTRUCTIONS = {
     op: Instruction(tuple(operands.split()), tuple(numbers.split()))
     for op, operands, numbers in [
         (Op.LOAD_IMAGES, "y", "rows columns depth y_row y_depth"),
-        (Op.CONTRACT, "a b start c", f"{_LOOPS} samples accumulate {_GROUPS}"),
+        (Op.CONTRACT, "a b start c", f"{_LOOPS} sample_loop accumulate {_GROUPS}"),
         (Op.CLEAR, "y", "size"),
         (Op.CLEAR_BORDER, "y", "rows columns depth top left bottom right"),
         (Op.RELU, "x y", "rows columns depth x_row y_row"),

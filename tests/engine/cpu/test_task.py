@@ -15,7 +15,7 @@ def test_an_array_of_as_many_numbers_as_there_are_names_has_every_column(columns
 
 def test_a_contraction_is_written_as_the_tile_reads_it():
     names, fields = INSTRUCTIONS[Op.CONTRACT].numbers, tuple(field.name for field in Contraction)
-    assert names[: names.index("samples")] == fields[:-4]
+    assert names[: names.index("sample_loop")] == fields[:-4]
     assert fields[-4:] == ("A", "B", "START", "C")
 
 

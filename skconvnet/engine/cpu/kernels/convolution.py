@@ -14,7 +14,7 @@ __all__ = ["contract"]
 _FIELDS, _SCRATCH = len(Field), 8 * len(InstructionCall)
 _N_LOOPS = int(Field.A)  # the fields before the addresses are copied from the instruction
 _OPERANDS = int(InstructionCall.OPERAND_0)
-_FIRST_NUMBER, _SAMPLES, _ACCUMULATE = map(INSTRUCTIONS[Op.CONTRACT].number, ("I", "samples", "accumulate"))
+_FIRST_NUMBER, _SAMPLE_LOOP, _ACCUMULATE = map(INSTRUCTIONS[Op.CONTRACT].number, ("I", "sample_loop", "accumulate"))
 _GROUPS, _A_G, _B_G, _START_G, _C_G = map(INSTRUCTIONS[Op.CONTRACT].number, ("groups", "a_g", "b_g", "start_g", "c_g"))
 _W0, _W1, _W2 = WIDTHS
 _panel0, _panel1, _panel2 = PANEL
@@ -62,9 +62,9 @@ def _describe(code, call, d):
         d[number] = code[_FIRST_NUMBER + number]
     d[Field.A], d[Field.B] = call[_OPERANDS], call[_OPERANDS + 1]
     d[Field.START], d[Field.C] = call[_OPERANDS + 2], call[_OPERANDS + 3]
-    if code[_SAMPLES] == Samples.I:
+    if code[_SAMPLE_LOOP] == Samples.I:
         d[Field.I] = call[InstructionCall.SAMPLES]
-    elif code[_SAMPLES] == Samples.T:
+    elif code[_SAMPLE_LOOP] == Samples.T:
         d[Field.T] = call[InstructionCall.SAMPLES]
     if _starts_from_c(code, call):
         d[Field.START], d[Field.start_q] = d[Field.C], 1

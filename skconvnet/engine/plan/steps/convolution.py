@@ -103,7 +103,7 @@ class Convolution(Step):
                 start_strides={} if w.bias is None else {"q": 1, "g": w.K // w.groups},
                 c_strides={"i": y.size, "j": y.row, "p": y.depth, "g": distance},
                 RELU=self.relu,
-                samples=Samples.I,
+                sample_loop=Samples.I,
             )
 
     def _dense(self, builder, x):
@@ -210,7 +210,7 @@ class Convolution(Step):
                         "g": slices.distance,
                     },
                     c_strides=strides | {"g": self._group_size},
-                    samples=Samples.T,
+                    sample_loop=Samples.T,
                     accumulate=1,
                 )
         return number
@@ -235,7 +235,7 @@ class Convolution(Step):
                 a_strides={"i": dy.size, "k": 1},
                 b_strides={"k": w.n_rows, "g": columns},
                 c_strides={"i": dx.size, "g": dx.row},
-                samples=Samples.I,
+                sample_loop=Samples.I,
             )
 
     def _phase_gradient(self, builder, phase, run, dx, first, distance, dy):
@@ -276,7 +276,7 @@ class Convolution(Step):
                     "g": self._phases.group_size,
                 },
                 c_strides={"i": dx.size, "j": self.S * dx.row, "p": self.S * dx.depth, "g": distance},
-                samples=Samples.I,
+                sample_loop=Samples.I,
             )
 
     # The update
@@ -350,7 +350,7 @@ def _emit_contract(
     c_strides,
     start_strides=None,
     RELU=0,
-    samples,
+    sample_loop,
     accumulate=0,
 ):
     """Emit a CONTRACT and return its number: counts are 1 and strides 0 unless given.
@@ -364,4 +364,4 @@ def _emit_contract(
     if numbers["groups"] == 1:
         numbers |= dict.fromkeys(["a_g", "b_g", "start_g", "c_g"], 0)
     operands = {"a": a, "b": b, "start": start, "c": c}
-    return builder.emit(Op.CONTRACT, operands, **numbers, RELU=RELU, samples=samples, accumulate=accumulate)
+    return builder.emit(Op.CONTRACT, operands, **numbers, RELU=RELU, sample_loop=sample_loop, accumulate=accumulate)

@@ -41,7 +41,7 @@ def contractions(draw):
         n["c_p"] = counts["N"]
         n["c_j"] = counts["M"] * n["c_p"]
         n["c_i"] = counts["J"] * n["c_j"]
-    return n | {"RELU": draw(st.booleans()), "samples": 0, "accumulate": 0}
+    return n | {"RELU": draw(st.booleans()), "sample_loop": 0, "accumulate": 0}
 
 
 def reach(n, operand, letters):
@@ -154,7 +154,7 @@ def test_samples_are_summed_over_micro_batches_and_slots_over_shards(micro_batch
     x_at, w_at = memory.put(x), memory.put(w)
     slots = memory.put(np.full(2 * 96, 99.0))  # what a slot held before does not count
     memory = memory.array()
-    n = SIMPLE | {"M": 6, "N": 16, "a_p": 1, "c_p": 16, "a_t": 6, "b_t": 16, "start_q": 0, "samples": Samples.T}
+    n = SIMPLE | {"M": 6, "N": 16, "a_p": 1, "c_p": 16, "a_t": 6, "b_t": 16, "start_q": 0, "sample_loop": Samples.T}
     operands = {
         "a": (Space.BATCH, x_at, 6),
         "b": (Space.BATCH, w_at, 16),
@@ -174,7 +174,7 @@ def test_the_loop_over_samples_has_as_many_as_there_are():
     memory = Memory(fill=77)
     x_at, w_at, y_at = memory.put(x), memory.put(w), memory.put(np.full(96, 99.0))
     memory = memory.array()
-    n = SIMPLE | {"I": 99, "K": 3, "a_i": 3, "a_k": 1, "b_k": 8, "c_i": 8, "start_q": 0, "samples": Samples.I}
+    n = SIMPLE | {"I": 99, "K": 3, "a_i": 3, "a_k": 1, "b_k": 8, "c_i": 8, "start_q": 0, "sample_loop": Samples.I}
     operands = {"a": (Space.BATCH, x_at, 3), "b": shared(w_at), "start": shared(0), "c": (Space.BATCH, y_at, 8)}
     run([(Op.CONTRACT, operands, n)], memory, samples=11, micro_batch=4)
     assert_array_equal(memory[y_at : y_at + 88].reshape(11, 8), x @ w)
@@ -189,7 +189,7 @@ def test_an_update_computes_the_rows_of_its_block_alone(first, rows):
     p = memory.put(np.zeros(80))
     x_at, dy_at, scratch = memory.put(x), memory.put(dy), memory.put(np.full(88, 99.0))
     memory = memory.array()
-    n = SIMPLE | {"M": 10, "a_p": 1, "c_p": 8, "a_t": 10, "b_t": 8, "start_q": 0, "samples": Samples.T}
+    n = SIMPLE | {"M": 10, "a_p": 1, "c_p": 8, "a_t": 10, "b_t": 8, "start_q": 0, "sample_loop": Samples.T}
     operands = {"a": shared(x_at), "b": shared(dy_at), "start": shared(0), "c": (Space.LOCAL, scratch, 0)}
     block = dict.fromkeys(Block, 0) | {Block.OFFSET: p + 8 * first, Block.ROWS: rows, Block.COLUMNS: 8}
     block |= {Block.FIRST_ROW: first, Block.TRANSPOSED: -1, Block.GRADIENT: -1}
