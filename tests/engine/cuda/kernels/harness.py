@@ -5,16 +5,20 @@ other helpers of that module lay out the operands.
 """
 
 from functools import cache, partial
+from hashlib import sha256
+from inspect import getsource
 
 import numpy as np
+from hypothesis import strategies as st
 
+from skconvnet.engine.cuda.compiler import Kernel
 from skconvnet.engine.cuda.dispatch import LOWERINGS
-from skconvnet.engine.cuda.lowering import call_of
+from skconvnet.engine.cuda.lowering import Launch, call_of
 from skconvnet.engine.program.instructions import Space, encode
 from tests.engine.cpu import programs
 from tests.engine.cuda.executor import PtxDriver
 
-__all__ = ["driver", "execute_on", "run"]
+__all__ = ["driver", "execute_on", "kernel_of", "launch", "lowered", "run", "shapes"]
 
 
 @cache
@@ -47,14 +51,37 @@ def run(instructions, memory, *, samples=1, **machine):
         row, spaces = encode(*instruction), dict.fromkeys(Space, at)
         lower, call = LOWERINGS[instruction[0]], call_of(row, spaces, names)
         list(lower(call))  # it tells how much scratch the instruction needs
-        # A kernel that reads scratch before it is written finds no numbers.
-        scratch.append(_upload(np.full(max(call.scratch_size, 1), np.nan, np.float32)))
+        scratch.append(driver().allocate(4 * call.scratch_size))  # not written: the executor notices who reads it first
         driver().record(lower(call_of(row, spaces, names, scratch[-1]))).replay()
     driver().synchronize()
     for address, array in ((at, memory), *((addresses[name], table) for name, table in tables.items())):
         driver().download(address, array)
     for address in (at, *addresses.values(), *scratch):
         driver().free(address)
+
+
+def kernel_of(function, threads=1):
+    """A kernel of a test; its name is unique in the cache of PTX, whose keys see the package's sources only."""
+    source = sha256(getsource(function).encode()).hexdigest()
+    return Kernel(function, f"{function.__name__}_{source}", threads)
+
+
+def launch(kernel, grid, *arguments):
+    """Launch one kernel. Arrays among its arguments are uploaded, and hold afterwards what it made of them."""
+    arrays = [(_upload(one), one) for one in arguments if isinstance(one, np.ndarray)]
+    addresses = iter([address for address, _ in arrays])
+    numbers = tuple(next(addresses) if isinstance(one, np.ndarray) else one for one in arguments)
+    driver().record([Launch(kernel, (*grid, 1, 1)[:3], numbers)]).replay()
+    driver().synchronize()
+    for address, array in arrays:
+        driver().download(address, array)
+        driver().free(address)
+
+
+def lowered(instruction, *, samples=1, **machine):
+    """The launches of (op, operands, numbers), with all spaces at address 0."""
+    call = call_of(encode(*instruction), dict.fromkeys(Space, 0), {"samples": samples, **machine})
+    return list(LOWERINGS[instruction[0]](call))
 
 
 def _upload(array):
@@ -65,3 +92,6 @@ def _upload(array):
 
 
 execute_on = partial(programs.execute_on, run=run)  # one instruction, on volumes in borders
+
+# Samples, rows, columns and depth: small ones, a block's 256 quads to the number, and what needs several blocks.
+shapes = st.one_of(programs.shapes, st.sampled_from([(2, 8, 8, 16), (1, 4, 2, 128), (3, 9, 7, 24), (2, 1, 1, 1032)]))

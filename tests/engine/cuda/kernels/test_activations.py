@@ -1,0 +1,186 @@
+"""Activation functions, dropout and the gradient of the bias: each instruction alone, as PTX."""
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+
+from skconvnet.engine.program.instructions import Op, Space
+from tests import oracles
+from tests.engine.cpu.programs import Memory, borders, framed, inside, operand, volumes_of
+from tests.engine.cuda.kernels.harness import execute_on, run, shapes
+from tests.engine.networks import hashed
+
+NO_BORDER = (0, 0, 0, 0)
+few = settings(max_examples=20)
+
+
+@few
+@given(shapes, borders, borders, st.booleans())
+def test_relu(shape, x_border, y_border, in_place):
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    x.flat[:4] = [np.nan, -0.0, np.inf, -np.inf]
+    memory = Memory(fill=77)
+    x_at, x_row = operand(memory, framed(x, x_border, 5), x_border)
+    y_at, y_row = (x_at, x_row) if in_place else operand(memory, framed(x, y_border, 5), y_border)
+    memory = memory.array()
+    before = memory.copy()
+    numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3], "x_row": x_row, "y_row": y_row}
+    run([(Op.RELU, {"x": x_at, "y": y_at}, numbers)], memory, samples=shape[0])
+    found = inside(memory, y_at, shape, y_row)
+    assert_array_equal(found, np.where(x < 0, 0, x))  # a NaN is kept, so that a diverging fit is seen
+    assert_array_equal(memory[before == 5], 5)
+    assert_array_equal(memory[before == 77], 77)
+
+
+# -- The backward pass of a bias and a ReLU ----------------------------------------------------------------------------
+
+
+def bias_relu_backward(dy, y, dy_border, dx_border, relu, bias, in_place=False):
+    """Return dx and dbias, after a look at everything else."""
+    shape, memory = dy.shape, Memory(fill=77)
+    dy_at, dy_row = operand(memory, framed(dy, dy_border, 9), dy_border)
+    y_at, y_row = operand(memory, framed(y, dx_border, 9), dx_border)
+    dx_at, dx_row = (dy_at, dy_row) if in_place else operand(memory, framed(0 * dy + 6, dx_border, 9), dx_border)
+    bias_at = memory.put(np.full(shape[3], 99.0))
+    memory = memory.array()
+    before = memory.copy()
+    operands = {"dy": dy_at, "y": y_at, "dx": dx_at, "dbias": (Space.SHARD, bias_at, 0)}
+    numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3], "dy_row": dy_row, "y_row": y_row}
+    numbers |= {"dx_row": dx_row, "relu": int(relu), "bias": int(bias)}
+    run([(Op.BIAS_RELU_BACKWARD, operands, numbers)], memory, samples=shape[0])
+    assert_array_equal(inside(memory, y_at, shape, y_row), y)
+    for frame in (9, 77):
+        assert_array_equal(memory[before == frame], frame)
+    return inside(memory, dx_at, shape, dx_row), memory[bias_at : bias_at + shape[3]]
+
+
+@few
+@given(shapes, borders, borders, st.booleans(), st.booleans(), st.booleans())
+@example((3, 20, 20, 8), NO_BORDER, (1, 1, 1, 1), True, True, False)  # two blocks of 128 lanes
+@example((2, 13, 17, 24), (1, 0, 2, 1), NO_BORDER, True, True, True)  # two blocks of 42 lanes
+@example((19, 1, 1, 1032), NO_BORDER, NO_BORDER, True, True, False)  # three blocks of one lane, in two chunks
+@example((130, 1, 1, 256), NO_BORDER, NO_BORDER, False, True, False)
+@example((1024, 1, 1, 8), NO_BORDER, NO_BORDER, True, True, False)  # one block to the number
+def test_bias_relu_backward(shape, dy_border, dx_border, relu, bias, in_place):
+    rng = np.random.default_rng(0)
+    # Never 6, 9, 77 or 99, which say where nothing was written.
+    dy, y = (rng.integers(-4, 5, shape).astype(np.float32) for _ in range(2))
+    y = np.maximum(y, 0)
+    dx, dbias = bias_relu_backward(dy, y, dy_border, dx_border, relu, bias, in_place)
+    expected = np.where(y > 0, dy, 0) if relu else dy
+    assert_array_equal(dx, expected if relu or in_place else 6)
+    assert_array_equal(dbias, expected.sum(axis=(0, 1, 2)) if bias else 99)
+
+
+@pytest.mark.parametrize("shape", [(5, 30, 30, 8), (40, 3, 3, 200)])
+def test_the_gradient_of_the_bias_is_accurate_and_the_same_every_time(shape):
+    dy, y = volumes_of(shape, 2)
+    first = bias_relu_backward(dy, y, NO_BORDER, NO_BORDER, True, True)[1]
+    terms = np.where(y > 0, dy.astype(float), 0)
+    assert (np.abs(first - terms.sum((0, 1, 2))) <= 5e-7 * np.abs(terms).sum((0, 1, 2))).all()
+    assert_array_equal(bias_relu_backward(dy, y, NO_BORDER, NO_BORDER, True, True)[1], first)
+
+
+# -- TANH and SIGMOID --------------------------------------------------------------------------------------------------
+
+
+def squashed(x, sigmoid):
+    """One volume of depth 8 through SQUASH."""
+    x = np.asarray(x, np.float32)
+    volume = np.resize(x, (1, 1, -(-x.size // 8), 8))
+    numbers, rows = {"channels": 8, "sigmoid": sigmoid}, {"x_row": "x", "y_row": "y"}
+    found = execute_on(Op.SQUASH, {"x": volume, "y": np.ones_like(volume)}, [NO_BORDER] * 2, numbers, rows)
+    return found.ravel()[: x.size]
+
+
+def test_tanh_of_every_size():
+    x = np.concatenate([np.linspace(-9, 9, 40_001), np.linspace(-0.7, 0.7, 40_001), np.geomspace(1e-30, 1, 20_001)])
+    x = x.astype(np.float32)
+    assert_allclose(squashed(x, 0), np.tanh(x.astype(float)), rtol=3e-7)
+
+
+def test_sigmoid_of_every_size():
+    x = np.linspace(-80, 80, 100_001).astype(np.float32)
+    assert_allclose(squashed(x, 1), oracles.sigmoid(x.astype(float)), rtol=3e-7)
+
+
+def test_the_limits_of_tanh_and_sigmoid():
+    x = [0.0, 100.0, 1e30, np.inf, -100.0, -1e30, -np.inf]
+    assert squashed(x, 0).tolist() == [0, 1, 1, 1, -1, -1, -1]
+    found = squashed(x, 1)
+    assert found[:4].tolist() == [0.5, 1, 1, 1]
+    assert ((found[4:] >= 0) & (found[4:] < 1e-30)).all()
+    assert np.isnan(squashed([np.nan], 0)).all()
+    assert np.isnan(squashed([np.nan], 1)).all()
+
+
+@few
+@given(shapes, borders, borders, st.integers(0, 1), st.integers(0, 7))
+def test_squash_leaves_padding_zero(shape, x_border, y_border, sigmoid, padding):
+    x, y = volumes_of(shape, 2)
+    channels = shape[3] - padding
+    x[..., channels:] = 0
+    expected = oracles.sigmoid(x) if sigmoid else np.tanh(x)
+    expected[..., channels:] = 0
+    numbers, rows = {"channels": channels, "sigmoid": sigmoid}, {"x_row": "x", "y_row": "y"}
+    found = execute_on(Op.SQUASH, {"x": x, "y": y}, (x_border, y_border), numbers, rows)
+    assert_allclose(found, expected, rtol=3e-7)
+    assert_array_equal(found[..., channels:], 0)
+
+
+@few
+@given(shapes, borders, borders, borders, st.integers(0, 1))
+def test_squash_backward(shape, dy_border, y_border, dx_border, sigmoid):
+    x, dy, dx = volumes_of(shape, 3)
+    y = (oracles.sigmoid(x) if sigmoid else np.tanh(x)).astype(np.float32)
+    rows = {"dy_row": "dy", "y_row": "y", "dx_row": "dx"}
+    volumes, numbers = {"dy": dy, "y": y, "dx": dx}, {"sigmoid": sigmoid}
+    found = execute_on(Op.SQUASH_BACKWARD, volumes, (dy_border, y_border, dx_border), numbers, rows)
+    gradient = oracles.sigmoid_gradient if sigmoid else oracles.tanh_gradient
+    assert_allclose(found, gradient(dy.astype(float), x.astype(float)), atol=1e-6)
+
+
+# -- DROPOUT -----------------------------------------------------------------------------------------------------------
+
+
+def dropped_out(x, rate, layer=0, draws=((0, 1),), step=0, borders=(NO_BORDER, NO_BORDER)):
+    """What DROPOUT makes of a batch of volumes in a step."""
+    rows, numbers = {"x_row": "x", "y_row": "y"}, {"layer": layer, "rate": float(rate)}
+    tables = {"draws": np.array(draws, np.int64), "step": np.array([step], np.int32)}
+    return execute_on(Op.DROPOUT, {"x": x, "y": 0 * x + 5}, borders, numbers, rows, **tables)
+
+
+def numbers_drawn(shape, layer, draw):
+    """The numbers in 0 ... 2**32 that decide, by the documented hash."""
+    samples, rows, columns, depth = shape
+    seed, step = draw
+    key = hashed(hashed(hashed(np.uint64(seed), step), layer), np.arange(samples))
+    places = np.arange(rows * columns * depth).reshape(rows, columns, depth)
+    return hashed(key[:, None, None, None], places) >> np.uint64(32)
+
+
+@few
+@given(
+    shapes,
+    borders,
+    borders,
+    st.sampled_from([0.0, 0.1, 0.5, 0.999]),
+    st.integers(0, 3),
+    st.integers(0, 2),
+    st.integers(0, 2**31),
+)
+def test_dropout_drops_what_the_hash_says_and_divides_the_rest(shape, x_border, y_border, rate, layer, step, seed):
+    (x,) = volumes_of(shape, 1)
+    draws = [(seed, 4), (seed, 5), (seed + 1, 2**33)]
+    found = dropped_out(x, rate, layer, draws, step, (x_border, y_border))
+    kept = numbers_drawn(shape, layer, draws[step]) >= rate * 2**32
+    assert_array_equal(found, np.where(kept, x * np.float32(1 / (1 - rate)), 0))
+
+
+def test_a_rate_of_zero_changes_nothing():
+    (x,) = volumes_of((2, 3, 4, 8), 1)
+    assert_array_equal(dropped_out(x, 0.0), x)
