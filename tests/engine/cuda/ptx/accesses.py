@@ -1,14 +1,14 @@
 """Loads and stores with their checks, as LLVM IR.
 
 A checked access is one chain of comparisons and one branch: is the address aligned, is it inside, and do the stamps of
-its numbers (see `context`) say that it is ordered after the accesses of other threads? Where it is not, the thread
+its numbers (see `scheduler`) say that it is ordered after the accesses of other threads? Where it is not, the thread
 returns, and `explain` finds out why: nothing has changed since.
 """
 
 import re
 from dataclasses import dataclass
 
-from tests.engine.cuda.ptx.context import PENDING, UNWRITTEN
+from tests.engine.cuda.ptx.scheduler import PENDING, UNWRITTEN
 
 SHARED_TAG, LOCAL_TAG = 1 << 56, 2 << 56  # added to addresses in shared and local memory when they become generic
 READ, WRITE, UPDATE = "reads", "writes", "updates"

@@ -22,12 +22,11 @@ from functools import cache, lru_cache
 import llvmlite.binding as llvm
 import numpy as np
 
-from tests.engine.cuda.ptx.context import BY_HOST, UNWRITTEN, WORDS, Slot
 from tests.engine.cuda.ptx.errors import PtxError
 from tests.engine.cuda.ptx.explain import explain
 from tests.engine.cuda.ptx.memory import Memory
 from tests.engine.cuda.ptx.parser import BITS, parse
-from tests.engine.cuda.ptx.scheduler import Outcome, run_grid
+from tests.engine.cuda.ptx.scheduler import BY_HOST, UNWRITTEN, WORDS, Outcome, Slot, run_grid
 from tests.engine.cuda.ptx.translate import Emitter
 
 __all__ = ["FUEL", "Memory", "Program", "PtxError", "load"]

@@ -1,9 +1,8 @@
 """Say what a kernel did wrong, from what it left behind: nothing changes after a check has failed."""
 
 from tests.engine.cuda.ptx.accesses import LOCAL_TAG, READ, SHARED_TAG, access_of
-from tests.engine.cuda.ptx.context import PENDING, Slot
 from tests.engine.cuda.ptx.parser import BITS
-from tests.engine.cuda.ptx.scheduler import Outcome
+from tests.engine.cuda.ptx.scheduler import PENDING, Outcome, Slot
 
 
 def explain(outcome, kernel, context, memory, work):

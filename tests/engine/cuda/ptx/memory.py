@@ -5,8 +5,8 @@ from bisect import bisect_right, insort
 
 import numpy as np
 
-from tests.engine.cuda.ptx.context import BY_HOST, UNALLOCATED, UNWRITTEN
 from tests.engine.cuda.ptx.errors import PtxError
+from tests.engine.cuda.ptx.scheduler import BY_HOST, UNALLOCATED, UNWRITTEN
 
 _ALIGNMENT = 256
 _NO_RESERVE = 0x4000  # MAP_NORESERVE of Linux: pages are taken when they are touched
@@ -19,7 +19,7 @@ def _reserve(n_bytes):
 
 
 class Memory:
-    """Allocations, with real addresses, and the stamps of who wrote and read what (see `context`).
+    """Allocations, with real addresses, and the stamps of who wrote and read what (see `scheduler`).
 
     Allocations begin at multiples of 256 and have at least 256 bytes between them, so that a small overrun is noticed.
 

@@ -1,16 +1,89 @@
 """Run the threads of a grid, one after another, from one point of waiting to the next. Compiled by Numba.
 
 Every warp runs until each of its lanes has ended or waits for the block; then all threads pass the barrier together.
+
+What a thread finds in memory while it runs is the context: an array of int64 that the scheduler writes and the kernel
+reads; see `Slot`.
+
+Stamps order accesses. Each thread has an int32 number, its stamp, that is new after every barrier. Per 4 bytes of
+memory we keep the stamp of who wrote there last, and of who read there last:
+
+    0                           not allocated
+    1                           allocated, never written
+    2                           written by the host
+    [launch, block)             this launch, another block; `launch` itself: read by several blocks
+    [block, epoch)              this block, before the last barrier
+    [epoch, epoch + stride)     this block, since the last barrier: epoch + thread, or
+                                epoch + threads + warp for several threads of a warp, the last for several warps
+
+Two accesses of the same number by different threads need a barrier between them, if one of them writes.
 """
 
-import ctypes
 from enum import IntEnum, auto
 
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from tests.engine.cuda.ptx.context import FAILED, WORDS, Slot, Wait
+
+# Slot is defined here because Numba's cache of compiled functions notices changes of their own file alone.
+class Slot(IntEnum):
+    """Places in the context."""
+
+    PARAMETERS = 0  # address of the parameter buffer
+    CONSTANTS = auto()  # address of the program's constants
+    ARENA = auto()  # address of global memory, its bytes, and what to add to an address for its two stamps
+    ARENA_SIZE = auto()
+    TO_WRITTEN = auto()
+    TO_READ = auto()
+    READABLE = auto()  # the lowest stamp that may be read: 2, or 1 where memory need not be initialised
+    SHARED = auto()
+    SHARED_SIZE = auto()
+    SHARED_WRITTEN = auto()
+    SHARED_READ = auto()
+    LAUNCH = auto()  # stamps, see above
+    BLOCK = auto()
+    EPOCH = auto()
+    WARP_EPOCH = auto()  # the stamp of thread 0 had it been in this warp since the warp's last synchronisation
+    OWN = auto()
+    STRIDE = auto()
+    NEXT_STAMP = auto()
+    FUEL = auto()  # back edges that may still be taken
+    SITE = auto()  # where a check failed: the instruction, and the address
+    ADDRESS = auto()
+    EXCHANGE = auto()  # address of int32 (threads, WORDS): what lanes offer
+    SNAPSHOT = auto()  # address of int32 (32, WORDS): what the lanes of the running warp offered
+    MEMBERS = auto()  # mask of the lanes that the snapshot is of
+    THREAD = auto()
+    LANE = auto()
+    WARP = auto()
+    THREAD_X = auto()
+    THREAD_Y = auto()
+    THREAD_Z = auto()
+    THREADS_X = auto()
+    THREADS_Y = auto()
+    THREADS_Z = auto()
+    BLOCK_X = auto()
+    BLOCK_Y = auto()
+    BLOCK_Z = auto()
+    BLOCKS_X = auto()
+    BLOCKS_Y = auto()
+    BLOCKS_Z = auto()
+
+
+class Wait(IntEnum):
+    """Why a thread returned: it ended, waits for its block, for its warp, or for its warp and its memory."""
+
+    ENDED = 0
+    BLOCK = 1
+    WARP = 2
+    WARP_MEMORY = 3
+
+
+FAILED = -1
+WORDS = 8  # a lane offers up to 7 numbers; the last is the mask of those that take part
+PENDING = 2**31 - 1  # stamp of shared memory that cp.async has not filled yet
+UNALLOCATED, UNWRITTEN, BY_HOST = 0, 1, 2
 
 # Numba treats members of an IntEnum as objects; kernels of the scheduler need plain numbers.
 _SLOT = {slot.name: int(slot) for slot in Slot}
@@ -35,8 +108,6 @@ class Outcome(IntEnum):
 
 
 FAILED_CHECK, DIVERGENT_BARRIER, DIVERGENT_WARP, OUT_OF_STAMPS = 1, 2, 3, 4
-
-KERNEL = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 4)
 
 
 @intrinsic
@@ -191,7 +262,7 @@ def run_grid(function, context, n_threads, warp_epochs, frames, frame_bytes, sta
     function : int
         Address of the kernel's machine code: (context, frame, thread, resume) -> `FAILED` or 4 resume + `Wait`.
     context : ndarray of int64
-        See `context.Slot`.
+        See `Slot`.
     n_threads : int
         Threads of a block.
     warp_epochs : ndarray of int64, shape (warps,)

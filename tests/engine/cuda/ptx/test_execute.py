@@ -170,7 +170,7 @@ def test_launches_follow_one_another(memory):
 def test_memory_from_allocate_must_be_written_before_it_is_read(memory):
     program = load(entry(MY_NUMBER + "ld.global.u32 %r7, [%rd2];"))
     x = memory.allocate(4)
-    with pytest.raises(PtxError, match="not initialised: reads 4 bytes of global memory at .*, byte 0 of"):
+    with pytest.raises(PtxError, match=r"not initialised: reads 4 bytes of global memory at .*, byte 0 of"):
         program.launch(1, 1, [x], memory)
     program.launch(1, 1, [x], memory, check_initialised=False)
     memory.clear(x, 4)

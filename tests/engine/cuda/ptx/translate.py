@@ -4,7 +4,7 @@
 
 The registers of PTX become local variables, which LLVM keeps in registers of the processor. Where the thread must wait,
 the registers that are needed later are saved in its frame, and the function returns; called again with the number that
-it returned, it goes on. See `context` for what it finds in memory.
+it returned, it goes on. See `scheduler` for what it finds in memory.
 """
 
 import re
@@ -19,11 +19,11 @@ from tests.engine.cuda.ptx.accesses import (
     Checks,
     access_of,
 )
-from tests.engine.cuda.ptx.context import FAILED, WORDS, Slot, Wait
 from tests.engine.cuda.ptx.errors import PtxError
 from tests.engine.cuda.ptx.liveness import live_after, registers_of, used, written
 from tests.engine.cuda.ptx.opcodes import IR, TABLE
 from tests.engine.cuda.ptx.parser import BITS, Address, Bits
+from tests.engine.cuda.ptx.scheduler import FAILED, WORDS, Slot, Wait
 
 _SPECIAL = {
     **{
