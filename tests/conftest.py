@@ -12,6 +12,18 @@ settings.register_profile("skconvnet", deadline=None, max_examples=30, derandomi
 settings.load_profile("skconvnet")
 
 
+class WithoutCuda:
+    """Leaves out the examples in the modules of the CUDA machine, which need the extra `skconvnet[cuda]`."""
+
+    def pytest_ignore_collect(self, collection_path):
+        return True if "skconvnet/engine/cuda" in collection_path.as_posix() else None
+
+
+def pytest_configure(config):
+    if find_spec("numba_cuda") is None:
+        config.pluginmanager.register(WithoutCuda())
+
+
 @pytest.fixture(scope="session")
 def in_torch():
     """`in_torch(function, *arguments)` calls a function of `tests.torch_answers` in a process that imports PyTorch.

@@ -111,10 +111,7 @@ class Scorer:
             execution = idle.pop()
         except IndexError:
             execution = self._network.device.execution(plan, self._network, n_workers)
-        for indices in images.chunks(batch_size):
-            shard_size = _even_shard(len(indices), n_workers, plan.shard_size)
-            source = images.source(indices)
-            execution.run(source, scores=scores[indices[0] : indices[-1] + 1], shard_size=shard_size)
+        execution.score(images, scores)
         if memory <= _MAX_IDLE_MEMORY and len(idle) < _MAX_IDLE:
             idle.append(execution)
         return scores
@@ -139,9 +136,3 @@ class Scorer:
                 network.architecture, layout, batch_size, target, split_image
             )
         return plan
-
-
-def _even_shard(n_images, n_workers, largest):
-    """Return the size of shards, at most `largest`, that gives the workers equal work as far as possible."""
-    per_worker = -(-n_images // n_workers)
-    return -(-per_worker // -(-per_worker // largest))

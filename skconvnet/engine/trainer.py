@@ -4,15 +4,35 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skconvnet.engine.images import NO_IMAGES
 from skconvnet.engine.optimizers import OptimizerState
 from skconvnet.engine.plan.plan import plan_training
-from skconvnet.engine.program.instructions import ClassOutcome, Segment, SegmentKind
+from skconvnet.engine.program.instructions import ClassOutcome
 
-__all__ = ["Outcome", "Trainer"]
+__all__ = ["Minibatch", "Outcome", "Trainer"]
 
-_TRANSPOSE = np.array([[SegmentKind.TRANSPOSE, 0, 0]], np.int64)
-assert len(Segment) == _TRANSPOSE.shape[1]
+
+class Minibatch(NamedTuple):
+    """What a machine has to know to take one training step.
+
+    Parameters
+    ----------
+    indices : ndarray of int64, (samples,)
+        The images.
+    weights : ndarray of float64, (samples,)
+        Their weights in the loss, which sum to one.
+    rule : ndarray of float64, (columns of Rule,)
+        Numbers of the optimizer's step.
+    draw : tuple of int
+        The seed and the step that decide what DROPOUT draws.
+    warps : ndarray of int64, (samples, columns of Warp), or None
+        How to augment the images; None to leave them as they are.
+    """
+
+    indices: np.ndarray
+    weights: np.ndarray
+    rule: np.ndarray
+    draw: tuple[int, int]
+    warps: np.ndarray | None
 
 
 class Outcome(NamedTuple):
@@ -150,7 +170,7 @@ class Trainer:
 
     def refresh(self):
         """Rewrite the transposed weights. Call it after the network's parameters were set from outside."""
-        self._execution.run(NO_IMAGES, segments=_TRANSPOSE)
+        self._execution.refresh()
 
     def step(self, indices, learning_rate):
         """Take one step: forward, backward, update.
@@ -167,26 +187,53 @@ class Trainer:
         Outcome
             Loss and accuracy of the minibatch. If its weights are all 0, nothing is done, and both are 0.
         """
-        weights = self.weights[indices]
-        total = weights.sum()
-        if total == 0:
-            return Outcome(0.0, 0.0)
-        outcomes = np.empty((len(indices), self.loss.n_outcomes))
-        self._execution.run(
-            self.images.source(indices),
-            targets=self.targets[indices],
-            weights=weights / total,
-            outcomes=outcomes,
-            rule=self.optimizer.rule(learning_rate, self.alpha, self.state.n_steps + 1, len(indices)),
-            draw=(self.seed, self.n_drawn + 1),
-            **self._warps(len(indices)),
-        )
-        self.state.n_steps += 1
-        self.n_drawn += 1
-        losses, correct = outcomes[:, ClassOutcome.LOSS], outcomes[:, ClassOutcome.CORRECT]
-        return Outcome(float(losses.sum()), float((weights * correct).sum() / total))
+        (outcome,) = self.steps([indices], [learning_rate])
+        return outcome
 
-    def _warps(self, n_images):
-        if self.augmentation is None:
-            return {}
-        return {"warps": self.augmentation.draw(self.seed, self.n_drawn + 1, n_images)}
+    def steps(self, batches, learning_rates):
+        """Take one step after the other: forward, backward, update.
+
+        A processor takes a step when its outcome is asked for. A GPU takes many at once, so that its outcomes come
+        later than its steps.
+
+        Parameters
+        ----------
+        batches : sequence of ndarray of int64, (m,)
+            The images of each minibatch; m is at most the batch_size of the trainer.
+        learning_rates : sequence of float
+            The learning rate of each step.
+
+        Yields
+        ------
+        Outcome
+            Of each minibatch, as `step` returns it.
+        """
+        n_steps, n_drawn, before = self.state.n_steps, self.n_drawn, self._execution.n_taken
+        outcomes = self._execution.train(self.images, self.targets, self._minibatches(batches, learning_rates))
+        try:
+            for indices in batches:
+                weights = self.weights[indices]
+                yield _outcome(next(outcomes), weights) if weights.sum() > 0 else Outcome(0.0, 0.0)
+        finally:
+            outcomes.close()
+            n_taken = self._execution.n_taken - before
+            self.state.n_steps, self.n_drawn = n_steps + n_taken, n_drawn + n_taken
+
+    def _minibatches(self, batches, learning_rates):
+        """Yield the minibatches that have a weight."""
+        step, drawn = self.state.n_steps, self.n_drawn
+        for indices, rate in zip(batches, learning_rates, strict=True):
+            weights = self.weights[indices]
+            total = weights.sum()
+            if total > 0:
+                step, drawn = step + 1, drawn + 1
+                rule = self.optimizer.rule(rate, self.alpha, step, len(indices))
+                augmentation = self.augmentation
+                warps = None if augmentation is None else augmentation.draw(self.seed, drawn, len(indices))
+                yield Minibatch(indices, weights / total, rule, (self.seed, drawn), warps)
+
+
+def _outcome(outcomes, weights):
+    """Return the `Outcome` of a minibatch."""
+    losses, correct = outcomes[:, ClassOutcome.LOSS], outcomes[:, ClassOutcome.CORRECT]
+    return Outcome(float(losses.sum()), float((weights * correct).sum() / weights.sum()))

@@ -161,9 +161,11 @@ def _one_epoch(trainer, batches, schedule, history):
     started, compiled = perf_counter(), compile_time()
     loss = accuracy = total = 0.0
     first = history.n_epochs * len(batches)
-    for number, batch in enumerate(batches.of_epoch(len(history.loss_curve)), 1):
-        rate = schedule.at(first + number - 1)
-        outcome, weight = trainer.step(batch, rate), batches.weight_of(batch)
+    epoch = list(batches.of_epoch(len(history.loss_curve)))
+    rates = [schedule.at(first + number) for number in range(len(epoch))]
+    steps = zip(epoch, rates, trainer.steps(epoch, rates), strict=True)
+    for number, (batch, rate, outcome) in enumerate(steps, 1):
+        weight = batches.weight_of(batch)
         if not isfinite(outcome.loss):
             raise _divergence(f"The loss is {outcome.loss}", history, batches, number, rate)
         loss += outcome.loss * weight

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skconvnet.engine import Images, Scorer
-from skconvnet.engine.scorer import _even_shard
+from skconvnet.engine.cpu.execution import _even_shard
 from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, cpu
 
 # However little there is to do, workers are woken, and share a single image.

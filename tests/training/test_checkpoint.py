@@ -169,7 +169,7 @@ def test_ctrl_c_and_the_same_fit_again(path, monkeypatch):
 def test_a_fit_that_has_ended_has_its_result_at_once(path, monkeypatch):
     expected = result(quick(**RICH, checkpoint=path).fit(*digits()))
     before = path.read_bytes()
-    monkeypatch.setattr(Trainer, "step", None)
+    monkeypatch.setattr(Trainer, "steps", None)
     again = quick(**RICH, checkpoint=str(path)).fit(*digits())
     assert result(again) == expected
     assert path.read_bytes() == before

@@ -154,7 +154,7 @@ def test_numbers_that_no_fit_has_are_refused_before_work_begins(path, name, valu
     before = result(estimator)
     rewritten(path, **{name: value})
     content = path.read_bytes()
-    monkeypatch.setattr(Trainer, "step", None)
+    monkeypatch.setattr(Trainer, "steps", None)
     with refused(f"checkpoint={str(path)!r} {DAMAGED}"):
         estimator.fit(*digits())
     assert result(estimator) == before
@@ -192,7 +192,7 @@ def test_arrays_that_no_fit_has_are_refused_before_work_begins(path, name, chang
         changes = {"dtype": array.astype(float), "flat": array.reshape(1, 1, -1), "short": array[..., :-1]}
         array = changes.get(change, np.zeros(0, np.float32))
     rewritten(path, {name: array})
-    monkeypatch.setattr(Trainer, "step", None)
+    monkeypatch.setattr(Trainer, "steps", None)
     if change == "negative" and name != "moments":  # as any weight may be
         quick(checkpoint=path, **parameters).fit(*digits())
         return

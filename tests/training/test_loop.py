@@ -32,6 +32,9 @@ class Trainer:
         self.network, self.losses, self.steps_per_epoch = network, losses, steps_per_epoch
         self.batches, self.rates = [], []
 
+    def steps(self, batches, rates):
+        return map(self.step, batches, rates)
+
     def step(self, batch, rate):
         loss = self.losses[len(self.batches) // self.steps_per_epoch]
         if isinstance(loss, BaseException):

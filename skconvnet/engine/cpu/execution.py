@@ -6,6 +6,8 @@ from threading import Lock
 import numpy as np
 
 from skconvnet.engine.cpu.task import Layout, Task, memory_layout
+from skconvnet.engine.images import NO_IMAGES
+from skconvnet.engine.program.instructions import Segment, SegmentKind
 from skconvnet.engine.program.memory import aligned_zeros
 from skconvnet.engine.program.target import CPU
 
@@ -15,6 +17,8 @@ _INT64, _FLOAT32, _FLOAT64, _UINT8 = map(np.dtype, (np.int64, np.float32, np.flo
 _NO_MOMENTS = np.zeros((2, 0), _FLOAT32)
 
 _ALL_TURNS = 2**31
+_TRANSPOSE = np.array([[SegmentKind.TRANSPOSE, 0, 0]], np.int64)
+assert len(Segment) == _TRANSPOSE.shape[1]
 _LONG_RUN = 2e10  # multiply-adds, some tenths of a second: shorter runs lose more by calls than Ctrl-C gains
 _seconds_compiling = 0.0
 _adding_seconds = Lock()
@@ -43,11 +47,14 @@ class Execution:
     ----------
     in_turns : bool
         Whether a run can be interrupted by Ctrl-C before its update: True for plans with much work.
+    n_taken : int
+        Training steps that it has taken.
     """
 
     def __init__(self, plan, network, n_threads, moments=None, memory=None):
         self.plan, self.network = plan, network
         self.in_turns = plan.work > _LONG_RUN
+        self.n_taken = 0
         self._machine, (entries, work) = _machine(plan.ops)
         memory = aligned_zeros(plan.memory(n_threads)) if memory is None else memory
         moments = _NO_MOMENTS if moments is None else moments
@@ -63,6 +70,56 @@ class Execution:
         task[Task.MEMORY] = _address(memory, _FLOAT32, written=True)
         task[Task.MOMENT_1], task[Task.MOMENT_2] = (_address(moment, _FLOAT32, written=True) for moment in moments)
         task[Task.MEAN], task[Task.SCALE] = _address(mean, _FLOAT32), _address(scale, _FLOAT32)
+
+    def refresh(self):
+        """Write the transposed weights, after the network's parameters were set from outside."""
+        self.run(NO_IMAGES, segments=_TRANSPOSE)
+
+    def train(self, images, targets, minibatches):
+        """Take training steps, each when its outcomes are asked for.
+
+        Parameters
+        ----------
+        images : Images
+            All training images.
+        targets : ndarray, (n, ...)
+            Their targets, in the dtype of the loss.
+        minibatches : iterable of Minibatch
+
+        Yields
+        ------
+        ndarray of float64, (samples, outcome columns of the loss)
+            For each minibatch.
+        """
+        for minibatch in minibatches:
+            indices = minibatch.indices
+            outcomes = np.empty((len(indices), self.plan.n_outcomes))
+            self.run(
+                images.source(indices),
+                targets=targets[indices],
+                weights=minibatch.weights,
+                outcomes=outcomes,
+                rule=minibatch.rule,
+                warps=minibatch.warps,
+                draw=minibatch.draw,
+            )
+            self.n_taken += 1
+            yield outcomes
+
+    def score(self, images, scores):
+        """Compute the class scores of images.
+
+        Parameters
+        ----------
+        images : Images
+            The n images.
+        scores : ndarray of float32, (n, size of the scores)
+            Overwritten.
+        """
+        plan, n_workers = self.plan, int(self._layout[Layout.WORKERS])
+        for indices in images.chunks(plan.batch_size):
+            shard_size = _even_shard(len(indices), n_workers, plan.shard_size)
+            self.run(images.source(indices), scores=scores[indices[0] : indices[-1] + 1], shard_size=shard_size)
 
     def run(
         self,
@@ -127,6 +184,12 @@ class Execution:
             0 if warps is None else len(warps),
         ]
         self._machine.run(self._task, self._layout, segments, self.in_turns)
+
+
+def _even_shard(n_images, n_workers, largest):
+    """Return the size of shards, at most `largest`, that gives the workers equal work as far as possible."""
+    per_worker = -(-n_images // n_workers)
+    return -(-per_worker // -(-per_worker // largest))
 
 
 def _address(array, dtype, written=False):

@@ -31,6 +31,8 @@ class Plan:
         Float32 elements: shared by all workers; for the whole batch; for one shard's gradients; for one worker.
     micro_batch, shard_size, batch_size : int
         Samples that go through the network together; samples that share a gradient slot; the most samples of a batch.
+    n_outcomes : int, default=0
+        Numbers that the loss writes for each sample; none in inference.
     """
 
     program: np.ndarray
@@ -43,6 +45,7 @@ class Plan:
     micro_batch: int
     shard_size: int
     batch_size: int
+    n_outcomes: int = 0
 
     @cached_property
     def ops(self):
@@ -111,7 +114,7 @@ def plan_training(architecture, layout, loss, batch_size, target):
     for step in walk_steps(steps):
         step.update(builder)
     shard_size = -(-batch_size // target.max_shards)
-    return _plan(builder, shard_size, shard_size, layout.slot)
+    return _plan(builder, shard_size, shard_size, layout.slot, loss.n_outcomes)
 
 
 def plan_inference(architecture, layout, batch_size, target, split_image=False):
@@ -147,7 +150,7 @@ def plan_inference(architecture, layout, batch_size, target, split_image=False):
     return _plan(builder, None, batch_size, slot=0)
 
 
-def _plan(builder, shard_size, max_micro_batch, slot):
+def _plan(builder, shard_size, max_micro_batch, slot, n_outcomes=0):
     """Place the buffers and encode; without a shard size, a shard is a micro-batch."""
     micro_batch, arena, batch = builder.place(max_micro_batch)
     return Plan(
@@ -161,4 +164,5 @@ def _plan(builder, shard_size, max_micro_batch, slot):
         micro_batch=micro_batch,
         shard_size=micro_batch if shard_size is None else shard_size,
         batch_size=builder.batch_size,
+        n_outcomes=n_outcomes,
     )
