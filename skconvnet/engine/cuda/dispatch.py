@@ -9,7 +9,21 @@ from skconvnet.engine.cuda.kernels.activations import (
 )
 from skconvnet.engine.cuda.kernels.branches import lower_add, lower_copy_channels
 from skconvnet.engine.cuda.kernels.images import lower_load_images
+from skconvnet.engine.cuda.kernels.loss import lower_softmax_cross_entropy, lower_store_scores
 from skconvnet.engine.cuda.kernels.memory import lower_clear, lower_clear_border
+from skconvnet.engine.cuda.kernels.normalisation import (
+    lower_batch_gradients,
+    lower_batch_statistics,
+    lower_channel_moments,
+    lower_layer_gradients,
+    lower_layer_statistics,
+    lower_lrn,
+    lower_lrn_backward,
+    lower_normalise,
+    lower_normalise_backward,
+    lower_normalise_sums,
+    lower_running_statistics,
+)
 from skconvnet.engine.cuda.kernels.pooling import (
     lower_average_pool,
     lower_average_pool_backward,
@@ -31,8 +45,21 @@ LOWERINGS = {
     Op.DROPOUT: lower_dropout,
     Op.MAX_POOL: lower_max_pool,
     Op.MAX_POOL_BACKWARD: lower_max_pool_backward,
+    Op.SOFTMAX_CROSS_ENTROPY: lower_softmax_cross_entropy,
+    Op.STORE_SCORES: lower_store_scores,
     Op.AVERAGE_POOL: lower_average_pool,
     Op.AVERAGE_POOL_BACKWARD: lower_average_pool_backward,
     Op.ADD: lower_add,
     Op.COPY_CHANNELS: lower_copy_channels,
+    Op.LRN: lower_lrn,
+    Op.LRN_BACKWARD: lower_lrn_backward,
+    Op.CHANNEL_MOMENTS: lower_channel_moments,
+    Op.BATCH_STATISTICS: lower_batch_statistics,
+    Op.RUNNING_STATISTICS: lower_running_statistics,
+    Op.LAYER_STATISTICS: lower_layer_statistics,
+    Op.NORMALISE: lower_normalise,
+    Op.NORMALISE_SUMS: lower_normalise_sums,
+    Op.BATCH_GRADIENTS: lower_batch_gradients,
+    Op.LAYER_GRADIENTS: lower_layer_gradients,
+    Op.NORMALISE_BACKWARD: lower_normalise_backward,
 }

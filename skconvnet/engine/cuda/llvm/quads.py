@@ -19,6 +19,7 @@ __all__ = [
     "number",
     "quad",
     "splat",
+    "square_root",
     "store_quad",
     "where_equal",
     "where_greater",
@@ -120,6 +121,12 @@ def _unary(emit):
     return operation
 
 
+def _square_root(builder, x):
+    name = "llvm.sqrt.v4f32"
+    found = builder.module.globals.get(name)
+    return builder.call(found or ir.Function(builder.module, ir.FunctionType(_VECTOR, [_VECTOR]), name), [x])
+
+
 def _constant(number):
     return ir.Constant(_VECTOR, [number] * 4)
 
@@ -174,3 +181,4 @@ def _logarithm(builder, x):
 
 exponential = _unary(_exponential)
 logarithm = _unary(_logarithm)
+square_root = _unary(_square_root)
