@@ -563,7 +563,7 @@ for type_ in FLOATS:
     TABLE[f"cvt.sat.{type_}.{type_}"] = _float_to_unit(type_)
     for rounding, function in _TO_INTEGER.items():
         TABLE[f"cvt.{rounding}.{type_}.{type_}"] = _intrinsic(function, type_)
-for target, source in (("f64", "f32"), ("f32", "f16"), ("f64", "f16")):
+for target, source in (("f64", "f32"), ("f32", "f16")):
     TABLE[f"cvt.{target}.{source}"] = _float_to_float(target, source)
     TABLE[f"cvt.rn.{source}.{target}"] = _float_to_float(source, target)
 TABLE["cvt.ftz.f64.f32"] = _flush(TABLE["cvt.f64.f32"])
