@@ -12,6 +12,7 @@ from skconvnet.engine import scorer
 from skconvnet.engine.device import CpuDevice
 from skconvnet.engine.plan.steps.branches import Sum
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Block, Op, Samples, Space
+from skconvnet.engine.program.target import GPU
 from skconvnet.engine.weights import fold as folding
 from tests import oracles
 from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, Problem, cpu, mismatches
@@ -441,6 +442,45 @@ def test_a_mutation_is_noticed(expected, name, mutation):
     found = PROBLEMS[name].answers(device)
     assert any(device.changed)
     assert mismatches(found, expected[name])
+
+
+# -- Mutations of plans for a GPU, with a loop over groups -------------------------------------------------------------
+
+
+def forward_of_groups(mutated):
+    return [row for row in forward(mutated) if get(row, "groups") > 1]
+
+
+def weights_gradient_of_groups(mutated):
+    return [row for row in contracts(mutated, Samples.T) if get(row, "groups") > 1]
+
+
+def input_gradient_of_groups(mutated):
+    return [row for row in backward(mutated, Op.CONTRACT) if get(row, "sample_loop") == Samples.I and get(row, "a_g")]
+
+
+SUMS_OF_GROUPS = (forward_of_groups, weights_gradient_of_groups, input_gradient_of_groups)
+
+
+@pytest.mark.parametrize("find", SUMS_OF_GROUPS, ids=lambda find: find.__name__)
+@pytest.mark.parametrize("stride", ["a_g", "b_g", "c_g", "start_g"])
+def test_another_distance_between_groups_is_noticed(expected, find, stride):
+    if stride == "start_g" and find is not forward_of_groups:
+        pytest.skip("gradients start from zeros")
+
+    def give_all_groups_what_the_first_has(mutated):
+        for row in find(mutated):
+            put(row, **{stride: 0})
+
+    device = MutantDevice(GPU, give_all_groups_what_the_first_has)
+    found = PROBLEMS["branched"].answers(device)
+    assert any(device.changed)
+    assert mismatches(found, expected["branched"])
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_plans_for_a_gpu_are_well_without_a_mutation(expected, name):
+    assert mismatches(PROBLEMS[name].answers(CpuDevice(GPU)), expected[name]) == {}
 
 
 # -- Mutations of the steps, and of the oracles ------------------------------------------------------------------------

@@ -22,8 +22,9 @@ from skconvnet.engine.program.instructions import (
 )
 from skconvnet.engine.program.memory import N_ZEROS
 
-NOBODY, TRANSPOSITION = -1, -2  # writers that are no instruction
+NOBODY, TRANSPOSITION, ZEROS = -1, -2, -3  # writers that are no instruction; one zero is as good as another
 _LANES = 16  # what a sum that starts from zeros (start_q = 0) reads of them at most
+_CLEARING = (Op.CLEAR, Op.CLEAR_BORDER)
 _REDUCTIONS = (Op.BATCH_STATISTICS, Op.RUNNING_STATISTICS, Op.BATCH_GRADIENTS)
 
 
@@ -34,6 +35,8 @@ class Trespass(AssertionError):
 @dataclass
 class Walk:
     """A walk of `n_samples` through a plan; `seen` is what each instruction read: whose values, in its own order.
+
+    A plan that writes zeros once is walked twice: the second step finds what the first has left.
 
     `runs` are the numbers of the instructions, in the order in which they run. A writer is an instruction and the first
     sample that it worked on. `zeros` are the elements of a slot that the
@@ -64,9 +67,21 @@ class Walk:
             SegmentKind.SPLIT: self._once,
             SegmentKind.UPDATE: self._update,
         }
-        for segment in plan.segments:
-            self.kind = SegmentKind(segment[Segment.KIND])
-            walk[self.kind](range(segment[Segment.FIRST], segment[Segment.LAST]))
+        self._clear_once()
+        for _ in range(2 if len(plan.zeros) else 1):
+            self.runs.clear()
+            for segment in plan.segments:
+                self.kind = SegmentKind(segment[Segment.KIND])
+                walk[self.kind](range(segment[Segment.FIRST], segment[Segment.LAST]))
+
+    def _clear_once(self):
+        """What the plan wants to be zero when memory has been allocated."""
+        self.kind = None
+        for row in self.plan.zeros:
+            op, operands, numbers = decode(row)
+            ((_, offsets, _),) = REACH[op](numbers, self.n_samples, True)[1]
+            space, addresses = self._addresses(operands["y"], offsets, 0, self.n_samples)
+            self._write(f"{op.name} at the allocation", space, addresses, ZEROS)
 
     # Segments
 
@@ -140,7 +155,7 @@ class Walk:
             space, addresses = self._addresses(operands[operand], offsets, place, samples if over_samples else 1)
             if space in (Space.PARAMETERS, Space.SHARED) and op not in _REDUCTIONS:
                 raise Trespass(f"{name} writes to {space.name} while other workers read it")
-            self._write(name, space, addresses, number * self.n_samples + place)
+            self._write(name, space, addresses, ZEROS if op in _CLEARING else number * self.n_samples + place)
 
     def _scratch(self, name, number, numbers):
         for operand in "ac":

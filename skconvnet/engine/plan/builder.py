@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from skconvnet.engine.program.instructions import Op, SegmentKind, Space, encode
+from skconvnet.engine.program.instructions import WIDTH, Op, SegmentKind, Space, encode
 from skconvnet.engine.program.memory import N_ZEROS, NO_BORDER, Buffer, element, pack
 from skconvnet.engine.program.target import round_to_line
 
@@ -47,6 +47,7 @@ class PlanBuilder:
         self.deferred_weight_gradients = []
         self.scratch = 0
         self._instructions = []
+        self._zeros = []  # instructions for the allocation of memory
         self._buffers = []
         self._segments = [(SegmentKind.PER_SAMPLE, 0)]  # kind and first instruction
         self._current = {}  # volumes that this segment has computed, or computed again, by the volume they stand for
@@ -115,13 +116,22 @@ class PlanBuilder:
         rows, columns, depth, channels, border, **more
             As `Buffer` takes them.
         """
-        made = Buffer(rows, columns, depth, channels, border, **more)
+        made = Buffer(rows, columns, depth, channels, border, of_batch=self.target.runs_in_step, **more)
         self._buffers.append(made)
         self._current[made] = made
         if any(border):
-            sides = dict(zip(("top", "left", "bottom", "right"), border, strict=True))
-            self.emit(Op.CLEAR_BORDER, {"y": element(made)}, rows=rows, columns=columns, depth=depth, **sides)
+            numbers = dict(zip(("top", "left", "bottom", "right"), border, strict=True))
+            numbers |= {"rows": rows, "columns": columns, "depth": depth}
+            self._emit_zeros(Op.CLEAR_BORDER, made, element(made), numbers, kind=(rows, columns, depth, border))
         return made
+
+    def _emit_zeros(self, op, buffer, operand, numbers, kind):
+        """Emit zeros that stay in a buffer, of the `kind` that other buffers may have, too."""
+        if self.target.keeps_zeros:
+            buffer.of_batch, buffer.zeros = True, kind
+            self._zeros.append((op, {"y": operand}, numbers))
+        else:
+            self.emit(op, {"y": operand}, **numbers)
 
     def volume(self, volume, border, **more):
         """Make the buffer of a step's output."""
@@ -148,8 +158,7 @@ class PlanBuilder:
 
     def clear(self, buffer):
         """Emit zeros for all of a buffer."""
-        top, left, _, _ = buffer.border
-        self.emit(Op.CLEAR, {"y": element(buffer, -top, -left)}, size=buffer.size)
+        self.emit(Op.CLEAR, {"y": _storage(buffer)}, size=buffer.size)
 
     def load_images(self, border):
         """Emit the loading of images into a `border` and return their buffer."""
@@ -157,7 +166,7 @@ class PlanBuilder:
         reads_numbers = self.architecture.layers[0].kind in ("CONV", "FC")  # not vectors, so its depth is not padded
         x = self.buffer(height, width, channels if reads_numbers else self.target.pad(channels), channels, border)
         if x.depth != channels:
-            self.clear(x)
+            self._emit_zeros(Op.CLEAR, x, _storage(x), {"size": x.size}, kind=x)  # beside channels, as no other buffer
         numbers = {"rows": height, "columns": width, "depth": channels, "y_row": x.row, "y_depth": x.depth}
         self.emit(Op.LOAD_IMAGES, {"y": element(x)}, **numbers)
         return x
@@ -182,7 +191,6 @@ class PlanBuilder:
         """
         target = self.target
         most = max(1, target.block // weights.columns, weights.n_rows // target.max_blocks)
-        self.scratch = max(self.scratch, round_to_line(target.block))
         for row in range(0, rows, most):
             here = min(most, rows - row)
             self.block(
@@ -195,7 +203,8 @@ class PlanBuilder:
                 transposed=-1 if transposed is None else transposed + row,
                 stride=stride,
             )
-            self.scratch = max(self.scratch, round_to_line(here * weights.columns))
+            if target.defers_fc_gradients:
+                self.scratch = max(self.scratch, round_to_line(max(target.block, here * weights.columns)))
 
     def block(
         self, offset, rows, columns, *, contraction=-1, first_row=0, decay=0, transposed=-1, stride=0, gradient=-1
@@ -220,17 +229,41 @@ class PlanBuilder:
         arena, batch : int
             Elements of one worker, and of the whole batch.
         """
+        self._check_offsets()
         local = pack([b for b in self._buffers if b.space == Space.LOCAL], lambda use: use[1])
-        # All of a segment is one time: its samples are at different instructions.
-        batch = pack([b for b in self._buffers if b.space == Space.BATCH], lambda use: use[0])
+        # All of a segment is one time, unless samples run in step: they are at different instructions.
+        time = 1 if self.target.runs_in_step else 0
+        batch = pack([b for b in self._buffers if b.space == Space.BATCH], lambda use: use[time])
         micro_batch = max(1, min(self.target.arena // max(1, local), max_micro_batch, self.target.max_micro_batch))
         return micro_batch, local * micro_batch, batch * self.batch_size
 
+    def _check_offsets(self):
+        """Raise a ValueError if a volume of the whole batch is larger than the target's kernels can address."""
+        largest = max(self._buffers, key=lambda buffer: buffer.size)
+        most = self.target.largest_offset // largest.size
+        if self.batch_size > most:
+            shape = f"{largest.rows}x{largest.columns}x{largest.channels}"
+            advice = f"batch_size={most} or less" if most else "smaller images or fewer filters"
+            raise ValueError(
+                f"The volumes [{shape}] of {self.batch_size} images are {self.batch_size * largest.size:,} numbers."
+                f" Kernels of this device reach {self.target.largest_offset:,} at most. Use {advice}."
+            )
+
     def program(self, micro_batch):
-        """Encode the instructions, once all buffers are placed."""
+        """Encode the instructions, and those that write what stays zero, once all buffers are placed."""
         samples = {Space.LOCAL: micro_batch, Space.BATCH: self.batch_size}
-        rows = [
-            encode(op, {name: operand.resolve(samples) for name, operand in operands.items()}, numbers)
-            for op, operands, numbers in self._instructions
-        ]
-        return np.array(rows)
+        return _encode(self._instructions, samples), _encode(self._zeros, samples)
+
+
+def _storage(buffer):
+    """Return the operand for the beginning of a buffer, which is in its border if it has one."""
+    top, left, _, _ = buffer.border
+    return element(buffer, -top, -left)
+
+
+def _encode(instructions, samples):
+    rows = [
+        encode(op, {name: operand.resolve(samples) for name, operand in operands.items()}, numbers)
+        for op, operands, numbers in instructions
+    ]
+    return np.array(rows, np.int64).reshape(-1, WIDTH)

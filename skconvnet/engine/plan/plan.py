@@ -9,6 +9,7 @@ from skconvnet.engine.plan.builder import PlanBuilder
 from skconvnet.engine.plan.steps import backward_chain, forward_chain, mark_gradients, steps_of, walk_steps
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Block, Op, SegmentKind, Space
 from skconvnet.engine.program.memory import element
+from skconvnet.engine.weights.layout import WeightSlot, learning_layers
 
 __all__ = ["Plan", "plan_inference", "plan_training"]
 
@@ -23,6 +24,9 @@ class Plan:
     ----------
     program : ndarray of int64, shape (instructions, WIDTH)
         Instructions, encoded as `program.instructions` defines them.
+    zeros : ndarray of int64, shape (instructions, WIDTH)
+        Instructions that write what stays zero, for once after the allocation of memory. A machine that clears all of
+        its memory then need not execute them.
     segments : ndarray of int64, shape (segments, columns of Segment)
         The work between two barriers. All workers finish a segment before the next begins.
     blocks : ndarray of int64, shape (blocks, columns of Block)
@@ -36,6 +40,7 @@ class Plan:
     """
 
     program: np.ndarray
+    zeros: np.ndarray
     segments: np.ndarray
     blocks: np.ndarray
     shared: int
@@ -102,7 +107,13 @@ def plan_training(architecture, layout, loss, batch_size, target):
         Its segments take samples through the network, with a barrier wherever NORM(batch) reduces over them, and then
         update the parameters. The transposed weights must be written before the first step, by a segment of
         `SegmentKind.TRANSPOSE` alone.
+
+    Raises
+    ------
+    ValueError
+        If a volume or the weights of a layer are larger than the target's kernels can address.
     """
+    _check_weights(architecture, layout, target)
     builder = PlanBuilder(architecture, batch_size, target)
     steps = steps_of(architecture, layout, training=True)
     mark_gradients(steps)
@@ -131,7 +142,13 @@ def plan_inference(architecture, layout, batch_size, target, split_image=False):
     -------
     Plan
         Its shards may be made smaller, since nothing is summed over them.
+
+    Raises
+    ------
+    ValueError
+        As `plan_training`.
     """
+    _check_weights(architecture, layout, target)
     builder = PlanBuilder(architecture, batch_size, target, split_image)
     steps = steps_of(architecture, layout, training=False)
     with builder.reduce():
@@ -150,11 +167,23 @@ def plan_inference(architecture, layout, batch_size, target, split_image=False):
     return _plan(builder, None, batch_size, slot=0)
 
 
+def _check_weights(architecture, layout, target):
+    """Raise a ValueError if a layer has more weights than the target's kernels can address."""
+    for layer, slot in zip(learning_layers(architecture), layout.slots, strict=True):
+        if isinstance(slot, WeightSlot) and slot.groups * slot.group_size > target.largest_offset:
+            raise ValueError(
+                f"{layer} has {slot.groups * slot.group_size:,} weights, padding included. Kernels of this device reach"
+                f" {target.largest_offset:,} at most. Use fewer filters or units, or a smaller input of the layer."
+            )
+
+
 def _plan(builder, shard_size, max_micro_batch, slot, n_outcomes=0):
     """Place the buffers and encode; without a shard size, a shard is a micro-batch."""
     micro_batch, arena, batch = builder.place(max_micro_batch)
+    program, zeros = builder.program(micro_batch)
     return Plan(
-        program=builder.program(micro_batch),
+        program=program,
+        zeros=zeros,
         segments=builder.segments(),
         blocks=np.array(builder.blocks, np.int64).reshape(-1, len(Block)),
         shared=builder.shared,

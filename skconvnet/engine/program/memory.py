@@ -4,7 +4,8 @@ A volume of activations is (rows, columns, depth) inside a border of zeros as wi
 zero-padding is written once, and no read tests for it.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -43,6 +44,11 @@ class Buffer:
     recompute : callable, optional
         ``recompute(builder, buffer)`` emits the instructions that compute the volume again, where that is cheaper than
         to keep it for the whole batch.
+    of_batch : bool, default=False
+        Whether the volume is in the space BATCH even if no other segment reads it.
+    zeros : hashable, optional
+        Which elements are zero from the allocation on and never written with anything else. Only a buffer with the same
+        `zeros` can share the place.
     offset : int
         Of the first sample's storage. Set by `pack`.
     uses : list of (segment, instruction)
@@ -56,13 +62,15 @@ class Buffer:
     border: tuple[int, int, int, int] = NO_BORDER
     gradient_border: tuple[int, int, int, int] = NO_BORDER
     recompute: Callable | None = None
+    of_batch: bool = False
+    zeros: Hashable | None = None
     offset: int = 0
     uses: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def space(self):
         """LOCAL, in a worker's arena, or BATCH where a later segment reads the volume."""
-        return Space.LOCAL if self.uses[0][0] == self.uses[-1][0] else Space.BATCH
+        return Space.BATCH if self.of_batch or self.uses[0][0] != self.uses[-1][0] else Space.LOCAL
 
     @cached_property
     def row(self):
@@ -111,14 +119,37 @@ def pack(buffers, time):
     The largest buffer is placed first, each at the lowest offset that fits. On the networks of the case studies that is
     the least memory possible, or within a few percent of it. NumPy compares a buffer with all that are placed, in about
     20 us for 4,000 of them.
+
+    Buffers that keep zeros come before all others, in places that nothing else has.
     """
+    size = _place_with_zeros([buffer for buffer in buffers if buffer.zeros is not None], time)
+    return _place(size, [buffer for buffer in buffers if buffer.zeros is None], time)
+
+
+def _place_with_zeros(buffers, time):
+    """Place buffers that keep zeros one behind the other, or where one with the same zeros is no longer in use."""
+    size, places = 0, defaultdict(list)  # for each kind of zeros, the last buffer of every place
+    for buffer in sorted(buffers, key=lambda b: b.uses[0]):
+        kind = places[buffer.zeros]
+        for number, other in enumerate(kind):
+            if time(other.uses[-1]) < time(buffer.uses[0]):
+                buffer.offset, kind[number] = other.offset, buffer
+                break
+        else:
+            kind.append(buffer)
+            buffer.offset, size = size, size + buffer.size
+    return size
+
+
+def _place(lowest, buffers, time):
+    """Place buffers that may share memory from offset `lowest` on, and return the size of the whole."""
     placed = np.zeros((4, len(buffers)), np.int64)  # begin, end, first and last time of each, sorted by begin
-    size = 0
+    size = lowest
     for number, buffer in enumerate(sorted(buffers, key=lambda b: (-b.size, b.uses[0]))):
         first, last = time(buffer.uses[0]), time(buffer.uses[-1])
         begin, end, since, until = placed[:, :number]
         begin, end = (bound[(since <= last) & (first <= until)] for bound in (begin, end))
-        free = np.maximum.accumulate(np.concatenate([[0], end]))  # where each gap begins
+        free = np.maximum.accumulate(np.concatenate([[lowest], end]))  # where each gap begins
         fits = np.concatenate([begin - free[:-1] >= buffer.size, [True]])
         buffer.offset = int(free[fits.argmax()])
         place = placed[0, :number].searchsorted(buffer.offset)

@@ -52,6 +52,14 @@ class Target:
         The most blocks of a layer. Larger blocks are made where there would be more.
     loops_groups : bool, default=False
         Whether one CONTRACT computes all groups of a layer, in place of one for each group.
+    runs_in_step : bool, default=False
+        Whether every instruction is executed for all samples of the batch before the next one. Volumes then share
+        memory instruction by instruction, and no sample needs a place in an arena. Needs one shard and no limit of
+        micro-batches.
+    keeps_zeros : bool, default=False
+        Whether zeros that stay, as those of borders, are written once when memory is allocated, in place of every step.
+    largest_offset : int, default=UNLIMITED
+        The largest distance of an element from the address of its operand.
     """
 
     lanes: int
@@ -69,6 +77,9 @@ class Target:
     block: int
     max_blocks: int
     loops_groups: bool = False
+    runs_in_step: bool = False
+    keeps_zeros: bool = False
+    largest_offset: int = UNLIMITED
 
     def pad(self, depth):
         """Round a depth up to a multiple of `lanes`."""
@@ -114,4 +125,7 @@ GPU = replace(
     spared_flops=UNLIMITED,
     wide_row=UNLIMITED,
     loops_groups=True,
+    runs_in_step=True,
+    keeps_zeros=True,
+    largest_offset=2**31 - 1,  # kernels count in int32
 )

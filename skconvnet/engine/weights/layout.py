@@ -89,6 +89,11 @@ class WeightSlot:
         return prod(self.rows)
 
     @property
+    def group_size(self):
+        """Elements of one group's weights, with padding."""
+        return self.n_rows * self.columns
+
+    @property
     def shapes(self):
         """Shapes of the weights and of the biases, as users see them."""
         return self.shape, (0 if self.bias is None else self.K,)
@@ -108,7 +113,7 @@ class WeightSlot:
         return np.array(coef), vector[first : first + n_biases].copy()
 
     def _view(self, vector):
-        stored = vector[self.weights : self.weights + self.groups * self.n_rows * self.columns]
+        stored = vector[self.weights : self.weights + self.groups * self.group_size]
         whole = stored.reshape(self.groups, *self.rows, self.columns)
         return whole[..., : self.depth, : self.K // self.groups]
 

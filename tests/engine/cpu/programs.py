@@ -76,6 +76,7 @@ def run(
     rows = [encode(op, operands, numbers) for op, operands, numbers in instructions]
     plan = Plan(
         program=np.array(rows, np.int64).reshape(-1, WIDTH),
+        zeros=np.zeros((0, WIDTH), np.int64),
         segments=np.array([[kind, 0, len(rows)]], np.int64),
         blocks=np.array(blocks, np.int64).reshape(-1, len(Block)),
         shared=0,

@@ -138,10 +138,10 @@ def test_a_machine_that_takes_the_whole_batch_runs_every_instruction_once(proble
     assert sorted(runs) == list(range(len(made.program)))
 
 
-def trespass(change, problem=None):
+def trespass(change, problem=None, target=CPU):
     """What the walk says of a changed plan."""
     problem = problem or Problem(VARIED, VARIED_SHAPE, n=3)
-    sound, n_parameters = planned(problem)
+    sound, n_parameters = planned(problem, target=target)
     Walk(sound, n_parameters, problem.n)
     unsound = replace(sound, program=sound.program.copy(), segments=sound.segments.copy(), blocks=sound.blocks.copy())
     with pytest.raises(Trespass) as caught:
@@ -170,6 +170,36 @@ def test_the_walk_notices_what_nothing_has_written():
 
     assert "nothing has written" in trespass(keep_borders)
     assert "nothing has written" in trespass(transpose_less)
+
+
+def test_the_walk_notices_borders_that_are_not_cleared_at_the_allocation():
+    def clear_fewer(p):
+        return replace(p, zeros=p.zeros[1:])
+
+    assert "nothing has written" in trespass(clear_fewer, target=GPU)
+
+
+def test_the_walk_notices_zeros_that_do_not_outlive_a_step():
+    """In the second step, the border has what another buffer left in its place."""
+
+    def pack_borders_with_all_else(buffers, time):
+        for buffer in buffers:
+            buffer.zeros = None
+        return pack(buffers, time)
+
+    assert_overlaps_are_noticed(pack_borders_with_all_else, Problem(NORMS, NORMS_SHAPE, n=3), GPU)
+
+
+@pytest.mark.parametrize("operand", "abc")
+def test_the_walk_notices_groups_at_another_distance(operand):
+    problem = Problem("INPUT -> CONV(K=24) -> CONV(K=24, groups=3) -> FC", (5, 4, 3), n=3)
+
+    def move_groups(p):
+        for row in p.program:
+            if row[0] == Op.CONTRACT:
+                row[INSTRUCTIONS[Op.CONTRACT].number(f"{operand}_g")] *= 1000
+
+    assert trespass(move_groups, problem, GPU)
 
 
 def test_the_walk_notices_a_block_whose_gradient_is_elsewhere():
@@ -234,10 +264,10 @@ def test_the_walk_notices_volumes_of_the_batch_that_share_a_place_within_a_segme
     assert_overlaps_are_noticed(pack_instruction_by_instruction, Problem(NORMS, NORMS_SHAPE, n=9))
 
 
-def assert_overlaps_are_noticed(packer, problem):
-    expected = Walk(*planned(problem), problem.n).seen
+def assert_overlaps_are_noticed(packer, problem, target=CPU):
+    expected = Walk(*planned(problem, target=target), problem.n).seen
     with patch.object(builder, "pack", packer):
-        overlapping = planned(problem)
+        overlapping = planned(problem, target=target)
     try:
         seen = Walk(*overlapping, problem.n).seen
     except Trespass:
@@ -440,6 +470,46 @@ def test_operands_lie_in_the_spaces_that_their_layers_need():
         [SegmentKind.UPDATE, len(training.program) - 2, len(training.program)],
     ]
     assert round_to_line(training.slot) == training.slot
+
+
+def test_volumes_that_a_device_cannot_address_are_refused():
+    problem = Problem("INPUT -> CONV(K=5) -> POOL(F=all) -> FC", (6, 6, 1))
+    target = replace(GPU, largest_offset=32 * 6 * 6 * 8)
+    message = r"volumes \[6x6x5\] of 33 images are 9,504 numbers.* 9,216 at most\. Use batch_size=32 or less"
+    for planner in (train, plan_inference):
+        planned(problem, planner, batch_size=32, target=target)
+        with pytest.raises(ValueError, match=message):
+            planned(problem, planner, batch_size=33, target=target)
+    with pytest.raises(ValueError, match="Use smaller images or fewer filters"):
+        planned(problem, target=replace(target, largest_offset=256))
+
+
+def test_weights_that_a_device_cannot_address_are_refused():
+    problem, target = Problem("INPUT -> FC(500) -> FC", (1, 1, 3)), replace(GPU, largest_offset=3 * 504)
+    planned(problem, batch_size=1, target=replace(target, largest_offset=504 * 8))
+    for planner in (train, plan_inference):
+        with pytest.raises(
+            ValueError, match=r"FC\(3\) has 4,032 weights, padding included.* at most\. Use fewer filters"
+        ):
+            planned(problem, planner, batch_size=1, target=target)
+
+
+def test_a_gpu_keeps_all_volumes_of_the_batch_and_clears_borders_once():
+    problem = Problem(NORMS, NORMS_SHAPE, n=9)
+    for planner in (train, plan_inference):
+        made, _ = planned(problem, planner, target=GPU)
+        assert made.arena == 0
+        assert made.micro_batch == made.shard_size == 9
+        assert Op.CLEAR_BORDER not in made.ops
+        assert {*made.zeros[:, 0]} == {Op.CLEAR_BORDER}
+        assert len(planned(problem, planner, target=CPU)[0].zeros) == 0
+
+
+def test_volumes_of_a_gpu_share_memory_instruction_by_instruction():
+    problem = Problem("INPUT -> [CONV(K=8) -> RELU]*9 -> FC", (9, 9, 3), n=2)
+    packed = [planned(problem, plan_inference, target=target)[0] for target in (GPU, replace(GPU, runs_in_step=False))]
+    largest = (9 + 2) * (9 + 2) * 8
+    assert packed[0].memory(1) < 2 * 4 * largest < packed[1].memory(1)
 
 
 def test_a_stride_far_beyond_the_image_is_planned_at_once():

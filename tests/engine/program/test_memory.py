@@ -85,6 +85,25 @@ def test_buffers_used_in_one_segment_do_not():
     assert pack(chain(10), segment) == 5 * 128  # three of segment 1, one from 0, one to 2
 
 
+def keeping_zeros(kind, first, last, rows=2):
+    return Buffer(rows, 1, 8, 8, zeros=kind, of_batch=True, uses=[(0, first), (0, last)])
+
+
+def test_buffers_share_what_stays_zero_only_with_their_like_and_only_one_after_the_other():
+    like = [keeping_zeros("a", 0, 1), keeping_zeros("a", 2, 3), keeping_zeros("a", 3, 4), keeping_zeros("a", 4, 5)]
+    other, plain = keeping_zeros("b", 6, 7), Buffer(2, 1, 8, 8, uses=[(0, 8), (0, 9)])
+    assert pack([plain, other, *like[::-1]], instruction) == 4 * 16
+    assert [buffer.offset for buffer in (*like, other, plain)] == [0, 0, 16, 0, 32, 48]
+
+
+def test_buffers_with_zeros_of_one_segment_do_not_share():
+    assert pack([keeping_zeros("a", 0, 1), keeping_zeros("a", 2, 3)], segment) == 2 * 16
+
+
+def test_a_buffer_of_the_batch_is_not_local():
+    assert Buffer(4, 5, 8, 8, of_batch=True, uses=[(1, 3), (1, 7)]).space == Space.BATCH
+
+
 def test_a_buffer_is_local_unless_one_segment_leaves_it_to_another():
     assert Buffer(4, 5, 8, 8, uses=[(1, 3), (1, 7)]).space == Space.LOCAL
     assert Buffer(4, 5, 8, 8, uses=[(1, 3), (1, 7), (2, 8)]).space == Space.BATCH

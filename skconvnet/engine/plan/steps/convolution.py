@@ -78,7 +78,7 @@ class Convolution(Step):
     def _sums(self, builder, x, run, y, first, distance):
         """Emit the sums of a run of groups, written to the channels `first`, `first + distance`, ... of `y`."""
         w = self.weights
-        weights = w.weights + run.first * self._group_size
+        weights = w.weights + run.first * w.group_size
         counts, strides = self._filter_counts("TRK", x), self._filter_strides("trk")
         tap_flops = _separate_rows(y.columns) * w.filters * counts["R"] * counts["K"]
         taps = Taps(y.rows, counts["T"], step=self.S, tap_step=1, before=self.P, extent=x.rows)
@@ -99,7 +99,7 @@ class Convolution(Step):
                     "k": 1,
                     "g": w.depth,
                 },
-                b_strides=strides | {"g": self._group_size},
+                b_strides=strides | {"g": w.group_size},
                 start_strides={} if w.bias is None else {"q": 1, "g": w.K // w.groups},
                 c_strides={"i": y.size, "j": y.row, "p": y.depth, "g": distance},
                 RELU=self.relu,
@@ -184,7 +184,7 @@ class Convolution(Step):
         for run in group_runs(target, w.groups):
             slices = GroupSlices(builder, dy, run, w.K // w.groups)
             gradient, first = slices.to_read()
-            into = first_element + run.first * self._group_size
+            into = first_element + run.first * w.group_size
             for band in taps.bands(row_flops, target.spared_flops):
                 number = _emit_contract(
                     builder,
@@ -209,7 +209,7 @@ class Convolution(Step):
                         "k": gradient.depth,
                         "g": slices.distance,
                     },
-                    c_strides=strides | {"g": self._group_size},
+                    c_strides=strides | {"g": w.group_size},
                     sample_loop=Samples.T,
                     accumulate=1,
                 )
@@ -302,11 +302,6 @@ class Convolution(Step):
             builder.cut(w, first, rows, contraction, transposed, w.transposed_stride)
 
     # Operands and numbers
-
-    @property
-    def _group_size(self):
-        """Elements of one group's weights."""
-        return self.weights.n_rows * self.weights.columns
 
     def _first_seen(self, x, run, row=0):
         """Return the operand for the first activation that a run's first filter sees, or `row` rows below it."""
