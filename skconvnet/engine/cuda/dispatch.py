@@ -8,6 +8,7 @@ from skconvnet.engine.cuda.kernels.activations import (
     lower_squash_backward,
 )
 from skconvnet.engine.cuda.kernels.branches import lower_add, lower_copy_channels
+from skconvnet.engine.cuda.kernels.convolution import lower_contract
 from skconvnet.engine.cuda.kernels.images import lower_load_images
 from skconvnet.engine.cuda.kernels.loss import lower_softmax_cross_entropy, lower_store_scores
 from skconvnet.engine.cuda.kernels.memory import lower_clear, lower_clear_border
@@ -36,6 +37,7 @@ __all__ = ["LOWERINGS"]
 
 LOWERINGS = {
     Op.LOAD_IMAGES: lower_load_images,
+    Op.CONTRACT: lower_contract,
     Op.CLEAR: lower_clear,
     Op.CLEAR_BORDER: lower_clear_border,
     Op.RELU: lower_relu,
