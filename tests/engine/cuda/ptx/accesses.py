@@ -64,20 +64,24 @@ class Checks:
         self.has_barrier = has_barrier
         self.has_warp_barrier = has_warp_barrier
 
-    def pointer(self, space, address, n_bytes, kind, full=True):
-        """Check an access at an i64 address; return a pointer to the memory behind it.
+    def pointer(self, access, address):
+        """Check an access; return a pointer to the memory behind its address.
+
+        Without full checks, only test that the address is inside, so that no kernel can harm the process.
 
         Parameters
         ----------
-        space : {"global", "shared", "local"}
+        access : Access
+            Its space is "global", "shared" or "local".
         address : str
-            A value: an address for global memory, else an offset.
-        n_bytes : int
-        kind : {READ, WRITE, UPDATE}
-        full : bool, default=True
-            If False, test only that the address is inside, so that no kernel can harm the process.
+            An i64 value: an address for global memory, else an offset.
+
+        Returns
+        -------
+        pointer : str
         """
-        e = self.e
+        e, full = self.e, self.e.full
+        space, n_bytes = access.space, access.n_bytes
         offset = e.two("sub", "i64", address, "%ARENA") if space == "global" else address
         size = {"global": "%ARENA_SIZE", "shared": "%SHARED_SIZE", "local": "%LOCAL_SIZE"}[space]
         # n bytes fit at an offset if offset <= size - n; a size below n makes the difference wrap: test it too
@@ -90,13 +94,25 @@ class Checks:
             ok = e.two("and", "i1", ok, e.two("icmp eq", "i64", low, 0))
         if full and space != "local":
             safe = e.op(f"select i1 {ok}, i64 {offset}, i64 0")
-            stamped, update = self._stamps(space, safe, n_bytes, kind)
-            e.fail_unless(e.two("and", "i1", ok, stamped), address)
+            stamped, update = self._stamps(space, safe, n_bytes, access.kind)
+            e.fail_unless(e.two("and", "i1", ok, stamped), address, access)
             update()
         else:
-            e.fail_unless(ok, address)
+            e.fail_unless(ok, address, access)
         base = {"global": "%ARENA", "shared": "%SHARED", "local": "%LOCAL"}[space]
         return e.convert("inttoptr", e.two("add", "i64", base, offset), "i64", "ptr")
+
+    def mark_pending(self, offset, n_bytes):
+        """Let nobody use numbers of shared memory until `mark_own`."""
+        self._mark(offset, "PENDING", n_bytes // 4)
+
+    def mark_own(self, offset):
+        """Let a number of shared memory count as written by this thread now."""
+        self._mark(offset, "OWN", 1)
+
+    def _mark(self, offset, what, n):
+        place = self.e.two("add", "i64", "%SHARED_WRITTEN", offset)
+        self._store(self.e.splat(what, n), self.e.convert("inttoptr", place, "i64", "ptr"), n)
 
     # -- Stamps --------------------------------------------------------------------------------------------------------
     def _stamps(self, space, offset, n_bytes, kind):

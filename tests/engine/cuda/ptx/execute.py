@@ -105,7 +105,7 @@ class Program:
         )  # fmt: skip
         memory.next_stamp = int(context[Slot.NEXT_STAMP])
         if outcome:
-            raise PtxError(explain(Outcome(outcome), self.kernel, context, memory, work))
+            raise PtxError(explain(Outcome(outcome), self.kernel, code, context, memory, work))
 
     def _code(self, check):
         if check not in self._codes:
@@ -146,7 +146,7 @@ class _Code:
     def __init__(self, kernel, check):
         emitter = Emitter(kernel, check)
         emitter.translate()
-        self.layout, self.frame_bytes = emitter.layout, emitter.frame_size
+        self.layout, self.frame_bytes, self.sites = emitter.layout, emitter.frame_size, emitter.sites
         self._engine = _compile(emitter.module())
         self.address = self._engine.get_function_address("run")
 

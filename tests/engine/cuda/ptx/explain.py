@@ -1,17 +1,18 @@
 """Say what a kernel did wrong, from what it left behind: nothing changes after a check has failed."""
 
-from tests.engine.cuda.ptx.accesses import LOCAL_TAG, READ, SHARED_TAG, access_of
-from tests.engine.cuda.ptx.parser import BITS
+from tests.engine.cuda.ptx.accesses import READ, Access
 from tests.engine.cuda.ptx.scheduler import PENDING, Outcome, Slot
 
 
-def explain(outcome, kernel, context, memory, work):
+def explain(outcome, kernel, code, context, memory, work):
     """Return the message of an error.
 
     Parameters
     ----------
     outcome : Outcome
     kernel : Kernel
+    code : object
+        Has `sites`, the (Instruction, str or Access) of each check, and the `layout` of variables.
     context : ndarray of int64
         As it was when the check failed.
     memory : Memory
@@ -30,30 +31,28 @@ def explain(outcome, kernel, context, memory, work):
         return f"{who}: divergent warp: lanes exchange values with this lane, which does not come there"
     if outcome is Outcome.OUT_OF_STAMPS:
         return f"{who}: too many threads and barriers in one launch to check them"
-    instruction = kernel.instructions[context[Slot.SITE]]
-    at = f"{who}, line {instruction.line} ({instruction.text})"
-    name = instruction.opcode.split(".")[0]
-    if name == "bra":
-        return f"{at}: out of fuel: loops go on for too long"
-    if name == "trap":
-        return f"{at}: trap"
-    if name == "shfl":
-        return f"{at}: reads from lane {context[Slot.ADDRESS]}, which takes no part"
-    access = access_of(instruction.opcode, BITS)
-    return f"{at}: {_explain_access(access, int(context[Slot.ADDRESS]), context, memory, work)}"
+    instruction, reason = code.sites[context[Slot.SITE]]
+    address = int(context[Slot.ADDRESS])
+    if isinstance(reason, Access):
+        reason = _explain_access(reason, address, context, memory, work, code.layout.local_bytes)
+    else:
+        reason = reason.format(address=address)
+    return f"{who}, line {instruction.line} ({instruction.text}): {reason}"
 
 
-def _explain_access(access, address, context, memory, work):
-    space = access.space or {SHARED_TAG: "shared", LOCAL_TAG: "local"}.get(address & ~(SHARED_TAG - 1), "global")
+def _explain_access(access, address, context, memory, work, local_bytes):
+    space = access.space
     if space == "global":
         where, (written, read) = memory.describe(address), memory.stamps(address, access.n_bytes)
         outside = len(written) == 0 or not written.all()
     else:
-        size = {"shared": int(context[Slot.SHARED_SIZE]), "local": 0}[space]
+        size = local_bytes if space == "local" else int(context[Slot.SHARED_SIZE])
         where = f"byte {address} of {size}"
         words = slice(address // 4, address // 4 + max(access.n_bytes // 4, 1))
         written, read = work.shared_written[words], work.shared_read[words]
         outside = not 0 <= address <= size - access.n_bytes
+        if space == "local" and not outside:
+            return f"misaligned: {access.kind} {access.n_bytes} bytes of local memory at {where}"
     does = f"{access.kind} {access.n_bytes} bytes of {space} memory at {where}"
     if outside:
         return f"out of bounds: {does}"
@@ -64,17 +63,32 @@ def _explain_access(access, address, context, memory, work):
     first_written = context[Slot.READABLE] if space == "global" else context[Slot.BLOCK]
     if access.kind == READ and (written < first_written).any():
         return f"not initialised: {does}"
-    return f"race: {does}, {_other(written, read, context)}, and no barrier is between"
+    return f"race: {does}, {_other(space, written, read, context)}, and no barrier is between"
 
 
-def _other(written, read, context):
+def _other(space, written, read, context):
     """Name the other side of a race."""
-    own, stride = context[Slot.OWN], context[Slot.STRIDE]
     for stamps, does in ((written, "written"), (read, "read")):
-        others = [int(stamp) for stamp in stamps if stamp >= context[Slot.LAUNCH] and stamp != own]
-        if others:
-            if others[0] < context[Slot.BLOCK]:
-                return f"{does} by another block"
-            thread = (others[0] - context[Slot.BLOCK]) % stride
-            return f"{does} by thread {thread}" if thread < stride - 1 else f"{does} by several threads"
+        for stamp in map(int, stamps):
+            if not _is_ordered(space, stamp, context):
+                return f"{does} by {_owner(stamp, context)}"
     return "used by another thread"
+
+
+def _owner(stamp, context):
+    """Who has a stamp of this launch."""
+    if stamp < context[Slot.BLOCK]:
+        return "another block"
+    n_threads = context[Slot.THREADS_X : Slot.THREADS_Z + 1].prod()
+    place = (stamp - context[Slot.BLOCK]) % context[Slot.STRIDE]
+    return f"thread {place}" if place < n_threads else "several threads"
+
+
+def _is_ordered(space, stamp, context):
+    """Whether an access was certainly before this one; as `accesses` has it."""
+    if stamp == context[Slot.OWN] or stamp < context[Slot.LAUNCH]:
+        return True
+    if stamp < context[Slot.EPOCH]:
+        return space == "shared" or stamp >= context[Slot.BLOCK]
+    place = (stamp - context[Slot.BLOCK]) % context[Slot.STRIDE]
+    return stamp < context[Slot.WARP_EPOCH] and place // 32 == context[Slot.WARP]

@@ -161,7 +161,7 @@ class _Parser:
 
     def _fail(self, what):
         line = self.source.count("\n", 0, self.at) + 1
-        written = self.source.splitlines()[line - 1].strip()
+        written = self.source.split("\n")[line - 1].strip()
         raise PtxError(f"line {line} of PTX: {what}: {written}")
 
     def _read_declarations(self, end):
@@ -200,7 +200,7 @@ class _Parser:
             elif label := _LABEL.match(self.source, self.at):
                 self.kernel.labels[label[1]] = len(self.kernel.instructions)
                 self.at = label.end()
-            elif self.source.startswith((".loc", ".file"), self.at):
+            elif self.source.startswith((".loc ", ".loc\t", ".file"), self.at):
                 self.at = self.source.index("\n", self.at)
             else:
                 end = self.source.find(";", self.at)

@@ -8,6 +8,7 @@ it returned, it goes on. See `scheduler` for what it finds in memory.
 """
 
 import re
+from dataclasses import replace
 
 from tests.engine.cuda.ptx.accesses import (
     LOCAL_TAG,
@@ -19,6 +20,7 @@ from tests.engine.cuda.ptx.accesses import (
     Checks,
     access_of,
 )
+from tests.engine.cuda.ptx.copies import QUEUE_BYTES, Copies
 from tests.engine.cuda.ptx.errors import PtxError
 from tests.engine.cuda.ptx.liveness import live_after, registers_of, used, written
 from tests.engine.cuda.ptx.opcodes import IR, TABLE
@@ -97,6 +99,7 @@ class Emitter:
         self.saved = {}  # register -> byte in the frame
         self.frame_bytes = 0
         self.splats = {}
+        self.sites = []  # (instruction, reason) of every check
         self.number = 0  # of the instruction
         opcodes = [instruction.opcode for instruction in kernel.instructions]
         self.checks = Checks(
@@ -104,6 +107,7 @@ class Emitter:
             has_barrier=any(opcode.startswith(("bar.", "barrier.")) for opcode in opcodes),
             has_warp_barrier=any(opcode.startswith("bar.warp") for opcode in opcodes),
         )
+        self.copies = Copies(self) if any(opcode.startswith("cp.async") for opcode in opcodes) else None
         self.variables = {name: f"%r{number}" for number, name in enumerate(kernel.registers)}
         self.parameters = {one.name: one.offset for one in kernel.parameters}
 
@@ -159,15 +163,19 @@ class Emitter:
         """A vector of n times a stamp; the entry computes it once."""
         return self.splats.setdefault((what, n), f"%splat_{what}_{n}")
 
-    def fail_unless(self, condition, address):
-        """Leave the thread if a check of this instruction fails."""
+    def fail_unless(self, condition, address, reason):
+        """Leave the thread if a check of this instruction fails.
+
+        The reason is a text, in which {address} stands for the value `address`, or an `Access`.
+        """
         bad, good = self.new_label(), self.new_label()
         self.line(f"br i1 {condition}, label %{good}, label %{bad}, !prof !0")
         self.line(f"{bad}:")
-        self.line(f"store i64 {self.number}, ptr %site")
+        self.line(f"store i64 {len(self.sites)}, ptr %site")
         self.line(f"store i64 {address}, ptr %address")
         self.line("br label %FAILED")
         self.line(f"{good}:")
+        self.sites.append((self.kernel.instructions[self.number], reason))
 
     # -- Operands ------------------------------------------------------------------------------------------------------
     def read(self, operand, type_):
@@ -288,7 +296,8 @@ class Emitter:
     def require_lane(self, lane):
         """Fail if a lane that is read from takes no part."""
         bit = self.two("and", "i32", self.two("lshr", "i32", self.members(), lane), 1)
-        self.fail_unless(self.two("icmp ne", "i32", bit, 0), self.convert("zext", lane, "i32", "i64"))
+        wide = self.convert("zext", lane, "i32", "i64")
+        self.fail_unless(self.two("icmp ne", "i32", bit, 0), wide, "reads from lane {address}, which takes no part")
 
     def ballot(self, word):
         """The mask of the members whose number is not 0."""
@@ -321,7 +330,7 @@ class Emitter:
             return self.op(f"getelementptr i8, ptr %parameters, i64 {self.parameters[operand.base] + operand.offset}")
         address = self.address(operand)
         if access.space:
-            return self.checks.pointer(access.space, address, access.n_bytes, access.kind, self.full)
+            return self.checks.pointer(access, address)
         return self._generic_pointer(access, address)
 
     def _generic_pointer(self, access, address):
@@ -336,7 +345,7 @@ class Emitter:
         for space, offset in tails.items():
             self.line(f"{labels[space]}:")
             place = self.two("sub", "i64", address, offset)
-            pointer = self.checks.pointer(space, place, access.n_bytes, access.kind, self.full)
+            pointer = self.checks.pointer(replace(access, space=space), place)
             end = self.new_label()
             self.label(end)
             self.line(f"br label %{after}")
@@ -392,6 +401,8 @@ class Emitter:
         """Append the code of every instruction."""
         leaders = set(self.kernel.labels.values())
         self.line("START:")
+        if self.copies:
+            self.copies.begin()
         for number, instruction in enumerate(self.kernel.instructions):
             self.number = number
             if number in leaders:
@@ -442,7 +453,7 @@ class Emitter:
         """Count a back edge; leave the thread when there were too many."""
         fuel = self.two("sub", "i64", self.op("load i64, ptr %fuel"), 1)
         self.line(f"store i64 {fuel}, ptr %fuel")
-        self.fail_unless(self.two("icmp sge", "i64", fuel, 0), "0")
+        self.fail_unless(self.two("icmp sge", "i64", fuel, 0), "0", "out of fuel: loops go on for too long")
 
     def _translate(self, instruction):
         opcode, operands = instruction.opcode, instruction.operands
@@ -457,10 +468,12 @@ class Emitter:
             self.exchange([], self.read(operands[0], "b32"), Wait.WARP_MEMORY)
         elif name in ("bar", "barrier"):
             self._barrier(opcode, operands)
+        elif opcode.startswith("cp.async"):
+            self._copy_async(opcode.split("."), operands)
         elif name == "cvta":
             self._convert_address(opcode, operands)
         elif name == "trap":
-            self.fail_unless("false", "0")
+            self.fail_unless("false", "0", "trap")
         elif name not in _NO_EFFECT:
             self.fail("this opcode is not in the table")
 
@@ -468,6 +481,21 @@ class Emitter:
         if opcode.removesuffix(".aligned") not in ("bar.sync", "barrier.sync") or operands != (0,):
             self.fail("only barriers of the whole block with number 0 are known")
         self.wait(Wait.BLOCK, self.live[self.number])
+
+    def _copy_async(self, parts, operands):
+        """Copies that are waited for later, see `copies`."""
+        if parts[2] == "commit_group":
+            self.copies.commit()
+        elif parts[2] == "wait_group":
+            self.copies.wait(operands[0])
+        elif parts[2] == "wait_all":
+            self.copies.commit()  # it waits for what is in no group yet, too
+            self.copies.wait(0)
+        elif parts[2] in ("ca", "cg") and operands[2] in (4, 8, 16):
+            n_read = self.read(operands[3], "u32") if len(operands) > 3 else None
+            self.copies.copy(self.address(operands[0]), self.address(operands[1]), operands[2], n_read)
+        else:
+            self.fail("this opcode is not in the table")
 
     def _convert_address(self, opcode, operands):
         """Between an address of one memory and a generic one, which has a tag."""
@@ -478,7 +506,7 @@ class Emitter:
     # -- The whole function --------------------------------------------------------------------------------------------
     def module(self):
         """The text of the LLVM module. Call `translate` before."""
-        local = -(-self.frame_bytes // 16) * 16
+        local = self._local_offset
         lines = ["define i64 @run(i64 %context.i, i64 %frame.i, i64 %thread, i64 %resume) {", "ENTRY:"]
         lines += [f"%{name} = inttoptr i64 %{name}.i to ptr" for name in ("context", "frame")]
         for slot in Slot:
@@ -488,6 +516,7 @@ class Emitter:
             lines.append(f"%{slot.name.lower()} = getelementptr i64, ptr %context, i64 {int(slot)}")
         lines += [f"%{name} = inttoptr i64 %{name.upper()} to ptr" for name in ("parameters", "exchange", "snapshot")]
         lines += [f"%LOCAL = add i64 %frame.i, {local}", f"%LOCAL_SIZE = add i64 0, {self.layout.local_bytes}"]
+        lines.append(f"%queue = getelementptr i8, ptr %frame, i64 {local + self.layout.local_bytes}")
         lines += ["%THREADS.xy = mul i64 %THREADS_X, %THREADS_Y", "%THREADS = mul i64 %THREADS.xy, %THREADS_Z"]
         lines += self._splat_lines()
         lines += [f"{self.variables[name]} = alloca {kind}" for name, kind in self.storage.items()]
@@ -513,9 +542,14 @@ class Emitter:
         return lines
 
     @property
+    def _local_offset(self):
+        """Where local memory begins in the frame: after the registers that are saved."""
+        return -(-self.frame_bytes // 16) * 16
+
+    @property
     def frame_size(self):
-        """Bytes of a thread's frame, local memory included."""
-        return -(-self.frame_bytes // 16) * 16 + self.layout.local_bytes + 16
+        """Bytes of a thread's frame: registers that are saved, local memory, and the queue of copies."""
+        return self._local_offset + self.layout.local_bytes + (QUEUE_BYTES if self.copies else 0) + 16
 
 
 def _declarations(text):
