@@ -62,11 +62,29 @@ class Images:
             The row of each image of the minibatch.
         """
         if not self.is_direct:
-            return _NO_PIXELS, self._rows(indices), np.arange(len(indices))
+            return _NO_PIXELS, self.rows(indices), np.arange(len(indices))
         flat = np.asarray(self.pixels).reshape(len(self), -1)
         if flat.dtype == np.uint8:
             return flat, _NO_FLOATS, indices
         return _NO_PIXELS, flat, indices
+
+    def rows(self, which, dtype=np.float32):
+        """Return some of the images, converted to a dtype.
+
+        Parameters
+        ----------
+        which : slice or ndarray of int64, (m,)
+            The images.
+        dtype : dtype
+            Of the pixels.
+
+        Returns
+        -------
+        ndarray, (m, height * width * channels)
+            C-contiguous.
+        """
+        chosen = np.asarray(self.pixels)[which]
+        return np.ascontiguousarray(chosen.reshape(len(chosen), -1), dtype=dtype)
 
     def chunks(self, size):
         """Yield consecutive index arrays of length `size`; the last may be shorter."""
@@ -140,7 +158,7 @@ class Images:
         """
         channels = len(mean)
         for indices in self.chunks(max(1, chunk_pixels // math.prod(self.shape))):
-            values = self._rows(slice(indices[0], indices[-1] + 1), np.float64).reshape(-1, channels)
+            values = self.rows(slice(indices[0], indices[-1] + 1), np.float64).reshape(-1, channels)
             distance = np.abs(values - mean)
             far = (distance * scale > _MAX_DEVIATIONS) | (distance > np.finfo(np.float32).max)
             if far.any():
@@ -166,12 +184,8 @@ class Images:
             counting = indices[weights[indices] > 0]
             if len(counting) > 0:
                 which = slice(indices[0], indices[-1] + 1) if len(counting) == len(indices) else counting
-                values = self._rows(which, dtype).reshape(-1, channels).astype(np.float64)
+                values = self.rows(which, dtype).reshape(-1, channels).astype(np.float64)
                 yield values, np.repeat(weights[counting].astype(np.float64), height * width)[:, None]
-
-    def _rows(self, which, dtype=np.float32):
-        chosen = np.asarray(self.pixels)[which]
-        return np.ascontiguousarray(chosen.reshape(len(chosen), -1), dtype=dtype)
 
 
 def pixel_limit(mean, scale):

@@ -29,6 +29,7 @@ __all__ = [
     "Double",
     "Kernel",
     "Real",
+    "cached",
     "cuda",
     "define_operator",
     "float32",
@@ -147,7 +148,7 @@ def ptx(kernel, compute_capability):
     str
         With one entry.
     """
-    return _cached_compile()(kernel, kernel.name, compute_capability, _STAMP)
+    return cached(_compile, ignore=("kernel",))(kernel, kernel.name, compute_capability, _STAMP)
 
 
 def _compile(kernel, name, compute_capability, stamp):
@@ -162,8 +163,16 @@ def _compile(kernel, name, compute_capability, stamp):
 
 
 @cache
-def _cached_compile():
-    """Return `_compile` behind a cache on disk, or without one where no directory is writable."""
+def cached(function, ignore=()):
+    """Return a function behind a cache on disk, or as it is where no directory is writable.
+
+    Parameters
+    ----------
+    function : function
+        Its result depends on its arguments alone.
+    ignore : tuple of str
+        Arguments that others stand for.
+    """
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -175,9 +184,9 @@ def _cached_compile():
             "to a directory that is writable by you alone.",
             stacklevel=2,
         )
-        return _compile
+        return function
     # Compressed files have a checksum, so a damaged one is noticed and compiled again.
-    return Memory(folder, compress=True, verbose=0).cache(_compile, ignore=["kernel"])
+    return Memory(folder, compress=True, verbose=0).cache(function, ignore=list(ignore))
 
 
 def cache_folder():

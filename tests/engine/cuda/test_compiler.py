@@ -21,9 +21,9 @@ def double(x: Address, factor: Real, n):
 def cached(tmp_path, monkeypatch):
     """A cache of its own, which forgets at the end."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    compiler._cached_compile.cache_clear()
+    compiler.cached.cache_clear()
     yield tmp_path
-    compiler._cached_compile.cache_clear()
+    compiler.cached.cache_clear()
 
 
 @pytest.mark.parametrize(("cc", "target"), [((7, 5), "sm_75"), ((9, 0), "sm_90"), ((12, 0), "sm_120")])
@@ -46,7 +46,7 @@ def test_two_kernels_cannot_have_one_name():
 
 def test_what_was_compiled_comes_from_the_cache(cached, monkeypatch):
     first = ptx(relu, (8, 0))
-    compiler._cached_compile.cache_clear()
+    compiler.cached.cache_clear()
     monkeypatch.setattr(compiler.cuda, "compile", None)
     assert ptx(relu, (8, 0)) == first
 

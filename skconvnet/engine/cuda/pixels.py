@@ -1,0 +1,105 @@
+"""The pixels of the images on the device: all of them, or those of a few steps at a time.
+
+Images that fit go up once, as uint8 or float32, and a minibatch is a list of their numbers. Larger sets stream through
+two buffers: one is filled while the steps that use the other are running.
+"""
+
+import math
+
+import numpy as np
+
+__all__ = ["DevicePixels"]
+
+_CHUNK_PIXELS = 1 << 24  # converted and uploaded at a time
+_SHARE = 0.75  # of the free memory: what images may take
+
+
+class DevicePixels:
+    """Pixels in the memory of the device, in an array named "pixels".
+
+    Parameters
+    ----------
+    driver : Driver
+        The device.
+    arrays : DeviceArrays
+        Where the memory is taken.
+
+    Attributes
+    ----------
+    is_bytes : int
+        1 if the pixels are uint8, 0 if they are float32.
+    """
+
+    def __init__(self, driver, arrays):
+        self._driver, self._arrays = driver, arrays
+        self._images = None
+        self._half = 0  # images in one of two buffers; 0 if all images are on the device
+        self.is_bytes = 0
+
+    def hold(self, images, n_streamed):
+        """Upload the images if the device has room for them, else make two buffers.
+
+        Parameters
+        ----------
+        images : Images
+            All images. If they are those of the call before, nothing is done.
+        n_streamed : int
+            Images that are asked for at a time, at most.
+
+        Raises
+        ------
+        MemoryError
+            If not even two images fit.
+        """
+        if images is self._images:
+            return
+        self.forget()
+        is_bytes = images.is_direct and images.pixels.dtype == np.uint8
+        self._dtype, self.is_bytes = (np.uint8, 1) if is_bytes else (np.float32, 0)
+        self._image_bytes = math.prod(images.shape) * np.dtype(self._dtype).itemsize
+        n_fit = int(_SHARE * self._driver.memory()[0]) // self._image_bytes
+        if len(images) <= n_fit:
+            self._half = 0
+            self._arrays.allocate("pixels", len(images) * self._image_bytes)
+            for indices in images.chunks(max(1, _CHUNK_PIXELS // math.prod(images.shape))):
+                self._upload(images, slice(indices[0], indices[-1] + 1), int(indices[0]))
+        elif n_fit >= 2:
+            self._half = min(n_streamed, n_fit // 2)
+            self._arrays.allocate("pixels", 2 * self._half * self._image_bytes)
+        else:
+            raise MemoryError(f"the device has no room for two images of {self._image_bytes:,} bytes")
+        self._images = images
+
+    @property
+    def most(self):
+        """The most images that `place` can take at a time."""
+        return self._half or math.inf
+
+    def place(self, indices, turn):
+        """Return the numbers by which kernels find some images, which are uploaded if they are not on the device.
+
+        Parameters
+        ----------
+        indices : ndarray of int64, (m,)
+            The images; m is at most `most`.
+        turn : int
+            Counts the calls; the images of the turn before stay where they are.
+
+        Returns
+        -------
+        ndarray of int64, (m,)
+        """
+        if self._half == 0:
+            return indices
+        first = self._half * (turn % 2)
+        self._upload(self._images, indices, first)
+        return first + np.arange(len(indices))
+
+    def forget(self):
+        """Free the pixels."""
+        self._images = None
+        self._arrays.release("pixels")
+
+    def _upload(self, images, which, first):
+        """Upload some images behind the first `first` ones of the buffer."""
+        self._driver.upload(self._arrays["pixels"] + first * self._image_bytes, images.rows(which, self._dtype))
