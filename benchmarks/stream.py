@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.machine import description
 from skconvnet import ConvNetClassifier
 from skconvnet.architecture import Architecture
-from skconvnet.engine import Adam, Images, Network, SoftmaxCrossEntropy, Trainer, find_device
+from skconvnet.engine import Adam, Images, Network, SoftmaxCrossEntropy, Trainer
 
 # name: (text, side of the images, channels)
 NETWORKS = {
@@ -49,7 +49,7 @@ def seconds(text, shape):
 def bare_trainer(classifier, X, y):
     """Return a trainer as that of the classifier."""
     bound = Architecture.parse(str(classifier.architecture_)).bind(classifier.image_shape_, 10)
-    network = Network(bound, classifier.pixel_mean_, classifier.pixel_scale_, find_device("cpu"))
+    network = Network(bound, classifier.pixel_mean_, classifier.pixel_scale_)
     network.initialise(np.random.default_rng(0))
     settings = {"optimizer": Adam(), "alpha": classifier.alpha, "loss": SoftmaxCrossEntropy(classifier.label_smoothing)}
     images = Images(X, classifier.image_shape_)

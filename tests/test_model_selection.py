@@ -4,6 +4,7 @@ import copy
 import math
 import re
 import warnings
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from sklearn.svm import SVC
 from sklearn.utils import shuffle
 
 from skconvnet import ArchitectureError, ConvNetClassifier, ConvNetFeatures, valid_param_grid
-from skconvnet.engine import memory_needed
+from skconvnet.engine import device, memory_needed
 
 CONV_FC = "INPUT -> CONV -> RELU -> FC"
 BLOCKS = "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC"
@@ -111,7 +112,6 @@ def test_a_minibatch_of_one_number_is_dropped():
 @pytest.mark.parametrize(
     ("params", "reason"),
     [
-        ({"device": "cuda"}, "device='cuda' is not implemented yet"),
         ({"early_stopping": True, "validation_fraction": 0.0}, "needs validation data, but validation_fraction=0"),
         ({"warm_start": True, "checkpoint": "fit.npz"}, "Use only one of them: warm_start=False or checkpoint=None"),
         ({"checkpoint": "no/such/place.npz"}, "cannot be written"),
@@ -129,6 +129,12 @@ def test_parameters_that_fit_refuses_together_are_dropped(digits, tmp_path, monk
     with pytest.raises(ValueError, match=re.escape(why)):
         quick(**params).fit(*digits)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gpu_that_is_not_there_is_dropped(monkeypatch):
+    monkeypatch.setattr(device, "_find_gpu", Mock(side_effect=ValueError("no NVIDIA GPU")))
+    ((dropped, why),) = valid_param_grid(quick(), {"device": ["cpu", "cuda"]}, (8, 8), 10).dropped
+    assert (dropped, why) == ({"device": "cuda"}, "no NVIDIA GPU")
 
 
 def test_a_missing_layer_of_features_is_dropped():

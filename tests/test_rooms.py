@@ -28,7 +28,6 @@ TESTED_IN = {
     "engine/cuda/dispatch": "engine/cuda/test_lowering",
     "engine/cuda/kernels/": "engine/cuda/test_compiler",
     "engine/cuda/llvm/": "engine/cuda/test_compiler",
-    "engine/device": "engine/test_network",
     "engine/plan/builder": "engine/plan/test_plan",
     "engine/plan/steps/": "engine/plan/test_plan",
     "estimators/base": "estimators/test_classifier",

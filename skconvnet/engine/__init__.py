@@ -4,7 +4,7 @@ Importing it does not import Numba; the first run of a machine does.
 """
 
 from skconvnet.engine.cpu.execution import compile_time
-from skconvnet.engine.device import find_device, thread_count
+from skconvnet.engine.device import check_device, device_for_scoring, device_for_training, thread_count
 from skconvnet.engine.images import Images
 from skconvnet.engine.network import Network, memory_needed
 from skconvnet.engine.optimizers import SGD, Adam, OptimizerState
@@ -25,9 +25,11 @@ __all__ = [
     "Scorer",
     "SoftmaxCrossEntropy",
     "Trainer",
+    "check_device",
     "compile_time",
     "cut_behind",
-    "find_device",
+    "device_for_scoring",
+    "device_for_training",
     "memory_needed",
     "thread_count",
 ]

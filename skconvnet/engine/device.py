@@ -11,10 +11,19 @@ from functools import cache
 
 import joblib
 
+from skconvnet._system import machine_memory
 from skconvnet.engine.cpu.execution import Execution
-from skconvnet.engine.program.target import CPU, Target
+from skconvnet.engine.program.target import CPU, GPU, Target
 
-__all__ = ["CpuDevice", "find_device", "thread_count"]
+__all__ = ["CpuDevice", "CudaDevice", "check_device", "device_for_scoring", "device_for_training", "thread_count"]
+
+# Multiply-adds from which "auto" takes a GPU. Training: some ten seconds of a processor with few cores, while a GPU
+# starts in one or two. Scoring: of one image, so that the scores of an image do not depend on the others.
+_TRAINING_WORK = 5e12
+_IMAGE_WORK = 1e8
+
+_OLDEST_GPU = (7, 5)  # compute capability: Turing, 2018
+_OLDEST_DRIVER = (13, 0)  # version of CUDA
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,12 @@ class CpuDevice:
     """
 
     target: Target = CPU
+
+    name = "this machine"
+
+    def memory(self):
+        """Return the bytes of memory that this process may use."""
+        return machine_memory()
 
     def execution(self, plan, network, n_workers, moments=None):
         """Allocate memory for a plan and return what runs it.
@@ -49,16 +64,61 @@ class CpuDevice:
         return Execution(plan, network, n_workers, moments)
 
 
-def find_device(name):
-    """Return the device that the estimator's ``device`` names.
+@dataclass(frozen=True)
+class CudaDevice:
+    """An NVIDIA GPU, with kernels that Numba compiles to PTX.
+
+    Parameters
+    ----------
+    driver : Driver
+        What reaches it.
+    target : Target, default=GPU
+        What a plan must know of it.
+    """
+
+    driver: object
+    target: Target = GPU
+
+    @property
+    def name(self):
+        """What errors call it."""
+        return f"the GPU {self.driver.name}"
+
+    def memory(self):
+        """Return the bytes of its memory that are free."""
+        return self.driver.memory()[0]
+
+    def execution(self, plan, network, n_workers, moments=None):
+        """Allocate memory for a plan and return what runs it; `n_workers` does not matter. See `CpuDevice`."""
+        from skconvnet.engine.cuda.execution import Execution
+
+        return Execution(self.driver, plan, network, moments)
+
+
+def check_device(name):
+    """Raise a ValueError if the estimator's ``device`` is not available.
 
     Parameters
     ----------
     name : {"auto", "cpu", "cuda"}
+    """
+    if name == "cuda":
+        _gpu()
+
+
+def device_for_training(name, work):
+    """Return the device on which to train.
+
+    Parameters
+    ----------
+    name : {"auto", "cpu", "cuda"}
+        The estimator's ``device``. "auto" takes a GPU if there is one and the work is worth it.
+    work : float
+        Multiply-adds of the training.
 
     Returns
     -------
-    CpuDevice
+    CpuDevice or CudaDevice
 
     Raises
     ------
@@ -66,8 +126,77 @@ def find_device(name):
         If the device is not available.
     """
     if name == "cuda":
-        raise ValueError("device='cuda' is not implemented yet. Use device='cpu'.")
-    return CpuDevice()
+        return _gpu()
+    return _gpu_if_any() if name == "auto" and work >= _TRAINING_WORK else CpuDevice()
+
+
+def device_for_scoring(name, image_work=0):
+    """Return the device on which to score. Without a GPU that is the processor, also for a model fitted on a GPU.
+
+    Parameters
+    ----------
+    name : {"auto", "cpu", "cuda"}
+        The estimator's ``device``.
+    image_work : float
+        Multiply-adds of one image.
+
+    Returns
+    -------
+    CpuDevice or CudaDevice
+    """
+    wants_gpu = name == "cuda" or (name == "auto" and image_work >= _IMAGE_WORK)
+    return _gpu_if_any() if wants_gpu else CpuDevice()
+
+
+def _gpu_if_any():
+    try:
+        return _gpu()
+    except ValueError:
+        return CpuDevice()
+
+
+def _gpu():
+    """Return the GPU of this process, or raise a ValueError that says why there is none."""
+    if _process_of_gpu and _process_of_gpu != [os.getpid()]:
+        raise ValueError(
+            "This process was forked after its parent had used the GPU, which CUDA does not allow. Use another way to "
+            "start processes, such as joblib's loky or multiprocessing's spawn, or device='cpu'."
+        )
+    return _find_gpu()
+
+
+_process_of_gpu = []  # the process that has used a GPU; a forked child inherits it
+
+
+@cache
+def _find_gpu():
+    try:
+        from skconvnet.engine.cuda import driver
+    except ImportError as error:
+        raise ValueError(
+            f"device='cuda' needs packages that are not installed ({error}). Install them with "
+            "pip install 'skconvnet[cuda]', or use device='cpu'."
+        ) from error
+    n_devices, version = driver.count_devices(), driver.driver_version()
+    if n_devices == 0:
+        raise ValueError(
+            "device='cuda' finds no NVIDIA GPU. The command nvidia-smi shows whether the system has a driver and a GPU. "
+            "CUDA_VISIBLE_DEVICES may hide one. Use device='cpu' or device='auto' without a GPU."
+        )
+    if version < _OLDEST_DRIVER:
+        raise ValueError(
+            "The NVIDIA driver is for CUDA {}.{}, and device='cuda' needs one for CUDA {}.{} or newer. Update the "
+            "driver, or use device='cpu'.".format(*version, *_OLDEST_DRIVER)
+        )
+    gpu = driver.Driver()
+    if gpu.compute_capability < _OLDEST_GPU:
+        raise ValueError(
+            "The GPU {} has compute capability {}.{}, and device='cuda' needs {}.{} or newer. Use device='cpu'.".format(
+                gpu.name, *gpu.compute_capability, *_OLDEST_GPU
+            )
+        )
+    _process_of_gpu.append(os.getpid())
+    return CudaDevice(gpu)
 
 
 def thread_count(n_jobs=None):

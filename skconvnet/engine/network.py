@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from skconvnet.architecture import walk
 from skconvnet.engine.device import CpuDevice
 from skconvnet.engine.images import pixel_limit
 from skconvnet.engine.plan.plan import plan_training
@@ -11,7 +12,7 @@ from skconvnet.engine.plan.steps import SoftmaxCrossEntropy
 from skconvnet.engine.program.target import CPU
 from skconvnet.engine.weights.layout import Learned, WeightSlot, lay_out_parameters
 
-__all__ = ["BYTES_PER_PARAMETER", "Network", "memory_needed", "plan_memory"]
+__all__ = ["BYTES_PER_PARAMETER", "Network", "image_work", "memory_needed", "plan_memory"]
 
 BYTES_PER_PARAMETER = 20  # of training: the parameter, two moments, the best so far, what is learned
 
@@ -80,6 +81,20 @@ class Network:
     @learned.setter
     def learned(self, learned):
         self.parameters = self.parameter_layout.pack(learned)
+
+
+def image_work(architecture):
+    """Return the multiply-adds of one image's scores, in layers with weights.
+
+    Parameters
+    ----------
+    architecture : BoundArchitecture
+
+    Returns
+    -------
+    int
+    """
+    return sum(layer.n_flops for layer in walk(architecture.layers) if layer.kind in ("CONV", "FC"))
 
 
 def memory_needed(architecture, batch_size, n_threads, target=CPU):

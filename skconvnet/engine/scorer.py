@@ -5,8 +5,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from skconvnet.architecture import walk
-from skconvnet.engine.network import Network
+from skconvnet.engine.network import Network, image_work
 from skconvnet.engine.plan.plan import plan_inference
 from skconvnet.engine.weights.fold import fold_batch_norms
 
@@ -33,6 +32,8 @@ class Scorer:
 
     Attributes
     ----------
+    device : CpuDevice or CudaDevice
+        The network's.
     output : Volume
         The volume of the scores: 1 x 1 x n_classes, or a map of these on larger images.
 
@@ -52,9 +53,10 @@ class Scorer:
         architecture, learned = fold_batch_norms(network.architecture, network.learned)
         self._network = Network(architecture, network.mean, network.scale, network.device)
         self._network.learned = learned
+        self.device = network.device
         self.output = architecture.layers[-1].output
         self._batch_pixels = batch_pixels
-        self._n_flops = sum(layer.n_flops for layer in walk(architecture.layers) if layer.kind in ("CONV", "FC"))
+        self._n_flops = image_work(architecture)
         self._plans = {}  # by batch size and `split_image`
         self._idle = defaultdict(list)  # executions that no thread is using, by plan and number of workers
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from skconvnet.architecture import Architecture, BoundArchitecture, walk
 from skconvnet.architecture.notation.table import MAX_LAYERS
-from skconvnet.engine import Learned, Network, OptimizerState, find_device
+from skconvnet.engine import Learned, Network, OptimizerState, device_for_scoring
+from skconvnet.engine.network import image_work
 from skconvnet.engine.program.target import CPU
 from skconvnet.engine.weights.layout import lay_out_parameters
 from skconvnet.training import History, TrainingState
@@ -59,20 +60,22 @@ def unpack_parameters(classifier, parameters):
     ValueError
         If they are not those of the classifier's network, or as `check_fitted` does.
     """
-    layout = lay_out_parameters(_check_network(classifier), find_device(classifier.device).target)
+    layout = lay_out_parameters(_check_network(classifier), CPU)
     is_vector = isinstance(parameters, np.ndarray) and parameters.dtype == np.float32
     if not is_vector or parameters.shape != (layout.size,):
         raise _damaged(f"the training state has {_shown(parameters)}, and not float32 of shape ({layout.size},)")
     return layout.unpack(parameters)
 
 
-def load_network(classifier):
+def load_network(classifier, device=None):
     """Check the attributes of a fitted classifier, and make its network.
 
     Parameters
     ----------
     classifier : ConvNetClassifier
         A fitted classifier.
+    device : CpuDevice or CudaDevice, optional
+        Where it is run. By default one for scoring.
 
     Returns
     -------
@@ -84,8 +87,10 @@ def load_network(classifier):
     ValueError
         As `check_fitted` does.
     """
-    device = find_device(classifier.device)
-    network = Network(check_fitted(classifier), classifier.pixel_mean_, classifier.pixel_scale_, device)
+    bound = check_fitted(classifier)
+    if device is None:
+        device = device_for_scoring(classifier.device, image_work(bound))
+    network = Network(bound, classifier.pixel_mean_, classifier.pixel_scale_, device)
     with np.errstate(over="ignore"):
         network.learned = learned_arrays(classifier)
     if not np.isfinite(network.parameters.sum(dtype=np.float64)):

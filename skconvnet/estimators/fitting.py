@@ -23,10 +23,10 @@ from skconvnet.engine import (
     SoftmaxCrossEntropy,
     Trainer,
     compile_time,
-    find_device,
+    device_for_training,
     thread_count,
 )
-from skconvnet.engine.network import plan_memory
+from skconvnet.engine.network import image_work, plan_memory
 from skconvnet.engine.plan.plan import plan_training
 from skconvnet.engine.weights.layout import lay_out_parameters
 from skconvnet.estimators.fitted import LEARNED, load_network
@@ -48,6 +48,7 @@ from skconvnet.training import (
 from skconvnet.training.checkpoint import CheckpointFile
 from skconvnet.training.progress import epoch_report
 
+_PASSES = 3  # of a step: forward, and backward to the inputs and to the weights
 _REPLACED = (*LEARNED, "feature_names_in_", "_kept_trainer")  # a fit may leave the estimator without these
 
 
@@ -180,13 +181,15 @@ class Fit:
         settings = self._settings(bound.image_shape)
         if self.file is not None:
             self.file.claim(fit_identity(estimator, bound, data, batches))
-        n_threads, device = thread_count(estimator.n_jobs), find_device(estimator.device)
-        plan = _plan_within_memory(bound, settings["loss"], batches.batch_size, n_threads, device.target)
+        n_threads = thread_count(estimator.n_jobs)
+        work = _PASSES * image_work(bound) * len(data.indices) * int(self.max_iter)
+        device = device_for_training(estimator.device, work)
+        plan = _plan_within_memory(bound, settings["loss"], batches.batch_size, n_threads, device)
         if self.previous is None:
             network = Network(bound, *images.statistics(data.examples.weights), device)
             network.initialise(np.random.default_rng(self.seed))
         else:
-            network = load_network(estimator)
+            network = load_network(estimator, device)
         return Trainer(
             network,
             images,
@@ -331,12 +334,12 @@ def _resumed(previous, estimator, parameters):
     )
 
 
-def _plan_within_memory(bound, loss, batch_size, n_threads, target):
+def _plan_within_memory(bound, loss, batch_size, n_threads, device):
     """Plan a training; raise a ValueError if it needs more memory than there is."""
-    layout = lay_out_parameters(bound, target)
+    layout = lay_out_parameters(bound, device.target)
     # Not made if the parameters alone need too much memory.
-    plan = cache(partial(plan_training, bound, layout, loss, batch_size, target))
-    check_memory(bound, lambda: plan_memory(plan(), layout, n_threads))
+    plan = cache(partial(plan_training, bound, layout, loss, batch_size, device.target))
+    check_memory(bound, lambda: plan_memory(plan(), layout, n_threads), device)
     return plan()
 
 

@@ -1,6 +1,5 @@
 """Limits on batch size and memory, checked before training and scoring."""
 
-from skconvnet._system import machine_memory
 from skconvnet.architecture import walk
 from skconvnet.engine.network import BYTES_PER_PARAMETER
 
@@ -48,8 +47,8 @@ def check_batch_size(bound, batch_size):
             )
 
 
-def check_memory(bound, memory_needed, available=None):
-    """Raise a ValueError if training a network needs more memory than the machine has.
+def check_memory(bound, memory_needed, device):
+    """Raise a ValueError if training a network needs more memory than the device has.
 
     Parameters
     ----------
@@ -57,11 +56,10 @@ def check_memory(bound, memory_needed, available=None):
         The network. The error contains its volume table.
     memory_needed : callable
         Returns the bytes that training needs. It is not called if the parameters alone need too many.
-    available : int, optional
-        Bytes of memory. None: those of the machine.
+    device : CpuDevice or CudaDevice
+        Where it is trained.
     """
-    table = bound.summary()
-    available = machine_memory() if available is None else available
+    table, available = bound.summary(), device.memory()
     needed = BYTES_PER_PARAMETER * table.n_params
     if needed <= available:
         needed = memory_needed()
@@ -69,14 +67,14 @@ def check_memory(bound, memory_needed, available=None):
         return
     largest = max(table.records, key=lambda layer: layer["n_params"] + layer["n_activations"])
     raise ValueError(
-        f"The network needs {needed / 1e9:,.1f} GB of memory to train, and this machine has {available / 1e9:,.1f} GB. "
-        f"{largest['layer']}, {largest['notation']}, needs the most. Use fewer filters K, narrower FC layers, a larger "
+        f"The network needs {needed / 1e9:,.1f} GB of memory to train, and {device.name} has {available / 1e9:,.1f} "
+        f"GB. {largest['layer']}, {largest['notation']}, needs the most. Use fewer filters K, narrower FC layers, a larger "
         f"stride S, one more POOL, or a smaller batch_size.\n{table}"
     )
 
 
-def check_scoring_memory(image_shape, needed, available=None):
-    """Raise a ValueError if computing scores needs more memory than the machine has.
+def check_scoring_memory(image_shape, needed, device):
+    """Raise a ValueError if computing scores needs more memory than the device has.
 
     Parameters
     ----------
@@ -84,13 +82,11 @@ def check_scoring_memory(image_shape, needed, available=None):
         (height, width, channels) of the images.
     needed : int
         Bytes.
-    available : int, optional
-        Bytes of memory. None: those of the machine.
+    device : CpuDevice or CudaDevice
+        Where they are computed.
     """
-    if available is None:
-        available = _ALWAYS_AVAILABLE if needed <= _ALWAYS_AVAILABLE else machine_memory()
-    if needed > available:
+    if needed > _ALWAYS_AVAILABLE and needed > (available := device.memory()):
         raise ValueError(
-            f"Scoring images of shape {image_shape} needs {needed / 1e9:,.1f} GB of memory, and this machine has "
+            f"Scoring images of shape {image_shape} needs {needed / 1e9:,.1f} GB of memory, and {device.name} has "
             f"{available / 1e9:,.1f} GB. Use fewer images at a time, smaller images, or n_jobs=1."
         )

@@ -2,7 +2,7 @@
 
 from sklearn.utils._param_validation import Interval
 
-from skconvnet.engine import find_device
+from skconvnet.engine import check_device
 
 
 class Numbers(Interval):
@@ -23,7 +23,7 @@ def check_settings(estimator, splits):
     splits : bool
         Whether validation data are split off the training data.
     """
-    find_device(estimator.device)
+    check_device(estimator.device)
     if estimator.warm_start and estimator.checkpoint is not None:
         raise ValueError(
             "warm_start=True resumes the network of the estimator, and checkpoint the network in the file. Use only "

@@ -29,7 +29,11 @@ def score_images(scorer, images, n_jobs):
     ValueError
         If the machine has not enough memory.
     """
-    return scorer.scores(images, thread_count(n_jobs), lambda needed: check_scoring_memory(images.shape, needed))
+
+    def check(needed):
+        check_scoring_memory(images.shape, needed, scorer.device)
+
+    return scorer.scores(images, thread_count(n_jobs), check)
 
 
 class ScorerCache:

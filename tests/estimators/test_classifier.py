@@ -100,7 +100,6 @@ def test_a_sequence_with_what_is_no_positive_whole_number_is_refused(digits, nam
         {"augment": []},
         {"augment": True},
         {"device": "tpu"},
-        {"device": "cuda"},
         {"n_jobs": 0},
         {"n_jobs": 1.5},
         {"random_state": -1},
@@ -112,11 +111,6 @@ def test_a_sequence_with_what_is_no_positive_whole_number_is_refused(digits, nam
 def test_other_parameters_are_refused_by_name(digits, parameters):
     with pytest.raises(ValueError, match=next(iter(parameters))):
         quick(**parameters).fit(*digits)
-
-
-def test_what_is_not_implemented_yet_says_so(digits):
-    with refused("device='cuda' is not implemented yet"):
-        quick(device="cuda").fit(*digits)
 
 
 def test_numpy_numbers_are_numbers(digits):
@@ -194,8 +188,8 @@ def test_fit_and_predict_use_as_many_threads_as_they_are_told(digits, monkeypatc
             used.append(n_workers)
             return super().execution(plan, network, n_workers, moments)
 
-    for module in (fitting, fitted_module):
-        monkeypatch.setattr(module, "find_device", lambda name: SpyDevice(replace(CPU, worker_flops=1)))
+    for module, choose in ((fitting, "device_for_training"), (fitted_module, "device_for_scoring")):
+        monkeypatch.setattr(module, choose, lambda *_: SpyDevice(replace(CPU, worker_flops=1)))
     for module in (fitting, scoring):
         monkeypatch.setattr(module, "thread_count", lambda n_jobs: n_jobs)
     before = get_num_threads()

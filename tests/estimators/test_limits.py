@@ -1,10 +1,12 @@
 """Limits on batch size and memory."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from skconvnet import Architecture
+from skconvnet.engine.device import CpuDevice
 from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, check_scoring_memory
 
 
@@ -24,25 +26,28 @@ def test_other_norms_take_minibatches_of_one():
     check_batch_size(Architecture.parse("INPUT -> NORM -> FC(3) -> NORM(layer) -> FC").bind((2, 1, 1), 3), 1)
 
 
+TWO_GB = SimpleNamespace(name="this machine", memory=lambda: 2e9)
+
+
 def test_too_much_memory_is_refused_with_the_table_and_the_largest_layer():
     bound = Architecture.parse("INPUT -> CONV(K=8) -> RELU -> FC(1000) -> RELU -> FC").bind((8, 8, 1), 10)
-    check_memory(bound, lambda: 2e9, available=2e9)
+    check_memory(bound, lambda: 2e9, TWO_GB)
     message = r"needs 4\.0 GB of memory to train, and this machine has 2\.0 GB\. FC 1, FC\(1000\), needs the most"
     with pytest.raises(ValueError, match=message) as caught:
-        check_memory(bound, lambda: 4e9, available=2e9)
+        check_memory(bound, lambda: 4e9, TWO_GB)
     assert str(bound.summary()) in str(caught.value)
 
 
 def test_a_network_with_too_many_parameters_is_not_planned():
     bound = Architecture.parse("INPUT -> CONV(K=100000000) -> CONV(K=100000000) -> FC").bind((8, 8, 1), 10)
     with pytest.raises(ValueError, match=re.escape("CONV 2, CONV(K=100000000")):
-        check_memory(bound, lambda: pytest.fail("planned"))
+        check_memory(bound, lambda: pytest.fail("planned"), CpuDevice())
 
 
 def test_scores_that_need_too_much_memory_are_refused():
-    check_scoring_memory((9000, 9000, 1), 1e9, available=1e9)
-    with pytest.raises(ValueError, match=r"images of shape \(9000, 9000, 1\) needs 1\.1 GB .* machine has 1\.0 GB"):
-        check_scoring_memory((9000, 9000, 1), 1.1e9, available=1e9)
-    check_scoring_memory((1, 1, 1), 1000)
+    check_scoring_memory((9000, 9000, 1), 1.9e9, TWO_GB)
+    with pytest.raises(ValueError, match=r"images of shape \(9000, 9000, 1\) needs 2\.1 GB .* machine has 2\.0 GB"):
+        check_scoring_memory((9000, 9000, 1), 2.1e9, TWO_GB)
+    check_scoring_memory((1, 1, 1), 1000, TWO_GB)
     with pytest.raises(ValueError, match="machine has"):
-        check_scoring_memory((1, 1, 1), 2**70)
+        check_scoring_memory((1, 1, 1), 2**70, CpuDevice())

@@ -82,7 +82,7 @@ def test_the_type_of_the_pixels_changes_no_bit(form):
 
 
 def test_threads_change_no_bit(monkeypatch):
-    monkeypatch.setattr(fitted_module, "find_device", lambda name: CpuDevice(replace(CPU, worker_flops=1)))
+    monkeypatch.setattr(fitted_module, "device_for_scoring", lambda *_: CpuDevice(replace(CPU, worker_flops=1)))
     classifier = fitted(WITHOUT_PADDING["branches"][0])
     one = classifier.score_map(LARGE)
     assert_array_equal(classifier.set_params(n_jobs=2).score_map(LARGE), one)

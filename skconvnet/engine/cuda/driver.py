@@ -16,7 +16,7 @@ from cuda.core.graph import GraphDefinition
 
 from skconvnet.engine.cuda.compiler import cached, ptx
 
-__all__ = ["Driver", "count_devices"]
+__all__ = ["Driver", "count_devices", "driver_version"]
 
 _OUT_OF_MEMORY = api.CUresult.CUDA_ERROR_OUT_OF_MEMORY
 
@@ -141,6 +141,15 @@ def count_devices():
         return _checked(api.cuDeviceGetCount())
     except (RuntimeError, ImportError):  # no driver library, or one that is too old
         return 0
+
+
+def driver_version():
+    """Return the newest version of CUDA that NVIDIA's driver supports, (13, 0) for example; (0, 0) without one."""
+    try:
+        number = _checked(api.cuDriverGetVersion())
+    except (RuntimeError, ImportError):
+        return 0, 0
+    return number // 1000, number % 1000 // 10
 
 
 def _assemble(text, architecture):

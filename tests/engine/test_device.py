@@ -1,0 +1,56 @@
+"""Which device is taken, and what is said where there is none."""
+
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import pytest
+
+from skconvnet.engine import device
+from skconvnet.engine.device import CpuDevice, CudaDevice, check_device, device_for_scoring, device_for_training
+
+MUCH = 1e20
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A GPU that does nothing."""
+    found = CudaDevice(SimpleNamespace(name="Toy", memory=lambda: (5, 9)))
+    monkeypatch.setattr(device, "_find_gpu", lambda: found)
+    return found
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(device, "_find_gpu", Mock(side_effect=ValueError("no NVIDIA GPU")))
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_without_a_gpu_only_training_on_cuda_is_refused():
+    for refused in (lambda: check_device("cuda"), lambda: device_for_training("cuda", MUCH)):
+        with pytest.raises(ValueError, match="no NVIDIA GPU"):
+            refused()
+    check_device("auto")
+    assert device_for_training("auto", MUCH) == CpuDevice()
+    assert device_for_scoring("cuda", MUCH) == device_for_scoring("auto", MUCH) == CpuDevice()
+
+
+def test_auto_takes_the_gpu_where_there_is_work_for_it(gpu):
+    assert device_for_training("auto", MUCH) is gpu
+    assert device_for_training("auto", 1e9) == CpuDevice()
+    assert device_for_training("cuda", 0) is gpu
+    assert device_for_training("cpu", MUCH) == CpuDevice()
+    assert device_for_scoring("auto", MUCH) is gpu
+    assert device_for_scoring("auto", 1e3) == CpuDevice()
+    assert device_for_scoring("cuda", 0) is gpu
+    assert device_for_scoring("cpu", MUCH) == CpuDevice()
+
+
+def test_errors_name_the_gpu_and_its_free_memory(gpu):
+    assert (gpu.name, gpu.memory()) == ("the GPU Toy", 5)
+
+
+def test_a_forked_child_cannot_use_the_gpu_of_its_parent(gpu, monkeypatch):
+    monkeypatch.setattr(device, "_process_of_gpu", [1])  # not this process
+    with pytest.raises(ValueError, match="forked after its parent had used the GPU"):
+        check_device("cuda")
+    assert device_for_scoring("cuda") == CpuDevice()
