@@ -180,7 +180,7 @@ def _find_gpu():
     n_devices, version = driver.count_devices(), driver.driver_version()
     if n_devices == 0:
         raise ValueError(
-            "device='cuda' finds no NVIDIA GPU. The command nvidia-smi shows whether the system has a driver and a GPU. "
+            "device='cuda' finds no NVIDIA GPU. nvidia-smi shows whether the system has a driver and a GPU; "
             "CUDA_VISIBLE_DEVICES may hide one. Use device='cpu' or device='auto' without a GPU."
         )
     if version < _OLDEST_DRIVER:

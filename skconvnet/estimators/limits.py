@@ -68,8 +68,8 @@ def check_memory(bound, memory_needed, device):
     largest = max(table.records, key=lambda layer: layer["n_params"] + layer["n_activations"])
     raise ValueError(
         f"The network needs {needed / 1e9:,.1f} GB of memory to train, and {device.name} has {available / 1e9:,.1f} "
-        f"GB. {largest['layer']}, {largest['notation']}, needs the most. Use fewer filters K, narrower FC layers, a larger "
-        f"stride S, one more POOL, or a smaller batch_size.\n{table}"
+        f"GB. {largest['layer']}, {largest['notation']}, needs the most. Use fewer filters K, narrower FC layers, a "
+        f"larger stride S, one more POOL, or a smaller batch_size.\n{table}"
     )
 
 

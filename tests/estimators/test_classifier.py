@@ -26,7 +26,7 @@ from skconvnet.engine import Images, compile_time
 from skconvnet.engine.device import CpuDevice
 from skconvnet.engine.program.target import CPU
 from skconvnet.estimators import fitted as fitted_module
-from skconvnet.estimators import fitting, limits, scoring
+from skconvnet.estimators import fitting, scoring
 from tests.estimators.quick import quick, refused, same_network
 from tests.training.steps import interrupt_at
 
@@ -134,7 +134,7 @@ def test_a_text_that_does_not_parse_shows_where(digits):
 
 
 def test_too_much_memory_is_refused_before_any_work(digits, monkeypatch):
-    monkeypatch.setattr(limits, "machine_memory", lambda: 10_000)
+    monkeypatch.setattr("skconvnet.engine.device.machine_memory", lambda: 10_000)
     estimator = quick()
     with refused("GB of memory to train, and this machine has 0.0 GB."):
         estimator.fit(*digits)
@@ -145,7 +145,7 @@ def test_nothing_is_looked_at_before_the_network_fits(digits, monkeypatch):
     monkeypatch.setattr(Images, "statistics", None)  # the first pass over the pixels after the checks
     with refused("(8 - 9 + 0)/1 + 1 = 0"):
         quick(F=9, P=0).fit(*digits)
-    monkeypatch.setattr(limits, "machine_memory", lambda: 10_000)
+    monkeypatch.setattr("skconvnet.engine.device.machine_memory", lambda: 10_000)
     with refused("GB of memory to train"):
         quick().fit(*digits)
 

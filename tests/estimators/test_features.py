@@ -18,7 +18,6 @@ from sklearn.utils import shuffle
 from sklearn.utils.estimator_checks import check_estimator
 
 from skconvnet import ConvNetClassifier, ConvNetFeatures
-from skconvnet.estimators import limits
 from tests import oracles
 
 # Every kind of layer, depths that are not multiples of the vector width, nested sums and stacks.
@@ -265,7 +264,7 @@ def test_pandas_in_and_out(digits, classifier):
 
 def test_more_memory_than_the_machine_has_is_refused(digits, classifier, monkeypatch):
     transformer = ConvNetFeatures(classifier, "CONV 1").fit(digits[0])
-    monkeypatch.setattr(limits, "machine_memory", lambda: 2**28)
+    monkeypatch.setattr("skconvnet.engine.device.machine_memory", lambda: 2**28)
     with pytest.raises(ValueError, match=r"Scoring images of shape .* needs 0\.3 GB of memory"):
         transformer.transform(np.zeros((250_000, 64), np.uint8))
 
