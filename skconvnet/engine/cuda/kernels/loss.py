@@ -21,8 +21,10 @@ _LOSS, _CORRECT, _N_OUTCOMES = int(ClassOutcome.LOSS), int(ClassOutcome.CORRECT)
 
 @inlined
 def _sum(table, value):
-    """Sum a float64 of each thread in a tree; `table` is shared memory of one for each thread."""
-    cuda.syncthreads()  # the table may still be read
+    """Sum a float64 of each thread in a tree; `table` is shared memory of one for each thread.
+
+    Between two sums in one table the caller needs a barrier.
+    """
     at, half = thread(), _LANES // 2
     table[at] = value
     while half > 0:
@@ -97,6 +99,7 @@ def softmax_cross_entropy(
         half >>= 1
     cuda.syncthreads()
     highest, first = table[0], firsts[0]
+    cuda.syncthreads()  # the table is written again
 
     total, spread = float64(0), float64(0)
     k = lane
@@ -107,7 +110,9 @@ def softmax_cross_entropy(
         total += power
         spread += away
         k += _LANES
-    total, spread = _sum(table, total), _sum(table, spread)
+    total = _sum(table, total)
+    cuda.syncthreads()  # the table is written again
+    spread = _sum(table, spread)
     uniform = smoothing / classes
     k = lane
     while k < depth:

@@ -78,9 +78,9 @@ _ROWS = len(NormRow)
 def _sum_slices(table, value, wide):
     """Sum a quad of each thread over the slices in a tree; every thread gets the sum of its own quad of channels.
 
-    `table` is shared memory of a quad for each thread, in four runs of 256. `wide` is a power of two.
+    `table` is shared memory of a quad for each thread, in four runs of 256. `wide` is a power of two. Between two sums
+    in one table the caller needs a barrier.
     """
-    cuda.syncthreads()  # the table may still be read
     at = thread()
     table[at], table[at + _THREADS] = number(value, 0), number(value, 1)
     table[at + 2 * _THREADS], table[at + 3 * _THREADS] = number(value, 2), number(value, 3)
@@ -100,6 +100,10 @@ def _sum_slices(table, value, wide):
 def channel_moments(x: Address, into: Address, rows, columns, depth, x_row, x_sample, into_sample, wide):
     """Compute each channel's mean over a part of the pixels and the sum of squares around it.
 
+    The pixels are read once. A thread sums the differences d from its first pixel, and their squares: around its mean
+    they are the sum of d**2 - (sum of d)**2 / n. As d = 0 is among the n, the difference is at least 1/n of the sum of
+    d**2, and n is at most 32, so few digits are lost. The threads' moments are combined as in `combine_moments`.
+
     Parameters
     ----------
     x : int64
@@ -117,21 +121,24 @@ def channel_moments(x: Address, into: Address, rows, columns, depth, x_row, x_sa
     slices, slice_of_thread = over(_THREADS, wide), over(thread(), wide)
     end = last if at < depth else first  # there may be more quads than channels
     from_x = x + 4 * (block() * x_sample + at)
-    total = splat(float32(0))
+    total, squares, origin, count = splat(float32(0)), splat(float32(0)), splat(float32(0)), 0
     pixel = first + slice_of_thread
     while pixel < end:
         row = over(pixel, columns)
-        total = total + load_quad(from_x + 4 * (row * x_row + (pixel - row * columns) * depth))
-        pixel += slices
-    mean = _sum_slices(table, total, wide) * splat(float32(1) / float32(last - first))
-    squares = splat(float32(0))
-    pixel = first + slice_of_thread
-    while pixel < end:
-        row = over(pixel, columns)
-        away = load_quad(from_x + 4 * (row * x_row + (pixel - row * columns) * depth)) - mean
+        value = load_quad(from_x + 4 * (row * x_row + (pixel - row * columns) * depth))
+        if count == 0:
+            origin = value
+        away = value - origin
+        total = total + away
         squares = squares + away * away
+        count += 1
         pixel += slices
-    squares = _sum_slices(table, squares, wide)
+    n, share = splat(float32(count)), splat(float32(1) / float32(max(count, 1)))
+    own_mean = origin + total * share
+    mean = _sum_slices(table, n * own_mean, wide) * splat(float32(1) / float32(last - first))
+    away = own_mean - mean
+    cuda.syncthreads()  # the table is written again
+    squares = _sum_slices(table, squares - total * (total * share) + n * (away * away), wide)
     if slice_of_thread == 0 and at < depth:
         to = into + 4 * (block() * into_sample + part() * 2 * depth + at)
         store_quad(to, mean)
@@ -229,6 +236,7 @@ def normalise_sums(
         moment = moment + gradient * (value - mean)
         pixel += slices
     total = _sum_slices(table, total, wide)
+    cuda.syncthreads()  # the table is written again
     moment = _sum_slices(table, moment, wide) * inverse
     if slice_of_thread == 0 and at < depth:
         to = into + 4 * (block() * into_sample + part() * 2 * depth + at)
@@ -328,9 +336,9 @@ def normalise_backward(
 def _sum_doubles(table, value, wide):
     """Sum a float64 of each thread in a tree; thread t gets the sum over the threads t % wide, + wide, + 2 wide, ...
 
-    `table` is shared memory of 256 float64. `wide` is a power of two.
+    `table` is shared memory of 256 float64. `wide` is a power of two. Between two sums in one table the caller needs a
+    barrier.
     """
-    cuda.syncthreads()  # the table may still be read
     at = thread()
     table[at] = value
     half = _THREADS // 2
@@ -405,6 +413,7 @@ def batch_statistics(
         away = float64(load(own)) - mean
         squares += float64(load(own + 4 * depth)) + pixels * away * away
         s += _SLICES
+    cuda.syncthreads()  # the table is written again
     squares = _sum_doubles(table, squares, _GROUP)
     if thread() < _GROUP:
         count, mean_at, variance_at = samples * pixels, running + 4 * c, running + 4 * (depth + c)
@@ -442,6 +451,7 @@ def batch_gradients(sums: Address, coefficients: Address, depth, pixels, sums_sa
     table = cuda.shared.array(_THREADS, float64)
     c = _GROUP * block() + left(thread(), _GROUP)
     total = _over_samples(table, sums + 4 * c, sums_sample, samples)
+    cuda.syncthreads()  # the table is written again
     moment = _over_samples(table, sums + 4 * (depth + c), sums_sample, samples)
     if thread() < _GROUP:
         own, count = coefficients + 4 * c, samples * pixels
@@ -493,6 +503,7 @@ def layer_statistics(
         away = float64(load(own + 4 * c)) - mean
         squares += float64(load(own + 4 * (depth + c))) + pixels * away * away
         c += _THREADS
+    cuda.syncthreads()  # the table is written again
     variance = _sum_doubles(table, squares, 1) / (float64(channels) * pixels)
     c = thread()
     while c < depth:
@@ -530,7 +541,9 @@ def layer_gradients(
         total += scale * load(own + 4 * c)
         moment += scale * load(own + 4 * (depth + c))
         c += _THREADS
-    total, moment = _sum_doubles(table, total, 1), _sum_doubles(table, moment, 1)
+    total = _sum_doubles(table, total, 1)
+    cuda.syncthreads()  # the table is written again
+    moment = _sum_doubles(table, moment, 1)
     count = float64(channels) * pixels
     c = thread()
     while c < channels:
@@ -549,6 +562,7 @@ def layer_scale_gradients(sums: Address, dscales: Address, depth, channels, sums
     table = cuda.shared.array(_THREADS, float64)
     c = _GROUP * block() + left(thread(), _GROUP)
     total = _over_samples(table, sums + 4 * c, sums_sample, samples)
+    cuda.syncthreads()  # the table is written again
     moment = _over_samples(table, sums + 4 * (depth + c), sums_sample, samples)
     if thread() < _GROUP:
         store(dscales + 4 * c, float32(moment) if c < channels else float32(0))

@@ -4,21 +4,24 @@
 other helpers of that module lay out the operands.
 """
 
+import re
 from functools import cache, partial
 from hashlib import sha256
 from inspect import getsource
+from unittest.mock import patch
 
 import numpy as np
 from hypothesis import strategies as st
 
-from skconvnet.engine.cuda.compiler import Kernel
+from skconvnet.engine.cuda.compiler import Kernel, ptx
 from skconvnet.engine.cuda.dispatch import LOWERINGS
 from skconvnet.engine.cuda.lowering import Launch, call_of
 from skconvnet.engine.program.instructions import Space, encode
 from tests.engine.cpu import programs
+from tests.engine.cuda import executor
 from tests.engine.cuda.executor import PtxDriver
 
-__all__ = ["driver", "execute_on", "kernel_of", "launch", "lowered", "run", "shapes"]
+__all__ = ["driver", "execute_on", "kernel_of", "launch", "lowered", "run", "shapes", "without_each_barrier"]
 
 
 @cache
@@ -76,6 +79,17 @@ def launch(kernel, grid, *arguments):
     for address, array in arrays:
         driver().download(address, array)
         driver().free(address)
+
+
+def without_each_barrier(kernel):
+    """Plant a fault: while this yields, the driver executes the kernel without one of its barriers, each in turn."""
+    text = ptx(kernel, driver().compute_capability)
+    for barrier in re.finditer(r"bar\.[^;]*;", text):
+        faulty = text[: barrier.start()] + text[barrier.end() :]
+        with patch.object(
+            executor, "ptx", lambda asked, cc, faulty=faulty: faulty if asked is kernel else ptx(asked, cc)
+        ):
+            yield
 
 
 def lowered(instruction, *, samples=1, **machine):

@@ -1,5 +1,7 @@
 """Softmax cross-entropy, and the class scores that leave the machine, from the tables of an epoch."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -7,11 +9,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 
 from skconvnet.engine.cuda.compiler import ptx
-from skconvnet.engine.cuda.kernels.loss import store_scores
+from skconvnet.engine.cuda.kernels.loss import softmax_cross_entropy, store_scores
 from skconvnet.engine.program.instructions import ClassOutcome, Op, Space
 from tests import oracles
 from tests.engine.cpu.programs import Memory, assert_only_written, framed, operand
-from tests.engine.cuda.kernels.harness import run
+from tests.engine.cuda.kernels.harness import run, without_each_barrier
+from tests.engine.cuda.ptx.execute import PtxError
 
 STEPS, STEP = 3, 1  # the epoch's, and the one that is executed
 
@@ -70,6 +73,15 @@ def test_loss_and_gradient(n, classes, smoothing, size):
     both = (oracles.softmax(scores) + oracles.smoothed(targets, classes, smoothing)) * weights[:, None] / weights.sum()
     assert (np.abs(gradient[:, :classes] - expected) <= 1.2e-7 * both + 1e-37).all()
     assert_array_equal(gradient[:, classes:], 0)
+
+
+def test_a_missing_barrier_is_noticed():
+    ascending, count = np.arange(32, dtype=np.float32)[None], 0  # every step towards the highest takes the other
+    for _ in islice(without_each_barrier(softmax_cross_entropy), 2):  # to compile a kernel takes long
+        count += 1
+        with pytest.raises(PtxError):
+            cross_entropy(ascending, np.array([0]), np.ones(1), 0.0)
+    assert count > 0
 
 
 def test_what_pads_the_gradient_is_cleared_as_far_as_the_depth_goes():

@@ -1,6 +1,7 @@
 """NORM: each kernel from its PTX, on shapes that fill thread blocks and on ragged ones, against the oracles."""
 
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from tests import oracles
 from tests.engine.cpu import norms
 from tests.engine.cpu.norms import NO_BORDER, drawn, known, moments_of, of_gradients, scales_and_shifts, two
 from tests.engine.cpu.programs import assert_only_written
-from tests.engine.cuda.kernels.harness import execute_on, run
+from tests.engine.cuda.kernels.harness import execute_on, run, without_each_barrier
+from tests.engine.cuda.ptx.execute import PtxError
 
 Bench = partial(norms.Bench, run=run)
 BORDERS = (1, 0, 2, 1), (0, 2, 0, 0), NO_BORDER, (2, 1, 1, 3)
@@ -46,6 +48,34 @@ def test_kernels_that_work_on_pixels_compute_in_float32(name):
         assert ".f64" not in ptx(KERNELS[name], (9, 0))
 
 
+def of_lrn_backward(bench):
+    numbers = {"size": 5, "alpha": 0.5, "beta": 0.75, "k": 1.0}
+    bench.run(Op.LRN_BACKWARD, {"x": "x", "dy": "dy", "dx": "dx"}, **numbers)
+
+
+@pytest.mark.parametrize(
+    ("name", "work"),
+    [
+        ("channel_moments", lambda bench: bench.moments()),
+        ("normalise_sums", lambda bench: bench.sums("all")),
+        ("batch_statistics", lambda bench: bench.batch_statistics()),
+        ("batch_gradients", lambda bench: bench.batch_gradients()),
+        ("layer_statistics", lambda bench: bench.layer_statistics()),
+        ("layer_gradients", lambda bench: bench.layer_gradients()),
+        ("layer_scale_gradients", lambda bench: bench.layer_gradients()),
+        ("lrn_backward", of_lrn_backward),
+    ],
+)
+def test_a_missing_barrier_is_noticed(name, work):
+    bench, count = Bench(drawn((2, 3, 2, 16))), 0
+    work(bench)
+    for _ in islice(without_each_barrier(KERNELS[name]), 2):  # to compile a kernel takes long
+        count += 1
+        with pytest.raises(PtxError):
+            work(bench)
+    assert count > 0
+
+
 @shapes
 def test_channel_moments(shape):
     x = drawn(shape, mean=3)
@@ -53,6 +83,14 @@ def test_channel_moments(shape):
     before = bench.moments()
     assert_allclose(bench.table("sums", two), moments_of(x), rtol=1e-5, atol=1e-6)
     assert_only_written(bench.memory, before, bench.where("sums", two))
+
+
+def test_moments_around_a_first_pixel_that_is_far_from_all_others():
+    x = drawn((1, 32, 32, 8))
+    x[:, :1] += 1000  # the first pixels of all threads
+    bench = Bench(x)
+    bench.moments()
+    assert_allclose(bench.table("sums", two), moments_of(x), rtol=2e-6)
 
 
 @shapes

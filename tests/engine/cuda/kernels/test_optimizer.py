@@ -12,7 +12,8 @@ from skconvnet.engine.cuda.kernels.optimizer import lower_count_step, lower_tran
 from skconvnet.engine.cuda.lowering import Call
 from skconvnet.engine.program.instructions import Block, Rule
 from tests import oracles
-from tests.engine.cuda.kernels.harness import driver
+from tests.engine.cuda.kernels.harness import driver, without_each_barrier
+from tests.engine.cuda.ptx.execute import PtxError
 
 LEARNING_RATES = [0.1, 0.01, 0.3]
 OPTIMIZERS = [Adam(), Adam(0.5, 0.9, 1e-3), SGD(), SGD(nesterov=False), SGD(0.0), SGD(0.0, False)]
@@ -121,6 +122,17 @@ def test_a_thread_block_transposes_several_tiles():
     (launch,) = execute(lower_transpose, [block], parameters=parameters, shared=shared)
     assert launch.grid == (1, 64, 1)
     assert_array_equal(shared.reshape(columns, rows), parameters.reshape(rows, columns).T)
+
+
+def test_a_missing_barrier_is_noticed():
+    rows, columns = 65 * 32, 8
+    vectors = {name: np.zeros(rows * columns, np.float32) for name in ("parameters", "shared")}
+    block, count = block_of(ROWS=rows, COLUMNS=columns, TRANSPOSED=0, TRANSPOSED_STRIDE=rows), 0
+    for _ in without_each_barrier(transpose):
+        count += 1
+        with pytest.raises(PtxError):
+            execute(lower_transpose, [block], **vectors)
+    assert count == 2
 
 
 def test_without_transposed_copies_there_is_one_launch():

@@ -17,6 +17,7 @@ from skconvnet.engine.cuda.llvm.quads import (
     number,
     quad,
     splat,
+    square_root,
     store_quad,
     where_equal,
     where_greater,
@@ -100,3 +101,12 @@ def test_accesses_are_of_128_bits_and_nothing_is_float64(function):
     assert re.search(r"ld\.global\.v4\.[fub]32", text)
     assert re.search(r"st\.global\.v4\.[fub]32", text)
     assert ".f64" not in text
+
+
+def roots(x: Address, y: Address, out: Address):
+    store_quad(out + 16 * block(), square_root(load_quad(x + 16 * block())))
+
+
+def test_square_roots_are_rounded_correctly():
+    x = np.r_[np.random.default_rng(0).exponential(size=96), 0, 1e-45, 3e38, np.inf].astype(np.float32)
+    assert_array_equal(computed(roots, x), np.sqrt(x))
