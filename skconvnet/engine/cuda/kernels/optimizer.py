@@ -11,7 +11,7 @@ from skconvnet.engine.cuda.llvm.threads import block, chunk, left, over, thread
 from skconvnet.engine.cuda.lowering import chunks
 from skconvnet.engine.program.instructions import Block, Rule
 
-__all__ = ["count_step", "lower_count_step", "lower_transpose", "lower_update", "transpose", "update"]
+__all__ = ["count_step", "lower_transpose", "lower_update", "transpose", "update"]
 
 _THREADS = 256
 _PIECE = 16 * _THREADS  # parameters of a thread block: four quads a thread, which read the rule once
@@ -150,6 +150,8 @@ def lower_update(call, blocks):
             "The plan leaves gradients to the update, by CONTRACTION, which only the CPU machine computes there; "
             "make the plan for the target GPU."
         )
+    if not len(blocks):
+        return
     most = int((blocks[:, Block.ROWS] * blocks[:, Block.COLUMNS]).max())
     rows = min(_MOST_CHUNKS, chunks(most, _PIECE))
     yield call.launch(update, (len(blocks), rows), piece=_PIECE * chunks(most, _PIECE * rows))
@@ -163,8 +165,3 @@ def lower_transpose(call, blocks):
         tiles = chunks(with_copy[:, Block.ROWS], _SIDE) * chunks(with_copy[:, Block.COLUMNS], _SIDE)
         rows = min(_MOST_CHUNKS, int(tiles.max()))
         yield call.launch(transpose, (len(blocks), rows), chunks=rows)
-
-
-def lower_count_step(call):
-    """Yield the launch that ends a step."""
-    yield call.launch(count_step, (1,))
