@@ -19,11 +19,11 @@ Nothing is known of this on hardware: the speed, bank conflicts, and what `.appr
 
 from functools import cache, lru_cache
 
-import llvmlite.binding as llvm
 import numpy as np
 
 from tests.engine.cuda.ptx.errors import PtxError
 from tests.engine.cuda.ptx.explain import explain
+from tests.engine.cuda.ptx.machine_code import compiled
 from tests.engine.cuda.ptx.memory import Memory
 from tests.engine.cuda.ptx.parser import BITS, parse
 from tests.engine.cuda.ptx.scheduler import BY_HOST, UNWRITTEN, WORDS, Outcome, Slot, run_grid
@@ -147,30 +147,8 @@ class _Code:
         emitter = Emitter(kernel, check)
         emitter.translate()
         self.layout, self.frame_bytes, self.sites = emitter.layout, emitter.frame_size, emitter.sites
-        self._engine = _compile(emitter.module())
+        self._engine = compiled(emitter.module())
         self.address = self._engine.get_function_address("run")
-
-
-@lru_cache(maxsize=1)
-def _target_machine():
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_default_triple()
-    features = llvm.get_host_cpu_features().flatten()
-    return target.create_target_machine(opt=2, cpu=llvm.get_host_cpu_name(), features=features)
-
-
-def _compile(text):
-    """Return an execution engine that holds the machine code of LLVM IR."""
-    machine = _target_machine()
-    module = llvm.parse_assembly(text)
-    module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    return engine
 
 
 class _Workspace:
