@@ -121,6 +121,7 @@ class Instruction:
 
 
 _LOOPS = "I J M N T R K a_i a_j a_p a_t a_r a_k b_t b_r b_k start_i start_j start_p start_q c_i c_j c_p RELU"
+# A CONTRACT is one such sum for each of `groups` groups. From group to group, each operand is so much further on.
 _GROUPS = "groups a_g b_g start_g c_g"
 _WINDOWS = "F_rows F_columns S P rows_out columns_out"
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
+from heapq import heappush, heapreplace
 
 import numpy as np
 
@@ -128,16 +129,14 @@ def pack(buffers, time):
 
 def _place_with_zeros(buffers, time):
     """Place buffers that keep zeros one behind the other, or where one with the same zeros is no longer in use."""
-    size, places = 0, defaultdict(list)  # for each kind of zeros, the last buffer of every place
+    size, places = 0, defaultdict(list)  # for each kind of zeros, a heap of (last use, offset)
     for buffer in sorted(buffers, key=lambda b: b.uses[0]):
-        kind = places[buffer.zeros]
-        for number, other in enumerate(kind):
-            if time(other.uses[-1]) < time(buffer.uses[0]):
-                buffer.offset, kind[number] = other.offset, buffer
-                break
+        first, last, kind = time(buffer.uses[0]), time(buffer.uses[-1]), places[buffer.zeros]
+        if kind and kind[0][0] < first:
+            buffer.offset = heapreplace(kind, (last, kind[0][1]))[1]
         else:
-            kind.append(buffer)
             buffer.offset, size = size, size + buffer.size
+            heappush(kind, (last, buffer.offset))
     return size
 
 

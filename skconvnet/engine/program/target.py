@@ -111,7 +111,8 @@ CPU = Target(
     max_blocks=4096,
 )
 
-# The whole batch goes through every instruction at once: an instruction is a launch, so there are as few as possible.
+# Every instruction is a launch, which takes microseconds, so there are as few as possible, each over the whole batch.
+# Blocks of the update are the CPU's: one launch takes all of them, and is balanced best by many blocks of one size.
 GPU = replace(
     CPU,
     max_shards=1,

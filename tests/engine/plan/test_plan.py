@@ -127,6 +127,27 @@ def test_a_gpu_computes_all_groups_with_one_instruction():
     assert {*groups[CPU]} == {1}
 
 
+# What kernels read number by number: images of a depth that is not padded, biases and slices of a group.
+NOT_ALIGNED = {
+    Op.LOAD_IMAGES: ("y",),
+    Op.CONTRACT: ("a", "start"),
+    Op.COPY_CHANNELS: ("x", "y"),
+}
+
+
+@settings(max_examples=100)
+@given(problems(), st.sampled_from([train, plan_inference]))
+def test_a_gpu_reads_and_writes_aligned_quads(problem, planner):
+    made, _ = planned(problem, planner, target=GPU)
+    for row in made.program:
+        op, operands, numbers = decode(row)
+        aligned = operands.keys() - NOT_ALIGNED.get(op, ())
+        strides = [numbers[name] for name in numbers if "_" in name and name.split("_")[0] in aligned]
+        assert all(number % 4 == 0 for number in strides + [x for name in aligned for x in operands[name][1:]]), op
+        if op == Op.CONTRACT:
+            assert numbers["N"] % 8 == 0
+
+
 @settings(max_examples=100)
 @given(problems(), st.sampled_from([train, plan_inference]))
 def test_a_machine_that_takes_the_whole_batch_runs_every_instruction_once(problem, planner):
