@@ -5,7 +5,7 @@ VENV ?= .venv
 python := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint peers bench dist wheel clean
+.PHONY: help demo test lint peers cuda bench dist wheel clean
 
 help:   ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1 \t\2/p' $(MAKEFILE_LIST)
@@ -21,6 +21,8 @@ lint: $(VENV)/.has-lint   ## run ruff and check the import contracts of setup.cf
 	$(VENV)/bin/lint-imports --no-cache
 
 peers: $(VENV)/.has-peers   ## install PyTorch and the other peers, with which tests and benchmarks compare
+
+cuda: $(VENV)/.has-cuda-test   ## install NVIDIA's compilers, so that the tests of GPU kernels run; needs no GPU
 
 bench: $(VENV)/.has-bench   ## measure and compare with the peers; use an idle machine
 	$(python) -m benchmarks.train
