@@ -1,5 +1,7 @@
 """Say what a kernel did wrong, from what it left behind: nothing changes after a check has failed."""
 
+import re
+
 from tests.engine.cuda.ptx.accesses import READ, Access
 from tests.engine.cuda.ptx.scheduler import PENDING, Outcome, Slot
 
@@ -24,7 +26,7 @@ def explain(outcome, kernel, code, context, memory, work):
     message : str
     """
     block = tuple(int(n) for n in context[Slot.BLOCK_X : Slot.BLOCK_Z + 1])
-    who = f"kernel {kernel.name}, block {block}, thread {context[Slot.THREAD]}"
+    who = f"kernel {readable(kernel.name)}, block {block}, thread {context[Slot.THREAD]}"
     if outcome is Outcome.DIVERGENT_BARRIER:
         return f"{who}: divergent barrier: some threads wait at a barrier, and this thread does not come to it"
     if outcome is Outcome.DIVERGENT_WARP:
@@ -38,6 +40,18 @@ def explain(outcome, kernel, code, context, memory, work):
     else:
         reason = reason.format(address=address)
     return f"{who}, line {instruction.line} ({instruction.text}): {reason}"
+
+
+def readable(name):
+    """A function's name without what Numba adds: "relu" of "_ZN9skconvnet4reluB2v1...".
+
+    Numba spells the parts of a qualified name as the Itanium ABI does: the length of each, then its characters.
+    """
+    found, rest = name, name.removeprefix("_ZN") if name.startswith("_ZN") else ""
+    while part := re.match(r"\d+", rest):
+        end = part.end() + int(part.group())
+        found, rest = rest[part.end() : end], rest[end:]
+    return found
 
 
 def _explain_access(access, address, context, memory, work, local_bytes):

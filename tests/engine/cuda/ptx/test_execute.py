@@ -160,6 +160,16 @@ def test_blocks_must_not_touch_what_other_blocks_write(memory):
         load(entry(MY_NUMBER + "st.global.u32 [%rd1], %r1;")).launch(2, 1, [x], memory)
 
 
+@pytest.mark.parametrize(
+    ("name", "readable_name"),
+    [("kernel", "kernel"), ("_ZN9skconvnet12_3clocals_3e4reluB2v1B92cw5xii", "relu"), ("_ZN4add2E", "add2")],
+)
+def test_errors_name_kernels_as_they_are_written(memory, name, readable_name):
+    text = entry("trap;").replace(".entry kernel(", f".entry {name}(")
+    with pytest.raises(PtxError, match=f"^kernel {readable_name}, block"):
+        load(text).launch(1, 1, [0], memory)
+
+
 def test_launches_follow_one_another(memory):
     x = memory.allocate(4)
     program = load(entry(MY_NUMBER + "st.global.u32 [%rd1], %r1; ld.global.u32 %r2, [%rd1];"))
