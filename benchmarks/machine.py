@@ -48,8 +48,13 @@ def free_openblas():
 
 def alternate(n_rounds, *turns):
     """Call the functions in turn for some rounds; return the median result of each."""
+    return [median(results) for results in take_turns(n_rounds, *turns)]
+
+
+def take_turns(n_rounds, *turns):
+    """Call the functions in turn for some rounds; return the results of each, a list of tuples."""
     rounds = [[turn() for turn in turns] for _ in range(n_rounds)]
-    return [median(results) for results in zip(*rounds, strict=True)]
+    return list(zip(*rounds, strict=True))
 
 
 def calls_per_second(function, seconds):
