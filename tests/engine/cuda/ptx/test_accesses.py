@@ -69,6 +69,25 @@ def test_vectors_are_loaded_and_stored(space):
     np.testing.assert_array_equal(run(text, np.zeros(4, np.int32), arrays=TILE), [3, 4, 1, 2])
 
 
+@pytest.mark.parametrize(("size", "at"), [(60, 48), (8, 0)])
+@pytest.mark.parametrize("check", [True, False])
+def test_an_access_must_fit_to_its_last_byte(size, at, check):
+    text = f"mov.u32 %r4, 1; st.shared.v4.u32 [tile+{at}], {{%r4, %r4, %r4, %r4}};"
+    memory, arrays = Memory(2**20), f".shared .align 16 .b8 tile[{size}];\n"
+    with pytest.raises(PtxError, match=f"out of bounds: writes 16 bytes of shared memory at byte {at} of {size}"):
+        load(entry(THREAD + text, arrays=arrays)).launch(1, 1, [0], memory, check=check)
+    text = text.replace("shared", "global").replace("tile", "%rd1")
+    address = memory.base + memory.size - 8
+    with pytest.raises(PtxError, match="out of bounds: writes 16 bytes of global memory"):
+        load(entry(THREAD + text.replace(f"+{at}", ""))).launch(1, 1, [address], memory, check=check)
+
+
+def test_threads_may_change_bytes_side_by_side():
+    text = "cvt.u64.u32 %rd3, %r1; add.s64 %rd3, %rd3, %rd1; ld.global.u8 %r4, [%rd3]; add.u32 %r4, %r4, %r1;"
+    got = run(text + "st.global.u8 [%rd3], %r4;", np.full(8, 10, np.uint8), n_threads=8)
+    np.testing.assert_array_equal(got, np.arange(10, 18))
+
+
 def test_local_memory_belongs_to_each_thread():
     text = """
     .local .align 16 .b8 own[32];
@@ -171,6 +190,21 @@ IN_WARP = (
 
 def test_a_barrier_of_the_warp_orders_its_lanes():
     np.testing.assert_array_equal(run(IN_WARP, np.zeros(32, np.int32), 32, arrays=TILE), np.arange(32) ^ 1)
+
+
+def test_each_warp_has_its_own_barrier():
+    text = (
+        MY_PLACE
+        + """
+    xor.b32 %r4, %r2, 4;
+    st.shared.u32 [%r2], %r1;
+    bar.warp.sync -1;
+    ld.shared.u32 %r5, [%r4];
+    st.global.u32 [%rd2], %r5;
+    """
+    )
+    got = run(text, np.zeros(64, np.int32), 64, arrays=TILE.replace("128", "256"))
+    np.testing.assert_array_equal(got, np.arange(64) ^ 1)
 
 
 @pytest.mark.parametrize(
