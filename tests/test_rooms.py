@@ -14,6 +14,7 @@ FLOORS = {
     # bands and groups split the convolutions of one step, and phases the transposed ones.
     "skconvnet/engine/plan/steps": (FAMILIES, {"step", "bands", "groups", "phases"}),
     "skconvnet/engine/cpu/kernels": (FAMILIES, {"images", "memory", "optimizer"}),
+    "skconvnet/engine/cuda/kernels": (FAMILIES, {"images", "memory", "optimizer"}),
     "tests/oracles": (FAMILIES, {"cases", "differences", "networks", "optimizers"}),
 }
 
@@ -25,9 +26,10 @@ TESTED_IN = {
     "engine/cpu/dispatch": "engine/cpu/test_machine",
     "engine/cpu/execution": "engine/cpu/test_machine",
     "engine/cpu/workers": "engine/cpu/test_machine",
+    "engine/cuda/arrays": "engine/cuda/test_execution",
     "engine/cuda/dispatch": "engine/cuda/test_lowering",
-    "engine/cuda/kernels/": "engine/cuda/test_compiler",
-    "engine/cuda/llvm/": "engine/cuda/test_compiler",
+    "engine/cuda/machine": "engine/cuda/test_execution",
+    "engine/cuda/pixels": "engine/cuda/test_execution",
     "engine/plan/builder": "engine/plan/test_plan",
     "engine/plan/steps/": "engine/plan/test_plan",
     "estimators/base": "estimators/test_classifier",

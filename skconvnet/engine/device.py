@@ -6,7 +6,7 @@ target) and makes executions of them.
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import joblib
@@ -43,6 +43,10 @@ class CpuDevice:
     def memory(self):
         """Return the bytes of memory that this process may use."""
         return machine_memory()
+
+    def targets(self, batch_size):
+        """Return the targets to plan for, of which the first that fits into the memory is taken."""
+        return [self.target]
 
     def execution(self, plan, network, n_workers, moments=None):
         """Allocate memory for a plan and return what runs it.
@@ -87,6 +91,15 @@ class CudaDevice:
     def memory(self):
         """Return the bytes of its memory that are free."""
         return self.driver.memory()[0]
+
+    def targets(self, batch_size):
+        """Return the targets to plan for, of which the first that fits into the memory is taken.
+
+        The first takes the whole minibatch through an instruction at once. The others take shards of it one after the
+        other: with half as many samples each, they need about half the memory, and are slower.
+        """
+        powers = range(1, max(1, batch_size - 1).bit_length() + 1)
+        return [self.target, *(replace(self.target, runs_in_step=False, max_shards=2**power) for power in powers)]
 
     def execution(self, plan, network, n_workers, moments=None):
         """Allocate memory for a plan and return what runs it; `n_workers` does not matter. See `CpuDevice`."""

@@ -7,7 +7,7 @@ an error or Ctrl-C at any moment leaves the estimator either as it was or comple
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from time import perf_counter
 
 import numpy as np
@@ -337,10 +337,18 @@ def _resumed(previous, estimator, parameters):
 def _plan_within_memory(bound, loss, batch_size, n_threads, device):
     """Plan a training; raise a ValueError if it needs more memory than there is."""
     layout = lay_out_parameters(bound, device.target)
-    # Not made if the parameters alone need too much memory.
-    plan = cache(partial(plan_training, bound, layout, loss, batch_size, device.target))
-    check_memory(bound, lambda: plan_memory(plan(), layout, n_threads), device)
-    return plan()
+    plans = []
+
+    def least_memory():  # not called if the parameters alone need too much
+        for target in device.targets(batch_size):
+            plans.append(plan_training(bound, layout, loss, batch_size, target))
+            needed = plan_memory(plans[-1], layout, n_threads)
+            if needed <= device.memory():
+                break
+        return needed
+
+    check_memory(bound, least_memory, device)
+    return plans[-1]
 
 
 def _accuracy(network, validation, n_threads):

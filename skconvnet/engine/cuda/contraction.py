@@ -71,18 +71,19 @@ def schedule(loops, a_is_aligned):
     ValueError
         If there are more groups than a grid has blocks.
     """
-    loops = _merge(loops)
+    is_empty = 0 in (loops["T"], loops["R"], loops["K"])  # C = start, as for inputs that no filter tap meets
+    loops = _merge(loops | {"T": 1, "R": 1, "K": 0} if is_empty else loops)
     reading = _reading(loops, a_is_aligned)
-    if reading != "k":
+    if reading != "k" and not is_empty:
         loops = _fill_slabs(loops)
     rows = loops["I"] * loops["J"] * loops["M"]
     tile = min(TILES, key=lambda tile: _cost(tile, rows, loops["N"]))
-    line_slabs = chunks(loops["K"], DEPTH)
-    slabs = loops["T"] * loops["R"] * line_slabs
+    line_slabs = max(1, chunks(loops["K"], DEPTH))
+    slabs = 0 if is_empty else loops["T"] * loops["R"] * line_slabs
     blocks = chunks(rows, tile.rows) * chunks(loops["N"], tile.columns) * loops["groups"]
-    part_slabs = chunks(slabs, _wanted_parts(blocks, slabs, loops["groups"]))
+    part_slabs = max(1, chunks(slabs, _wanted_parts(blocks, slabs, loops["groups"])))
     loops |= {"rows": rows, "slabs": slabs, "line_slabs": line_slabs, "part_slabs": part_slabs}
-    return Schedule(reading, tile, chunks(slabs, part_slabs), loops | _steps(loops, "a") | _steps(loops, "b"))
+    return Schedule(reading, tile, max(1, chunks(slabs, part_slabs)), loops | _steps(loops, "a") | _steps(loops, "b"))
 
 
 def _merge(loops):

@@ -32,7 +32,7 @@ class Execution:
     driver : Driver
         The device.
     plan : Plan
-        Made for a target with one shard and one micro-batch.
+        Its shards are its micro-batches.
     network : Network
         Its parameters are uploaded; training writes them.
     moments : ndarray of float32, shape (2, parameters), optional
@@ -109,6 +109,7 @@ class Execution:
             "gradient": self._spaces[Space.SHARD],
             "shared": self._spaces[Space.SHARED],
             "samples": n_samples,
+            "n_scores": self.network.architecture.layers[-1].output.size,
             "batch": self.plan.batch_size,
             "is_bytes": self._pixels.is_bytes,
             "is_warped": is_warped,

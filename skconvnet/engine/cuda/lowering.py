@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skconvnet.engine.cuda.compiler import Kernel
-from skconvnet.engine.program.instructions import INSTRUCTIONS, REAL, Op
+from skconvnet.engine.program.instructions import INSTRUCTIONS, REAL, Op, Space
 from skconvnet.engine.program.target import round_to_line
 
 __all__ = ["Call", "Launch", "call_of", "chunks"]
@@ -98,7 +98,7 @@ def call_of(row, spaces, machine, scratch=0):
     spaces : dict of Space to int
         The address of each space.
     machine : dict
-        What the machine adds by name: the samples and the addresses of tables.
+        What the machine adds by name: the ``samples``, the ``place`` of the first in the batch, addresses of tables.
     scratch : int
         As `Call` takes it.
 
@@ -110,6 +110,8 @@ def call_of(row, spaces, machine, scratch=0):
     values = dict(machine)
     for name in instruction.operands:
         space, offset, stride = row[instruction.operand(name) :][:3].tolist()
+        if space == Space.BATCH:
+            offset += machine["place"] * stride
         values[name], values[f"{name}_sample"] = spaces[space] + 4 * offset, stride
     for name in instruction.numbers:
         value = row[instruction.number(name)]

@@ -1,17 +1,19 @@
 """The CUDA machine: it lowers a plan to launches of kernels, once for each number of samples.
 
-All samples of a batch go through an instruction together, so a segment is no more than the order of its instructions.
-What differs from step to step is in tables on the device, see `execution`; a counter says which row is the step's.
+All samples of a shard go through an instruction together, and mostly there is one shard, the whole batch. Where memory
+is short there are several, one after the other, each with a gradient slot of its own. What differs from step to step is
+in tables on the device, see `execution`; a counter says which row is the step's.
 """
 
 from skconvnet.engine.cuda.dispatch import LOWERINGS
-from skconvnet.engine.cuda.kernels.optimizer import count_step, lower_transpose, lower_update
-from skconvnet.engine.cuda.lowering import Call, call_of
-from skconvnet.engine.program.instructions import Op, Segment, SegmentKind, Space
+from skconvnet.engine.cuda.kernels.optimizer import count_step, lower_sum_slots, lower_transpose, lower_update
+from skconvnet.engine.cuda.lowering import Call, call_of, chunks
+from skconvnet.engine.program.instructions import Op, SegmentKind, Space, Warp
 
 __all__ = ["lower_refresh", "lower_run", "scratch_size", "spaces_of"]
 
-_OF_BLOCKS = {SegmentKind.UPDATE: lower_update, SegmentKind.TRANSPOSE: lower_transpose}
+# Bytes of a sample in the tables, beside those whose size depends on the network.
+_SAMPLE_BYTES = {"indices": 4, "weights": 8, "warps": 4 * len(Warp)}
 
 
 def spaces_of(plan, parameters, memory):
@@ -20,7 +22,7 @@ def spaces_of(plan, parameters, memory):
     Parameters
     ----------
     plan : Plan
-        With one shard, which is one micro-batch.
+        Its shards are its micro-batches.
     parameters, memory : int
         Addresses of the network's parameters and of ``plan.memory(1)`` float32.
 
@@ -54,16 +56,28 @@ def lower_run(plan, spaces, machine, scratch):
     -------
     list of Launch
     """
-    launches = []
-    for segment in plan.segments:
-        kind = SegmentKind(segment[Segment.KIND])
-        if kind in _OF_BLOCKS:
-            launches += _OF_BLOCKS[kind](Call(machine, scratch), plan.blocks)
-        else:
-            for row in plan.program[segment[Segment.FIRST] : segment[Segment.LAST]]:
-                launches += LOWERINGS[Op(row[0])](call_of(row, spaces, machine, scratch))
-    call = Call(machine, scratch)
-    return [*launches, call.launch(count_step, (1,))]
+    launches, whole = [], machine | {"place": 0}
+    for kind, first, last in plan.segments.tolist():
+        if kind == SegmentKind.UPDATE:
+            call = Call(machine, scratch)
+            launches += lower_sum_slots(call, plan.slot, chunks(machine["samples"], plan.shard_size))
+            launches += lower_update(call, plan.blocks)
+            continue
+        shards = _shards(plan, spaces, machine) if kind == SegmentKind.PER_SAMPLE else [(spaces, whole)]
+        for spaces_of_shard, shard in shards:
+            for row in plan.program[first:last]:
+                launches += LOWERINGS[Op(row[0])](call_of(row, spaces_of_shard, shard, scratch))
+    return [*launches, Call(machine, scratch).launch(count_step, (1,))]
+
+
+def _shards(plan, spaces, machine):
+    """Yield the spaces of each shard, and what kernels are told of it: tables begin at its first sample."""
+    sizes = _SAMPLE_BYTES | {"outcomes": 8 * plan.n_outcomes, "scores": 4 * machine["n_scores"]}
+    for number, place in enumerate(range(0, machine["samples"], plan.shard_size)):
+        samples = min(plan.shard_size, machine["samples"] - place)
+        tables = {name: machine[name] + place * size for name, size in sizes.items()}
+        slot = spaces[Space.SHARD] + 4 * number * plan.slot
+        yield spaces | {Space.SHARD: slot}, machine | tables | {"samples": samples, "place": place}
 
 
 def lower_refresh(plan, machine):
@@ -74,9 +88,8 @@ def lower_refresh(plan, machine):
 def scratch_size(plan, spaces, machine):
     """Return the float32 elements that the kernels of one instruction need between them, at most."""
     largest = 0
-    for segment in plan.segments:
-        for row in plan.program[segment[Segment.FIRST] : segment[Segment.LAST]]:
-            call = call_of(row, spaces, machine)
-            list(LOWERINGS[Op(row[0])](call))
-            largest = max(largest, call.scratch_size)
+    for row in plan.program:
+        call = call_of(row, spaces, machine | {"place": 0})
+        list(LOWERINGS[Op(row[0])](call))
+        largest = max(largest, call.scratch_size)
     return largest

@@ -281,6 +281,7 @@ def dropout(
     y_row,
     x_sample,
     y_sample,
+    place,
     layer,
     limit: int64,
     factor: Real,
@@ -288,7 +289,8 @@ def dropout(
     """Y = 0 for activations whose random number is below `limit`, else x times `factor`; `y` is overwritten.
 
     The numbers are those of `cpu.kernels.activations.dropout`, to the bit: they depend on the step's row of `draws`,
-    (seed, step) of int64, on the number of the layer, on the sample and on the activation.
+    (seed, step) of int64, on the number of the layer, on the sample, the first of which is at `place` in the batch, and
+    on the activation.
     """
     at, line = 4 * (_THREADS * chunk() + thread()), columns * depth
     if at < rows * line:
@@ -296,7 +298,7 @@ def dropout(
         along = at - row * line
         draw = draws + 16 * load_int(step)
         key = mix(uint64(load_long(draw)), uint64(load_long(draw + 8)))
-        key = mix(mix(key, uint64(layer)), uint64(block()))
+        key = mix(mix(key, uint64(layer)), uint64(place + block()))
         value, scale = load_quad(x + 4 * (block() * x_sample + row * x_row + along)), float32(factor)
         kept = quad(
             _kept(number(value, 0) * scale, mix(key, uint64(at)), limit),

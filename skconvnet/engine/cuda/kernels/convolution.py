@@ -190,6 +190,8 @@ def lower_contract(call):
     if loops["sample_loop"] != Samples.NONE:
         loops[Samples(loops["sample_loop"]).name] = call["samples"]
     _check(call, loops)
+    if 0 in (loops["I"], loops["J"], loops["M"], loops["N"]):
+        return
     cut = schedule(loops, call["a"] % 16 == 0)
     kernel, loops, settings = CONTRACT[cut.reading, cut.tile], cut.loops, cut.loops | {"parts": cut.parts}
     if cut.parts == 1:

@@ -11,7 +11,15 @@ from skconvnet.engine.cuda.llvm.threads import block, chunk, left, over, thread
 from skconvnet.engine.cuda.lowering import chunks
 from skconvnet.engine.program.instructions import Block, Rule
 
-__all__ = ["count_step", "lower_transpose", "lower_update", "transpose", "update"]
+__all__ = [
+    "count_step",
+    "lower_sum_slots",
+    "lower_transpose",
+    "lower_update",
+    "sum_slots",
+    "transpose",
+    "update",
+]
 
 _THREADS = 256
 _PIECE = 16 * _THREADS  # parameters of a thread block: four quads a thread, which read the rule once
@@ -127,6 +135,36 @@ def transpose(blocks: Address, parameters: Address, shared: Address, chunks):
             k += _THREADS // _SIDE
         cuda.syncthreads()  # the tile is written again
         number += chunks
+
+
+@kernel(_THREADS)
+def sum_slots(gradient: Address, slot_size, slots):
+    """Add the gradients of all shards in the first shard's slot, in the order of the shards.
+
+    Parameters
+    ----------
+    gradient : int64
+        Address of the slots, float32; the first is overwritten.
+    slot_size : int32
+        Elements of a slot, a multiple of four.
+    slots : int32
+        How many there are.
+    """
+    at = 4 * (_THREADS * block() + thread())
+    if at < slot_size:
+        address = gradient + 4 * at
+        total = load_quad(address)
+        for _ in range(1, slots):
+            address += 4 * slot_size
+            total = total + load_quad(address)
+        store_quad(gradient + 4 * at, total)
+
+
+def lower_sum_slots(call, slot_size, slots):
+    """Yield the launch that sums the gradients of several shards; none for one shard."""
+    if slots > 1:
+        blocks = chunks(slot_size // 4, _THREADS)
+        yield call.launch(sum_slots, (blocks,), slot_size=slot_size, slots=slots)
 
 
 @kernel(threads=1)

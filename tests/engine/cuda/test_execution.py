@@ -1,0 +1,165 @@
+"""Whole networks on the CUDA machine, whose kernels the CPU executes, against the oracles and the CPU machine."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+
+from skconvnet.architecture import Architecture
+from skconvnet.engine import SGD, Images, Network, Scorer, SoftmaxCrossEntropy, Trainer
+from skconvnet.engine.cuda import execution, pixels
+from skconvnet.engine.device import CpuDevice, CudaDevice
+from skconvnet.engine.program.target import GPU
+from tests.engine.cuda.executor import PtxDriver
+from tests.engine.cuda.run import SOLVERS, differences, main
+from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, mismatches
+
+DRIVER = PtxDriver()
+DEVICE = CudaDevice(DRIVER)
+PROBLEMS = {"varied": (VARIED, VARIED_SHAPE), "branched": (BRANCHED, BRANCHED_SHAPE), **NEW_TRAPS}
+
+# Every kind of layer.
+DIGITS = (
+    "INPUT -> CONV(K=8) -> NORM -> RELU -> (CONV(K=8, groups=2) -> NORM(layer) -> TANH + SKIP) -> RELU"
+    " -> POOL(F=3, S=2, round=ceil) -> (CONV(K=8, F=1) -> SIGMOID | POOL(average, F=3, S=1, P=1)) -> NORM(lrn)"
+    " -> DROPOUT(0.2) -> FC(24) -> RELU -> FC"
+)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_scores_loss_and_gradients_are_those_of_the_oracles(name):
+    problem = Problem(*PROBLEMS[name])
+    assert mismatches(problem.answers(DEVICE), problem.expected()) == {}
+
+
+@pytest.mark.parametrize("n_shards", [2, 3])
+@pytest.mark.parametrize("name", ["varied", "branched", "NORM behind NORM", "DROPOUT in branches"])
+def test_a_minibatch_in_shards_gives_the_same(name, n_shards):
+    """As where memory is short: the last shard is smaller, and its gradients are added to those of the others."""
+    device = replace(DEVICE, target=replace(GPU, runs_in_step=False, max_shards=n_shards))
+    problem = Problem(*PROBLEMS[name])
+    assert mismatches(problem.answers(device), problem.expected()) == {}
+
+
+def trained(device, *, n_steps=5, n=40, batch_size=12, solver=None, warps=None, image_dtype=np.uint8, text=DIGITS):
+    """Steps on digits: losses, parameters, moments and scores, by name."""
+    pixels, targets = load_digits(return_X_y=True)
+    images = Images(pixels[:n].astype(image_dtype), (8, 8, 1))
+    network = Network(Architecture.parse(text).bind((8, 8, 1), 10), *images.statistics(), device)
+    network.initialise(np.random.default_rng(0))
+    trainer = Trainer(
+        network,
+        images,
+        targets[:n],
+        np.linspace(0.5, 1.5, n),
+        optimizer=solver or SOLVERS["adam"][0],
+        alpha=0.01,
+        loss=SoftmaxCrossEntropy(0.1),
+        batch_size=batch_size,
+        n_threads=1,
+        augmentation=warps,
+    )
+    order = np.arange(n_steps * batch_size) % n
+    batches = list(order[:-3].reshape(-1)[: (n_steps - 1) * batch_size].reshape(n_steps - 1, batch_size))
+    batches.append(order[(n_steps - 1) * batch_size : -3])  # a smaller one at the end
+    losses = [outcome.loss for outcome in trainer.steps(batches, np.linspace(1e-2, 2e-2, n_steps))]
+    assert trainer.state.n_steps == trainer.n_drawn == n_steps
+    return {
+        "losses": np.array(losses),
+        "parameters": network.parameters.copy(),
+        "moments": trainer.state.moments.copy(),
+        "scores": Scorer(network).scores(images, 1),
+    }
+
+
+def largest(found, expected):
+    return max(differences(expected, found).values())
+
+
+@pytest.fixture(scope="module")
+def on_cpu():
+    return trained(CpuDevice())
+
+
+def test_steps_of_a_minibatch_agree_with_the_cpu(on_cpu):
+    assert largest(trained(DEVICE), on_cpu) < 1e-4
+
+
+def test_the_same_seed_gives_the_same_bits():
+    first, second = trained(DEVICE), trained(DEVICE)
+    assert all(first[name].tobytes() == second[name].tobytes() for name in first)
+
+
+def test_tables_of_few_steps_give_the_same_bits(monkeypatch):
+    expected = trained(DEVICE)
+    monkeypatch.setattr(execution, "_MOST_STEPS", 2)
+    found = trained(DEVICE)
+    assert all(found[name].tobytes() == expected[name].tobytes() for name in found)
+
+
+@pytest.mark.parametrize("image_dtype", [np.uint8, np.float32, np.float64])
+def test_images_that_stream_give_the_same_bits(monkeypatch, image_dtype):
+    expected = trained(DEVICE, image_dtype=image_dtype)
+    monkeypatch.setattr(pixels, "_SHARE", 2 * 13 * 64 * 8 / PtxDriver().memory()[0])  # two buffers of few images
+    monkeypatch.setattr(execution, "_MOST_STEPS", 3)
+    found = trained(DEVICE, image_dtype=image_dtype)
+    assert all(found[name].tobytes() == expected[name].tobytes() for name in found)
+
+
+def test_gradient_descent_agrees_with_the_cpu():
+    options = {"solver": SGD(momentum=0.9, nesterov=True), "n_steps": 3}
+    assert largest(trained(DEVICE, **options), trained(CpuDevice(), **options)) < 1e-4
+
+
+def test_augmented_images_are_those_of_the_cpu():
+    class Warps:
+        def draw(self, seed, step, n):
+            rng = np.random.default_rng(step)
+            return np.concatenate([rng.integers(0, 2, (n, 1)), rng.integers(-2, 9, (n, 6))], axis=1)
+
+    options = {"warps": Warps(), "n_steps": 3}
+    found = trained(DEVICE, **options)
+    assert largest(found, trained(CpuDevice(), **options)) < 1e-4
+    assert largest(found, trained(DEVICE, n_steps=3)) > 1e-2
+
+
+def test_an_epoch_of_digits_agrees_with_the_cpu():
+    found, expected = (trained(device, n=1797, batch_size=64, n_steps=28) for device in (DEVICE, CpuDevice()))
+    assert np.abs(found["losses"] - expected["losses"]).max() < 1e-3
+    assert expected["losses"][-1] < 0.75 * expected["losses"][0]
+    same = found["scores"].argmax(axis=1) == expected["scores"].argmax(axis=1)
+    assert same.mean() > 0.99
+
+
+def test_memory_is_freed_with_the_execution():
+    driver = PtxDriver()
+    before = driver.memory()
+    trained(CudaDevice(driver), n_steps=2)
+    assert driver.memory() == before
+
+
+def test_too_little_memory_is_an_error_that_frees_what_it_took():
+    driver = PtxDriver(n_bytes=150_000)
+    before = driver.memory()
+    with pytest.raises(MemoryError):
+        trained(CudaDevice(driver), n_steps=2)
+    assert driver.memory() == before
+
+
+def test_the_command_prints_the_differences(capsys):
+    options = ["--input", "8x8", "--steps", "2", "--batch", "5", "--solver", "sgd"]
+    main(["INPUT -> CONV(K=8) -> RELU -> POOL -> FC", *options])
+    *_, last = capsys.readouterr().out.splitlines()
+    name, number = last.rsplit(" ", 1)
+    assert name == "largest relative difference"
+    assert 0 < float(number) < 1e-5
+
+
+@pytest.mark.parametrize("wrong", ["CONV", "INPUT -> CONV(F=20) -> FC"])
+def test_the_command_refuses_what_is_no_network(capsys, wrong):
+    with pytest.raises(SystemExit):
+        main([wrong, "--input", "8x8"])
+    assert "error:" in capsys.readouterr().err
