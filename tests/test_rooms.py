@@ -28,6 +28,8 @@ TESTED_IN = {
     "engine/cpu/workers": "engine/cpu/test_machine",
     "engine/cuda/arrays": "engine/cuda/test_execution",
     "engine/cuda/dispatch": "engine/cuda/test_lowering",
+    "engine/cuda/llvm/registers": "engine/cuda/kernels/test_convolution",
+    "engine/cuda/llvm/tile": "engine/cuda/kernels/test_convolution",
     "engine/cuda/machine": "engine/cuda/test_execution",
     "engine/cuda/pixels": "engine/cuda/test_execution",
     "engine/plan/builder": "engine/plan/test_plan",

@@ -19,18 +19,24 @@ def row(rows=5, columns=7, depth=16):
 
 
 def test_operands_are_addresses_and_numbers_have_their_names():
-    call = call_of(row(), SPACES, {"samples": 3})
+    call = call_of(row(), SPACES, {"samples": 3, "place": 0})
     assert (call["x"], call["x_sample"]) == (SPACES[Space.BATCH] + 128, 900)
     assert (call["y"], call["y_sample"]) == (SPACES[Space.LOCAL] + 256, 560)
     assert (call["rows"], call["y_row"], call["samples"]) == (5, 112, 3)
 
 
+def test_a_shard_begins_at_its_place_in_the_batch():
+    call = call_of(row(), SPACES, {"samples": 3, "place": 7})
+    assert call["x"] == SPACES[Space.BATCH] + 128 + 4 * 7 * 900
+    assert call["y"] == SPACES[Space.LOCAL] + 256
+
+
 def test_a_launch_has_its_arguments_in_the_order_of_the_parameters():
-    (launch,) = LOWERINGS[Op.RELU](call_of(row(), SPACES, {"samples": 3}))
+    (launch,) = LOWERINGS[Op.RELU](call_of(row(), SPACES, {"samples": 3, "place": 0}))
     assert launch.kernel is relu
     assert launch.grid == (3, 1, 1)
     assert dict(zip(relu.parameters, launch.arguments, strict=True))["x_row"] == 144
-    (launch,) = LOWERINGS[Op.RELU](call_of(row(rows=64, columns=5), SPACES, {"samples": 2}))
+    (launch,) = LOWERINGS[Op.RELU](call_of(row(rows=64, columns=5), SPACES, {"samples": 2, "place": 0}))
     assert launch.grid == (2, 5, 1)  # 64 * 5 * 16 / 4 quads, 256 a block
 
 
@@ -41,6 +47,6 @@ def test_numbers_that_are_not_whole_become_floats():
 
 
 def test_scratch_of_one_instruction_does_not_overlap():
-    call = call_of(row(), SPACES, {"samples": 3}, scratch=4096)
+    call = call_of(row(), SPACES, {"samples": 3, "place": 0}, scratch=4096)
     assert [call.scratch(5), call.scratch(17), call.scratch(1)] == [4096, 4096 + 64, 4096 + 64 + 128]
     assert call.scratch_size == 16 + 32 + 16

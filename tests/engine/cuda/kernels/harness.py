@@ -48,7 +48,7 @@ def run(instructions, memory, *, samples=1, **machine):
     tables = {name: value for name, value in machine.items() if isinstance(value, np.ndarray)}
     addresses = {name: _upload(table) for name, table in tables.items()}
     at = _upload(memory)
-    names = {"samples": samples, **machine, **addresses}
+    names = {"samples": samples, "place": 0, **machine, **addresses}
     scratch = []
     for instruction in instructions:
         row, spaces = encode(*instruction), dict.fromkeys(Space, at)
@@ -94,7 +94,7 @@ def without_each_barrier(kernel):
 
 def lowered(instruction, *, samples=1, **machine):
     """The launches of (op, operands, numbers), with all spaces at address 0."""
-    call = call_of(encode(*instruction), dict.fromkeys(Space, 0), {"samples": samples, **machine})
+    call = call_of(encode(*instruction), dict.fromkeys(Space, 0), {"samples": samples, "place": 0, **machine})
     return list(LOWERINGS[instruction[0]](call))
 
 
