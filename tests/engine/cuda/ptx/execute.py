@@ -17,12 +17,14 @@ The threads of a block run one after another from barrier to barrier, blocks in 
 Nothing is known of this on hardware: the speed, bank conflicts, and what `.approx` rounds to.
 """
 
+import struct
 from functools import cache, lru_cache
+from math import prod
 
 import numpy as np
 
 from tests.engine.cuda.ptx.errors import PtxError
-from tests.engine.cuda.ptx.explain import explain
+from tests.engine.cuda.ptx.explain import explain, readable
 from tests.engine.cuda.ptx.machine_code import compiled
 from tests.engine.cuda.ptx.memory import Memory
 from tests.engine.cuda.ptx.parser import BITS, parse
@@ -32,6 +34,7 @@ from tests.engine.cuda.ptx.translate import Emitter
 __all__ = ["FUEL", "Memory", "Program", "PtxError", "load"]
 
 FUEL = 2**31  # back edges of a launch
+_STATIC_SHARED, _SHARED = 48 * 1024, 227 * 1024  # bytes a block may have: of every GPU, and of the largest
 _RENEW = 2**30  # stamps are renewed before a launch that begins beyond
 
 
@@ -52,6 +55,7 @@ class Program:
     def __init__(self, text):
         self.kernel = parse(text)
         self._codes = {}
+        self._format = _format_of(self.kernel.parameters)
 
     def launch(self, grid, block, arguments, memory, check=True, dynamic_shared=0, fuel=FUEL, check_initialised=True):
         """Run the kernel for every thread of a grid.
@@ -79,9 +83,8 @@ class Program:
         """
         code = self._code(check)
         grid, block = _three(grid), _three(block)
-        n_threads = block[0] * block[1] * block[2]
-        if not 0 < n_threads <= 1024:
-            raise PtxError(f"kernel {self.kernel.name}: a block of {n_threads} threads; 1 to 1,024 are possible")
+        n_threads = prod(block)
+        self._check_sizes(grid, block, code.layout.shared_bytes, dynamic_shared)
         work = _Workspace.of(n_threads, code.frame_bytes, code.layout.shared_bytes + dynamic_shared)
         parameters = self._pack(arguments)
         if memory.next_stamp > _RENEW:
@@ -112,26 +115,43 @@ class Program:
             self._codes[check] = _Code(self.kernel, check)
         return self._codes[check]
 
+    def _check_sizes(self, grid, block, static_shared, dynamic_shared):
+        """Refuse what every GPU refuses."""
+        who = f"kernel {readable(self.kernel.name)}"
+        if not (0 < min(block) and prod(block) <= self.kernel.most_threads and block[2] <= 64):
+            raise PtxError(f"{who}: a block of {block} threads; 1 to {self.kernel.most_threads} are possible")
+        if not (0 < min(grid) and grid[0] < 2**31 and max(grid[1:]) < 2**16):
+            raise PtxError(f"{who}: a grid of {grid} blocks; 1 to 2,147,483,647, 65,535 and 65,535 are possible")
+        if static_shared > _STATIC_SHARED or static_shared + dynamic_shared > _SHARED:
+            raise PtxError(
+                f"{who}: {static_shared} bytes of static and {dynamic_shared} of dynamic shared memory; "
+                f"{_STATIC_SHARED} static and {_SHARED} together are possible"
+            )
+
     def _pack(self, arguments):
         """The parameter buffer."""
-        parameters = self.kernel.parameters
+        parameters, who = self.kernel.parameters, f"kernel {readable(self.kernel.name)}"
         if len(arguments) != len(parameters):
-            raise PtxError(
-                f"kernel {self.kernel.name} takes {len(parameters)} arguments, and {len(arguments)} were given"
+            raise PtxError(f"{who} takes {len(parameters)} arguments, and {len(arguments)} were given")
+        try:
+            packed = self._format.pack(*arguments)
+        except struct.error as error:
+            given = ", ".join(
+                f"{one.name}: .{one.type} = {value!r}" for one, value in zip(parameters, arguments, strict=True)
             )
-        buffer = bytearray(self.kernel.parameter_bytes)
-        for parameter, value in zip(parameters, arguments, strict=True):
-            n_bytes = BITS[parameter.type] // 8
-            if isinstance(value, float | np.floating):
-                packed = np.array(value, f"f{n_bytes}").tobytes()
-            elif parameter.type[0] == "f":
-                raise PtxError(
-                    f"kernel {self.kernel.name}: the parameter {parameter.name} is a float, {value!r} is not"
-                )
-            else:
-                packed = (int(value) & ((1 << 8 * n_bytes) - 1)).to_bytes(n_bytes, "little")
-            buffer[parameter.offset : parameter.offset + n_bytes] = packed
-        return np.frombuffer(bytes(buffer) or b"\0", np.uint8)
+            raise PtxError(f"{who}: the arguments do not fit the parameters ({error}): {given}") from error
+        return np.frombuffer(packed or b"\0", np.uint8)
+
+
+def _format_of(parameters):
+    """The format of the parameter buffer. Integers are signed, as Numba's are, whatever PTX calls them."""
+    letters, end = {"8": "b", "16": "h", "32": "i", "64": "q"}, 0
+    parts = ["<"]
+    for one in parameters:
+        letter = {"f32": "f", "f64": "d"}.get(one.type) or letters[one.type[1:]]
+        parts.append(f"{one.offset - end}x{letter}")
+        end = one.offset + BITS[one.type] // 8
+    return struct.Struct("".join(parts))
 
 
 def _three(size):

@@ -6,6 +6,7 @@ line. Source: NVIDIA, "Parallel Thread Execution ISA", version 9.0.
 
 import re
 from dataclasses import dataclass, field
+from math import prod
 
 from tests.engine.cuda.ptx.errors import PtxError
 
@@ -96,9 +97,13 @@ class Instruction:
 
 @dataclass
 class Kernel:
-    """What a PTX text says. `labels` map to the number of the instruction that follows."""
+    """What a PTX text says.
+
+    `labels` map to the number of the instruction that follows, and `most_threads` is what .maxntid allows of a block.
+    """
 
     name: str
+    most_threads: int = 1024
     parameters: list = field(default_factory=list)
     arrays: dict = field(default_factory=dict)
     registers: dict = field(default_factory=dict)
@@ -154,6 +159,8 @@ class _Parser:
             raise PtxError(f"PTX has {len(entries)} entries; a text with one .entry is needed")
         entry = entries[0]
         self.kernel = Kernel(entry["name"])
+        if limit := re.search(r"\.(?:maxntid|reqntid)\s+([\d\s,]+)", entry["limits"]):
+            self.kernel.most_threads = prod(map(int, limit[1].split(",")))
         self._read_declarations(entry.start())
         self._read_parameters(entry["parameters"] or "")
         self.at = entry.end()

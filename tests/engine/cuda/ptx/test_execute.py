@@ -81,6 +81,29 @@ def test_arguments_must_be_as_many_as_parameters(memory, arguments, message):
         load(entry("")).launch(1, 1, arguments, memory)
 
 
+@pytest.mark.parametrize("argument", [1.5, 2**31])
+def test_arguments_must_fit_their_parameters(memory, argument):
+    with pytest.raises(PtxError, match=r"do not fit the parameters .*n: .u32 = "):
+        load(entry("", "u32 n")).launch(1, 1, [argument], memory)
+
+
+@pytest.mark.parametrize(
+    ("grid", "block", "dynamic_shared", "message"),
+    [
+        ((1, 65536), 1, 0, r"a grid of \(1, 65536, 1\) blocks"),
+        (0, 1, 0, r"a grid of \(0, 1, 1\) blocks"),
+        (1, 65, 0, r"a block of \(65, 1, 1\) threads; 1 to 64"),
+        (1, 0, 0, r"a block of \(0, 1, 1\) threads"),
+        (1, 1, 227 * 1024 - 255, "256 bytes of static and 232193 of dynamic shared memory"),
+    ],
+)
+def test_what_every_gpu_refuses_is_refused(memory, grid, block, dynamic_shared, message):
+    text = entry("st.shared.u32 [tile], %r1;", arrays=SHARED).replace("{", ".maxntid 64, 1, 1\n{", 1)
+    with pytest.raises(PtxError, match=message):
+        load(text).launch(grid, block, [0], memory, dynamic_shared=dynamic_shared)
+    load(text).launch((1, 3), 64, [0], memory, check=False)
+
+
 def test_a_barrier_orders_what_threads_write_in_shared_memory(memory):
     x = numbers(memory, np.arange(64, dtype=np.int32))
     text = (
@@ -142,6 +165,10 @@ FAULTS = {
         3,
     ),
     "divergent barrier": (MY_NUMBER + "setp.lt.s32 %p1, %r1, 3; @%p1 bar.sync 0;", 4),
+    "thread 1: divergent barrier": (
+        MY_NUMBER + "setp.lt.s32 %p1, %r1, 1; @%p1 bra A; bar.sync 0; bra B; A: bar.sync 0; B:",
+        2,
+    ),
     "trap": ("trap;", 1),
 }
 

@@ -282,6 +282,17 @@ def test_lanes_that_are_named_must_come():
         run_lanes("@%p1 shfl.sync.down.b32 %r3, %r2, 1, 31, -1;")
 
 
+def test_lanes_that_are_named_must_come_to_the_same_place():
+    exchange = "shfl.sync.down.b32 %r3, %r2, 1, 31, -1;"
+    with pytest.raises(PtxError, match="thread 5: divergent warp"):
+        run_lanes(f"@%p1 bra A; {exchange} bra B; A: {exchange} B:")
+
+
+def test_a_lane_must_name_itself():
+    with pytest.raises(PtxError, match="thread 0: divergent warp"):
+        run_lanes("shfl.sync.bfly.b32 %r3, %r2, 2, 31, 254;")
+
+
 def test_a_lane_must_not_read_from_one_that_takes_no_part():
     with pytest.raises(PtxError, match=r"thread 7.*reads from lane 8, which takes no part"):
         run_lanes("setp.lt.s32 %p1, %r1, 8; @%p1 shfl.sync.down.b32 %r3, %r2, 1, 31, 255;")
