@@ -27,7 +27,6 @@ TESTED_IN = {
     "engine/cpu/execution": "engine/cpu/test_machine",
     "engine/cpu/workers": "engine/cpu/test_machine",
     "engine/cuda/arrays": "engine/cuda/test_execution",
-    "engine/cuda/dispatch": "engine/cuda/test_lowering",
     "engine/cuda/llvm/registers": "engine/cuda/kernels/test_convolution",
     "engine/cuda/llvm/tile": "engine/cuda/kernels/test_convolution",
     "engine/cuda/machine": "engine/cuda/test_execution",

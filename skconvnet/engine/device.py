@@ -8,6 +8,7 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from functools import cache
+from time import monotonic, sleep
 
 import joblib
 
@@ -21,6 +22,8 @@ __all__ = ["CpuDevice", "CudaDevice", "check_device", "device_for_scoring", "dev
 # starts in one or two. Scoring: of one image, so that the scores of an image do not depend on the others.
 _TRAINING_WORK = 5e12
 _IMAGE_WORK = 1e8
+
+_PATIENCE, _PAUSE = 60.0, 0.25  # seconds that a process waits for memory, and between two attempts
 
 _OLDEST_GPU = (7, 5)  # compute capability: Turing, 2018
 _OLDEST_DRIVER = (13, 0)  # version of CUDA
@@ -43,6 +46,10 @@ class CpuDevice:
     def memory(self):
         """Return the bytes of memory that this process may use."""
         return machine_memory()
+
+    def free_memory(self):
+        """Return the same: the system makes room."""
+        return self.memory()
 
     def targets(self, batch_size):
         """Return the targets to plan for, of which the first that fits into the memory is taken."""
@@ -89,6 +96,10 @@ class CudaDevice:
         return f"the GPU {self.driver.name}"
 
     def memory(self):
+        """Return the bytes of its memory, of which other processes may use a part."""
+        return self.driver.memory()[1]
+
+    def free_memory(self):
         """Return the bytes of its memory that are free."""
         return self.driver.memory()[0]
 
@@ -102,10 +113,25 @@ class CudaDevice:
         return [self.target, *(replace(self.target, runs_in_step=False, max_shards=2**power) for power in powers)]
 
     def execution(self, plan, network, n_workers, moments=None):
-        """Allocate memory for a plan and return what runs it; `n_workers` does not matter. See `CpuDevice`."""
+        """Allocate memory for a plan and return what runs it; `n_workers` does not matter. See `CpuDevice`.
+
+        Several processes of a search may share the GPU. Where one of them has no memory, it waits for the others.
+
+        Raises
+        ------
+        MemoryError
+            If the memory is not free after a minute.
+        """
         from skconvnet.engine.cuda.execution import Execution
 
-        return Execution(self.driver, plan, network, moments)
+        give_up = monotonic() + _PATIENCE
+        while True:
+            try:
+                return Execution(self.driver, plan, network, moments)
+            except MemoryError:
+                if 4 * plan.memory(1) > self.memory() or monotonic() > give_up:
+                    raise
+            sleep(_PAUSE)
 
 
 def check_device(name):

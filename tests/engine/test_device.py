@@ -46,7 +46,7 @@ def test_auto_takes_the_gpu_where_there_is_work_for_it(gpu):
 
 
 def test_errors_name_the_gpu_and_its_free_memory(gpu):
-    assert (gpu.name, gpu.memory()) == ("the GPU Toy", 5)
+    assert (gpu.name, gpu.memory(), gpu.free_memory()) == ("the GPU Toy", 9, 5)
 
 
 def test_a_forked_child_cannot_use_the_gpu_of_its_parent(gpu, monkeypatch):

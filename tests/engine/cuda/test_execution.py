@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 
 from skconvnet.architecture import Architecture
-from skconvnet.engine import SGD, Images, Network, Scorer, SoftmaxCrossEntropy, Trainer
+from skconvnet.engine import SGD, Images, Network, Scorer, SoftmaxCrossEntropy, Trainer, device
 from skconvnet.engine.cuda import execution, pixels
 from skconvnet.engine.device import CpuDevice, CudaDevice
 from skconvnet.engine.program.target import GPU
@@ -141,6 +141,29 @@ def test_memory_is_freed_with_the_execution():
     assert driver.memory() == before
 
 
+def test_a_process_waits_for_memory_that_another_one_frees(monkeypatch):
+    class Crowded(PtxDriver):
+        others = 3
+
+        def allocate(self, n_bytes):
+            if n_bytes > 10_000 and self.others:
+                self.others -= 1
+                raise MemoryError
+            return self._memory.allocate(n_bytes)
+
+        def __init__(self):
+            super().__init__()
+            del self.allocate
+
+    monkeypatch.setattr(device, "_PAUSE", 0)
+    driver = Crowded()
+    before = driver.memory()
+    found = trained(CudaDevice(driver), n_steps=1)
+    assert driver.others == 0
+    assert driver.memory() == before
+    assert found["scores"].tobytes() == trained(DEVICE, n_steps=1)["scores"].tobytes()
+
+
 def test_too_little_memory_is_an_error_that_frees_what_it_took():
     driver = PtxDriver(n_bytes=150_000)
     before = driver.memory()
@@ -163,3 +186,52 @@ def test_the_command_refuses_what_is_no_network(capsys, wrong):
     with pytest.raises(SystemExit):
         main([wrong, "--input", "8x8"])
     assert "error:" in capsys.readouterr().err
+
+
+# -- Gradients by finite differences -----------------------------------------------------------------------------------
+
+# One network for each kind of layer: smooth enough that a difference quotient in float32 has three digits.
+SMOOTH = {
+    "CONV": "INPUT -> CONV(K=6, F=3) -> TANH -> FC",
+    "CONV with stride": "INPUT -> CONV(K=6, F=4, S=2, P=1) -> TANH -> FC",
+    "CONV of groups": "INPUT -> CONV(K=8) -> TANH -> CONV(K=8, groups=4) -> FC",
+    "FC": "INPUT -> FC(9) -> TANH -> FC",
+    "RELU": "INPUT -> CONV(K=6) -> RELU -> FC",
+    "SIGMOID": "INPUT -> CONV(K=6) -> SIGMOID -> FC",
+    "POOL(max)": "INPUT -> CONV(K=6) -> POOL(F=3, S=1) -> FC",
+    "POOL(average)": "INPUT -> CONV(K=6) -> POOL(average, F=3, S=2, P=1, round=floor) -> FC",
+    "NORM(batch)": "INPUT -> CONV(K=6, bias=no) -> NORM -> TANH -> FC",
+    "NORM(layer)": "INPUT -> CONV(K=6) -> NORM(layer) -> TANH -> FC",
+    "NORM(lrn)": "INPUT -> CONV(K=6) -> NORM(lrn, alpha=0.5) -> FC",
+    "DROPOUT": "INPUT -> CONV(K=6) -> DROPOUT(0.3) -> FC",
+    "sum": "INPUT -> (CONV(K=6) + CONV(K=6, F=1)) -> TANH -> FC",
+    "stack": "INPUT -> (CONV(K=3) | CONV(K=5, F=1)) -> TANH -> FC",
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_gradients_are_the_slope_of_the_loss(name):
+    problem, step = Problem(SMOOTH[name], (6, 6, 2), n=7, seed=3), 1e-2
+    network = problem.network(DEVICE)
+    trainer = problem.trainer(network)
+    everything, before = np.arange(problem.n), network.parameters.copy()
+
+    def loss_at(parameters):
+        trainer.load(parameters, None, n_drawn=0)
+        return trainer.step(everything, 0.0).loss
+
+    trainer.step(everything, 1.0)  # its velocity is minus the gradient; see `Problem.trainer`
+    gradient = -trainer.state.moments[0].astype(float)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        # Along the gradient and beside it; numbers that are no weights, such as padding, have no gradient.
+        along = (gradient + rng.standard_normal(len(gradient)) * np.abs(gradient)) * (gradient != 0)
+        along /= np.linalg.norm(along)
+        ahead, behind = (loss_at((before + sign * step * along).astype(np.float32)) for sign in (1, -1))
+        assert (ahead - behind) / (2 * step) == pytest.approx(gradient @ along, rel=1e-2, abs=1e-3)
+
+
+@pytest.mark.parametrize("compute_capability", [(7, 5), (12, 0)])
+def test_kernels_for_other_architectures_compute_the_same(compute_capability):
+    problem = Problem(BRANCHED, BRANCHED_SHAPE)
+    assert mismatches(problem.answers(CudaDevice(PtxDriver(compute_capability))), problem.expected()) == {}
