@@ -34,3 +34,28 @@ def in_torch():
         pytest.skip("PyTorch is not installed (`make peers` installs it)")
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
         yield lambda function, *arguments: process.submit(function, *arguments).result()
+
+
+@pytest.fixture(scope="session")
+def imitated_gpu():
+    """A driver that executes kernels on the CPU. There is one for the session, so that each kernel is loaded once."""
+    if find_spec("numba_cuda") is None:
+        pytest.skip("needs the extra skconvnet[cuda]")
+    from tests.engine.cuda.executor import PtxDriver
+
+    return PtxDriver()
+
+
+@pytest.fixture(params=["executor", pytest.param("gpu", marks=pytest.mark.gpu)])
+def cuda(request, monkeypatch):
+    """The driver behind device="cuda": that of an imitated GPU, and where there is a GPU also its own."""
+    from skconvnet.engine import device
+
+    if request.param == "gpu":
+        try:
+            return device._find_gpu().driver
+        except ValueError as error:
+            pytest.skip(f"no NVIDIA GPU: {error}")
+    driver = request.getfixturevalue("imitated_gpu")
+    monkeypatch.setattr(device, "_find_gpu", lambda: device.CudaDevice(driver))
+    return driver

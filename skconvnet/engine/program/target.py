@@ -113,6 +113,7 @@ CPU = Target(
 
 # Every instruction is a launch, which takes microseconds, so there are as few as possible, each over the whole batch.
 # Blocks of the update are the CPU's: one launch takes all of them, and is balanced best by many blocks of one size.
+# `lanes` and `wide_row` are the CPU's: they lay out the parameters, and a training may go on where the other began.
 GPU = replace(
     CPU,
     max_shards=1,
@@ -124,7 +125,6 @@ GPU = replace(
     split_image_flops=UNLIMITED,
     worker_flops=UNLIMITED,
     spared_flops=UNLIMITED,
-    wide_row=UNLIMITED,
     loops_groups=True,
     runs_in_step=True,
     keeps_zeros=True,

@@ -19,6 +19,8 @@ class PtxDriver:
         If False, only bounds, barriers and fuel are checked.
     """
 
+    name = "of this machine's imagination"
+
     def __init__(self, compute_capability=(9, 0), n_bytes=2**31, check=True):
         self.compute_capability = compute_capability
         self.check = check

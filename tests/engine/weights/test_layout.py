@@ -5,7 +5,7 @@ from itertools import chain
 import numpy as np
 from hypothesis import given
 
-from skconvnet.engine.program.target import CPU
+from skconvnet.engine.program.target import CPU, GPU
 from skconvnet.engine.weights.layout import Learned, WeightSlot, lay_out_parameters
 from tests.engine.networks import VARIED, VARIED_SHAPE, Problem, problems
 
@@ -31,6 +31,22 @@ def test_everything_has_a_place_of_its_own(problem):
         assert first % 16 == 0
         end = first + size
     assert end <= layout.size
+
+
+@given(problems())
+def test_a_gpu_has_the_same_vector(problem):
+    check_same_vector(problem.bound)
+
+
+def test_a_gpu_has_the_same_vector_where_rows_are_wide():
+    check_same_vector(Problem("INPUT -> CONV(K=256) -> NORM -> CONV(K=192) -> FC", (2, 2, 3)).bound)
+
+
+def check_same_vector(bound):
+    """The moments of a training on one device continue it on the other."""
+    ours, theirs = (lay_out_parameters(bound, target) for target in (CPU, GPU))
+    assert (ours.size, list(runs(ours))) == (theirs.size, list(runs(theirs)))
+    assert [slot.columns for slot in ours.slots] == [slot.columns for slot in theirs.slots]
 
 
 @given(problems())
