@@ -43,6 +43,7 @@ TESTED_IN = {
 ACROSS_MODULES = {
     "architecture/layers/test_layers",
     "engine/test_mutants",
+    "estimators/test_cuda",
     "estimators/test_interrupts",
     "estimators/test_score_map",
     "estimators/test_training_options",

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+_CPU = 1  # kDLCPU of DLPack
+_COPIES_TO_CPU = ("cpu", "get")  # of PyTorch, CuPy
+
 
 def as_numpy(array, name):
     """Convert an array that supports DLPack, such as a PyTorch tensor, to an ndarray.
@@ -27,7 +30,8 @@ def as_numpy(array, name):
     if isinstance(array, np.ndarray) or not hasattr(array, "__dlpack__"):
         return array
     try:
-        return _from_dlpack(array)
+        on_cpu = _on_cpu(array)
+        return on_cpu if isinstance(on_cpu, np.ndarray) else _from_dlpack(on_cpu)
     except (BufferError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{name} is a {type(array).__name__} that cannot be read as an ndarray ({error}). Bring it to the CPU, "
@@ -41,3 +45,13 @@ def _from_dlpack(array):
         return np.from_dlpack(array, device="cpu")
     except TypeError:
         return np.from_dlpack(array)
+
+
+def _on_cpu(array):
+    """Copy an array of a GPU to the CPU by its own method, where it has one: not every DLPack can be asked to copy."""
+    if array.__dlpack_device__()[0] == _CPU:
+        return array
+    for name in _COPIES_TO_CPU:
+        if hasattr(array, name):
+            return getattr(array, name)()
+    return array

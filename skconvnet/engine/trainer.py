@@ -143,6 +143,11 @@ class Trainer:
         self.targets = targets
         self.weights = np.ascontiguousarray(weights, np.float64)
 
+    def forget_images(self):
+        """Keep no reference to the images. Call `set_data` before the next step."""
+        self.images = None
+        self._execution.forget_images()
+
     def load(self, parameters, state, n_drawn):
         """Continue from other parameters and another state of the optimizer, which are copied.
 

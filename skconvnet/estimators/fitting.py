@@ -31,7 +31,7 @@ from skconvnet.engine.plan.plan import plan_training
 from skconvnet.engine.weights.layout import lay_out_parameters
 from skconvnet.estimators.fitted import LEARNED, load_network
 from skconvnet.estimators.identity import fit_identity
-from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory
+from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, memory_for_training
 from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.scoring import ScorerCache
 from skconvnet.training import (
@@ -190,17 +190,18 @@ class Fit:
             network.initialise(np.random.default_rng(self.seed))
         else:
             network = load_network(estimator, device)
-        return Trainer(
-            network,
-            images,
-            data.examples.targets,
-            data.examples.weights,
-            batch_size=batches.batch_size,
-            n_threads=n_threads,
-            seed=self.seed,
-            plan=plan,
-            **settings,
-        )
+        with memory_for_training(bound, device):
+            return Trainer(
+                network,
+                images,
+                data.examples.targets,
+                data.examples.weights,
+                batch_size=batches.batch_size,
+                n_threads=n_threads,
+                seed=self.seed,
+                plan=plan,
+                **settings,
+            )
 
     def _bind(self, image_shape, n_classes):
         """Bind the architecture; raise a ValueError if it is not that of the network to resume."""
@@ -261,7 +262,8 @@ class Fit:
             validate = partial(_accuracy, trainer.network, data.validation, trainer.n_threads)
         if callbacks is not None:
             callbacks.begin(n_epochs)
-        with epoch_report(self.max_iter, n_epochs) if estimator.verbose else nullcontext() as report:
+        memory = memory_for_training(trainer.network.architecture, trainer.network.device)
+        with memory, epoch_report(self.max_iter, n_epochs) if estimator.verbose else nullcontext() as report:
             return train(
                 trainer,
                 batches,

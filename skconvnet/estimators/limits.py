@@ -1,6 +1,9 @@
 """Limits on batch size and memory, checked before training and scoring."""
 
+from contextlib import contextmanager
+
 from skconvnet.architecture import walk
+from skconvnet.engine.device import CudaDevice
 from skconvnet.engine.network import BYTES_PER_PARAMETER
 
 LARGEST_AUTO_BATCH = 128
@@ -65,12 +68,61 @@ def check_memory(bound, memory_needed, device):
         needed = memory_needed()
     if needed <= available:
         return
-    largest = max(table.records, key=lambda layer: layer["n_params"] + layer["n_activations"])
     raise ValueError(
         f"The network needs {needed / 1e9:,.1f} GB of memory to train, and {device.name} has {available / 1e9:,.1f} "
-        f"GB. {largest['layer']}, {largest['notation']}, needs the most. Use fewer filters K, narrower FC layers, a "
-        f"larger stride S, one more POOL, or a smaller batch_size.\n{table}"
+        f"GB. {_how_to_need_less(table)}"
     )
+
+
+def _how_to_need_less(table):
+    """Return the end of an error: the layer that needs the most memory, what to do, and all layers."""
+    largest = max(table.records, key=lambda layer: layer["n_params"] + layer["n_activations"])
+    return (
+        f"{largest['layer']}, {largest['notation']}, needs the most. Use fewer filters K, narrower FC layers, a larger "
+        f"stride S, one more POOL, or a smaller batch_size.\n{table}"
+    )
+
+
+def memory_for_training(bound, device):
+    """Return a context that turns the MemoryError of a GPU into a ValueError.
+
+    The memory is checked before, but other processes may take it in between.
+
+    Parameters
+    ----------
+    bound : BoundArchitecture
+        The network. The error contains its volume table.
+    device : CpuDevice or CudaDevice
+        Where it is trained.
+    """
+    return _memory_of_gpu(device, "training", lambda: _how_to_need_less(bound.summary()))
+
+
+def memory_for_scoring(image_shape, device):
+    """Return a context that turns the MemoryError of a GPU into a ValueError.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        (height, width, channels) of the images.
+    device : CpuDevice or CudaDevice
+        Where scores are computed.
+    """
+    advice = f"Use smaller images than {image_shape}, end other work on the GPU, or use device='cpu'."
+    return _memory_of_gpu(device, "scoring", lambda: advice)
+
+
+@contextmanager
+def _memory_of_gpu(device, task, advice):
+    try:
+        yield
+    except MemoryError as error:
+        if not isinstance(device, CudaDevice):
+            raise
+        raise ValueError(
+            f"Memory ran out in {task} on {device.name} ({error}); {device.memory() / 1e9:,.1f} GB of the GPU are free "
+            f"now. {advice()}"
+        ) from error
 
 
 def check_scoring_memory(image_shape, needed, device):

@@ -5,11 +5,11 @@ from itertools import chain
 
 from skconvnet.engine import Scorer, thread_count
 from skconvnet.estimators.fitted import fitted_objects, learned_arrays, load_network
-from skconvnet.estimators.limits import check_scoring_memory
+from skconvnet.estimators.limits import check_scoring_memory, memory_for_scoring
 
 
 def score_images(scorer, images, n_jobs):
-    """Compute the scores of images, if the machine has enough memory.
+    """Compute the scores of images, if the device has enough memory.
 
     Parameters
     ----------
@@ -27,13 +27,14 @@ def score_images(scorer, images, n_jobs):
     Raises
     ------
     ValueError
-        If the machine has not enough memory.
+        If the device has not enough memory.
     """
 
     def check(needed):
         check_scoring_memory(images.shape, needed, scorer.device)
 
-    return scorer.scores(images, thread_count(n_jobs), check)
+    with memory_for_scoring(images.shape, scorer.device):
+        return scorer.scores(images, thread_count(n_jobs), check)
 
 
 class ScorerCache:

@@ -39,7 +39,7 @@ class PartialFit(Fit):
         for name, value in self._settings(trainer.network.architecture.image_shape).items():
             setattr(trainer, name, value)
         if kept.state is not self.previous:  # the learned arrays may have been changed
-            trainer.network.parameters[:] = load_network(estimator).parameters
+            trainer.network.parameters[:] = load_network(estimator, trainer.network.device).parameters
         return trainer
 
     def _first_state(self, trainer, data, batches):
@@ -56,7 +56,7 @@ class PartialFit(Fit):
         optimizer = OptimizerState(old.moments.copy(), old.n_steps)
         parameters = trained.parameters.copy()
         state = TrainingState(self.seed, trainer.n_drawn, trained.history, self.estimator.solver, optimizer, parameters)
-        trainer.images = None  # they may be large
+        trainer.forget_images()  # they may be large
         attributes = self._attributes_but_learned(trainer, state, data)
         return attributes | {"_kept_trainer": KeptTrainer(_Kept(trainer, state, origin), attributes)}
 

@@ -70,6 +70,20 @@ class StayingThere(OnAnotherDevice):
         raise BufferError("it is on a device")
 
 
+class LikeATensor(StayingThere):
+    """An array on a GPU with the method of PyTorch's tensors."""
+
+    def cpu(self):
+        return OfAnotherLibrary(self._array)
+
+
+class LikeCupy(StayingThere):
+    """An array on a GPU with the method of CuPy's arrays."""
+
+    def get(self):
+        return self._array.copy()
+
+
 # Data frames
 
 
@@ -95,7 +109,7 @@ def test_polars_data_frames(digits, scores):
 # DLPack
 
 
-@pytest.mark.parametrize("kind", [OfAnotherLibrary, OfAnOlderLibrary, OnAnotherDevice])
+@pytest.mark.parametrize("kind", [OfAnotherLibrary, OfAnOlderLibrary, OnAnotherDevice, LikeATensor, LikeCupy])
 @pytest.mark.parametrize("shape", [(64,), (8, 8), (8, 8, 1)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.float16])
 def test_dlpack_arrays(digits, scores, kind, shape, dtype):

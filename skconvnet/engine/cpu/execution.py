@@ -106,6 +106,9 @@ class Execution:
             self.n_taken += 1
             yield outcomes
 
+    def forget_images(self):
+        """Do nothing: images are read where they are, and no reference to them is kept."""
+
     def score(self, images, scores):
         """Compute the class scores of images.
 

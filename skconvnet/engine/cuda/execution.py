@@ -188,6 +188,10 @@ class Execution:
         finally:
             self._pixels.forget()
 
+    def forget_images(self):
+        """Free the images on the device."""
+        self._pixels.forget()
+
     @property
     def _steps_at_a_time(self):
         return max(1, int(min(self._capacity, self._pixels.most // self.plan.batch_size)))

@@ -1,5 +1,8 @@
 """The driver of a device that we imitate: the seam of the CUDA machine, over kernels that the CPU executes as PTX."""
 
+from functools import wraps
+from threading import RLock
+
 from skconvnet.engine.cuda.compiler import ptx
 from tests.engine.cuda.ptx import execute
 
@@ -8,6 +11,8 @@ __all__ = ["PtxDriver"]
 
 class PtxDriver:
     """What the CUDA machine asks of a driver; it checks more than a GPU does, see `ptx.execute`.
+
+    Several threads may use it; it does one thing at a time.
 
     Parameters
     ----------
@@ -24,10 +29,10 @@ class PtxDriver:
     def __init__(self, compute_capability=(9, 0), n_bytes=2**31, check=True):
         self.compute_capability = compute_capability
         self.check = check
+        self._lock = RLock()  # garbage may be collected, and free memory, at any moment
         self._memory = execute.Memory(n_bytes)
-        self.allocate, self.free = self._memory.allocate, self._memory.free
-        self.upload, self.download = self._memory.upload, self._memory.download
-        self.clear = self._memory.clear
+        for name in ("allocate", "free", "upload", "download", "clear"):
+            setattr(self, name, _alone(self._lock, getattr(self._memory, name)))
 
     def memory(self):
         """Return how many bytes of the device are free, and how many it has."""
@@ -40,17 +45,29 @@ class PtxDriver:
     def record(self, launches):
         """Return a graph of launches, which are executed in order at each `replay`."""
         work = [(self.load(kernel), grid, kernel.threads, arguments) for kernel, grid, arguments in launches]
-        return _Graph(work, self._memory, self.check)
+        return _Graph(work, self._memory, self.check, self._lock)
 
     def synchronize(self):
         """Wait for nothing: a graph has been executed when `replay` returns."""
 
 
 class _Graph:
-    def __init__(self, work, memory, check):
-        self._work, self._memory, self._check = work, memory, check
+    def __init__(self, work, memory, check, lock):
+        self._work, self._memory, self._check, self._lock = work, memory, check, lock
 
     def replay(self):
         """Execute all launches."""
-        for program, grid, threads, arguments in self._work:
-            program.launch(grid, threads, arguments, self._memory, check=self._check)
+        with self._lock:
+            for program, grid, threads, arguments in self._work:
+                program.launch(grid, threads, arguments, self._memory, check=self._check)
+
+
+def _alone(lock, function):
+    """Return the function, which only one thread at a time executes."""
+
+    @wraps(function)
+    def call(*arguments):
+        with lock:
+            return function(*arguments)
+
+    return call
