@@ -52,7 +52,7 @@ class Schedule(NamedTuple):
         return self.loops["groups"] * self.loops["rows"] * self.loops["N"]
 
 
-def schedule(loops, a_is_aligned):
+def schedule(loops, a_is_aligned, tiles=TILES):
     """Cut a contraction.
 
     Parameters
@@ -61,6 +61,8 @@ def schedule(loops, a_is_aligned):
         The counts and strides of the instruction.
     a_is_aligned : bool
         Whether the address of A is a multiple of 16.
+    tiles : sequence of Tile
+        Which to choose from.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def schedule(loops, a_is_aligned):
     if reading != "k" and not is_empty:
         loops = _fill_slabs(loops)
     rows = loops["I"] * loops["J"] * loops["M"]
-    tile = min(TILES, key=lambda tile: _cost(tile, rows, loops["N"]))
+    tile = min(tiles, key=lambda tile: _cost(tile, rows, loops["N"]))
     line_slabs = max(1, chunks(loops["K"], DEPTH))
     slabs = 0 if is_empty else loops["T"] * loops["R"] * line_slabs
     blocks = chunks(rows, tile.rows) * chunks(loops["N"], tile.columns) * loops["groups"]

@@ -99,6 +99,7 @@ def call_of(row, spaces, machine, scratch=0):
         The address of each space.
     machine : dict
         What the machine adds by name: the ``samples``, the ``place`` of the first in the batch, addresses of tables.
+        The ``float32_precision`` is "ieee" unless it says "tf32x3".
     scratch : int
         As `Call` takes it.
 
@@ -107,7 +108,7 @@ def call_of(row, spaces, machine, scratch=0):
     Call
     """
     instruction = INSTRUCTIONS[Op(row[0])]
-    values = dict(machine)
+    values = {"float32_precision": "ieee"} | machine
     for name in instruction.operands:
         space, offset, stride = row[instruction.operand(name) :][:3].tolist()
         if space == Space.BATCH:

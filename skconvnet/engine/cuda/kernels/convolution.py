@@ -9,23 +9,24 @@ is split into parts, each of which has blocks of its own, and `finish_contract` 
 from skconvnet.engine.cuda.compiler import Address, cuda, float32, inlined, int32, int64, kernel
 from skconvnet.engine.cuda.contraction import schedule
 from skconvnet.engine.cuda.llvm.memory import load
+from skconvnet.engine.cuda.llvm.products import N_SUMS, FloatProducts, TensorProducts
 from skconvnet.engine.cuda.llvm.quads import load_quad, quad, splat, store_quad, where_greater
 from skconvnet.engine.cuda.llvm.registers import below, digits, dot, shift, spaced, zeros
 from skconvnet.engine.cuda.llvm.threads import block, chunk, over, part, thread
-from skconvnet.engine.cuda.llvm.tile import DEPTH, N_SUMS, QUAD, TILES, FloatProducts, Reader, storer
+from skconvnet.engine.cuda.llvm.tile import DEPTH, QUAD, TILES, Reader, storer
 from skconvnet.engine.cuda.lowering import chunks
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Samples
 
-__all__ = ["CONTRACT", "finish_contract", "lower_contract"]
+__all__ = ["CONTRACT", "finish_contract", "launch_schedule", "lower_contract"]
 
 _THREADS = 256  # of finish_contract
 _NUMBERS = INSTRUCTIONS[Op.CONTRACT].numbers
 _QUADS = "N b_t b_r b_k b_g c_i c_j c_p c_g".split()  # multiples of 4
 
 
-def _contract(reading, tile):
-    """Make the kernel for one reading of A and one tile."""
-    products = FloatProducts(tile)
+def _contract(products_of, reading, tile):
+    """Make the kernel for one kind of products, one reading of A and one tile."""
+    products = products_of(tile)
     place_of_sums, place_in_slab, multiply = products.place, products.slab_place, products.multiply
     no_sums, rows_of_sums, store = zeros(N_SUMS), spaced(products.rows), storer(products)
     slab_of_a = Reader(reading, tile.rows, products.row_stride, tile.threads)
@@ -37,7 +38,12 @@ def _contract(reading, tile):
     begin_b, size = slab_of_a.size, slab_of_a.size + slab_of_b.size
     two_slabs = 2 * size
 
-    @kernel(threads=tile.threads, blocks=_blocks(reading, tile), name=f"contract_{reading}_{tile}")
+    @kernel(
+        tile.threads,
+        _blocks(products, reading, tile),
+        f"contract{products.suffix}_{reading}_{tile}",
+        products.minimum_cc,
+    )
     def contract(
         a: Address, b: Address, start: Address, c: Address, parts, RELU,
         J, M, N, R, K, rows, slabs, line_slabs, part_slabs,
@@ -124,16 +130,27 @@ def _contract(reading, tile):
     return contract
 
 
-def _blocks(reading, tile):
-    """Return the blocks that a multiprocessor should hold: of 512 threads with 128 registers, or of 384 with 168.
+def _blocks(products, reading, tile):
+    """Return how many blocks should fit on a multiprocessor, which limits the registers of a thread.
 
-    The widest tile needs no more than 128, unless it reads numbers of A one by one.
+    The widest tile needs no more than 128 registers a thread, which are two blocks. Others need 168 to 200; there, few
+    threads with 64 sums each are work enough.
     """
-    threads = 512 if tile.threads == 256 and reading != "1" else 384
-    return threads // tile.threads
+    if products.run != QUAD:
+        return 256 // tile.threads
+    if reading == "1":
+        return 320 // tile.threads
+    return (512 if tile.threads == 256 else 384) // tile.threads
 
 
-CONTRACT = {(reading, tile): _contract(reading, tile) for reading in "km1" for tile in TILES}
+_PRODUCTS = {"ieee": FloatProducts, "tf32x3": TensorProducts}
+
+CONTRACT = {
+    (precision, reading, tile): _contract(products, reading, tile)
+    for precision, products in _PRODUCTS.items()
+    for reading in "km1"
+    for tile in TILES
+}
 
 
 @kernel(_THREADS)
@@ -179,7 +196,9 @@ def _start_quad(start, start_q):
 
 
 def lower_contract(call):
-    """Yield the launches of CONTRACT: the sums, and for a reduction in parts their addition.
+    """Yield the launches of CONTRACT.
+
+    ``call["float32_precision"]`` is "ieee", or "tf32x3" for tensor cores, from compute capability 8.0 on.
 
     Raises
     ------
@@ -192,18 +211,30 @@ def lower_contract(call):
     _check(call, loops)
     if 0 in (loops["I"], loops["J"], loops["M"], loops["N"]):
         return
-    cut = schedule(loops, call["a"] % 16 == 0)
-    kernel, loops, settings = CONTRACT[cut.reading, cut.tile], cut.loops, cut.loops | {"parts": cut.parts}
+    yield from launch_schedule(call, schedule(loops, call["a"] % 16 == 0))
+
+
+def launch_schedule(call, cut):
+    """Yield the sums of a schedule, and for a reduction in parts their addition.
+
+    Parameters
+    ----------
+    call : Call
+        With ``float32_precision``, the addresses of `a`, `b`, `start` and `c`, and RELU.
+    cut : Schedule
+    """
+    contract = CONTRACT[call["float32_precision"], cut.reading, cut.tile]
+    numbers = cut.loops | {"parts": cut.parts}
     if cut.parts == 1:
-        yield call.launch(kernel, cut.grid, **settings, c_part=0)
+        yield call.launch(contract, cut.grid, **numbers, c_part=0)
         return
-    rows, columns, size = loops["rows"], loops["N"], cut.part_size
+    rows, columns, size = numbers["rows"], numbers["N"], cut.part_size
     sums = call.scratch(cut.parts * size)
-    dense = {"c_i": loops["J"] * loops["M"] * columns, "c_j": loops["M"] * columns, "c_p": columns}
+    dense = {"c_i": numbers["J"] * numbers["M"] * columns, "c_j": numbers["M"] * columns, "c_p": columns}
     unfinished = dense | {"c": sums, "c_g": rows * columns, "c_part": size, "start": 0, "RELU": 0}
-    yield call.launch(kernel, cut.grid, **settings | unfinished)
-    blocks = chunks(rows * columns // QUAD, _THREADS), loops["groups"]
-    yield call.launch(finish_contract, blocks, **settings, sums=sums, part_size=size)
+    yield call.launch(contract, cut.grid, **numbers | unfinished)
+    blocks = chunks(rows * columns // QUAD, _THREADS), numbers["groups"]
+    yield call.launch(finish_contract, blocks, **numbers, sums=sums, part_size=size)
 
 
 def _check(call, loops):

@@ -5,8 +5,8 @@ threads copy a slab of A and one of B from global memory to shared memory, `DEPT
 numbers, and then each thread multiplies its rows by its columns there, 8 by 8 of each line. The 64 sums stay in
 registers, and each number that is read from shared memory is used eight times.
 
-`Reader` has the functions that copy a slab, `FloatProducts` those that multiply one, and `storer` makes the one that
-writes the sums to C. Kernels call them with the numbers of their thread.
+`Reader` has the functions that copy a slab, `cuda.llvm.products` those that multiply one, and `storer` makes the one
+that writes the sums to C. Kernels call them with the numbers of their thread.
 
 Sources: V. Volkov and J. W. Demmel, "Benchmarking GPUs to tune dense linear algebra" (2008), for sums in registers; the
 documentation of NVIDIA's CUTLASS, "Efficient GEMM in CUDA", for tiles of blocks, warps and threads.
@@ -21,16 +21,14 @@ from llvmlite import ir
 from skconvnet.engine.cuda.compiler import inlined, intrinsic, types
 from skconvnet.engine.cuda.llvm.memory import pointer
 from skconvnet.engine.cuda.llvm.registers import Floats, elements, spaced, vector
+from skconvnet.engine.cuda.llvm.runs import element_address, load_run_if, shared_pointer, store_run
 from skconvnet.engine.cuda.llvm.threads import left, over
 
-__all__ = ["DEPTH", "QUAD", "TILES", "FloatProducts", "Reader", "Tile", "storer"]
+__all__ = ["DEPTH", "QUAD", "TILES", "Reader", "Tile", "storer"]
 
 DEPTH = 8  # products of a slab
 QUAD = 4  # float32 that one access of 128 bits reads or writes
-N_SUMS = 64  # of a thread
-
 _F32, _I32, _I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
-_ROW_PADDING = 4  # float32 after each line of A in shared memory, so that threads write to different banks
 
 
 @dataclass(frozen=True)
@@ -170,8 +168,8 @@ def _loader(lines, run):
                 is_inside = builder.icmp_signed("<", builder.add(line, _I32(further)), end)
                 offset = builder.mul(stride, _I32(further))
                 for column in elements(builder, columns):
-                    from_address = _element(builder, address, builder.add(column, offset))
-                    loaded += _load_if(builder, is_inside, from_address, run)
+                    from_address = element_address(builder, address, builder.add(column, offset))
+                    loaded += load_run_if(builder, is_inside, from_address, run)
             return vector(builder, loaded)
 
         return Floats(len(lines) * columns.n * run)(types.int64, columns, *[types.int32] * 3), codegen
@@ -200,89 +198,19 @@ def _putter(lines, distances, run, stride, along_line):
 
         def codegen(context, builder, signature, arguments):
             numbers = iter(elements(builder, arguments[2]))
-            at = partial(_shared_element, context, builder, signature.args[0], arguments[0], arguments[1])
+            at = partial(shared_pointer, context, builder, signature.args[0], arguments[0], arguments[1])
             for line, distance in product(lines, distances):
                 values, begin = [next(numbers) for _ in range(run)], line * stride + distance
                 if along_line:
-                    _store(builder, values, at(begin))
+                    store_run(builder, values, at(begin))
                 else:
                     for number, value in enumerate(values):
-                        _store(builder, [value], at(begin + number * stride))
+                        store_run(builder, [value], at(begin + number * stride))
             return context.get_dummy_value()
 
         return types.void(shared, types.int32, values), codegen
 
     return put
-
-
-class FloatProducts:
-    """The products of a slab by fused multiply-adds: a thread has 8 rows and 8 columns, in two runs of four each.
-
-    Parameters
-    ----------
-    tile : Tile
-
-    Attributes
-    ----------
-    row_stride, column_stride : int
-        Distance of two lines of A, and of B, in shared memory.
-    rows, runs : tuple of int
-        A thread's rows, and the first columns of its runs of columns, counted from its first.
-    run : int
-        Adjacent columns of a run. The sums of a thread are in the order of row, run and column.
-    place : function
-        ``row, column = place(thread)``: the first of a thread in the tile.
-    slab_place : function
-        ``row, column = slab_place(thread)``: where its first numbers are in a slab of A and in a slab of B.
-    multiply : function
-        ``sums = multiply(sums, shared, a, b)`` adds the products of a slab of A and one of B, of which the thread's
-        numbers begin at elements `a` and `b` of shared memory.
-    """
-
-    run = QUAD
-
-    def __init__(self, tile):
-        self.row_stride, self.column_stride = tile.rows + _ROW_PADDING, tile.columns
-        half_rows, half_columns = tile.warp_rows // 2, tile.warp_columns // 2
-        self.rows = (*range(4), *range(half_rows, half_rows + 4))
-        self.runs = (0, half_columns)
-        self.place = self.slab_place = _place(tile, tile.lanes_n, 4, 4)
-        self.multiply = self._multiplier()
-
-    def _multiplier(self):
-        row_stride, column_stride, runs_of_rows, runs = self.row_stride, self.column_stride, self.rows[::4], self.runs
-
-        @intrinsic
-        def multiply(typing_context, sums, shared, a, b):
-            def codegen(context, builder, signature, arguments):
-                multiply_add = _function(builder, "llvm.fma.f32", _F32, [_F32] * 3)
-                at = partial(_shared_element, context, builder, shared, arguments[1])
-                a_at, b_at = (partial(at, first) for first in arguments[2:])
-                totals = elements(builder, arguments[0])
-                for line in range(DEPTH):
-                    x = [value for row in runs_of_rows for value in _load(builder, a_at(line * row_stride + row), QUAD)]
-                    y = [value for run in runs for value in _load(builder, b_at(line * column_stride + run), QUAD)]
-                    for number, factors in enumerate(product(x, y)):
-                        totals[number] = builder.call(multiply_add, [*factors, totals[number]])
-                return vector(builder, totals)
-
-            return sums(sums, shared, types.int32, types.int32), codegen
-
-        return multiply
-
-
-def _place(tile, lanes_n, row_step, column_step):
-    """Make a function: thread -> its first row and column, if the lanes of a warp are `lanes_n` side by side."""
-    warps_n, warp_rows, warp_columns = tile.warps_n, tile.warp_rows, tile.warp_columns
-
-    @inlined
-    def place(thread):
-        warp, lane = over(thread, 32), left(thread, 32)
-        row = over(warp, warps_n) * warp_rows + over(lane, lanes_n) * row_step
-        column = left(warp, warps_n) * warp_columns + left(lane, lanes_n) * column_step
-        return row, column
-
-    return place
 
 
 def storer(products):
@@ -316,7 +244,7 @@ def storer(products):
                     begin = []
                     for q in range(run):
                         offset = builder.mul(builder.add(first, _I32(q)), start_q)
-                        begin += _load_if(builder, has_start, _element(builder, start, offset), 1)
+                        begin += load_run_if(builder, has_start, element_address(builder, start, offset), 1)
                     for i, further_row in enumerate(rows):
                         with builder.if_then(builder.icmp_signed("<", builder.add(row, _I32(further_row)), n_rows)):
                             first_sum = (i * len(runs) + number) * run
@@ -324,8 +252,8 @@ def storer(products):
                                 _at_least(builder, builder.fadd(value, x), floor)
                                 for value, x in zip(sums[first_sum : first_sum + run], begin, strict=True)
                             ]
-                            address = _element(builder, c, builder.add(c_rows[i], first))
-                            _store(builder, values, pointer(builder, address, _F32))
+                            address = element_address(builder, c, builder.add(c_rows[i], first))
+                            store_run(builder, values, pointer(builder, address, _F32))
             return context.get_dummy_value()
 
         i32, i64 = types.int32, types.int64
@@ -337,55 +265,3 @@ def storer(products):
 def _at_least(builder, value, floor):
     """Return the larger one; an ordered comparison keeps NaN, so that a diverging fit is noticed."""
     return builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
-
-
-# Addresses, loads and stores
-
-
-def _element(builder, address, offset):
-    """Return the address of float32 number `offset`, an int32, from an address on."""
-    return builder.add(address, builder.mul(builder.sext(offset, _I64), _I64(4)))
-
-
-def _shared_element(context, builder, kind, array, first, distance):
-    """Return a pointer to the element of a shared array that is `distance` after element `first`."""
-    return builder.gep(context.make_array(kind)(context, builder, array).data, [builder.add(first, _I32(distance))])
-
-
-def _wide(builder, at, run):
-    """Return the pointer and the alignment for an access of `run` numbers at once."""
-    if run > 1:
-        at = builder.bitcast(at, ir.PointerType(ir.VectorType(_F32, run), at.type.addrspace))
-    return at, 4 * run
-
-
-def _load(builder, at, run):
-    """Load `run` adjacent numbers at once."""
-    at, align = _wide(builder, at, run)
-    value = builder.load(at, align=align)
-    return [value] if run == 1 else elements(builder, value)
-
-
-def _store(builder, values, at):
-    """Store adjacent numbers at once."""
-    at, align = _wide(builder, at, len(values))
-    builder.store(values[0] if len(values) == 1 else vector(builder, values), at, align=align)
-
-
-def _load_if(builder, condition, address, run):
-    """Load `run` adjacent numbers of global memory if a condition holds; else return zeros."""
-    before = builder.block
-    with builder.if_then(condition):
-        loaded, inside = _load(builder, pointer(builder, address, _F32), run), builder.block
-    found = []
-    for value in loaded:
-        phi = builder.phi(_F32)
-        phi.add_incoming(value, inside)
-        phi.add_incoming(ir.Constant(_F32, 0.0), before)
-        found.append(phi)
-    return found
-
-
-def _function(builder, name, result, arguments):
-    """Return the declaration of a function of LLVM."""
-    return builder.module.globals.get(name) or ir.Function(builder.module, ir.FunctionType(result, arguments), name)
