@@ -70,3 +70,20 @@ def test_the_backend_does_not_change_the_number_of_threads_outside_a_task(cluste
     before = thread_count(None)
     with joblib.parallel_config(backend="dask"):
         assert thread_count(None) == before
+
+
+def test_every_worker_takes_a_gpu_of_its_own(cluster, tmp_path):
+    """The recipe of docs/gpu.md; no GPU is used."""
+    pytest.importorskip("fcntl", reason="Windows does not have fcntl")
+    from examples.search_gpus import take_gpu
+
+    class TakeGpu(distributed.WorkerPlugin):
+        def setup(self, worker):
+            take_gpu(["3", "7"], tmp_path)
+
+    cluster.register_plugin(TakeGpu(), name="gpus")
+    try:
+        assert sorted(cluster.run(os.getenv, "CUDA_VISIBLE_DEVICES").values()) == ["3", "7"]
+    finally:
+        cluster.unregister_worker_plugin("gpus")
+        cluster.run(lambda: os.environ.pop("CUDA_VISIBLE_DEVICES", None))

@@ -149,3 +149,45 @@ def test_optuna_prunes_trials_with_low_scores():
     study.optimize(lambda trial: search_optuna.objective(trial, parts, 3), n_trials=1)
     assert study.trials[0].state.name == "PRUNED"
     assert len(study.trials[0].intermediate_values) == 1
+
+
+def test_search_gpus(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pytest.importorskip("fcntl", reason="Windows does not have fcntl")
+    from examples import search_gpus
+
+    options = ["--device", "cpu", "--gpus", "5", "6", "--epochs", "1", "--images", "60"]
+    search = search_gpus.main(options)
+    assert len(search.cv_results_["params"]) == 8
+    assert f"the best: {search.best_score_:.4f} with " in capsys.readouterr().out
+    taken = {file.name for file in tmp_path.rglob("*.0")}
+    assert set() < taken <= {"5.0", "6.0"}  # by processes of joblib
+
+
+def take_gpu_in_a_process(folder):
+    """Start a process that takes one of two GPUs and waits. Return it and what it has set."""
+    code = (
+        "import os, sys; from examples.search_gpus import take_gpu; taken = take_gpu(['3', '7'], sys.argv[1]);"
+        "assert taken == os.environ['CUDA_VISIBLE_DEVICES']; print(taken, flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, folder],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    return process, process.stdout.readline().strip()
+
+
+def test_processes_take_turns_at_gpus(tmp_path):
+    pytest.importorskip("fcntl", reason="Windows does not have fcntl")
+    (first, *taken), (second, *others) = take_gpu_in_a_process(tmp_path), take_gpu_in_a_process(tmp_path)
+    try:
+        assert taken + others == ["3", "7"]
+        second.kill()  # the GPU of a killed process is free
+        second.communicate()
+        third, *others = take_gpu_in_a_process(tmp_path)
+        fourth, *more = take_gpu_in_a_process(tmp_path)
+        assert others + more == ["7", "3"]  # and if there are more processes than GPUs, they share them
+        for process in (third, fourth):
+            process.communicate("")
+    finally:
+        first.communicate("")
