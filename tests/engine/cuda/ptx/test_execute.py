@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tests.engine.cuda.ptx import execute
 from tests.engine.cuda.ptx.execute import Memory, PtxError, load
 from tests.engine.cuda.ptx.texts import entry
 
@@ -202,6 +203,22 @@ def test_launches_follow_one_another(memory):
     program = load(entry(MY_NUMBER + "st.global.u32 [%rd1], %r1; ld.global.u32 %r2, [%rd1];"))
     for _ in range(3):
         program.launch(1, 1, [x], memory)
+
+
+def test_stamps_begin_anew_before_they_run_out(memory):
+    x = memory.allocate(4)
+    program = load(entry(MY_NUMBER + "st.global.u32 [%rd1], %r1;"))
+    memory.next_stamp = 2**30 + 1
+    program.launch(1, 1, [x], memory)
+    assert memory.next_stamp < 100
+    program.launch(1, 1, [x], memory)
+
+
+def test_a_launch_that_has_no_stamps_left_is_an_error(memory, monkeypatch):
+    monkeypatch.setattr(execute, "_RENEW", 2**31)
+    memory.next_stamp = 2**31 - 50
+    with pytest.raises(PtxError, match="too many threads and barriers in one launch"):
+        load(entry(MY_NUMBER)).launch(1, 64, [0], memory)
 
 
 def test_memory_from_allocate_must_be_written_before_it_is_read(memory):

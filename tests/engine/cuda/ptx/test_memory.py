@@ -19,6 +19,7 @@ def test_what_is_freed_is_allocated_again():
     free = memory.free_bytes
     memory.free(second)
     assert memory.free_bytes == free + 1000
+    assert memory.allocate(1400) > third  # it would reach to the third, without a gap
     assert memory.allocate(900) == second
     assert first < second < third
 

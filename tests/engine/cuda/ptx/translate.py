@@ -275,8 +275,8 @@ class Emitter:
             self.line(f"store i32 {value}, ptr {place}")
         instruction = self.kernel.instructions[self.number]
         registers = self.kernel.registers
-        result = set() if instruction.guard else set(written(instruction, registers))
-        self.wait(why, (self.live[self.number] - result) | set(used(instruction, registers)))
+        needed = self.live[self.number] - set(written(instruction, registers))
+        self.wait(why, needed | set(used(instruction, registers)))
 
     def received(self, lane, word, type_="b32"):
         """What a lane offered."""
