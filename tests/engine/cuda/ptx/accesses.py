@@ -53,7 +53,7 @@ def access_of(opcode, bits):
     return Access(kind, space, type_, n, n * bits[type_] // 8, operation)
 
 
-ATOMICS = ("add", "and", "or", "xor", "min", "max", "exch", "cas", "inc", "dec")
+ATOMICS = ("add", "and", "or", "xor", "min", "max", "exch", "cas")
 
 
 class Checks:

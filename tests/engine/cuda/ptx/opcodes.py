@@ -8,7 +8,7 @@ Source: NVIDIA, "Parallel Thread Execution ISA", version 9.0, section "Instructi
 hardware (`.approx`), the correctly rounded result is computed.
 """
 
-from functools import partial, wraps
+from functools import wraps
 
 from tests.engine.cuda.ptx.parser import BITS
 
@@ -23,6 +23,16 @@ UNTYPED = ("b16", "b32", "b64")
 FLOATS = ("f32", "f64")
 
 TABLE = {}
+
+
+def _enter(opcode):
+    """Decorate the function that emits one opcode."""
+
+    def enter(emit):
+        TABLE[opcode] = emit
+        return emit
+
+    return enter
 
 
 def _is_signed(type_):
@@ -200,14 +210,17 @@ for name, function in (("sqrt", "sqrt"), ("ex2", "exp2"), ("lg2", "log2"), ("sin
 TABLE["tanh.approx.f32"] = _intrinsic("tanh", "f32")
 
 
-@partial(TABLE.__setitem__, "copysign.f32")
-def _copysign(e, d, a, b):
-    e.write(d, e.call("copysign", "f32", e.read(b, "f32"), e.read(a, "f32")), "f32")
+def _copysign(type_):
+    """The sign of a, the magnitude of b: LLVM takes them the other way round."""
+
+    def emit(e, d, a, b):
+        e.write(d, e.call("copysign", type_, e.read(b, type_), e.read(a, type_)), type_)
+
+    return emit
 
 
-@partial(TABLE.__setitem__, "copysign.f64")
-def _copysign_double(e, d, a, b):
-    e.write(d, e.call("copysign", "f64", e.read(b, "f64"), e.read(a, "f64")), "f64")
+for type_ in FLOATS:
+    TABLE[f"copysign.{type_}"] = _copysign(type_)
 
 
 def _test_property(classes, type_):
@@ -449,7 +462,7 @@ for type_ in ("b32", "b64"):
     TABLE[f"bfi.{type_}"] = _insert_field(type_)
 
 
-@partial(TABLE.__setitem__, "prmt.b32")
+@_enter("prmt.b32")
 def _permute(e, d, a, b, c):
     """Choose each byte of d among the eight of {b, a}; bit 3 of a choice copies that byte's sign instead."""
     both = _packed(e, (a, b), "b64")
@@ -466,7 +479,7 @@ def _permute(e, d, a, b, c):
     e.write(d, total, "b32")
 
 
-@partial(TABLE.__setitem__, "lop3.b32")
+@_enter("lop3.b32")
 def _logic_of_three(e, d, a, b, c, table):
     """d = bit (4 a + 2 b + c) of the truth table, bit by bit."""
     values = [e.read(one, "b32") for one in (a, b, c)]
@@ -570,7 +583,7 @@ TABLE["cvt.ftz.f64.f32"] = _flush(TABLE["cvt.f64.f32"])
 TABLE["cvt.rn.ftz.f32.f64"] = _flush(TABLE["cvt.rn.f32.f64"])
 
 
-@partial(TABLE.__setitem__, "cvt.rna.tf32.f32")
+@_enter("cvt.rna.tf32.f32")
 def _to_tf32(e, d, a):
     """Round to 10 bits of mantissa, ties away from zero: add half of the last bit kept, and cut."""
     value = e.read(a, "f32")
@@ -631,14 +644,14 @@ for kind in ("all", "any", "uni"):
 TABLE["vote.sync.ballot.b32"] = _vote("ballot")
 
 
-@partial(TABLE.__setitem__, "activemask.b32")
+@_enter("activemask.b32")
 def _active_mask(e, d):
     """The lanes that wait here together: one of the answers that hardware may give."""
     e.exchange([], "0")
     e.write(d, e.members(), "b32")
 
 
-@partial(TABLE.__setitem__, "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32")
+@_enter("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32")
 def _multiply_matrices(e, d, a, b, c):
     """D (16 x 8) = A (16 x 8) B (8 x 8) + C. Lane 4 g + t holds rows g, g + 8 of A, C, D and column g of B.
 

@@ -392,8 +392,6 @@ class Emitter:
         if operation in ("min", "max"):
             name = f"{operation}imumnum" if kind[0] != "i" else ("s" if type_[0] == "s" else "u") + operation
             return self.call(name, type_, old, value)
-        if operation in ("inc", "dec"):
-            self.fail("this atomic operation is not in the table")
         return self.two("fadd" if kind[0] != "i" else operation, kind, old, value)
 
     # -- Instructions --------------------------------------------------------------------------------------------------
