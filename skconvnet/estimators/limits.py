@@ -120,8 +120,8 @@ def _memory_of_gpu(device, task, advice):
         if not isinstance(device, CudaDevice):
             raise
         raise ValueError(
-            f"Memory ran out in {task} on {device.name} ({error}); {device.memory() / 1e9:,.1f} GB of the GPU are free "
-            f"now. {advice()}"
+            f"Memory ran out in {task} on {device.name} ({error}); {device.free_memory() / 1e9:,.1f} GB of the GPU are "
+            f"free now. {advice()}"
         ) from error
 
 

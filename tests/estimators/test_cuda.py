@@ -297,16 +297,22 @@ def test_a_training_that_diverges_leaves_finite_weights(cuda, early_stopping):
 
 
 def test_memory_that_the_network_does_not_have(cuda, monkeypatch):
-    Troubled(cuda, memory=lambda: (10_000, 2**31), name="Toy").use(monkeypatch)
+    Troubled(cuda, memory=lambda: (10_000, 10_000), name="Toy").use(monkeypatch)
     with refused("GB of memory to train, and the GPU Toy has 0.0 GB. ") as refusal:
         quick().fit(X, Y)
     assert "CONV 1" in str(refusal.value)
 
 
+def taken_by_others(number, driver, monkeypatch):
+    """Have no memory at one allocation, and do not wait for it."""
+    error = MemoryError("the device is out of memory")
+    Troubled(driver, allocate=at_call(number, driver.allocate, error), name="Toy").use(monkeypatch)
+    monkeypatch.setattr(device, "_PATIENCE", -1)
+
+
 @pytest.mark.parametrize("number", [1, 4, 9, 14, 16])
 def test_memory_that_others_take_in_between(cuda, monkeypatch, number):
-    error = MemoryError("the device is out of memory")
-    Troubled(cuda, allocate=at_call(number, cuda.allocate, error), name="Toy").use(monkeypatch)
+    taken_by_others(number, cuda, monkeypatch)
     estimator = quick()
     with refused("Memory ran out in training on the GPU Toy (the device is out of memory); ") as refusal:
         estimator.fit(X, Y)
@@ -319,8 +325,7 @@ def test_memory_that_others_take_in_between(cuda, monkeypatch, number):
 @pytest.mark.parametrize("number", [1, 3, 6])
 def test_memory_that_others_take_before_a_prediction(cuda, monkeypatch, number):
     estimator = quick().fit(X, Y)
-    error = MemoryError("the device is out of memory")
-    Troubled(cuda, allocate=at_call(number, cuda.allocate, error), name="Toy").use(monkeypatch)
+    taken_by_others(number, cuda, monkeypatch)
     with refused("Memory ran out in scoring on the GPU Toy (the device is out of memory); "):
         estimator.predict(X)
     assert len(estimator.predict(X)) == 60
