@@ -22,13 +22,15 @@ class PtxDriver:
         Size of the device's memory.
     check : bool, default=True
         If False, only bounds, barriers and fuel are checked.
+    fuel : int, default=execute.FUEL
+        Rounds of loops that all threads of a launch together may take.
     """
 
     name = "of this machine's imagination"
 
-    def __init__(self, compute_capability=(9, 0), n_bytes=2**31, check=True):
+    def __init__(self, compute_capability=(9, 0), n_bytes=2**31, check=True, fuel=execute.FUEL):
         self.compute_capability = compute_capability
-        self.check = check
+        self._settings = {"check": check, "fuel": fuel}
         self._lock = RLock()  # garbage may be collected, and free memory, at any moment
         self._memory = execute.Memory(n_bytes)
         for name in ("allocate", "free", "upload", "download", "clear"):
@@ -45,21 +47,21 @@ class PtxDriver:
     def record(self, launches):
         """Return a graph of launches, which are executed in order at each `replay`."""
         work = [(self.load(kernel), grid, kernel.threads, arguments) for kernel, grid, arguments in launches]
-        return _Graph(work, self._memory, self.check, self._lock)
+        return _Graph(work, self._memory, self._settings, self._lock)
 
     def synchronize(self):
         """Wait for nothing: a graph has been executed when `replay` returns."""
 
 
 class _Graph:
-    def __init__(self, work, memory, check, lock):
-        self._work, self._memory, self._check, self._lock = work, memory, check, lock
+    def __init__(self, work, memory, settings, lock):
+        self._work, self._memory, self._settings, self._lock = work, memory, settings, lock
 
     def replay(self):
         """Execute all launches."""
         with self._lock:
             for program, grid, threads, arguments in self._work:
-                program.launch(grid, threads, arguments, self._memory, check=self._check)
+                program.launch(grid, threads, arguments, self._memory, **self._settings)
 
 
 def _alone(lock, function):

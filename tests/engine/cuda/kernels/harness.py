@@ -5,12 +5,14 @@ other helpers of that module lay out the operands.
 """
 
 import re
+from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from hashlib import sha256
 from inspect import getsource
 from unittest.mock import patch
 
 import numpy as np
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
 from skconvnet.engine.cuda.compiler import Kernel, ptx
@@ -21,13 +23,23 @@ from tests.engine.cpu import programs
 from tests.engine.cuda import executor
 from tests.engine.cuda.executor import PtxDriver
 
-__all__ = ["driver", "execute_on", "kernel_of", "launch", "lowered", "run", "shapes", "without_each_barrier"]
+__all__ = [
+    "driver",
+    "examples",
+    "execute_on",
+    "kernel_of",
+    "launch",
+    "lowered",
+    "run",
+    "shapes",
+    "without_each_barrier",
+]
 
 
 @cache
 def driver():
-    """The driver of this process, which keeps the kernels that it has compiled."""
-    return PtxDriver()
+    """The driver of this process. Its loops may take few rounds, so that broken ones soon end."""
+    return PtxDriver(fuel=2**24)
 
 
 def run(instructions, memory, *, samples=1, **machine):
@@ -45,21 +57,32 @@ def run(instructions, memory, *, samples=1, **machine):
         What the machine's calls have by name: numbers, and tables, which are arrays. The tables too hold what the
         kernels made of them afterwards.
     """
-    tables = {name: value for name, value in machine.items() if isinstance(value, np.ndarray)}
-    addresses = {name: _upload(table) for name, table in tables.items()}
-    at = _upload(memory)
-    names = {"samples": samples, "place": 0, **machine, **addresses}
-    scratch = []
-    for instruction in instructions:
-        row, spaces = encode(*instruction), dict.fromkeys(Space, at)
-        lower, call = LOWERINGS[instruction[0]], call_of(row, spaces, names)
-        list(lower(call))  # it tells how much scratch the instruction needs
-        scratch.append(driver().allocate(4 * call.scratch_size))  # not written: the executor notices who reads it first
-        driver().record(lower(call_of(row, spaces, names, scratch[-1]))).replay()
-    driver().synchronize()
-    for address, array in ((at, memory), *((addresses[name], table) for name, table in tables.items())):
-        driver().download(address, array)
-    for address in (at, *addresses.values(), *scratch):
+    with ExitStack() as stack:
+        at = stack.enter_context(_on_device(memory))
+        names = {name: stack.enter_context(_on_device(value)) for name, value in machine.items()}
+        names = {"samples": samples, "place": 0, **names}
+        for instruction in instructions:
+            row, spaces = encode(*instruction), dict.fromkeys(Space, at)
+            lower, sized = LOWERINGS[instruction[0]], call_of(row, spaces, names)
+            list(lower(sized))  # it tells how much scratch the instruction needs
+            scratch = driver().allocate(4 * sized.scratch_size)  # not written: the executor notices who reads it first
+            stack.callback(driver().free, scratch)
+            driver().record(lower(call_of(row, spaces, names, scratch))).replay()
+
+
+@contextmanager
+def _on_device(value):
+    """The address of an array that is on the device meanwhile, and is downloaded at the end; numbers are themselves."""
+    if not isinstance(value, np.ndarray):
+        yield value
+        return
+    address = driver().allocate(value.nbytes)
+    try:
+        driver().upload(address, value)
+        yield address
+        driver().synchronize()
+        driver().download(address, value)
+    finally:
         driver().free(address)
 
 
@@ -71,14 +94,9 @@ def kernel_of(function, threads=1):
 
 def launch(kernel, grid, *arguments):
     """Launch one kernel. Arrays among its arguments are uploaded, and hold afterwards what it made of them."""
-    arrays = [(_upload(one), one) for one in arguments if isinstance(one, np.ndarray)]
-    addresses = iter([address for address, _ in arrays])
-    numbers = tuple(next(addresses) if isinstance(one, np.ndarray) else one for one in arguments)
-    driver().record([Launch(kernel, (*grid, 1, 1)[:3], numbers)]).replay()
-    driver().synchronize()
-    for address, array in arrays:
-        driver().download(address, array)
-        driver().free(address)
+    with ExitStack() as stack:
+        numbers = tuple(stack.enter_context(_on_device(one)) for one in arguments)
+        driver().record([Launch(kernel, (*grid, 1, 1)[:3], numbers)]).replay()
 
 
 def without_each_barrier(kernel):
@@ -98,14 +116,12 @@ def lowered(instruction, *, samples=1, **machine):
     return list(LOWERINGS[instruction[0]](call))
 
 
-def _upload(array):
-    """Return the address of a copy in the memory of the device."""
-    address = driver().allocate(array.nbytes)
-    driver().upload(address, array)
-    return address
-
-
 execute_on = partial(programs.execute_on, run=run)  # one instruction, on volumes in borders
 
 # Samples, rows, columns and depth: small ones, a block's 256 quads to the number, and what needs several blocks.
 shapes = st.one_of(programs.shapes, st.sampled_from([(2, 8, 8, 16), (1, 4, 2, 128), (3, 9, 7, 24), (2, 1, 1, 1032)]))
+
+
+def examples(count):
+    """Hypothesis' settings for kernels: the examples are small, so that a failing one is shown as it is."""
+    return settings(max_examples=count, phases=[Phase.explicit, Phase.generate], report_multiple_bugs=False)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -11,11 +11,11 @@ pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 from skconvnet.engine.program.instructions import Op, Space
 from tests import oracles
 from tests.engine.cpu.programs import Memory, borders, framed, inside, operand, volumes_of
-from tests.engine.cuda.kernels.harness import execute_on, run, shapes
+from tests.engine.cuda.kernels.harness import examples, execute_on, run, shapes
 from tests.engine.networks import hashed
 
 NO_BORDER = (0, 0, 0, 0)
-few = settings(max_examples=20)
+few = examples(20)
 
 
 @few

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
@@ -19,9 +19,9 @@ from tests.engine.cpu.programs import (
     operand,
     volumes_of,
 )
-from tests.engine.cuda.kernels.harness import execute_on, run, shapes
+from tests.engine.cuda.kernels.harness import examples, execute_on, run, shapes
 
-few = settings(max_examples=25)
+few = examples(25)
 
 
 @few

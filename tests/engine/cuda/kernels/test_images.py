@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
@@ -11,7 +11,7 @@ pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 from skconvnet.engine.program.instructions import Op, Space, Warp
 from tests.engine.cpu.kernels.test_images import IDENTITY, statistics, warped
 from tests.engine.cpu.programs import Memory
-from tests.engine.cuda.kernels.harness import run
+from tests.engine.cuda.kernels.harness import examples, run
 
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4))
 kinds = st.sampled_from(["uint8", "float32"])
@@ -57,7 +57,7 @@ def standardised(pixels):
     return (pixels.astype(np.float32) - mean) * scale
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(shapes, kinds, gaps, st.integers(0, STEPS - 1), st.integers(1, BATCH))
 @example((16, 16, 1), "uint8", (0, 0), 1, 5)  # one block to the number
 @example((10, 9, 3), "float32", (5, 2), 2, 4)
@@ -66,7 +66,7 @@ def test_the_images_of_a_minibatch_are_standardised_to_the_bit(shape, kind, gaps
     assert_array_equal(loaded(pixels, step, samples, gaps), standardised(pixels[INDICES[step, :samples]]))
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(shapes, kinds, gaps, st.integers(0, STEPS - 1), st.lists(drawn_warps, min_size=2, max_size=2))
 def test_each_image_has_its_warp(shape, kind, gaps, step, chosen):
     pixels = images(shape, kind)

@@ -2,17 +2,18 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 
 from skconvnet.engine.program.instructions import Op, Space
 from tests.engine.cpu.programs import Memory, borders, framed, operand
-from tests.engine.cuda.kernels.harness import run, shapes
+from tests.engine.cuda.kernels.harness import examples, run, shapes
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(shapes, borders)
 def test_clear_border(shape, border):
     volumes = np.random.default_rng(0).integers(1, 5, shape).astype(np.float32)
@@ -26,8 +27,8 @@ def test_clear_border(shape, border):
     assert_array_equal(memory, np.where(before == 9, 0, before))
 
 
-@pytest.mark.parametrize("size", [0, 1, 7, 31, 256, 257, 512])
-@pytest.mark.parametrize("offset", [0, 3])
+@examples(14)
+@given(st.sampled_from([0, 1, 7, 31, 256, 257, 512]), st.sampled_from([0, 3]))
 def test_clear(size, offset):
     memory = Memory(fill=77)
     at = memory.put(np.ones(3 * 520)) + offset

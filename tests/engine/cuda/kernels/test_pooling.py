@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -15,9 +15,9 @@ from skconvnet.engine.program.instructions import INSTRUCTIONS, Op
 from tests import oracles
 from tests.engine.cpu.kernels.test_pooling import laid_out, pools
 from tests.engine.cpu.programs import assert_only_written, borders, elements, inside
-from tests.engine.cuda.kernels.harness import lowered, run
+from tests.engine.cuda.kernels.harness import examples, lowered, run
 
-some = settings(max_examples=40)
+some = examples(40)
 NO_BORDER, BORDER = (0, 0, 0, 0), (1, 2, 0, 1)
 # More than one block of 256 threads, with windows that overlap, touch, and leave gaps; and all of the image.
 large = [
