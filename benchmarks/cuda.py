@@ -13,24 +13,29 @@ clock, at the highest clock that the GPU reports. A multiprocessor has 128 lanes
 
 At last, seconds of a whole process that fits scikit-learn's digits with device="cuda", without compiled kernels and
 with them. Without a GPU, this says so and ends.
+
+With --compile, this prints instead how long it takes to compile the kernels of each network, to train and to predict,
+in seconds of one processor: Python to PTX, and PTX to machine code. That needs no GPU.
 """
 
 import math
+import os
 import sys
 import tempfile
 from functools import cache, partial
 from importlib.util import find_spec
 from statistics import geometric_mean, median
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 
 from benchmarks.cold import whole_process
 from benchmarks.machine import Side, description, parser_of_rounds, take_turns
-from benchmarks.networks import LARGE, NETWORKS, training_flops
+from benchmarks.networks import LARGE, NETWORKS, Problem, training_flops
 
 MEMORY_FORMATS = ("contiguous_format", "channels_last")
 BATCHES = (128, 1024)
+DEFAULTS = {"auto, 8x8x1": Problem((8, 8, 1), "auto")}
 LARGE_NETWORKS = {name: LARGE[name] for name in ("vgg16", "resnet18")}
 LARGE_BATCHES = (64,)
 _HALF_OF_THE_LANES = {(7, 5), (8, 0)}  # compute capabilities
@@ -51,7 +56,12 @@ def main(arguments=None):
     names = [*NETWORKS, *LARGE]
     command_line.add_argument("--networks", nargs="+", choices=names, metavar="NAME", help="(default: all of the docs)")
     command_line.add_argument("--batches", nargs="+", type=int, metavar="SIZE", help="(default: 128 1024; large: 64)")
+    command_line.add_argument("--compile", action="store_true", help="print seconds of compiling; needs no GPU")
+    command_line.add_argument("--architecture", default="9.0", metavar="X.Y", help="of --compile (default: 9.0)")
     options = command_line.parse_args(arguments)
+    if options.compile:
+        print_compiling(options)
+        return
     ours, theirs = Side(options.threads), Side(options.threads)
     try:
         gpu = ours.run(describe_gpu)
@@ -126,6 +136,34 @@ def print_first_fits(options):
         }
         for what, seconds in zip(turns, take_turns(options.rounds, *turns.values()), strict=True):
             print(f"{what:46} {median(seconds):7.2f} s ({min(seconds):.2f} to {max(seconds):.2f})")
+
+
+def print_compiling(options):
+    """Print the seconds in which the kernels of each network are compiled, with an empty cache for each."""
+    architecture = tuple(map(int, options.architecture.split(".")))
+    print(f"{'kernels, seconds':18} {'kernels':>8} {'to PTX':>8} {'to code':>8}")
+    for name, problem in (DEFAULTS | NETWORKS | LARGE_NETWORKS).items():
+        if not options.networks or name in options.networks:
+            with tempfile.TemporaryDirectory() as folder:
+                os.environ["NUMBA_CACHE_DIR"] = folder  # which the process of a side inherits
+                n_kernels, *seconds = Side(1).run(compile_kernels, problem, architecture)
+            print(f"{name:18} {n_kernels:8} {seconds[0]:8.1f} {seconds[1]:8.1f}", flush=True)
+
+
+def compile_kernels(problem, architecture):
+    """Compile what training and prediction launch; return the number of kernels and the seconds of both compilers."""
+    from benchmarks.cuda_model import launches_of
+    from skconvnet.engine.cuda import driver
+    from skconvnet.engine.cuda.compiler import ptx
+
+    launches = [launch for what in ("training", "scoring") for launch, _ in launches_of(problem, 32, what)]
+    kernels = {launch.kernel.name: launch.kernel for launch in launches}
+    started = process_time()
+    texts = [ptx(kernel, architecture) for kernel in kernels.values()]
+    translated = process_time()
+    for text in texts:
+        driver._assemble(text, "sm_{}{}".format(*architecture))
+    return len(kernels), translated - started, process_time() - translated
 
 
 def best(speeds):

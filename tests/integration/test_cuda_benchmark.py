@@ -112,3 +112,14 @@ def test_a_side_without_enough_memory_has_no_speed():
 @pytest.mark.parametrize("memory_format", cuda.MEMORY_FORMATS)
 def test_pytorch_runs_the_same_network(in_torch, make, memory_format):
     assert in_torch(cuda.images_per_second, make, 4, 0.01, "cpu", TINY, memory_format) > 0
+
+
+def test_kernels_of_a_network_are_compiled_without_a_gpu(in_this_process, monkeypatch, capsys):
+    monkeypatch.setattr(cuda, "NETWORKS", {"digits": TINY})
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "")  # is set by the benchmark, for its processes
+    cuda.main(["--compile", "--networks", "digits"])
+    name, n_kernels, translating, assembling = capsys.readouterr().out.splitlines()[1].split()
+    assert name == "digits"
+    assert 8 < int(n_kernels) < 20
+    assert float(translating) >= 0  # they may be in the cache
+    assert float(assembling) > 0
