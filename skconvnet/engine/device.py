@@ -27,6 +27,7 @@ _PATIENCE, _PAUSE = 60.0, 0.25  # seconds that a process waits for memory, and b
 
 _OLDEST_GPU = (7, 5)  # compute capability: Turing, 2018
 _OLDEST_DRIVER = (13, 0)  # version of CUDA
+_OLDEST_TF32 = (8, 0)  # compute capability of the first tensor cores that multiply TF32: Ampere, 2020
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,13 @@ class CudaDevice:
         What reaches it.
     target : Target, default=GPU
         What a plan must know of it.
+    float32_precision : {"ieee", "tf32x3"}, default="ieee"
+        How matrices are multiplied, as `ConvNetClassifier` has it. GPUs before Ampere know "ieee" only.
     """
 
     driver: object
     target: Target = GPU
+    float32_precision: str = "ieee"
 
     @property
     def name(self):
@@ -124,10 +128,11 @@ class CudaDevice:
         """
         from skconvnet.engine.cuda.execution import Execution
 
+        precision = self.float32_precision if self.driver.compute_capability >= _OLDEST_TF32 else "ieee"
         give_up = monotonic() + _PATIENCE
         while True:
             try:
-                return Execution(self.driver, plan, network, moments)
+                return Execution(self.driver, plan, network, moments, precision)
             except MemoryError:
                 if 4 * plan.memory(1) > self.memory() or monotonic() > give_up:
                     raise
@@ -145,7 +150,7 @@ def check_device(name):
         _gpu()
 
 
-def device_for_training(name, work):
+def device_for_training(name, work, float32_precision="ieee"):
     """Return the device on which to train.
 
     Parameters
@@ -154,6 +159,8 @@ def device_for_training(name, work):
         The estimator's ``device``. "auto" takes a GPU if there is one and the work is worth it.
     work : float
         Multiply-adds of the training.
+    float32_precision : {"ieee", "tf32x3"}, default="ieee"
+        The estimator's. The processor always computes as "ieee" says.
 
     Returns
     -------
@@ -165,11 +172,12 @@ def device_for_training(name, work):
         If the device is not available.
     """
     if name == "cuda":
-        return _gpu()
-    return _gpu_if_any() if name == "auto" and work >= _TRAINING_WORK else CpuDevice()
+        return _multiplying(_gpu(), float32_precision)
+    wants_gpu = name == "auto" and work >= _TRAINING_WORK
+    return _multiplying(_gpu_if_any(), float32_precision) if wants_gpu else CpuDevice()
 
 
-def device_for_scoring(name, image_work=0):
+def device_for_scoring(name, image_work=0, float32_precision="ieee"):
     """Return the device on which to score. Without a GPU that is the processor, also for a model fitted on a GPU.
 
     Parameters
@@ -178,13 +186,21 @@ def device_for_scoring(name, image_work=0):
         The estimator's ``device``.
     image_work : float
         Multiply-adds of one image.
+    float32_precision : {"ieee", "tf32x3"}, default="ieee"
+        As `device_for_training` takes it.
 
     Returns
     -------
     CpuDevice or CudaDevice
     """
     wants_gpu = name == "cuda" or (name == "auto" and image_work >= _IMAGE_WORK)
-    return _gpu_if_any() if wants_gpu else CpuDevice()
+    return _multiplying(_gpu_if_any(), float32_precision) if wants_gpu else CpuDevice()
+
+
+def _multiplying(device, float32_precision):
+    """Return the device with this precision, which a processor does not have."""
+    is_same = isinstance(device, CpuDevice) or device.float32_precision == float32_precision
+    return device if is_same else replace(device, float32_precision=float32_precision)
 
 
 def _gpu_if_any():

@@ -119,7 +119,13 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         Random changes of the images in each training minibatch: "flip" mirrors half of them left to right, "crop"
         shifts them by up to an eighth of their sides, "cutout" covers a square of half their side.
     device : {"auto", "cpu", "cuda"}, default="auto"
-        Where to compute. "auto" is the CPU; "cuda" is not implemented yet.
+        Where to compute. "cuda" is an NVIDIA GPU. It needs ``pip install skconvnet[cuda]``, compute capability 7.5
+        (Turing) or newer, and a driver for CUDA 13; where one of these is missing, `fit` raises a ValueError that names
+        it. "auto" uses such a GPU, if there is one, for a `fit` of 5e12 or more multiply-adds, some ten seconds of a
+        CPU, and for the predictions of networks with 1e8 or more for an image. Otherwise it is the CPU. See the notes.
+    float32_precision : {"ieee", "tf32x3"}, default="ieee"
+        How a GPU multiplies matrices, in CONV and FC. "ieee" rounds as float32 does. "tf32x3" makes each product of
+        three on tensor cores. A CPU, and a GPU before compute capability 8.0 (Ampere), always uses "ieee".
     n_jobs : int, default=None
         Number of threads. None and -1 use all that this process may use. The results do not depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -201,15 +207,23 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     it fitted.
 
     A `checkpoint` belongs to one fit. Cross-validation and searches need ``checkpoint=None``. When a fit is resumed,
-    everything that affects its result is compared first, including `max_iter`; only `n_jobs`, `device`, `verbose` and
-    callbacks may change. A fit that a callback stopped is resumed. If something differs, or the file is damaged, `fit`
-    raises a ValueError and leaves the file unchanged; delete the file to start again. With ``random_state=None`` the
-    seed of the checkpoint is used. A RandomState instance gives another seed to every fit, so an int is easier to
-    repeat. If two fits start before the file exists, the one that writes first owns it; the other warns and continues
-    without a checkpoint. The file is written under another name and then moved, so it is complete whenever the process
-    is killed. A link stays, and its target is replaced. A kill may leave a hidden file beside it whose name ends in
-    ``.skconvnet-part``; the next such `fit` removes it. Nothing in a checkpoint is executed when it is read.
-    `warm_start` and `partial_fit` cannot be combined with a checkpoint.
+    everything that affects its result is compared first, including `max_iter`; only `n_jobs`, `device`,
+    `float32_precision`, `verbose` and callbacks may change. A fit that a callback stopped is resumed. If something
+    differs, or the file is damaged, `fit` raises a ValueError and leaves the file unchanged; delete the file to start
+    again. With ``random_state=None`` the seed of the checkpoint is used. A RandomState instance gives another seed to
+    every fit, so an int is easier to repeat. If two fits start before the file exists, the one that writes first owns
+    it; the other warns and continues without a checkpoint. The file is written under another name and then moved, so it
+    is complete whenever the process is killed. A link stays, and its target is replaced. A kill may leave a hidden file
+    beside it whose name ends in ``.skconvnet-part``; the next such `fit` removes it. Nothing in a checkpoint is
+    executed when it is read. `warm_start` and `partial_fit` cannot be combined with a checkpoint.
+
+    The results of a GPU differ from those of a CPU by rounding, which training may amplify. On one device, the same
+    `random_state` gives the same bits in every fit that finds enough free memory for whole minibatches; else they are
+    divided. A fitted estimator is not tied to a device: ``set_params`` changes it between two calls, also for
+    `warm_start`, `partial_fit` and `checkpoint`. Where there is no GPU, an estimator with ``device="cuda"`` predicts on
+    the CPU. Training images stay on the GPU if they take at most three quarters of its free memory; more are sent in
+    parts. Processes of a search share the GPU and its memory, and wait up to a minute for each other. A process that
+    was forked after its parent had used a GPU cannot use it: it predicts on the CPU.
 
     Examples
     --------
@@ -246,6 +260,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         "label_smoothing": [Numbers(Real, 0, 1, closed="left")],
         "augment": "no_validation",
         "device": [StrOptions({"auto", "cpu", "cuda"})],
+        "float32_precision": [StrOptions({"ieee", "tf32x3"})],
         "n_jobs": [Numbers(Integral, 1, None, closed="left"), Numbers(Integral, None, -1, closed="right"), None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -285,6 +300,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         label_smoothing=0.1,
         augment=None,
         device="auto",
+        float32_precision="ieee",
         n_jobs=None,
         random_state=None,
         verbose=0,
@@ -320,6 +336,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         self.label_smoothing = label_smoothing
         self.augment = augment
         self.device = device
+        self.float32_precision = float32_precision
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose

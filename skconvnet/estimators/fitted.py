@@ -23,7 +23,8 @@ LEARNED = ("coefs_", "intercepts_", "norm_means_", "norm_variances_")  # in the 
 
 def fitted_objects(classifier):
     """Return the objects that decide about the scores: attributes, and the arrays of each list."""
-    attributes = [getattr(classifier, "device", None), *network_attributes(classifier)]
+    where = [getattr(classifier, name, None) for name in ("device", "float32_precision")]
+    attributes = [*where, *network_attributes(classifier)]
     for name in LEARNED:
         value = getattr(classifier, name, None)
         attributes += value if isinstance(value, list) else [value]
@@ -89,7 +90,7 @@ def load_network(classifier, device=None):
     """
     bound = check_fitted(classifier)
     if device is None:
-        device = device_for_scoring(classifier.device, image_work(bound))
+        device = device_for_scoring(classifier.device, image_work(bound), classifier.float32_precision)
     network = Network(bound, classifier.pixel_mean_, classifier.pixel_scale_, device)
     with np.errstate(over="ignore"):
         network.learned = learned_arrays(classifier)

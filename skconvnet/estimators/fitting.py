@@ -183,7 +183,7 @@ class Fit:
             self.file.claim(fit_identity(estimator, bound, data, batches))
         n_threads = thread_count(estimator.n_jobs)
         work = _PASSES * image_work(bound) * len(data.indices) * int(self.max_iter)
-        device = device_for_training(estimator.device, work)
+        device = device_for_training(estimator.device, work, estimator.float32_precision)
         plan = _plan_within_memory(bound, settings["loss"], batches.batch_size, n_threads, device)
         if self.previous is None:
             network = Network(bound, *images.statistics(data.examples.weights), device)

@@ -127,6 +127,6 @@ class _Kept:
 
 def _origin(estimator, mean, scale, batch_size):
     """Return values that change with anything that a trainer is made from, even with a list that changes in place."""
-    names = ("architecture", "device", "label_smoothing", *HYPERPARAMETERS)
+    names = ("architecture", "device", "float32_precision", "label_smoothing", *HYPERPARAMETERS)
     parameters = repr([getattr(estimator, name) for name in names])
     return parameters, mean.tobytes(), scale.tobytes(), batch_size, thread_count(estimator.n_jobs)

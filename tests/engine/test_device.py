@@ -1,5 +1,6 @@
 """Which device is taken, and what is said where there is none."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -43,6 +44,28 @@ def test_auto_takes_the_gpu_where_there_is_work_for_it(gpu):
     assert device_for_scoring("auto", 1e3) == CpuDevice()
     assert device_for_scoring("cuda", 0) is gpu
     assert device_for_scoring("cpu", MUCH) == CpuDevice()
+
+
+def test_a_gpu_multiplies_as_it_is_told(gpu):
+    assert device_for_training("cuda", 0, "ieee") is gpu
+    for found in (
+        device_for_training("cuda", 0, "tf32x3"),
+        device_for_training("auto", MUCH, "tf32x3"),
+        device_for_scoring("cuda", 0, "tf32x3"),
+    ):
+        assert found == replace(gpu, float32_precision="tf32x3")
+    for found in (device_for_training("cpu", MUCH, "tf32x3"), device_for_scoring("auto", 1e3, "tf32x3")):
+        assert found == CpuDevice()
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), "ieee"), ((8, 0), "tf32x3"), ((9, 0), "tf32x3")])
+def test_tensor_cores_of_tf32_are_there_from_ampere_on(gpu, monkeypatch, capability, expected):
+    pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+    told = []
+    monkeypatch.setattr("skconvnet.engine.cuda.execution.Execution", lambda *arguments: told.append(arguments[-1]))
+    gpu.driver.compute_capability = capability
+    replace(gpu, float32_precision="tf32x3").execution(plan=None, network=None, n_workers=1)
+    assert told == [expected]
 
 
 def test_errors_name_the_gpu_and_its_free_memory(gpu):

@@ -113,6 +113,20 @@ def test_score_maps_and_features():
     assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.usefixtures("cuda")
+def test_products_of_three_on_tensor_cores():
+    theirs, exact = quick(device="cpu", float32_precision="tf32x3").fit(X, Y), quick().fit(X, Y)
+    assert same_network(theirs, quick(device="cpu").fit(X, Y))
+    ours = quick(float32_precision="tf32x3").fit(X, Y)
+    assert_close(ours, theirs)
+    assert not same_network(ours, exact)
+    scores = exact.decision_function(X)
+    assert not np.array_equal(exact.set_params(float32_precision="tf32x3").decision_function(X), scores)
+    ours = quick(float32_precision="tf32x3").partial_fit(X, Y, classes=range(10)).partial_fit(X, Y)
+    other = quick(float32_precision="tf32x3").partial_fit(X, Y, classes=range(10))
+    assert not same_network(ours, other.set_params(float32_precision="ieee").partial_fit(X, Y))
+
+
 # Trainings that go on
 
 WIDE = "INPUT -> CONV(K=192) -> RELU -> POOL(F=all) -> FC"  # its rows have a stride of their own

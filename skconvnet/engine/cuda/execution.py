@@ -37,6 +37,8 @@ class Execution:
         Its parameters are uploaded; training writes them.
     moments : ndarray of float32, shape (2, parameters), optional
         The optimizer's moments; training writes them.
+    float32_precision : {"ieee", "tf32x3"}, default="ieee"
+        How matrices are multiplied. "tf32x3" needs compute capability 8.0.
 
     Attributes
     ----------
@@ -49,10 +51,10 @@ class Execution:
         If the device has not enough memory.
     """
 
-    def __init__(self, driver, plan, network, moments=None):
+    def __init__(self, driver, plan, network, moments=None, float32_precision="ieee"):
         self.plan, self.network = plan, network
         self.n_taken = 0
-        self._driver, self._moments = driver, moments
+        self._driver, self._moments, self._float32_precision = driver, moments, float32_precision
         self._arrays = DeviceArrays(driver)
         self._pixels = DevicePixels(driver, self._arrays)
         self._targets, self._graphs = None, {}
@@ -113,6 +115,7 @@ class Execution:
             "batch": self.plan.batch_size,
             "is_bytes": self._pixels.is_bytes,
             "is_warped": is_warped,
+            "float32_precision": self._float32_precision,
         }
 
     # Running
