@@ -214,13 +214,18 @@ def _is_unused(operand, n):
     return operand in ("y", "dx") and not n["relu"]
 
 
+def _over_samples(n, grid):
+    """Return how often a thread of 256 reads, of a block with some channels of all samples; it does so twice."""
+    return 2 * n["samples"] * n["depth"] / grid[0] / 256
+
+
 _WALKS = {
     "bias_relu_backward": lambda n, grid: n["span"] / (256 // n["width"]),
     "channel_moments": lambda n, grid: min(1024, n["rows"] * n["columns"]) / (256 // n["wide"]),
     "normalise_sums": lambda n, grid: min(1024, n["rows"] * n["columns"]) / (256 // n["wide"]),
-    "batch_statistics": lambda n, grid: 2 * n["samples"] / 32,
-    "batch_gradients": lambda n, grid: 2 * n["samples"] / 32,
-    "layer_scale_gradients": lambda n, grid: 2 * n["samples"] / 32,
+    "batch_statistics": _over_samples,
+    "batch_gradients": _over_samples,
+    "layer_scale_gradients": _over_samples,
     "layer_statistics": lambda n, grid: 2 * n["channels"] / 256,
     "layer_gradients": lambda n, grid: n["channels"] / 256,
     "combine_moments": lambda n, grid: 2 * n["n_parts"],

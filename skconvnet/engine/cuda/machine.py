@@ -65,9 +65,17 @@ def lower_run(plan, spaces, machine, scratch):
             continue
         shards = _shards(plan, spaces, machine) if kind == SegmentKind.PER_SAMPLE else [(spaces, whole)]
         for spaces_of_shard, shard in shards:
-            for row in plan.program[first:last]:
+            for row in _needed(plan.program[first:last]):
                 launches += LOWERINGS[Op(row[0])](call_of(row, spaces_of_shard, shard, scratch))
     return [*launches, Call(machine, scratch).launch(count_step, (1,))]
+
+
+def _needed(rows):
+    """Yield the instructions that a GPU needs: not the zeros for a POOL's gradient, which it writes instead of adds."""
+    for number, row in enumerate(rows):
+        following = rows[number + 1] if number + 1 < len(rows) else row
+        if row[0] != Op.CLEAR or following[0] not in (Op.MAX_POOL_BACKWARD, Op.AVERAGE_POOL_BACKWARD):
+            yield row
 
 
 def _shards(plan, spaces, machine):

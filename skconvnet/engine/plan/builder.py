@@ -147,8 +147,12 @@ class PlanBuilder:
         return self.like(volume, volume.gradient_border)
 
     def recompute(self, volume):
-        """Return a volume for use in this segment: itself, or the volume computed again if it can be."""
-        if volume.recompute is None:
+        """Return a volume for use in this segment: itself, or the volume computed again if that is cheaper.
+
+        Where samples run in step, to compute it again would be another instruction that reads and writes all of the
+        batch, and the volume has a place for the batch in any case.
+        """
+        if volume.recompute is None or self.target.runs_in_step:
             return volume
         if volume not in self._current:
             copy = self.like(volume, volume.border)

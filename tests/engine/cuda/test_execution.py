@@ -1,6 +1,7 @@
 """Whole networks on the CUDA machine, whose kernels the CPU executes, against the oracles and the CPU machine."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -33,6 +34,17 @@ DIGITS = (
 def test_scores_loss_and_gradients_are_those_of_the_oracles(name):
     problem = Problem(*PROBLEMS[name])
     assert mismatches(problem.answers(DEVICE), problem.expected()) == {}
+
+
+def test_gradients_of_pools_need_no_zeros():
+    """The CPU adds gradients of windows that overlap to zeros; kernels of a GPU write every input."""
+    problem = Problem("INPUT -> CONV(K=8) -> POOL(F=3, S=2, P=1) -> POOL(average, F=2, S=1) -> FC", (7, 7, 1), n=3)
+    with patch.object(DRIVER, "record", side_effect=DRIVER.record) as record:
+        assert mismatches(problem.answers(DEVICE), problem.expected()) == {}
+    kernels = [launch.kernel.name for call in record.call_args_list for launch in call.args[0]]
+    assert "max_pool_backward" in kernels
+    assert "average_pool_backward" in kernels
+    assert "clear" not in kernels
 
 
 @pytest.mark.parametrize("n_shards", [2, 3])

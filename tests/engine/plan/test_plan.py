@@ -533,6 +533,14 @@ def test_volumes_of_a_gpu_share_memory_instruction_by_instruction():
     assert packed[0].memory(1) < 2 * 4 * largest < packed[1].memory(1)
 
 
+def test_a_gpu_computes_no_volume_again():
+    """A CPU computes the first NORM's output again for the weight gradient of the CONV behind it."""
+    problem = Problem("INPUT -> CONV(K=8) -> NORM -> RELU -> CONV(K=8) -> NORM -> RELU -> FC", (6, 6, 1), n=4)
+    for target, count in ((GPU, 2), (replace(GPU, runs_in_step=False), 3), (CPU, 3)):
+        made, _ = planned(problem, target=target)
+        assert np.count_nonzero(made.program[:, 0] == Op.NORMALISE) == count
+
+
 def test_a_stride_far_beyond_the_image_is_planned_at_once():
     """Of its S x S phases only those of the image's pixels are written: the others would be 10**18."""
     text = "INPUT -> CONV(K=4) -> RELU -> CONV(K=4, S=1000000000, round=floor) -> FC"

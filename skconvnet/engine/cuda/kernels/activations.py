@@ -136,6 +136,7 @@ def bias_relu_backward(
 
 
 _PIXELS_OF_A_THREAD = 8  # at least, where there are many
+_QUADS_OF_SUMS = 4  # of a block in the second pass: few, so that many of its threads share the parts
 _MOST_BLOCKS = 1024  # enough to fill any GPU; more would only be more to add in the second pass
 
 
@@ -156,7 +157,9 @@ def lower_bias_relu_backward(call):
     yield call.launch(bias_relu_backward, grid, total=parts, **numbers)
     # The parts of one row of pixels, of which there is one sample.
     sums = {"dy": parts, "samples": 1, "rows": 1, "columns": grid[0], "relu": 0, "total": call["dbias"]}
-    yield call.launch(bias_relu_backward, (1, grid[1]), **sums, width=width, span=grid[0])
+    width = min(call["depth"] // 4, _QUADS_OF_SUMS)
+    grid = 1, chunks(call["depth"] // 4, width)
+    yield call.launch(bias_relu_backward, grid, **sums, width=width, span=sums["columns"])
 
 
 def _over_pixels(pixels, quads, width):

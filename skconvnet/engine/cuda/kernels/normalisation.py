@@ -59,7 +59,7 @@ __all__ = [
 _THREADS = 256
 _QUADS = 4 * _THREADS  # float32 of a table with a quad for each thread
 _SPAN = 1024  # pixels of one part of a sum
-_GROUP = 8  # channels of a thread block that sums over samples; every depth is a multiple
+_GROUP = 2  # channels of a thread block that sums over samples, few for many slices; every depth is a multiple
 _SLICES = _THREADS // _GROUP  # of the samples
 
 _FACTOR, _OFFSET, _MEAN, _INVERSE = int(NormRow.FACTOR), int(NormRow.OFFSET), int(NormRow.MEAN), int(NormRow.INVERSE)
@@ -328,7 +328,7 @@ def normalise_backward(
 
 # -- Coefficients from sums --------------------------------------------------------------------------------------------
 #
-# A thread block that sums over samples has 8 channels and 32 slices of the samples; one that sums over the depth has a
+# A thread block that sums over samples has 2 channels and 128 slices of the samples; one that sums over the depth has a
 # sample, and 256 slices of its channels.
 
 

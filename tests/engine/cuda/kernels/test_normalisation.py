@@ -30,10 +30,10 @@ SHAPES = [
     (1, 33, 32, 8),  # a second part of 32 pixels
     (2, 64, 32, 16),  # two whole parts
 ]
-MANY = (70, 2, 3, 16)  # more samples than slices of a thread block, and not a multiple
+MANY = (150, 2, 3, 16)  # more samples than slices of a thread block, and not a multiple
 
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
-sample_shapes = pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[1], (32, 1, 2, 8), MANY], ids=str)
+sample_shapes = pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[1], (128, 1, 2, 8), MANY], ids=str)
 relus = pytest.mark.parametrize("relu", [False, True])
 
 
