@@ -28,3 +28,7 @@ def test_fitting():
     assert max(scores) == named["pipeline"].score(X_val, y_val) > 0.9  # the pipeline scales X_val too
     assert network.score(X_val, y_val) > 0.95
     assert network.t_ > 5 * 1000
+
+
+def test_use_of_a_gpu():
+    assert run("gpu.md")["classifier"].n_iter_ == 2
