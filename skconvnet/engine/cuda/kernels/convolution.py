@@ -123,7 +123,7 @@ def _contract(products_of, reading, tile):
         if start != 0:
             start += 4 * int64(group) * start_g
         c += 4 * (int64(group) * c_g + int64(number) * c_part)
-        p, j, i = digits(below(rows_of_sums(first_row + row), rows), M, J)
+        p, j, i = digits(rows_of_sums(first_row + row), M, J)
         c_rows = dot(i, j, p, c_i, c_j, c_p)
         store(sums, start, start_q, c, c_rows, first_row + row, first_column + column, rows, N, RELU)
 

@@ -146,62 +146,83 @@ def test_contractions_of_plans(name, precision):
 
 KERNELS = [pytest.param(*key, id="-".join(map(str, key))) for key in CONTRACT]
 
-
-def product(reading, rows, columns, K):
-    """The loops of two groups of products of matrices; C has gaps between rows and between groups."""
-    a_p, a_k = (K, 1) if reading == "k" else (1, rows) if reading == "m" else (K, 1)
-    loops = dict.fromkeys([*"IJTR"], 1) | {"M": rows, "N": columns, "K": K, "groups": 2}
-    strides = [
-        f"{operand}_{letter}" for operand, letters in (("a", "ijtr"), ("b", "tr"), ("c", "ij")) for letter in letters
-    ]
-    loops |= dict.fromkeys(strides, 0) | {"a_p": a_p, "a_k": a_k, "a_g": rows * K, "b_k": columns, "b_g": K * columns}
-    return loops | {"start_q": 1, "start_g": columns, "c_p": columns + 4, "c_g": rows * (columns + 4) + 8}
+# The loops over rows: one to four and seventeen to twenty of them, which end at each of the rows of a thread.
+ROWS = [(1, 1, 1), (1, 1, 2), (1, 1, 1), (1, 2, 1), (3, 1, 1), (1, 2, 2), (1, 1, 17), (3, 3, 2), (1, 19, 1), (2, 2, 5)]
+ROWS_OF_QUADS = [(1, 1, 4), (1, 1, 8), (2, 1, 4), (1, 3, 4), (1, 2, 8), (5, 1, 4)]
 
 
-def run_kernel(precision, reading, tile, rows, columns, K, RELU=1):
-    """Launch a product of small whole numbers, of which every sum is exact; returns the schedule."""
-    loops, rng = product(reading, rows, columns, K), np.random.default_rng(0)
-    shapes = {"a": (2, rows, K), "b": (2, K, columns), "start": (2, columns)}
-    arrays = {name: rng.integers(-3, 4, shape).astype(np.float32) for name, shape in shapes.items()}
-    c = np.full(2 * loops["c_g"], 77, np.float32)
-    wanted = c.copy()
-    at = np.ix_(np.arange(2) * loops["c_g"], np.arange(rows) * loops["c_p"], np.arange(columns))
-    exact = arrays["a"] @ arrays["b"] + arrays["start"][:, None]
-    wanted[sum(at)] = np.maximum(exact, 0) if RELU else exact
-    if reading == "m":
-        arrays["a"] = arrays["a"].transpose(0, 2, 1).copy()
-    addresses = {name: upload(array) for name, array in {**arrays, "c": c}.items()}
-    cut = schedule(loops, a_is_aligned=reading != "1", tiles=[tile])
+def padded(array, extra, end=False):
+    """Copy an array to memory with `extra` NaN behind each axis; returns that memory, and the strides in float32.
+
+    With `end`, memory ends with the last number, so that it is noticed who reads behind it.
+    """
+    memory = np.full(np.add(array.shape, extra), np.nan, np.float32)
+    memory[tuple(slice(size) for size in array.shape)] = array
+    strides = [stride // 4 for stride in memory.strides]
+    last = sum((size - 1) * stride for size, stride in zip(array.shape, strides, strict=True))
+    return memory.ravel()[: last + 1] if end else memory, strides
+
+
+def run_kernel(precision, reading, tile, rows, columns, K, *, T=2, R=2, RELU=1):
+    """Launch a contraction of two groups and small whole numbers, of which every sum is exact; returns the schedule."""
+    counts, rng = dict(zip(("groups", *"IJMTRKN"), (2, *rows, T, R, K, columns), strict=True)), np.random.default_rng(0)
+
+    def drawn(*loops):
+        return rng.integers(-3, 4, [counts[loop] for loop in loops]).astype(np.float32)
+
+    a, b, start = drawn("groups", *"IJMTRK"), drawn("groups", *"TRKN"), drawn("groups", "N")
+    exact = np.einsum("gijptrk,gtrkq->gijpq", a, b, optimize=True) + start[:, None, None, None]
+    axes = [0, 1, 2, 4, 5, 6, 3] if reading == "m" else range(7)
+    at_a, strides_a = padded(a.transpose(axes), [0, 0, 1, 0, 1, 1, 1 if reading == "1" else 4], end=True)
+    at_b, strides_b = padded(b, [0, 0, 1, 1, 4], end=True)
+    c, strides_c = padded(np.maximum(exact, 0) if RELU else exact, [0, 0, 1, 1, 4])
+    loops = counts | {f"a_{'gijptrk'[axis]}": stride for axis, stride in zip(axes, strides_a, strict=True)}
+    loops |= {f"b_{letter}": stride for letter, stride in zip("gtrk", strides_b[:-1], strict=True)}
+    loops |= {f"c_{letter}": stride for letter, stride in zip("gijp", strides_c[:-1], strict=True)}
+    cut = schedule(loops | {"start_q": 1, "start_g": columns}, a_is_aligned=reading != "1", tiles=[tile])
     assert cut.reading == reading
-    size = cut.parts * cut.part_size if cut.parts > 1 else 1
-    scratch = driver().allocate(4 * size)
-    call = Call({"float32_precision": precision, "RELU": RELU, **addresses}, scratch)
+    found = np.full_like(c, np.nan)
+    scratch = driver().allocate(4 * cut.parts * cut.part_size)
+    arrays = {"b": at_b, "start": start, "c": found, "a": at_a}  # behind A and C, nothing that is read
+    addresses = {name: upload(array) for name, array in arrays.items()}
     try:
+        call = Call({"float32_precision": precision, "RELU": RELU, **addresses}, scratch)
         driver().record(launch_schedule(call, cut)).replay()
-        driver().download(addresses["c"], c)
+        driver().download(addresses["c"], found)
     finally:
         for address in (scratch, *addresses.values()):
             driver().free(address)
-    np.testing.assert_array_equal(c, wanted)
+    np.testing.assert_array_equal(found, c)
     return cut
 
 
-@pytest.mark.parametrize(("precision", "reading", "tile"), KERNELS)
-def test_whole_tiles(precision, reading, tile):
-    run_kernel(precision, reading, tile, tile.rows, tile.columns, 16)
+def run_shapes(precision, reading, tile):
+    """Launch a kernel for shapes that end at each place of its tile: of its rows, columns and slabs."""
+    few = [4, 8] + [tile.warp_columns // 2 + 4] * 8
+    products = [12, 8, 4, 20] if reading == "k" else [3, 8, 11, 5, 7, 9, 6, 10]
+    for number, rows in enumerate(ROWS_OF_QUADS if reading == "m" else ROWS):
+        run_kernel(precision, reading, tile, rows, few[number], products[number % len(products)])
+    whole = (tile.rows // 8, 2, 4)
+    run_kernel(precision, reading, tile, whole, tile.columns, products[1], R=1, RELU=0)
+    run_kernel(precision, reading, tile, (whole[0] + 1, 2, 4), tile.columns + 4, products[0], T=1)
 
 
 @pytest.mark.parametrize(("precision", "reading", "tile"), KERNELS)
-def test_a_little_more_than_a_tile_and_slabs(precision, reading, tile):
-    rows, K = tile.rows + (4 if reading == "m" else 1), 20 if reading == "k" else 19
-    run_kernel(precision, reading, tile, rows, tile.columns + 4, K, RELU=0)
+def test_kernels_are_exact_for_whole_numbers(precision, reading, tile):
+    run_shapes(precision, reading, tile)
+
+
+def run_parts(precision, reading):
+    """Split a reduction in the middle of a line."""
+    cut = run_kernel(precision, reading, TILES[-1], (3, 1, 4), 40, 204 if reading == "k" else 203, T=1, R=3)
+    assert cut.parts == 2
+    assert cut.loops["part_slabs"] % cut.loops["line_slabs"]
 
 
 @pytest.mark.parametrize("reading", "km1")
 @pytest.mark.parametrize("precision", ["ieee", "tf32x3"])
 def test_parts_of_the_reduction(precision, reading):
-    cut = run_kernel(precision, reading, TILES[-1], 12, 40, 8 * 32 * 3 + 4)
-    assert cut.parts == 3
+    run_parts(precision, reading)
 
 
 @pytest.mark.parametrize("precision", ["ieee", "tf32x3"])
@@ -209,7 +230,7 @@ def test_each_barrier_is_needed(precision):
     tile = TILES[-1]
     for _ in without_each_barrier(CONTRACT[precision, "k", tile]):
         with pytest.raises(PtxError, match="shared memory"):
-            run_kernel(precision, "k", tile, tile.rows, tile.columns, 32)
+            run_kernel(precision, "k", tile, (8, 1, 4), tile.columns, 16)
 
 
 def test_nan_passes_the_relu():
