@@ -4,7 +4,7 @@ The sides take turns, and the table has the medians over the rounds. Both train 
 GPU; PyTorch gets a prepared minibatch, while skconvnet gathers and standardises its own. Neither waits for the loss of
 a step before it begins the next. In prediction, both copy float32 images to the GPU and scores back. PyTorch has the
 faster of its memory formats, with cuDNN's own search for the fastest algorithm; "FP32" is without TF32 and "TF32" with
-it. skconvnet computes in float32.
+it. skconvnet computes in float32, or with --float32-precision tf32x3 on tensor cores, to nearly the same accuracy.
 
 "ratio" is skconvnet to PyTorch; "spread" is the slowest and the fastest of skconvnet's rounds, relative to the median.
 "of peak" is the share of the GPU's float32 peak that CONV and FC reach: two operations per lane, multiprocessor and
@@ -56,6 +56,8 @@ def main(arguments=None):
     names = [*NETWORKS, *LARGE]
     command_line.add_argument("--networks", nargs="+", choices=names, metavar="NAME", help="(default: all of the docs)")
     command_line.add_argument("--batches", nargs="+", type=int, metavar="SIZE", help="(default: 128 1024; large: 64)")
+    precisions = ("ieee", "tf32x3")
+    command_line.add_argument("--float32-precision", choices=precisions, default="ieee", help="(default: ieee)")
     command_line.add_argument("--compile", action="store_true", help="print seconds of compiling; needs no GPU")
     command_line.add_argument("--architecture", default="9.0", metavar="X.Y", help="of --compile (default: 9.0)")
     options = command_line.parse_args(arguments)
@@ -102,7 +104,7 @@ def print_row(what, name, problem, batch_size, options, ours, theirs):
     """Print the row of a network; return the ratio to PyTorch without TF32."""
     our, *their = take_turns(
         options.rounds,
-        partial(ours.run, our_speed, what, problem, batch_size, options.seconds),
+        partial(ours.run, our_speed, what, problem, batch_size, options.float32_precision, options.seconds),
         *(
             partial(theirs.run, their_speed, what, problem, batch_size, memory_format, tf32, options.seconds)
             for tf32 in (False, True)
@@ -181,11 +183,11 @@ def flops_of(what, bound):
 # The GPU
 
 
-def gpu():
+def gpu(float32_precision="ieee"):
     """Return the device; raise a ValueError that says why there is none."""
     from skconvnet.engine.device import device_for_training
 
-    return device_for_training("cuda", 0)
+    return device_for_training("cuda", 0, float32_precision)
 
 
 def describe_gpu():
@@ -220,9 +222,9 @@ def peak(compute_capability, n_multiprocessors, kilohertz):
 # One side in one round
 
 
-def our_speed(what, problem, batch_size, seconds):
+def our_speed(what, problem, batch_size, float32_precision, seconds):
     make = {"training": our_training, "prediction": our_prediction}[what]
-    return images_per_second(make, batch_size, seconds, gpu(), problem)
+    return images_per_second(make, batch_size, seconds, gpu(float32_precision), problem)
 
 
 def their_speed(what, problem, batch_size, memory_format, tf32, seconds):

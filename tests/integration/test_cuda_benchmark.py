@@ -1,6 +1,7 @@
 """The benchmark of GPUs, on kernels that the CPU executes; what it prints of speed means nothing here."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -35,7 +36,7 @@ def in_this_process(monkeypatch):
 def imitated_gpu(in_this_process, monkeypatch):
     """Our side runs on the executor; PyTorch has twice the speed with TF32, and no time passes in first fits."""
     device = CudaDevice(PtxDriver(check=False))
-    monkeypatch.setattr(cuda, "gpu", lambda: device)
+    monkeypatch.setattr(cuda, "gpu", lambda precision="ieee": replace(device, float32_precision=precision))
     monkeypatch.setattr(cuda, "describe_gpu", lambda: "a GPU that is imitated")
     monkeypatch.setattr(cuda, "fp32_peak", lambda: 1e12)
     monkeypatch.setattr(cuda, "their_speed", lambda *which: 2e3 if which[4] else 1e3)
@@ -45,8 +46,10 @@ def imitated_gpu(in_this_process, monkeypatch):
     cuda.forget()
 
 
-def test_it_prints_a_row_for_each_network_and_the_first_fits(imitated_gpu, capsys):
-    cuda.main(["--networks", "digits", "--batches", "2", "--rounds", "1", "--seconds", "0.001"])
+@pytest.mark.parametrize("precision", ["ieee", "tf32x3"])
+def test_it_prints_a_row_for_each_network_and_the_first_fits(imitated_gpu, capsys, precision):
+    options = ["--networks", "digits", "--batches", "2", "--rounds", "1", "--seconds", "0.001"]
+    cuda.main([*options, "--float32-precision", precision])
     out = capsys.readouterr().out
     assert "a GPU that is imitated" in out
     rows = [line.split() for line in out.splitlines() if line.startswith("digits")]
