@@ -7,7 +7,7 @@ pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 from skconvnet.engine.cuda.dispatch import LOWERINGS
 from skconvnet.engine.cuda.kernels.activations import relu
 from skconvnet.engine.cuda.lowering import call_of
-from skconvnet.engine.program.instructions import Op, Space, encode
+from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Space, encode
 
 SPACES = {space: 1_000_000 * (1 + space) for space in Space}
 
@@ -50,3 +50,26 @@ def test_scratch_of_one_instruction_does_not_overlap():
     call = call_of(row(), SPACES, {"samples": 3, "place": 0}, scratch=4096)
     assert [call.scratch(5), call.scratch(17), call.scratch(1)] == [4096, 4096 + 64, 4096 + 64 + 128]
     assert call.scratch_size == 16 + 32 + 16
+
+
+# Operations on volumes, and the numbers that each thread has.
+QUADS = "RELU SQUASH SQUASH_BACKWARD DROPOUT ADD COPY_CHANNELS NORMALISE NORMALISE_BACKWARD LRN LRN_BACKWARD".split()
+QUADS += "MAX_POOL MAX_POOL_BACKWARD AVERAGE_POOL AVERAGE_POOL_BACKWARD".split()
+PER_THREAD = dict.fromkeys(QUADS, 4) | {"CLEAR": 1, "CLEAR_BORDER": 1, "LOAD_IMAGES": 1, "STORE_SCORES": 1}
+
+
+@pytest.mark.parametrize("op", PER_THREAD)
+@pytest.mark.parametrize(("rows", "blocks"), [(1, 1), (8, 1), (9, 2), (16, 2), (17, 3)])
+def test_a_grid_has_a_thread_for_every_number_and_no_idle_block(op, rows, blocks):
+    """Rows of 32 threads, 8 of which are a block."""
+    instruction = INSTRUCTIONS[Op[op]]
+    depth = 8 * PER_THREAD[op]
+    sizes = {"rows": rows, "rows_out": rows, "columns": 4, "columns_out": 4, "depth": depth, "channels": depth}
+    sizes |= {"classes": depth, "size": rows * 32, "F_rows": 2, "rate": 0.5, "alpha": 1.0, "beta": 1.0, "k": 1.0}
+    sizes |= dict.fromkeys(("top", "left", "bottom", "right", "clear"), 0)
+    numbers = {name: sizes.get(name, 4) for name in instruction.numbers}
+    machine = dict.fromkeys("pixels indices warps mean scale step draws scores batch is_bytes is_warped".split(), 1)
+    operands = dict.fromkeys(instruction.operands, (Space.BATCH, 0, 4096))
+    call = call_of(encode(Op[op], operands, numbers), dict.fromkeys(Space, 0), {"samples": 3, "place": 0} | machine)
+    (launch,) = LOWERINGS[Op[op]](call)
+    assert launch.grid == (3, blocks, 1)

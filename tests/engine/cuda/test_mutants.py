@@ -1,47 +1,91 @@
-"""What the tests of kernels are worth: kernels with one thing wrong in them, each of which is noticed."""
+"""What the tests of kernels are worth: kernels and lowerings with one thing wrong in them, each of which is noticed."""
 
 import pytest
 
 pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 
-from tests.engine.cuda.mutants import CHECKS, is_noticed, mutants, planted, unchanged
+from tests.engine.cuda.mutants import judge, mutants, planted, unchanged
 
-PLANTED = [
-    # Missing barriers: after the sums of the threads, and after each round of adding them.
-    ("activations", "        cuda.syncthreads()\n        while", "        while"),
-    ("activations", "            cuda.syncthreads()\n            lanes", "            lanes"),
-    # Missing guards of the last block.
-    ("activations", "if at < rows * line:", "if True:"),
-    ("activations", "if lane < lanes and q < depth:", "if lane < lanes:"),
-    ("memory", "if at < size:", "if True:"),
-    # Parts of a sum: one too few, or one twice.
-    ("activations", "lanes = half", "lanes = half - 1"),
-    ("activations", '"columns": grid[0]', '"columns": grid[0] - 1'),
-    ("activations", "block() * span + lane)", "block() * (span - 1) + lane)"),
-    # Halos of windows.
-    ("pooling", "return max(index * S - P, 0)", "return index * S - P"),
-    ("pooling", "return min(index * S - P + F, extent)", "return index * S - P + F"),
-    ("pooling", "over(at + P, S) + 1", "over(at + P, S)"),
-    ("pooling", "range(_begin(i, S, P), row + 1)", "range(_begin(i, S, P), row)"),
-    # Alignment: quads where single numbers are needed.
-    ("branches", "if _are_quads(call):", "if True:"),
-    # The row of the tables is that of the step.
-    ("images", "load_int(step) * batch", "batch"),
-    ("activations", "draws + 16 * load_int(step)", "draws"),
+# Module, function, what is in its place, and the test that notices.
+BARRIERS = [
+    ("activations", "bias_relu_backward", "cuda.syncthreads()\n        while", "while", "test_bias_relu_backward"),
+    ("activations", "bias_relu_backward", "cuda.syncthreads()\n            lanes", "lanes", "test_bias_relu_backward"),
+    ("normalisation", "_sum_slices", "cuda.syncthreads()\n        if", "if", "test_channel_moments"),
+    ("normalisation", "batch_gradients", "cuda.syncthreads()", "pass", "test_batch_gradients"),
+    ("normalisation", "_lrn_backward", "cuda.syncthreads()", "pass", "test_lrn_backward"),
+    ("loss", "_sum", "cuda.syncthreads()\n        if", "if", "test_loss_and_gradient"),
+    ("optimizer", "transpose", "cuda.syncthreads()\n        k =", "k =", "test_the_transposed_copy"),
 ]
-SAMPLE = [mutant for module in CHECKS for mutant in mutants(module, every=40)]
+GUARDS = [
+    ("activations", "relu", "if at < rows * line:", "if True:", "test_relu"),
+    ("activations", "bias_relu_backward", "lane < lanes and q < depth:", "lane < lanes:", "test_bias_relu_backward"),
+    ("memory", "clear", "if at < size:", "if True:", "test_clear"),
+    ("normalisation", "channel_moments", "slice_of_thread == 0 and at < depth", "slice_of_thread == 0", "test_channel"),
+    ("loss", "store_scores", "if at < size:", "if True:", "test_a_map_of_scores"),
+    ("optimizer", "transpose", "if top + row < rows and start", "if start", "test_the_transposed_copy"),
+]
+HALOS = [
+    ("pooling", "_begin", "max(index * S - P, 0)", "index * S - P", "test_average_pool"),
+    ("pooling", "_end", "min(index * S - P + F, extent)", "index * S - P + F", "test_average_pool"),
+    ("pooling", "_last_window", "over(at + P, S) + 1", "over(at + P, S)", "test_the_gradient_of_average_pool"),
+    ("pooling", "max_pool_backward", "j, S, P), last if", "j, S, P), column if", "test_max_pool_and_its_gradient"),
+    ("normalisation", "_lrn_backward", "((before + 3) >> 2)", "(before >> 2)", "test_lrn_backward"),
+    ("normalisation", "_square_at", "c >= 0 and c < depth", "c >= 0", "test_lrn"),
+    ("images", "load_images", "from_row >= 0 and ", "", "test_each_image_has_its_warp"),
+]
+PARTS = [  # of sums and copies, and the paths that they take
+    (
+        "activations",
+        "lower_bias_relu_backward",
+        ': grid[0], "relu"',
+        ': grid[0] - 1, "relu"',
+        "test_bias_relu_backward",
+    ),
+    (
+        "activations",
+        "_over_pixels",
+        "chunks(pixels, span), chunks",
+        "pixels // span, chunks",
+        "test_bias_relu_backward",
+    ),
+    ("normalisation", "_pixel_sums", "n_parts=parts", "n_parts=parts - 1", "test_channel_moments"),
+    ("normalisation", "combine_moments", "last if p == n_parts - 1", "last if p == n_parts", "test_channel_moments"),
+    ("optimizer", "lower_update", "_PIECE * chunks(most, _PIECE * rows)", "_PIECE", "test_blocks_of_any_length"),
+    ("branches", "lower_copy_channels", "if _are_quads(call):", "if True:", "test_copy_channels_from"),
+]
+STEPS = [  # the row of the tables
+    ("images", "load_images", "load_int(step) * batch", "batch", "test_the_images_of_a_minibatch"),
+    ("activations", "dropout", "draws + 16 * load_int(step)", "draws", "test_dropout_drops"),
+    ("loss", "softmax_cross_entropy", "load_int(step) * batch", "batch", "test_loss_and_gradient"),
+]
 
 
-@pytest.mark.parametrize("module", CHECKS)
-def test_the_module_itself_passes(module):
-    assert is_noticed(unchanged(module)) is False
+@pytest.mark.parametrize(("module", "function", "old", "new", "test"), [*BARRIERS, *GUARDS, *HALOS, *PARTS, *STEPS])
+def test_a_planted_fault_is_noticed(module, function, old, new, test):
+    verdict, by = judge(planted(module, function, old, new), only=test)
+    assert verdict == "noticed"
+    assert by.startswith(test)
 
 
-@pytest.mark.parametrize(("module", "old", "new"), PLANTED)
-def test_a_planted_fault_is_noticed(module, old, new):
-    assert is_noticed(planted(module, old, new))
+@pytest.mark.parametrize("module", ["memory", "branches"])
+def test_an_unchanged_module_passes(module):
+    assert judge(unchanged(module), only="test_") == ("survived", "")
 
 
-@pytest.mark.parametrize("mutant", SAMPLE, ids=lambda mutant: mutant.says)
-def test_a_mutant_is_noticed(mutant):
-    assert is_noticed(mutant)
+def test_a_change_without_effect_is_told_from_one_that_survives():
+    same = planted("optimizer", "transpose", "(_SIDE - 1), _SIDE), left", "(_SIDE + -1), _SIDE), left")
+    assert judge(same, only="test_the_transposed_copy") == ("the same", "")
+    wasteful = planted("memory", "lower_clear", 'chunks(call["size"]', 'chunks(call["size"] + 1')
+    assert judge(wasteful, only="test_clear")[0] == "survived"
+
+
+def test_the_mutants_of_a_module():
+    """Each says what it is, and has a source of its own."""
+    made = mutants("memory")
+    says = [mutant.says for mutant in made]
+    assert says[0] == (
+        "memory.clear: _THREADS * chunk() + thread() -> _THREADS * chunk() - thread() in: "
+        "at = _THREADS * chunk() + thread()"
+    )
+    assert "memory.clear: if at < size: -> if True: in: if at < size:" in says
+    assert len({mutant.source for mutant in made} | {unchanged("memory").source}) == len(made) + 1

@@ -8,7 +8,8 @@ from numpy.testing import assert_array_equal
 
 pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 
-from skconvnet.engine.program.instructions import Op
+from skconvnet.engine.cuda.kernels.branches import copy_channels, copy_quads
+from skconvnet.engine.program.instructions import Op, Space
 from tests.engine.cpu.programs import (
     Memory,
     assert_only_written,
@@ -19,7 +20,7 @@ from tests.engine.cpu.programs import (
     operand,
     volumes_of,
 )
-from tests.engine.cuda.kernels.harness import examples, execute_on, run, shapes
+from tests.engine.cuda.kernels.harness import examples, execute_on, lowered, run, shapes
 
 few = examples(25)
 
@@ -85,3 +86,16 @@ def test_copy_channels_from_any_channel_to_any_channel(shape, x_border, y_border
 def test_copy_quads_of_channels(shape, x_border, y_border, x, y, channels, cleared, a, b):
     depth = {"x": 4 * (x + channels + a), "y": 4 * (y + channels + cleared + b)}
     copy(shape, (x_border, y_border), {"x": 4 * x, "y": 4 * y}, 4 * channels, 4 * cleared, depth)
+
+
+@pytest.mark.parametrize(
+    "uneven", ["", "x", "y", "channels", "clear", "x_row", "x_depth", "y_row", "y_depth", "x_sample", "y_sample"]
+)
+def test_quads_are_copied_where_all_of_them_are_aligned(uneven):
+    sizes = dict.fromkeys("x y channels clear x_row x_depth y_row y_depth x_sample y_sample".split(), 4)
+    sizes |= {uneven: 6} if uneven else {}
+    operands = {name: (Space.LOCAL, sizes[name], sizes[f"{name}_sample"]) for name in "xy"}
+    names = "channels clear x_row x_depth y_row y_depth".split()
+    numbers = {"rows": 1, "columns": 1} | {name: sizes[name] for name in names}
+    (launch,) = lowered((Op.COPY_CHANNELS, operands, numbers))
+    assert launch.kernel is (copy_channels if uneven else copy_quads)

@@ -19,6 +19,7 @@ gaps = st.tuples(st.integers(0, 5), st.integers(0, 9))  # after each pixel and a
 shifts = st.integers(-12, 12)
 drawn_warps = st.fixed_dictionaries({**dict.fromkeys(IDENTITY, shifts), "FLIP": st.integers(0, 1)})
 
+RECTANGLE = IDENTITY | {"TOP": 2, "BOTTOM": 5, "LEFT": 3, "END": 6}  # inside the image
 N_IMAGES, STEPS, BATCH = 6, 3, 5
 INDICES = np.random.default_rng(3).integers(0, N_IMAGES, (STEPS, BATCH)).astype(np.int32)
 
@@ -68,6 +69,7 @@ def test_the_images_of_a_minibatch_are_standardised_to_the_bit(shape, kind, gaps
 
 @examples(30)
 @given(shapes, kinds, gaps, st.integers(0, STEPS - 1), st.lists(drawn_warps, min_size=2, max_size=2))
+@example((7, 8, 2), "uint8", (1, 3), 2, [RECTANGLE, RECTANGLE | {"FLIP": 1, "DOWN": -2, "RIGHT": 1}])
 def test_each_image_has_its_warp(shape, kind, gaps, step, chosen):
     pixels = images(shape, kind)
     warps = np.full((STEPS, BATCH, len(Warp)), 99, np.int32)

@@ -16,7 +16,7 @@ from tests.engine.cpu.programs import Memory, assert_only_written, framed, opera
 from tests.engine.cuda.kernels.harness import run, without_each_barrier
 from tests.engine.cuda.ptx.execute import PtxError
 
-STEPS, STEP = 3, 1  # the epoch's, and the one that is executed
+STEPS, STEP = 4, 2  # the epoch's, and the one that is executed
 
 
 def cross_entropy(scores, targets, weights, smoothing, depth=None):
@@ -24,7 +24,7 @@ def cross_entropy(scores, targets, weights, smoothing, depth=None):
     n, classes = scores.shape
     depth, batch = depth or -(-classes // 8) * 8, n + 2
     memory = Memory(fill=77)
-    stored = np.full((n, depth), 1e9)  # what pads the scores takes no part
+    stored = np.full((n, depth + 8), 1e9)  # what pads the scores takes no part
     stored[:, :classes] = scores
     x, y = memory.put(stored), memory.put(np.full((n, depth), 99))
     memory = memory.array()
@@ -36,7 +36,7 @@ def cross_entropy(scores, targets, weights, smoothing, depth=None):
     indices, all_weights = np.full((STEPS, batch), 10**6, np.int32), np.full((STEPS, batch), np.nan)
     indices[STEP, :n], all_weights[STEP, :n] = images, weights / weights.sum()
     outcomes = np.full((STEPS, batch, len(ClassOutcome)), 55.0)
-    operands = {"scores": (Space.BATCH, x, depth), "dscores": (Space.BATCH, y, depth)}
+    operands = {"scores": (Space.BATCH, x, depth + 8), "dscores": (Space.BATCH, y, depth)}
     run(
         [(Op.SOFTMAX_CROSS_ENTROPY, operands, {"classes": classes, "depth": depth, "smoothing": smoothing})],
         memory,

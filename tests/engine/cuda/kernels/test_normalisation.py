@@ -27,6 +27,7 @@ SHAPES = [
     (3, 5, 4, 24),
     (2, 7, 9, 40),
     (2, 1, 2, 1032),  # more quads than threads
+    (1, 1, 1, 1032),  # each thread of a block has a quad of its own
     (1, 33, 32, 8),  # a second part of 32 pixels
     (2, 64, 32, 16),  # two whole parts
 ]

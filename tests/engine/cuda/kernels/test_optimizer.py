@@ -8,7 +8,13 @@ pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 
 from skconvnet.engine import SGD, Adam
 from skconvnet.engine.cuda.compiler import ptx
-from skconvnet.engine.cuda.kernels.optimizer import count_step, lower_transpose, lower_update, transpose
+from skconvnet.engine.cuda.kernels.optimizer import (
+    count_step,
+    lower_sum_slots,
+    lower_transpose,
+    lower_update,
+    transpose,
+)
 from skconvnet.engine.cuda.lowering import Call
 from skconvnet.engine.program.instructions import Block, Rule
 from tests import oracles
@@ -77,21 +83,21 @@ def test_blocks_of_any_length_are_updated_and_nothing_else():
     blocks = [
         block_of(OFFSET=16, ROWS=rows, COLUMNS=columns),
         block_of(OFFSET=16 + size + 16, ROWS=1, COLUMNS=4),
-        block_of(OFFSET=16 + size + 32, ROWS=1, COLUMNS=16, GRADIENT=8),
+        block_of(OFFSET=16 + size + 32, ROWS=1, COLUMNS=16, GRADIENT=0),
     ]
     before, moments = drawn(size + 80), drawn(size + 80, 1)
-    gradient, complete = drawn(size + 80, 2), np.arange(32, dtype=np.float32)
+    gradient, complete = drawn(size + 80, 2), np.arange(1, 33, dtype=np.float32)
     parameters, velocity = before.copy(), moments.copy()
     rules = [np.full(len(Rule), np.nan), SGD(0.0, False).rule(1.0, 0.0, 1, 1)]
     arrays = {"parameters": parameters, "gradient": gradient, "shared": complete, "moment_1": velocity}
     execute(lower_update, blocks, rules, 1, **arrays)
     expected, step = before.copy(), np.zeros(size + 80, np.float32)
     here = np.r_[16 : 16 + size, size + 32 : size + 36, size + 48 : size + 64]
-    step[here] = np.r_[gradient[16 : 16 + size], gradient[size + 32 : size + 36], complete[8:24]]
+    step[here] = np.r_[gradient[16 : 16 + size], gradient[size + 32 : size + 36], complete[:16]]
     assert_array_equal(parameters, expected - step)
     moments[here] = -step[here]
     assert_array_equal(velocity, moments)
-    assert_array_equal(complete, np.arange(32))
+    assert_array_equal(complete, np.arange(1, 33))
 
 
 @pytest.mark.parametrize("lower", [lower_update, lower_transpose])
@@ -143,9 +149,30 @@ def test_there_are_no_launches_without_work():
     assert [*lower_update(Call(names, 0), blocks[:0])] == []
 
 
-def test_gradients_that_the_update_should_compute_are_refused():
+@pytest.mark.parametrize("contraction", [0, 3])
+def test_gradients_that_the_update_should_compute_are_refused(contraction):
     with pytest.raises(ValueError, match="make the plan for the target GPU"):
-        list(lower_update(Call({}, 0), np.array([block_of(ROWS=1, COLUMNS=8, CONTRACTION=3)])))
+        list(lower_update(Call({}, 0), np.array([block_of(ROWS=1, COLUMNS=8, CONTRACTION=contraction)])))
+
+
+@pytest.mark.parametrize(("size", "slots"), [(4, 2), (1024, 3), (1028, 2), (2052, 5)])
+def test_gradients_of_shards_are_added_in_their_order(size, slots):
+    gradient = np.concatenate([np.full(4, 77, np.float32), drawn(size * slots, slots)])
+    before, address = gradient.copy(), driver().allocate(gradient.nbytes)
+    driver().upload(address, gradient)
+    (launched,) = lower_sum_slots(Call({"gradient": address + 16}, 0), size, slots)
+    driver().record([launched]).replay()
+    driver().download(address, gradient)
+    driver().free(address)
+    total = before[4 : 4 + size].copy()
+    for slot in range(1, slots):
+        total += before[4 + slot * size :][:size]
+    assert_array_equal(gradient, np.concatenate([before[:4], total, before[4 + size :]]))
+    assert launched.grid == (-(-size // 1024), 1, 1)
+
+
+def test_one_shard_has_nothing_to_add():
+    assert [*lower_sum_slots(Call({"gradient": 0}, 0), 64, 1)] == []
 
 
 def test_steps_are_counted():

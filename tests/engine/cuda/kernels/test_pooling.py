@@ -24,6 +24,7 @@ large = [
     BoundPool("POOL 1", Volume(9, 8, 16), "max", F, S, P, "ceil")
     for F, S, P in [((3, 3), 2, 1), ((2, 2), 2, 0), ((1, 2), 3, 0)]
 ]
+sides = [BoundPool("POOL 1", Volume(*side, 16), "max", (2, 2), 1, 0, "ceil") for side in ((40, 3), (3, 40))]
 whole = BoundPool("POOL 1", Volume(5, 7, 16), "max", (5, 7), 1, 0)
 
 
@@ -31,7 +32,7 @@ def with_large(*rest):
     """Try the large windows too."""
 
     def decorate(test):
-        for pool in (*large, whole):
+        for pool in (*large, *sides, whole):
             test = example(pool, *rest, BORDER, NO_BORDER)(test)
         return test
 

@@ -1,0 +1,16 @@
+"""Mutants of kernels that no test can notice, and why: the kernel does the same, or the same with idle work."""
+
+import re
+
+__all__ = ["reason"]
+
+# A pattern that is found in what the mutant says, and the reason.
+_REASONS = {
+    r"(_LOSS|_OFFSET|_FACTOR|_FLIP)\b.* -> .*": "the column is the first one, at distance 0",
+}
+
+
+def reason(mutant):
+    """Return why no test can notice a mutant, or None."""
+    found = (why for pattern, why in _REASONS.items() if re.search(pattern, mutant.says))
+    return next(found, None)
