@@ -178,7 +178,7 @@ def combine_moments(parts: Address, moments: Address, depth, pixels, n_parts, mo
         store_quad(to + 4 * depth, squares)
 
 
-@kernel(_THREADS)
+@kernel(_THREADS, blocks=4)  # 64 registers a thread, for enough threads to hide the wait for memory
 def normalise_sums(
     dy: Address,
     x: Address,

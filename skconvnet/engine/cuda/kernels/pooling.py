@@ -11,7 +11,7 @@ Operands are the addresses of the first sample's pixel (0, 0). A block works on 
 quad of channels. Strides are in float32 elements.
 """
 
-from skconvnet.engine.cuda.compiler import Address, float32, inlined, kernel
+from skconvnet.engine.cuda.compiler import Address, float32, inlined, int32, kernel
 from skconvnet.engine.cuda.llvm.quads import load_quad, splat, store_quad, where_equal, where_greater
 from skconvnet.engine.cuda.llvm.threads import block, chunk, over, thread
 
@@ -28,30 +28,31 @@ __all__ = [
 ]
 
 _THREADS = 256
+_BLOCKS = 4  # of a multiprocessor: enough threads to hide the wait for memory, at 64 registers each
 
 
 @inlined
 def _begin(index, S, P):
     """Return the first input row or column of window `index`."""
-    return max(index * S - P, 0)
+    return int32(max(index * S - P, 0))
 
 
 @inlined
 def _end(index, S, P, F, extent):
     """Return the last (exclusive) input row or column of window `index`."""
-    return min(index * S - P + F, extent)
+    return int32(min(index * S - P + F, extent))
 
 
 @inlined
 def _first_window(at, S, P, F):
     """Return the first window that has input row or column `at`, of those that begin every S from -P on."""
-    return over(max(at + P - F + S, 0), S)
+    return over(int32(max(at + P - F + S, 0)), S)
 
 
 @inlined
 def _last_window(at, S, P, windows):
     """Return the last (exclusive) window that can have input row or column `at`."""
-    return min(over(at + P, S) + 1, windows)
+    return int32(min(over(at + P, S) + 1, windows))
 
 
 @kernel(_THREADS)
@@ -94,7 +95,7 @@ def lower_max_pool(call):
     yield call.launch(max_pool, call.over_quads(max_pool, rows="rows_out", columns="columns_out"))
 
 
-@kernel(_THREADS)
+@kernel(_THREADS, _BLOCKS)
 def max_pool_backward_of_windows(
     x: Address,
     y: Address,
@@ -251,7 +252,7 @@ def lower_average_pool(call):
     yield call.launch(average_pool, call.over_quads(average_pool, rows="rows_out", columns="columns_out"))
 
 
-@kernel(_THREADS)
+@kernel(_THREADS, _BLOCKS)
 def average_pool_backward(
     dy: Address,
     dx: Address,
