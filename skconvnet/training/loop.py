@@ -5,6 +5,7 @@ is consistent whatever ends the training: the last epoch, an interrupt or an ove
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
@@ -163,14 +164,15 @@ def _one_epoch(trainer, batches, schedule, history):
     first = history.n_epochs * len(batches)
     epoch = list(batches.of_epoch(len(history.loss_curve)))
     rates = [schedule.at(first + number) for number in range(len(epoch))]
-    steps = zip(epoch, rates, trainer.steps(epoch, rates), strict=True)
-    for number, (batch, rate, outcome) in enumerate(steps, 1):
-        weight = batches.weight_of(batch)
-        if not isfinite(outcome.loss):
-            raise _divergence(f"The loss is {outcome.loss}", history, batches, number, rate)
-        loss += outcome.loss * weight
-        accuracy += outcome.accuracy * weight
-        total += weight
+    # Closed at once, also after an error: a GPU then copies the parameters, and needs its memory for that.
+    with closing(trainer.steps(epoch, rates)) as outcomes:
+        for number, (batch, rate, outcome) in enumerate(zip(epoch, rates, outcomes, strict=True), 1):
+            weight = batches.weight_of(batch)
+            if not isfinite(outcome.loss):
+                raise _divergence(f"The loss is {outcome.loss}", history, batches, number, rate)
+            loss += outcome.loss * weight
+            accuracy += outcome.accuracy * weight
+            total += weight
     # The loss is measured before the step. If the last step overflows, only the weights show it.
     if not np.isfinite(trainer.network.parameters).all():
         raise _divergence("A weight is no longer finite", history, batches, number, rate)

@@ -3,6 +3,7 @@
 import gc
 import pickle
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from unittest.mock import Mock
@@ -111,6 +112,37 @@ def test_score_maps_and_features():
     ours, theirs = (ConvNetFeatures(FrozenEstimator(one), layer="POOL 1").fit(X).transform(X) for one in (ours, theirs))
     assert ours.shape == (60, 4 * 4 * 8)
     assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+class Scores:
+    """A callback that keeps what the estimator predicts after each epoch."""
+
+    def __init__(self):
+        self.scores = []
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        if context.task_name == "epoch":
+            self.scores.append(fitted_estimator.decision_function(X))
+
+
+@pytest.mark.usefixtures("cuda")
+def test_callbacks_predict_on_the_gpu_between_epochs():
+    pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from 1.9 on")
+    callbacks = {name: Scores() for name in ("cuda", "cpu")}
+    for name, callback in callbacks.items():
+        fitted = quick(device=name).set_callbacks(callback).fit(X, Y)
+        assert_array_equal(callback.scores[-1], fitted.decision_function(X))
+    assert len(callbacks["cuda"].scores) == 2
+    assert_allclose(callbacks["cuda"].scores, callbacks["cpu"].scores, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.usefixtures("cuda")
@@ -308,6 +340,22 @@ def test_a_training_that_diverges_leaves_finite_weights(cuda, early_stopping):
     assert vars(estimator)["coefs_"] is before["coefs_"]
     assert all(np.isfinite(array).all() for array in estimator.coefs_)
     assert np.isfinite(estimator.decision_function(X)).all()
+
+
+def test_a_training_that_diverges_later_ends_with_its_epoch(cuda, monkeypatch):
+    ignored = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    gc.collect()
+    free = cuda.memory()[0]
+    estimator = quick(solver="sgd", learning_rate="constant", learning_rate_init=30.0, max_iter=30)
+    with pytest.raises(DivergenceError, match="epoch 4"):
+        estimator.fit(X, Y)
+    assert estimator.n_iter_ == 3
+    assert np.isfinite(estimator.decision_function(X)).all()
+    del estimator
+    gc.collect()
+    assert ignored == []
+    assert cuda.memory()[0] >= free
 
 
 def test_memory_that_the_network_does_not_have(cuda, monkeypatch):

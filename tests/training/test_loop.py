@@ -33,7 +33,7 @@ class Trainer:
         self.batches, self.rates = [], []
 
     def steps(self, batches, rates):
-        return map(self.step, batches, rates)
+        yield from map(self.step, batches, rates)
 
     def step(self, batch, rate):
         loss = self.losses[len(self.batches) // self.steps_per_epoch]
