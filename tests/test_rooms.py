@@ -23,6 +23,7 @@ TESTED_IN = {
     "_version": "test_package",
     "architecture/layers/activations": "architecture/layers/test_layers",
     "architecture/layers/base": "architecture/layers/test_layers",
+    "engine/compile_time": "engine/cpu/test_machine",
     "engine/cpu/dispatch": "engine/cpu/test_machine",
     "engine/cpu/execution": "engine/cpu/test_machine",
     "engine/cpu/workers": "engine/cpu/test_machine",

@@ -3,7 +3,7 @@
 Importing it does not import Numba; the first run of a machine does.
 """
 
-from skconvnet.engine.cpu.execution import compile_time
+from skconvnet.engine.compile_time import compile_time
 from skconvnet.engine.device import check_device, device_for_scoring, device_for_training, thread_count
 from skconvnet.engine.images import Images
 from skconvnet.engine.network import Network, memory_needed

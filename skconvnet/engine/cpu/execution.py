@@ -1,17 +1,15 @@
 """Executions: a plan with its memory, ready to be run."""
 
-import time
-from threading import Lock
-
 import numpy as np
 
+from skconvnet.engine.compile_time import counted_as_compiling
 from skconvnet.engine.cpu.task import Layout, Task, memory_layout
 from skconvnet.engine.images import NO_IMAGES
 from skconvnet.engine.program.instructions import Segment, SegmentKind
 from skconvnet.engine.program.memory import aligned_zeros
 from skconvnet.engine.program.target import CPU
 
-__all__ = ["Execution", "compile_time"]
+__all__ = ["Execution"]
 
 _INT64, _FLOAT32, _FLOAT64, _UINT8 = map(np.dtype, (np.int64, np.float32, np.float64, np.uint8))
 _NO_MOMENTS = np.zeros((2, 0), _FLOAT32)
@@ -20,8 +18,6 @@ _ALL_TURNS = 2**31
 _TRANSPOSE = np.array([[SegmentKind.TRANSPOSE, 0, 0]], np.int64)
 assert len(Segment) == _TRANSPOSE.shape[1]
 _LONG_RUN = 2e10  # multiply-adds, some tenths of a second: shorter runs lose more by calls than Ctrl-C gains
-_seconds_compiling = 0.0
-_adding_seconds = Lock()
 
 
 class Execution:
@@ -205,18 +201,9 @@ def _address(array, dtype, written=False):
     return array.__array_interface__["data"][0]
 
 
-def compile_time():
-    """Return the seconds that this process has spent on compiling kernels or loading them from the cache."""
-    return _seconds_compiling
-
-
 def _machine(ops):
     """Import the machine, and Numba with it, on the first call; return it and the entries for these opcodes."""
-    global _seconds_compiling
-    start = time.perf_counter()
-    from skconvnet.engine.cpu import machine
+    with counted_as_compiling():
+        from skconvnet.engine.cpu import machine
 
-    entries = machine.prepare(ops)
-    with _adding_seconds:
-        _seconds_compiling += time.perf_counter() - start
-    return machine, entries
+        return machine, machine.prepare(ops)

@@ -8,6 +8,7 @@ from itertools import count, islice
 
 import numpy as np
 
+from skconvnet.engine.compile_time import counted_as_compiling
 from skconvnet.engine.cuda.arrays import DeviceArrays
 from skconvnet.engine.cuda.machine import lower_refresh, lower_run, scratch_size, spaces_of
 from skconvnet.engine.cuda.pixels import DevicePixels
@@ -63,6 +64,8 @@ class Execution:
         self._capacity = max(1, min(_MOST_STEPS, _TABLE_BYTES // row))
         try:
             self._allocate()
+            with counted_as_compiling():
+                self._load_kernels()
             self.refresh()
         except BaseException:
             self._arrays.free()
@@ -99,8 +102,17 @@ class Execution:
         for name, (dtype, size) in self._columns.items():
             arrays.allocate(name, self._capacity * size * np.dtype(dtype).itemsize)
         self._spaces = spaces_of(plan, arrays["parameters"], memory)
-        scratch = scratch_size(plan, self._spaces, self._machine(plan.batch_size, is_warped=0))
-        arrays.allocate("scratch", 4 * max(LINE, scratch))
+        self._scratch = 0
+        self._reserve_scratch(self._machine(plan.batch_size, is_warped=0))
+
+    def _reserve_scratch(self, machine):
+        """Allocate what passes between the kernels of an instruction: fewer samples may need more of it."""
+        size = max(LINE, scratch_size(self.plan, self._spaces, machine))
+        if size > self._scratch:
+            self._driver.synchronize()
+            self._graphs.clear()  # they have the old address
+            self._arrays.allocate("scratch", 4 * size)
+            self._scratch = size
 
     def _machine(self, n_samples, is_warped):
         """Return what kernels are told besides their instruction, by name."""
@@ -118,6 +130,12 @@ class Execution:
             "float32_precision": self._float32_precision,
         }
 
+    def _load_kernels(self):
+        """Compile the kernels of a whole batch, so that the first step does not wait for them."""
+        machine = self._machine(self.plan.batch_size, is_warped=0)
+        for launch in lower_run(self.plan, self._spaces, machine, self._arrays["scratch"]):
+            self._driver.load(launch.kernel)
+
     # Running
 
     def refresh(self):
@@ -126,7 +144,10 @@ class Execution:
         if self._moments is not None:
             self._driver.upload(self._arrays["moment_1"], self._moments[0])
             self._driver.upload(self._arrays["moment_2"], self._moments[1])
-        self._driver.record(lower_refresh(self.plan, self._machine(1, is_warped=0))).replay()
+        launches = lower_refresh(self.plan, self._machine(1, is_warped=0))
+        if launches:
+            self._driver.record(launches).replay()
+            self._driver.synchronize()
 
     def train(self, images, targets, minibatches):
         """Take training steps, as many at a time as the tables have rows.
@@ -243,6 +264,7 @@ class Execution:
             if len(self._graphs) == _MOST_GRAPHS:
                 self._graphs.pop(next(iter(self._graphs)))
             machine = self._machine(n_samples, int(is_warped))
+            self._reserve_scratch(machine)
             launches = lower_run(self.plan, self._spaces, machine, self._arrays["scratch"])
             self._graphs[key] = self._driver.record(launches)
         return self._graphs[key]

@@ -121,6 +121,18 @@ def test_images_that_stream_give_the_same_bits(monkeypatch, image_dtype):
     assert all(found[name].tobytes() == expected[name].tobytes() for name in found)
 
 
+def test_fewer_images_may_need_more_scratch():
+    """Their tiles are too few for a GPU, so that sums are split into parts; those of many images are not."""
+    bound = Architecture.parse("INPUT -> CONV(K=64, bias=no) -> FC").bind((8, 8, 64), 3)
+    images = Images(np.random.default_rng(0).integers(0, 256, (550, 4096)).astype(np.uint8), (8, 8, 64))
+    found = []
+    for machine in (DEVICE, CpuDevice()):
+        network = Network(bound, *images.statistics(), machine)
+        network.initialise(np.random.default_rng(0))
+        found.append({"scores": Scorer(network).scores(images, 2)})
+    assert largest(*found) < 1e-5
+
+
 def test_gradient_descent_agrees_with_the_cpu():
     options = {"solver": SGD(momentum=0.9, nesterov=True), "n_steps": 3}
     assert largest(trained(DEVICE, **options), trained(CpuDevice(), **options)) < 1e-4
