@@ -13,10 +13,12 @@ settings.load_profile("skconvnet")
 
 
 class WithoutCuda:
-    """Leaves out the examples in the modules of the CUDA machine, which need the extra `skconvnet[cuda]`."""
+    """Leaves out the examples in the CUDA machine and its tests' tools, which need the extra `skconvnet[cuda]`."""
 
     def pytest_ignore_collect(self, collection_path):
-        return True if "skconvnet/engine/cuda" in collection_path.as_posix() else None
+        path = collection_path.as_posix()
+        is_tool = "tests/engine/cuda/" in path and path.endswith(".py") and not collection_path.name.startswith("test_")
+        return True if "skconvnet/engine/cuda" in path or is_tool else None
 
 
 def pytest_configure(config):
