@@ -1,6 +1,12 @@
 """The driver of NVIDIA's GPUs: what can be told without one."""
 
 import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +43,85 @@ def test_devices_are_counted_also_where_there_is_no_driver():
 def test_ptx_is_assembled_for_an_architecture(cc):
     code = driver._assemble(ptx(relu, cc), "sm_{}{}".format(*cc))
     assert code[:4] == b"\x7fELF"
+
+
+# -- On a library that imitates NVIDIA's -------------------------------------------------------------------------------
+
+ON_LIBRARY = """
+import numpy as np
+from skconvnet.engine.cuda import driver
+from skconvnet.engine.cuda.kernels.activations import dropout
+from skconvnet.engine.cuda.kernels.optimizer import count_step
+from skconvnet.engine.cuda.lowering import Launch
+
+assert (driver.count_devices(), driver.driver_version()) == (1, (13, 0))
+gpu = driver.Driver()
+assert (gpu.name, gpu.compute_capability, gpu.memory()) == ("Imitated GPU", (9, 0), (1 << 33, 1 << 34))
+address, sent, received = gpu.allocate(1000), np.arange(250, dtype=np.float32), np.zeros(250, np.float32)
+gpu.upload(address, sent)
+gpu.download(address, received)
+assert address % 256 == 0 and np.array_equal(sent, received)
+gpu.clear(address, 100)
+gpu.download(address, received)
+assert not received[:25].any() and received[25] == 25
+try:
+    gpu.allocate(1 << 40)
+except MemoryError:
+    gpu.free(address)
+numbers = {name: 7 - 2 * number for number, name in enumerate(dropout.parameters)} | {"limit": 2**40, "factor": 1.25}
+graph = gpu.record([Launch(dropout, (3, 2, 1), tuple(numbers.values())), Launch(count_step, (1, 1, 1), (2**35,))])
+graph.replay()
+graph.replay()
+gpu.synchronize()
+print(*numbers.values())
+"""
+
+FIT = """
+from sklearn.datasets import load_digits
+from skconvnet import ConvNetClassifier
+
+X, y = load_digits(return_X_y=True)
+classifier = ConvNetClassifier(K=8, device="cuda", max_iter=3, batch_size=30, random_state=0).fit(X[:100], y[:100])
+print(len(classifier.loss_curve_), classifier.predict(X).shape[0], classifier.compile_time_ > 0)
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """A function that runs a script on the library; it returns what the script prints, and the lines of the log."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None or sys.platform != "linux" or driver.count_devices() > 0:
+        pytest.skip("needs Linux, a C compiler and no NVIDIA driver")
+    folder = tmp_path_factory.mktemp("libcuda")
+    source, log = Path(__file__).with_name("libcuda.c"), folder / "log"
+    subprocess.run([compiler, "-shared", "-fPIC", "-w", "-o", folder / "libcuda.so.1", source], check=True)
+    environment = os.environ | {"LD_LIBRARY_PATH": str(folder), "LIBCUDA_LOG": str(log)}
+
+    def run(script):
+        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        return done.stdout.split(), log.read_text().splitlines()
+
+    return run
+
+
+def test_a_graph_has_the_launches_with_their_arguments(library):
+    numbers, lines = library(ON_LIBRARY)
+    node = re.compile(r"node of (\S+) after (\S+): (.*?); is (\S+), \S*?(dropout|count_step)")
+    first, second = (node.match(line).groups() for line in lines[:2])
+    assert first[1] == "(nil)"
+    assert first[2] == f"3 2 1, 256: {' '.join(numbers)}"
+    assert second[1] == first[3]  # in their order
+    assert second[2:] == (f"1 1 1, 1: {2**35}", second[3], "count_step")
+    assert lines[2:] == [f"launch of {first[0]}"] * 2
+
+
+def test_a_fit_goes_through_the_driver(library):
+    """Nothing is computed, so that losses are 0; but every call of NVIDIA's packages is made."""
+    printed, lines = library(FIT)
+    assert printed == ["3", "1797", "True"]
+    graphs = [line.split()[2] for line in lines if line.startswith("launch")]
+    # The transposed weights twice, three epochs of three minibatches of 30 and one of 10, the scores of 1,797 images.
+    assert len(graphs) == 2 + 3 * 4 + 1
+    assert len(set(graphs[2:-1])) == 2
