@@ -365,6 +365,14 @@ def test_memory_that_the_network_does_not_have(cuda, monkeypatch):
     assert "CONV 1" in str(refusal.value)
 
 
+@pytest.mark.parametrize("free", [100, 3000, 10_000])
+def test_with_little_free_memory_images_come_in_parts(cuda, monkeypatch, free):
+    whole = quick(device="cpu").fit(X, Y)
+    Troubled(cuda, memory=lambda: (free, 2**31)).use(monkeypatch)
+    assert_close(quick().fit(X, Y), whole)
+    assert_close(quick(batch_size=60).fit(X, Y), quick(batch_size=60, device="cpu").fit(X, Y))
+
+
 def taken_by_others(number, driver, monkeypatch):
     """Have no memory at one allocation, and do not wait for it."""
     error = MemoryError("the device is out of memory")

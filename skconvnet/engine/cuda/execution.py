@@ -173,7 +173,7 @@ class Execution:
             for turn in count():
                 chunk = list(islice(minibatches, self._steps_at_a_time))
                 if chunk:  # images go up while the steps before are running
-                    indices = self._pixels.place(np.concatenate([m.indices for m in chunk]), turn)
+                    indices = self._place(np.concatenate([m.indices for m in chunk]), turn)
                 yield from self._outcomes(queued)
                 if not chunk:
                     return
@@ -223,12 +223,24 @@ class Execution:
     def _hold(self, images, targets):
         """Have the images and their targets on the device."""
         before = dict(self._arrays.addresses)
-        self._pixels.hold(images, self._capacity * self.plan.batch_size)
-        if targets is not None and targets is not self._targets:
-            self._arrays.put("targets", targets)
+        is_same = self._pixels.has(images) and targets is self._targets
+        self._pixels.hold(images, self.plan.batch_size, self._capacity * self.plan.batch_size)
+        if targets is not None and not is_same:
             self._targets = targets
+            if self._pixels.n_places:
+                self._arrays.allocate("targets", self._pixels.n_places * targets[:1].nbytes)
+            else:
+                self._arrays.put("targets", targets)
         if self._arrays.addresses != before:
             self._graphs.clear()  # they have the old addresses
+
+    def _place(self, images, turn):
+        """Have images and their targets on the device; return the numbers by which kernels find both."""
+        places = self._pixels.place(images, turn)
+        if self._pixels.n_places:
+            first = int(places[0]) * self._targets[:1].nbytes
+            self._driver.upload(self._arrays["targets"] + first, self._targets[images])
+        return places
 
     def _upload_tables(self, minibatches, indices):
         """Upload what the steps of these minibatches read, and begin with the first."""

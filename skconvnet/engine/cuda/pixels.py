@@ -36,20 +36,20 @@ class DevicePixels:
         self._half = 0  # images in one of two buffers; 0 if all images are on the device
         self.is_bytes = 0
 
-    def hold(self, images, n_streamed):
+    def hold(self, images, n_least, n_most):
         """Upload the images if the device has room for them, else make two buffers.
 
         Parameters
         ----------
         images : Images
             All images. If they are those of the call before, nothing is done.
-        n_streamed : int
-            Images that are asked for at a time, at most.
+        n_least, n_most : int
+            Images that a buffer has room for: at least those of a minibatch, at most those of a table of steps.
 
         Raises
         ------
         MemoryError
-            If not even two images fit.
+            If not even two buffers of `n_least` images fit.
         """
         if images is self._images:
             return
@@ -58,17 +58,24 @@ class DevicePixels:
         self._dtype, self.is_bytes = (np.uint8, 1) if is_bytes else (np.float32, 0)
         self._image_bytes = math.prod(images.shape) * np.dtype(self._dtype).itemsize
         n_fit = int(_SHARE * self._driver.memory()[0]) // self._image_bytes
-        if len(images) <= n_fit:
+        if len(images) <= max(n_fit, 2 * n_least):
             self._half = 0
             self._arrays.allocate("pixels", len(images) * self._image_bytes)
             for indices in images.chunks(max(1, _CHUNK_PIXELS // math.prod(images.shape))):
                 self._upload(images, slice(indices[0], indices[-1] + 1), int(indices[0]))
-        elif n_fit >= 2:
-            self._half = min(n_streamed, n_fit // 2)
-            self._arrays.allocate("pixels", 2 * self._half * self._image_bytes)
         else:
-            raise MemoryError(f"the device has no room for two images of {self._image_bytes:,} bytes")
+            self._half = max(n_least, min(n_most, n_fit // 2))
+            self._arrays.allocate("pixels", 2 * self._half * self._image_bytes)
         self._images = images
+
+    @property
+    def n_places(self):
+        """The images that two buffers have room for; 0 if all images are on the device."""
+        return 2 * self._half
+
+    def has(self, images):
+        """Return whether these are the images of the last `hold`."""
+        return images is self._images
 
     @property
     def most(self):

@@ -115,7 +115,8 @@ def test_tables_of_few_steps_give_the_same_bits(monkeypatch):
 @pytest.mark.parametrize("image_dtype", [np.uint8, np.float32, np.float64])
 def test_images_that_stream_give_the_same_bits(monkeypatch, image_dtype):
     expected = trained(DEVICE, image_dtype=image_dtype)
-    monkeypatch.setattr(pixels, "_SHARE", 2 * 13 * 64 * 8 / PtxDriver().memory()[0])  # two buffers of few images
+    image_bytes = 64 * (1 if image_dtype == np.uint8 else 4)
+    monkeypatch.setattr(pixels, "_SHARE", 2 * 13 * image_bytes / PtxDriver().memory()[0])  # two buffers of 13 images
     monkeypatch.setattr(execution, "_MOST_STEPS", 3)
     found = trained(DEVICE, image_dtype=image_dtype)
     assert all(found[name].tobytes() == expected[name].tobytes() for name in found)
