@@ -93,7 +93,7 @@ class CountingDriver:
     def _ignore(self, *arguments):
         pass
 
-    free = upload = download = clear = replay = synchronize = _ignore
+    free = load = upload = download = clear = replay = synchronize = _ignore
 
 
 def launches_of(problem, batch_size, what):
