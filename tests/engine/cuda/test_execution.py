@@ -18,8 +18,6 @@ from tests.engine.cuda.executor import PtxDriver
 from tests.engine.cuda.run import SOLVERS, differences, main
 from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, mismatches
 
-DRIVER = PtxDriver()
-DEVICE = CudaDevice(DRIVER)
 PROBLEMS = {"varied": (VARIED, VARIED_SHAPE), "branched": (BRANCHED, BRANCHED_SHAPE), **NEW_TRAPS}
 
 # Every kind of layer.
@@ -30,17 +28,23 @@ DIGITS = (
 )
 
 
+@pytest.fixture
+def gpu(cuda):
+    """A device for each driver of the fixture `cuda`."""
+    return CudaDevice(cuda)
+
+
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_scores_loss_and_gradients_are_those_of_the_oracles(name):
+def test_scores_loss_and_gradients_are_those_of_the_oracles(gpu, name):
     problem = Problem(*PROBLEMS[name])
-    assert mismatches(problem.answers(DEVICE), problem.expected()) == {}
+    assert mismatches(problem.answers(gpu), problem.expected()) == {}
 
 
-def test_gradients_of_pools_need_no_zeros():
+def test_gradients_of_pools_need_no_zeros(gpu):
     """The CPU adds gradients of windows that overlap to zeros; kernels of a GPU write every input."""
     problem = Problem("INPUT -> CONV(K=8) -> POOL(F=3, S=2, P=1) -> POOL(average, F=2, S=1) -> FC", (7, 7, 1), n=3)
-    with patch.object(DRIVER, "record", side_effect=DRIVER.record) as record:
-        assert mismatches(problem.answers(DEVICE), problem.expected()) == {}
+    with patch.object(gpu.driver, "record", side_effect=gpu.driver.record) as record:
+        assert mismatches(problem.answers(gpu), problem.expected()) == {}
     kernels = [launch.kernel.name for call in record.call_args_list for launch in call.args[0]]
     assert "max_pool_backward" in kernels
     assert "average_pool_backward" in kernels
@@ -49,9 +53,9 @@ def test_gradients_of_pools_need_no_zeros():
 
 @pytest.mark.parametrize("n_shards", [2, 3])
 @pytest.mark.parametrize("name", ["varied", "branched", "NORM behind NORM", "DROPOUT in branches"])
-def test_a_minibatch_in_shards_gives_the_same(name, n_shards):
+def test_a_minibatch_in_shards_gives_the_same(gpu, name, n_shards):
     """As where memory is short: the last shard is smaller, and its gradients are added to those of the others."""
-    device = replace(DEVICE, target=replace(GPU, runs_in_step=False, max_shards=n_shards))
+    device = replace(gpu, target=replace(GPU, runs_in_step=False, max_shards=n_shards))
     problem = Problem(*PROBLEMS[name])
     assert mismatches(problem.answers(device), problem.expected()) == {}
 
@@ -96,63 +100,63 @@ def on_cpu():
     return trained(CpuDevice())
 
 
-def test_steps_of_a_minibatch_agree_with_the_cpu(on_cpu):
-    assert largest(trained(DEVICE), on_cpu) < 1e-4
+def test_steps_of_a_minibatch_agree_with_the_cpu(gpu, on_cpu):
+    assert largest(trained(gpu), on_cpu) < 1e-4
 
 
-def test_the_same_seed_gives_the_same_bits():
-    first, second = trained(DEVICE), trained(DEVICE)
+def test_the_same_seed_gives_the_same_bits(gpu):
+    first, second = trained(gpu), trained(gpu)
     assert all(first[name].tobytes() == second[name].tobytes() for name in first)
 
 
-def test_tables_of_few_steps_give_the_same_bits(monkeypatch):
-    expected = trained(DEVICE)
+def test_tables_of_few_steps_give_the_same_bits(gpu, monkeypatch):
+    expected = trained(gpu)
     monkeypatch.setattr(execution, "_MOST_STEPS", 2)
-    found = trained(DEVICE)
+    found = trained(gpu)
     assert all(found[name].tobytes() == expected[name].tobytes() for name in found)
 
 
 @pytest.mark.parametrize("image_dtype", [np.uint8, np.float32, np.float64])
-def test_images_that_stream_give_the_same_bits(monkeypatch, image_dtype):
-    expected = trained(DEVICE, image_dtype=image_dtype)
+def test_images_that_stream_give_the_same_bits(gpu, monkeypatch, image_dtype):
+    expected = trained(gpu, image_dtype=image_dtype)
     image_bytes = 64 * (1 if image_dtype == np.uint8 else 4)
-    monkeypatch.setattr(pixels, "_SHARE", 2 * 13 * image_bytes / PtxDriver().memory()[0])  # two buffers of 13 images
+    monkeypatch.setattr(pixels, "_SHARE", 2 * 13 * image_bytes / gpu.driver.memory()[0])  # two buffers of 13 images
     monkeypatch.setattr(execution, "_MOST_STEPS", 3)
-    found = trained(DEVICE, image_dtype=image_dtype)
+    found = trained(gpu, image_dtype=image_dtype)
     assert all(found[name].tobytes() == expected[name].tobytes() for name in found)
 
 
-def test_fewer_images_may_need_more_scratch():
+def test_fewer_images_may_need_more_scratch(gpu):
     """Their tiles are too few for a GPU, so that sums are split into parts; those of many images are not."""
     bound = Architecture.parse("INPUT -> CONV(K=64, bias=no) -> FC").bind((8, 8, 64), 3)
     images = Images(np.random.default_rng(0).integers(0, 256, (550, 4096)).astype(np.uint8), (8, 8, 64))
     found = []
-    for machine in (DEVICE, CpuDevice()):
+    for machine in (gpu, CpuDevice()):
         network = Network(bound, *images.statistics(), machine)
         network.initialise(np.random.default_rng(0))
         found.append({"scores": Scorer(network).scores(images, 2)})
     assert largest(*found) < 1e-5
 
 
-def test_gradient_descent_agrees_with_the_cpu():
+def test_gradient_descent_agrees_with_the_cpu(gpu):
     options = {"solver": SGD(momentum=0.9, nesterov=True), "n_steps": 3}
-    assert largest(trained(DEVICE, **options), trained(CpuDevice(), **options)) < 1e-4
+    assert largest(trained(gpu, **options), trained(CpuDevice(), **options)) < 1e-4
 
 
-def test_augmented_images_are_those_of_the_cpu():
+def test_augmented_images_are_those_of_the_cpu(gpu):
     class Warps:
         def draw(self, seed, step, n):
             rng = np.random.default_rng(step)
             return np.concatenate([rng.integers(0, 2, (n, 1)), rng.integers(-2, 9, (n, 6))], axis=1)
 
     options = {"warps": Warps(), "n_steps": 3}
-    found = trained(DEVICE, **options)
+    found = trained(gpu, **options)
     assert largest(found, trained(CpuDevice(), **options)) < 1e-4
-    assert largest(found, trained(DEVICE, n_steps=3)) > 1e-2
+    assert largest(found, trained(gpu, n_steps=3)) > 1e-2
 
 
-def test_an_epoch_of_digits_agrees_with_the_cpu():
-    found, expected = (trained(device, n=1797, batch_size=64, n_steps=28) for device in (DEVICE, CpuDevice()))
+def test_an_epoch_of_digits_agrees_with_the_cpu(gpu):
+    found, expected = (trained(device, n=1797, batch_size=64, n_steps=28) for device in (gpu, CpuDevice()))
     assert np.abs(found["losses"] - expected["losses"]).max() < 1e-3
     assert expected["losses"][-1] < 0.75 * expected["losses"][0]
     same = found["scores"].argmax(axis=1) == expected["scores"].argmax(axis=1)
@@ -186,7 +190,7 @@ def test_a_process_waits_for_memory_that_another_one_frees(monkeypatch):
     found = trained(CudaDevice(driver), n_steps=1)
     assert driver.others == 0
     assert driver.memory() == before
-    assert found["scores"].tobytes() == trained(DEVICE, n_steps=1)["scores"].tobytes()
+    assert found["scores"].tobytes() == trained(CudaDevice(PtxDriver()), n_steps=1)["scores"].tobytes()
 
 
 def test_too_little_memory_is_an_error_that_frees_what_it_took():
@@ -235,9 +239,9 @@ SMOOTH = {
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-def test_gradients_are_the_slope_of_the_loss(name):
+def test_gradients_are_the_slope_of_the_loss(gpu, name):
     problem, step = Problem(SMOOTH[name], (6, 6, 2), n=7, seed=3), 1e-2
-    network = problem.network(DEVICE)
+    network = problem.network(gpu)
     trainer = problem.trainer(network)
     everything, before = np.arange(problem.n), network.parameters.copy()
 
