@@ -45,6 +45,7 @@ TESTED_IN = {
 # Test files that cover several modules of a room, or several rooms.
 ACROSS_MODULES = {
     "architecture/layers/test_layers",
+    "engine/cuda/test_budgets",
     "engine/cuda/test_mutants",
     "engine/test_mutants",
     "estimators/test_cuda",
