@@ -7,6 +7,7 @@ __all__ = ["reason"]
 # A pattern that is found in what the mutant says, and the reason.
 _REASONS = {
     r"(_LOSS|_OFFSET|_FACTOR|_FLIP)\b.* -> .*": "the column is the first one, at distance 0",
+    r"optimizer.transpose: 1 -> 0 in: .*_SIDE - 1": "tiles that are outside the block are walked over and left alone",
 }
 
 

@@ -73,7 +73,9 @@ _CONVOLUTION = _of_kernels("convolution")
 _FAMILIES = "activations branches convolution images loss memory normalisation optimizer pooling"
 MODULES = {name: _of_kernels(name) for name in _FAMILIES.split()}
 MODULES["contraction"] = Module(f"{_CUDA}.contraction", (), (f"{_TESTS}.test_contraction", *_CONVOLUTION.tests))
-MODULES["tile"] = Module(f"{_CUDA}.llvm.tile", (_CONVOLUTION.name,), _CONVOLUTION.tests)
+MODULES |= {
+    name: Module(f"{_CUDA}.llvm.{name}", (_CONVOLUTION.name,), _CONVOLUTION.tests) for name in ("tile", "products")
+}
 
 
 @dataclass(frozen=True)
@@ -345,8 +347,8 @@ def _made_again(name, source):
 
 
 @contextmanager
-def _in_place(mutant, launched, texts):
-    """The mutant is what tests execute; kernels that they launch are added to `launched`, and new PTX to `texts`."""
+def _in_place(mutant, programs):
+    """The mutant is what tests execute; the kernels that have been compiled for it are added to `programs`."""
     place, kernels = MODULES[mutant.module], {}
     with ExitStack() as stack:
         stack.enter_context(patch.dict(sys.modules))
@@ -360,12 +362,11 @@ def _in_place(mutant, launched, texts):
     changed = _changed_kernels(mutant)
 
     def load(driver, kernel):
-        launched.add(kernel.name)
         if kernel.name not in changed:
             return _Limited(execute.load(compiler.ptx(kernel, driver.compute_capability)), kernel.threads)
-        if kernel.name not in texts:
-            texts[kernel.name] = _program(kernels[kernel.name], driver.compute_capability)
-        return texts[kernel.name]
+        if kernel.name not in programs:
+            programs[kernel.name] = _program(kernels[kernel.name], driver.compute_capability)
+        return programs[kernel.name]
 
     with (
         patch.object(PtxDriver, "load", load),
@@ -428,28 +429,34 @@ class Case(NamedTuple):
 
 
 @cache
-def _cases(module):
-    """Return the cases of a module's tests, which pass without a change, the quickest first."""
-    found = []
-    for name, run in _tests(module):
+def _cases(tests):
+    """Return the cases of a module of tests, which pass without a change."""
+    found, load = [], PtxDriver.load
+    for name, run in _tests(tests):
         launched, start = set(), time.perf_counter()
-        with _in_place(unchanged(module), launched, {}):
+
+        def note(driver, kernel, launched=launched):
+            launched.add(kernel.name)
+            return load(driver, kernel)
+
+        with patch.object(PtxDriver, "load", note):
             run()
         found.append(Case(name, run, time.perf_counter() - start, launched))
-    return sorted(found, key=lambda case: case.seconds)
+    return found
 
 
 def _chosen(mutant):
-    """Return the tests that launch a kernel which the change can reach, or none at all."""
+    """Return the tests that launch a kernel which the change can reach, or none at all; the quickest first."""
     reached = _reached_kernels(mutant)
-    return [(case.name, case.run) for case in _cases(mutant.module) if case.kernels & reached or not case.kernels]
+    cases = itertools.chain(*map(_cases, MODULES[mutant.module].tests))
+    chosen = [case for case in cases if case.kernels & reached or not case.kernels]
+    return [(case.name, case.run) for case in sorted(chosen, key=lambda case: case.seconds)]
 
 
-def _tests(module):
+def _tests(name):
     """Yield the name of each test with each of its sets of arguments, and what runs it."""
-    functions = itertools.chain(*(vars(importlib.import_module(name)).items() for name in MODULES[module].tests))
-    for of, function in functions:
-        if of.startswith("test_") and "missing_barrier" not in of:
+    for of, function in vars(importlib.import_module(name)).items():
+        if of.startswith("test_") and "barrier" not in of:  # tests that plant faults themselves
             for arguments in _arguments(function):
                 yield f"{of}({', '.join(map(str, arguments.values()))})", partial(function, **arguments)
 
@@ -490,9 +497,13 @@ def judge(mutant, only=""):
         The test that noticed it, and the error.
     """
     programs = {}
-    tests = [test for test in _tests(mutant.module) if test[0].startswith(only)] if only else _chosen(mutant)
+    if only:
+        modules = MODULES[mutant.module].tests
+        tests = [test for name in modules for test in _tests(name) if test[0].startswith(only)]
+    else:
+        tests = _chosen(mutant)
     try:
-        with _in_place(mutant, set(), programs):
+        with _in_place(mutant, programs):
             for name, run in tests:
                 try:
                     with _time_limit(_SECONDS):

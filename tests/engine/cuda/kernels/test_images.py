@@ -19,7 +19,7 @@ gaps = st.tuples(st.integers(0, 5), st.integers(0, 9))  # after each pixel and a
 shifts = st.integers(-12, 12)
 drawn_warps = st.fixed_dictionaries({**dict.fromkeys(IDENTITY, shifts), "FLIP": st.integers(0, 1)})
 
-RECTANGLE = IDENTITY | {"TOP": 2, "BOTTOM": 5, "LEFT": 3, "END": 6}  # inside the image
+RECTANGLE = IDENTITY | {"CUT_TOP": 2, "CUT_BOTTOM": 5, "CUT_LEFT": 3, "CUT_RIGHT": 6}  # inside the image
 N_IMAGES, STEPS, BATCH = 6, 3, 5
 INDICES = np.random.default_rng(3).integers(0, N_IMAGES, (STEPS, BATCH)).astype(np.int32)
 

@@ -17,7 +17,7 @@ from tests import oracles
 from tests.engine.cpu import norms
 from tests.engine.cpu.norms import NO_BORDER, drawn, known, moments_of, of_gradients, scales_and_shifts, two
 from tests.engine.cpu.programs import assert_only_written
-from tests.engine.cuda.kernels.harness import execute_on, run, without_each_barrier
+from tests.engine.cuda.kernels.harness import execute_on, launch, run, without_each_barrier
 from tests.engine.cuda.ptx.execute import PtxError
 
 Bench = partial(norms.Bench, run=run)
@@ -84,6 +84,17 @@ def test_channel_moments(shape):
     before = bench.moments()
     assert_allclose(bench.table("sums", two), moments_of(x), rtol=1e-5, atol=1e-6)
     assert_only_written(bench.memory, before, bench.where("sums", two))
+
+
+def test_nothing_is_read_behind_the_last_pixel():
+    """The channels of a thread block are 32, those of the volume 24, and memory ends with them."""
+    x, dy, coefficients, into = drawn((1, 2, 3, 24)), drawn((1, 2, 3, 24), 1), drawn((8, 24), 2), drawn((2, 24), 3)
+    sizes = 2, 3, 24, 72
+    launch(KERNELS["channel_moments"], (1, 1), x, into, *sizes, x.size, 48, 8)
+    assert_allclose(into[None], moments_of(x), rtol=1e-5, atol=1e-6)
+    rows = 72, x.size, x.size, 0, 48, 0, 8  # of x, the samples', and those of `into`; no ReLU
+    launch(KERNELS["normalise_sums"], (1, 1), dy, x, coefficients, into, *sizes, *rows)
+    assert_allclose(into[0], dy.sum((0, 1, 2)), rtol=1e-5, atol=1e-5)
 
 
 def test_moments_around_a_first_pixel_that_is_far_from_all_others():

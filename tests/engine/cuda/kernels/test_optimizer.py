@@ -77,23 +77,24 @@ def test_steps(optimizer, decay):
 
 
 def test_blocks_of_any_length_are_updated_and_nothing_else():
-    """One block of several pieces, ragged; one of a single quad; one whose gradient is elsewhere; a gap between."""
+    """One block of several pieces, ragged; one of a single quad; two whose gradients are elsewhere; a gap between."""
     rows, columns = 257, 1040  # 65.25 pieces of 4,096, so the 64 thread blocks take two each
     size = rows * columns
     blocks = [
         block_of(OFFSET=16, ROWS=rows, COLUMNS=columns),
         block_of(OFFSET=16 + size + 16, ROWS=1, COLUMNS=4),
         block_of(OFFSET=16 + size + 32, ROWS=1, COLUMNS=16, GRADIENT=0),
+        block_of(OFFSET=16 + size + 64, ROWS=1, COLUMNS=4, GRADIENT=20),
     ]
-    before, moments = drawn(size + 80), drawn(size + 80, 1)
-    gradient, complete = drawn(size + 80, 2), np.arange(1, 33, dtype=np.float32)
+    before, moments = drawn(size + 96), drawn(size + 96, 1)
+    gradient, complete = drawn(size + 96, 2), np.arange(1, 33, dtype=np.float32)
     parameters, velocity = before.copy(), moments.copy()
     rules = [np.full(len(Rule), np.nan), SGD(0.0, False).rule(1.0, 0.0, 1, 1)]
     arrays = {"parameters": parameters, "gradient": gradient, "shared": complete, "moment_1": velocity}
     execute(lower_update, blocks, rules, 1, **arrays)
-    expected, step = before.copy(), np.zeros(size + 80, np.float32)
-    here = np.r_[16 : 16 + size, size + 32 : size + 36, size + 48 : size + 64]
-    step[here] = np.r_[gradient[16 : 16 + size], gradient[size + 32 : size + 36], complete[:16]]
+    expected, step = before.copy(), np.zeros(size + 96, np.float32)
+    here = np.r_[16 : 16 + size, size + 32 : size + 36, size + 48 : size + 64, size + 80 : size + 84]
+    step[here] = np.r_[gradient[16 : 16 + size], gradient[size + 32 : size + 36], complete[:16], complete[20:24]]
     assert_array_equal(parameters, expected - step)
     moments[here] = -step[here]
     assert_array_equal(velocity, moments)
