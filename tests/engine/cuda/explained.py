@@ -8,6 +8,8 @@ __all__ = ["reason"]
 _REASONS = {
     r"(_LOSS|_OFFSET|_FACTOR|_FLIP)\b.* -> .*": "the column is the first one, at distance 0",
     r"optimizer.transpose: 1 -> 0 in: .*_SIDE - 1": "tiles that are outside the block are walked over and left alone",
+    r"_merge: 2 -> 3": "loops that are merged twice are merged",
+    r"schedule: ('R' -> 'K'|1 -> 2) in: loops = _merge": "loops over nothing become one line, whatever their counts",
 }
 
 

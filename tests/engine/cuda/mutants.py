@@ -58,24 +58,31 @@ class Module(NamedTuple):
         Modules that are made again with the changed one, in the order of their imports.
     tests : tuple of str
         Modules of tests.
+    cases : str
+        A pattern of the tests, with their arguments, that are run: not all tiles of CONTRACT, whose code is the same.
     """
 
     name: str
     users: tuple[str, ...]
     tests: tuple[str, ...]
+    cases: str = ""
 
 
 def _of_kernels(name):
     return Module(f"{_CUDA}.kernels.{name}", (), (f"{_TESTS}.kernels.test_{name}", f"{_TESTS}.test_lowering"))
 
 
-_CONVOLUTION = _of_kernels("convolution")
-_FAMILIES = "activations branches convolution images loss memory normalisation optimizer pooling"
-MODULES = {name: _of_kernels(name) for name in _FAMILIES.split()}
-MODULES["contraction"] = Module(f"{_CUDA}.contraction", (), (f"{_TESTS}.test_contraction", *_CONVOLUTION.tests))
-MODULES |= {
-    name: Module(f"{_CUDA}.llvm.{name}", (_CONVOLUTION.name,), _CONVOLUTION.tests) for name in ("tile", "products")
+MODULES = {
+    name: _of_kernels(name)
+    for name in "activations branches images loss memory normalisation optimizer pooling".split()
 }
+_CONVOLUTION = f"{_CUDA}.kernels.convolution"
+_OF_CONVOLUTION = (f"{_TESTS}.kernels.test_convolution",)
+_ONE_TILE = r"32x128|one sample, ieee|groups, ieee|test_(?!contractions|kernels)"
+MODULES["convolution"] = Module(_CONVOLUTION, (), _OF_CONVOLUTION, _ONE_TILE)
+MODULES["contraction"] = Module(f"{_CUDA}.contraction", (), (f"{_TESTS}.test_contraction", *_OF_CONVOLUTION), _ONE_TILE)
+for _name in ("tile", "products"):
+    MODULES[_name] = Module(f"{_CUDA}.llvm.{_name}", (_CONVOLUTION,), _OF_CONVOLUTION, _ONE_TILE)
 
 
 @dataclass(frozen=True)
@@ -429,10 +436,10 @@ class Case(NamedTuple):
 
 
 @cache
-def _cases(tests):
+def _cases(tests, pattern):
     """Return the cases of a module of tests, which pass without a change."""
     found, load = [], PtxDriver.load
-    for name, run in _tests(tests):
+    for name, run in (test for test in _tests(tests) if re.search(pattern, test[0])):
         launched, start = set(), time.perf_counter()
 
         def note(driver, kernel, launched=launched):
@@ -448,7 +455,8 @@ def _cases(tests):
 def _chosen(mutant):
     """Return the tests that launch a kernel which the change can reach, or none at all; the quickest first."""
     reached = _reached_kernels(mutant)
-    cases = itertools.chain(*map(_cases, MODULES[mutant.module].tests))
+    module = MODULES[mutant.module]
+    cases = itertools.chain(*(_cases(tests, module.cases) for tests in module.tests))
     chosen = [case for case in cases if case.kernels & reached or not case.kernels]
     return [(case.name, case.run) for case in sorted(chosen, key=lambda case: case.seconds)]
 

@@ -85,6 +85,9 @@ def test_slabs_lie_along_the_loop_that_fills_them():
         (10_000, 64, "128x64"),
         (10_000, 32, "128x32"),
         (10_000, 16, "256x16"),
+        (200, 128, "128x128"),  # 32x128 would compute fewer sums, but load more
+        (10_000, 136, "128x32"),
+        (10_000, 200, "128x128"),
         (10_000, 8, "256x16"),
         (32, 4096, "32x128"),
         (1, 1000, "32x128"),
@@ -92,6 +95,13 @@ def test_slabs_lie_along_the_loop_that_fills_them():
 )
 def test_the_tile_computes_few_sums_that_are_not_there(rows, columns, tile):
     assert str(schedule(product(rows, columns, 64), a_is_aligned=True).tile) == tile
+
+
+@pytest.mark.parametrize("loop", "TRK")
+def test_a_sum_of_nothing_is_one_part_without_slabs(loop):
+    cut = schedule(product(5, 8, 24, T=3, R=2, a_t=1000, a_r=100, b_t=1000, b_r=200) | {loop: 0}, a_is_aligned=True)
+    assert (cut.parts, cut.loops["slabs"]) == (1, 0)
+    assert (cut.loops["T"], cut.loops["R"], cut.loops["K"]) == (1, 1, 0)  # the kernel divides by counts of lines
 
 
 def test_parts_have_work_and_together_all_slabs():

@@ -11,7 +11,7 @@ pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 from skconvnet.engine.program.instructions import Op, Space
 from tests import oracles
 from tests.engine.cpu.programs import Memory, borders, framed, inside, operand, volumes_of
-from tests.engine.cuda.kernels.harness import examples, execute_on, run, shapes
+from tests.engine.cuda.kernels.harness import examples, execute_on, lowered, run, shapes
 from tests.engine.networks import hashed
 
 NO_BORDER = (0, 0, 0, 0)
@@ -74,6 +74,15 @@ def test_bias_relu_backward(shape, dy_border, dx_border, relu, bias, in_place):
     expected = np.where(y > 0, dy, 0) if relu else dy
     assert_array_equal(dx, expected if relu or in_place else 6)
     assert_array_equal(dbias, expected.sum(axis=(0, 1, 2)) if bias else 99)
+
+
+@pytest.mark.parametrize(("depth", "blocks"), [(8, 1), (1024, 1), (1032, 2), (2048, 2), (2056, 3)])
+def test_every_block_has_channels(depth, blocks):
+    operands = dict.fromkeys(("dy", "y", "dx", "dbias"), (Space.BATCH, 0, depth))
+    numbers = {"rows": 1, "columns": 1, "depth": depth, "relu": 1, "bias": 0}
+    numbers |= dict.fromkeys(("dy_row", "y_row", "dx_row"), depth)
+    (launch,) = lowered((Op.BIAS_RELU_BACKWARD, operands, numbers))
+    assert launch.grid == (1, blocks, 1)
 
 
 @pytest.mark.parametrize("shape", [(5, 30, 30, 8), (40, 3, 3, 200)])
