@@ -2,7 +2,10 @@
 
 import numpy as np
 
-_CPU = 1  # kDLCPU of DLPack
+from skconvnet.engine import OnDevice
+
+_CPU, _CUDA = 1, 2  # kDLCPU and kDLCUDA of DLPack
+_PIXELS = ("|u1", "<f4")  # the dtypes that a GPU reads in place, as the CUDA array interface names them
 _COPIES_TO_CPU = ("cpu", "get")  # of PyTorch, CuPy
 
 
@@ -37,6 +40,27 @@ def as_numpy(array, name):
             f"{name} is a {type(array).__name__} that cannot be read as an ndarray ({error}). Bring it to the CPU, "
             "detached from any gradient, in a dtype that NumPy has."
         ) from error
+
+
+def on_first_gpu(array):
+    """Return where an array lies in the memory of the first GPU, if kernels can read it there.
+
+    Parameters
+    ----------
+    array : object
+        Anything. The arrays of CuPy and the CUDA tensors of PyTorch have the CUDA array interface, which is read.
+
+    Returns
+    -------
+    OnDevice or None
+        None for what lies elsewhere, is not contiguous, or is neither uint8 nor float32.
+    """
+    found = getattr(array, "__cuda_array_interface__", None)
+    if found is None or array.__dlpack_device__() != (_CUDA, 0):
+        return None
+    if found["typestr"] not in _PIXELS or found.get("strides") is not None or found.get("mask") is not None:
+        return None
+    return OnDevice(found["data"][0], np.dtype(found["typestr"]), array)
 
 
 def _from_dlpack(array):

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
-from skconvnet.data.arrays import as_numpy
+from skconvnet.data.arrays import as_numpy, on_first_gpu
 from skconvnet.engine import Images
 
 _BLOCK_BYTES = 2**20  # pixels are checked in blocks of this size, so that a memory map stays on disk
@@ -46,9 +46,9 @@ def check_images(estimator, X, image_shape, *, reset=False):
     UserWarning
         With `reset`, if the images seem to have their channels first.
     """
-    X = as_numpy(X, "X")
+    there, X = on_first_gpu(X), as_numpy(X, "X")
     if not reset and _is_plain_array(estimator, X, image_shape):
-        return Images(X, image_shape, check_values(X))
+        return Images(X, image_shape, check_values(X), there)
     _check_one_array(X)
     if not reset:
         _check_not_single(X, image_shape)
@@ -59,7 +59,7 @@ def check_images(estimator, X, image_shape, *, reset=False):
     if reset:
         estimator.n_features_in_ = prod(shape)
         _warn_if_channels_first(X, shape)
-    return Images(X, shape, check_values(X))
+    return Images(X, shape, check_values(X), there)
 
 
 def check_larger_images(estimator, X, image_shape):
@@ -84,7 +84,7 @@ def check_larger_images(estimator, X, image_shape):
     ValueError
         If X has rows, smaller images, other channels, or pixels that are not finite in float32.
     """
-    X = as_numpy(X, "X")
+    there, X = on_first_gpu(X), as_numpy(X, "X")
     _check_one_array(X)
     X = validate_data(estimator, X, reset=False, dtype="numeric", allow_nd=True, ensure_2d=False)
     if X.ndim not in (3, 4):
@@ -105,7 +105,7 @@ def check_larger_images(estimator, X, image_shape):
             f"be at least {image_shape[0]} high and {image_shape[1]} wide, with {image_shape[2]} channels."
             f"{_channels_first(X.shape, fits)}"
         )
-    return Images(X, shape, check_values(X))
+    return Images(X, shape, check_values(X), there)
 
 
 def check_image_shape(image_shape):

@@ -43,14 +43,17 @@ class CpuDevice:
     target: Target = CPU
 
     name = "this machine"
+    batch_pixels = 1 << 21  # of the images that are scored at a time
+    max_idle = 8  # executions of one kind that a scorer keeps for the next call,
+    max_idle_memory = 1 << 19  # and the most float32 of memory that each may hold
 
     def memory(self):
         """Return the bytes of memory that this process may use."""
         return machine_memory()
 
-    def free_memory(self):
-        """Return the same: the system makes room."""
-        return self.memory()
+    def has_room(self, n_bytes):
+        """Return True: the system makes room, up to what it has."""
+        return True
 
     def targets(self, batch_size):
         """Return the targets to plan for, of which the first that fits into the memory is taken."""
@@ -94,6 +97,10 @@ class CudaDevice:
     target: Target = GPU
     float32_precision: str = "ieee"
 
+    batch_pixels = 1 << 24  # see `CpuDevice`; larger batches fill a GPU
+    max_idle = 1
+    max_idle_memory = 1 << 26
+
     @property
     def name(self):
         """What errors call it."""
@@ -106,6 +113,10 @@ class CudaDevice:
     def free_memory(self):
         """Return the bytes of its memory that are free."""
         return self.driver.memory()[0]
+
+    def has_room(self, n_bytes):
+        """Return whether so many bytes of its memory are free."""
+        return n_bytes <= self.free_memory()
 
     def targets(self, batch_size):
         """Return the targets to plan for, of which the first that fits into the memory is taken.

@@ -5,10 +5,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["NO_IMAGES", "Images", "pixel_limit"]
+__all__ = ["NO_IMAGES", "Images", "OnDevice", "pixel_limit"]
 
 _CHUNK_PIXELS = 1 << 20  # converted at a time
 _MAX_DEVIATIONS = 1e15  # of a pixel from the mean: the squares of a million such numbers have a finite float32 sum
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """The same pixels in the memory of a GPU, where another library has put them.
+
+    Parameters
+    ----------
+    address : int
+        Of the first pixel; the array is C-contiguous.
+    dtype : dtype
+        uint8 or float32.
+    owner : object
+        What keeps the memory.
+    """
+
+    address: int
+    dtype: np.dtype
+    owner: object
 
 
 @dataclass(frozen=True)
@@ -23,6 +42,8 @@ class Images:
         (height, width, channels).
     largest : float, default=nan
         An upper bound of the pixels' absolute values. With NaN, `Network.check_pixels` accepts all images.
+    on_device : OnDevice, optional
+        The same pixels in the memory of a GPU, which then does not need a copy.
 
     Examples
     --------
@@ -35,6 +56,7 @@ class Images:
     pixels: np.ndarray
     shape: tuple[int, int, int]
     largest: float = math.nan
+    on_device: OnDevice | None = None
 
     def __len__(self):
         return len(self.pixels)

@@ -11,9 +11,6 @@ from skconvnet.engine.weights.fold import fold_batch_norms
 
 __all__ = ["Scorer"]
 
-_BATCH_PIXELS = 1 << 21
-_MAX_IDLE = 8  # executions of one kind that are kept for the next call,
-_MAX_IDLE_MEMORY = 1 << 19  # and the most float32 of memory that each may hold
 
 
 class Scorer:
@@ -28,7 +25,7 @@ class Scorer:
     network : Network
         The network. Its parameters are copied.
     batch_pixels : int, optional
-        The most pixels of the images that the machine is given at a time.
+        The most pixels of the images that the machine is given at a time; by default as many as the device wants.
 
     Attributes
     ----------
@@ -49,13 +46,13 @@ class Scorer:
     (5, 3)
     """
 
-    def __init__(self, network, batch_pixels=_BATCH_PIXELS):
+    def __init__(self, network, batch_pixels=None):
         architecture, learned = fold_batch_norms(network.architecture, network.learned)
         self._network = Network(architecture, network.mean, network.scale, network.device)
         self._network.learned = learned
         self.device = network.device
         self.output = architecture.layers[-1].output
-        self._batch_pixels = batch_pixels
+        self._batch_pixels = batch_pixels or self.device.batch_pixels
         self._n_flops = image_work(architecture)
         self._plans = {}  # by batch size and `split_image`
         self._idle = defaultdict(list)  # executions that no thread is using, by plan and number of workers
@@ -105,6 +102,10 @@ class Scorer:
         n_workers = self._n_workers(len(images), n_threads)
         plan = self._plan(batch_size, split_image=batch_size < n_workers)
         memory = plan.memory(n_workers)
+        while batch_size > 1 and not self.device.has_room(4 * memory):
+            batch_size //= 2
+            plan = self._plan(batch_size, split_image=False)
+            memory = plan.memory(n_workers)
         if check_memory is not None:
             check_memory(4 * (len(images) * self.output.size + memory))
         scores = np.empty((len(images), self.output.size), np.float32)
@@ -114,7 +115,7 @@ class Scorer:
         except IndexError:
             execution = self._network.device.execution(plan, self._network, n_workers)
         execution.score(images, scores)
-        if memory <= _MAX_IDLE_MEMORY and len(idle) < _MAX_IDLE:
+        if memory <= self.device.max_idle_memory and len(idle) < self.device.max_idle:
             idle.append(execution)
         return scores
 

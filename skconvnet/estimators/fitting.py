@@ -345,7 +345,7 @@ def _plan_within_memory(bound, loss, batch_size, n_threads, device):
         for target in device.targets(batch_size):
             plans.append(plan_training(bound, layout, loss, batch_size, target))
             needed = plan_memory(plans[-1], layout, n_threads)
-            if needed <= device.free_memory():
+            if device.has_room(needed):
                 break
         return needed
 

@@ -449,3 +449,70 @@ def test_progress_is_shown(capsys):
     shown = capsys.readouterr().out
     assert re.search(r"kernels ready in [\d.]+ s", shown)
     assert "epoch 2" in shown.lower() or "2/2" in shown
+
+
+# X in the memory of the GPU
+
+
+class OnGpu:
+    """An array in the memory of a driver, as CuPy and PyTorch show theirs."""
+
+    def __init__(self, driver, array, *, number=0, strides=None):
+        self.array, self.number = array, number
+        self.address = driver.allocate(array.nbytes)
+        driver.upload(self.address, array)
+        self.shape, self.ndim = array.shape, array.ndim
+        self.__cuda_array_interface__ = {
+            "data": (self.address, False),
+            "shape": array.shape,
+            "typestr": array.dtype.str,
+            "strides": strides,
+            "version": 3,
+        }
+
+    def __len__(self):
+        return len(self.array)
+
+    def __dlpack_device__(self):
+        return 2, self.number
+
+    def __dlpack__(self, **options):
+        raise BufferError("it is on a GPU")
+
+    def get(self):
+        return self.array
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("where", [{}, {"number": 1}, {"strides": (256, 4)}], ids=["here", "another GPU", "strided"])
+def test_x_on_the_gpu_is_used_where_it_is(imitated_gpu, monkeypatch, dtype, where):
+    monkeypatch.setattr(device, "_find_gpu", lambda: device.CudaDevice(imitated_gpu))
+    on_host, sent, upload = X.astype(dtype), [], imitated_gpu.upload
+    there = OnGpu(imitated_gpu, on_host, **where)
+    expected = quick().fit(on_host, Y).decision_function(on_host)
+
+    def note(address, array):
+        sent.append(array.nbytes)
+        upload(address, array)
+
+    monkeypatch.setattr(imitated_gpu, "upload", note)
+    classifier = quick().fit(there, Y)
+    scores = classifier.decision_function(there)
+    is_used_there = where == {} and dtype != np.float64
+    pixels = on_host.nbytes if dtype != np.float64 else on_host.nbytes // 2  # they are float32 there
+    assert (pixels not in sent) == is_used_there
+    assert isinstance(scores, np.ndarray)
+    assert scores.tobytes() == expected.tobytes()
+    imitated_gpu.free(there.address)  # still the array's own
+
+
+def test_x_on_the_gpu_is_checked_and_can_be_used_by_the_cpu(imitated_gpu, monkeypatch):
+    monkeypatch.setattr(device, "_find_gpu", lambda: device.CudaDevice(imitated_gpu))
+    there = OnGpu(imitated_gpu, X)
+    classifier = quick(device="cpu").fit(there, Y)
+    assert classifier.predict(there).tobytes() == classifier.predict(X).tobytes()
+    wrong = OnGpu(imitated_gpu, np.full(X.shape, np.nan, np.float32))
+    with refused("NaN"):
+        quick().fit(wrong, Y)
+    for one in (there, wrong):
+        imitated_gpu.free(one.address)

@@ -120,6 +120,7 @@ class Execution:
             **dict.fromkeys(_MACHINE, 0),
             **dict.fromkeys(("warps", "scores"), 0),
             **self._arrays.addresses,
+            "pixels": self._pixels.address,
             "gradient": self._spaces[Space.SHARD],
             "shared": self._spaces[Space.SHARED],
             "samples": n_samples,
@@ -222,7 +223,7 @@ class Execution:
 
     def _hold(self, images, targets):
         """Have the images and their targets on the device."""
-        before = dict(self._arrays.addresses)
+        before = self._pixels.address, dict(self._arrays.addresses)
         is_same = self._pixels.has(images) and targets is self._targets
         self._pixels.hold(images, self.plan.batch_size, self._capacity * self.plan.batch_size)
         if targets is not None and not is_same:
@@ -231,7 +232,7 @@ class Execution:
                 self._arrays.allocate("targets", self._pixels.n_places * targets[:1].nbytes)
             else:
                 self._arrays.put("targets", targets)
-        if self._arrays.addresses != before:
+        if (self._pixels.address, self._arrays.addresses) != before:
             self._graphs.clear()  # they have the old addresses
 
     def _place(self, images, turn):

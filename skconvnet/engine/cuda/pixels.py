@@ -26,6 +26,8 @@ class DevicePixels:
 
     Attributes
     ----------
+    address : int
+        Where the pixels begin.
     is_bytes : int
         1 if the pixels are uint8, 0 if they are float32.
     """
@@ -34,10 +36,11 @@ class DevicePixels:
         self._driver, self._arrays = driver, arrays
         self._images = None
         self._half = 0  # images in one of two buffers; 0 if all images are on the device
+        self.address = 0
         self.is_bytes = 0
 
     def hold(self, images, n_least, n_most):
-        """Upload the images if the device has room for them, else make two buffers.
+        """Upload the images if the device has room for them, else make two buffers; what is there is used in place.
 
         Parameters
         ----------
@@ -54,18 +57,22 @@ class DevicePixels:
         if images is self._images:
             return
         self.forget()
-        is_bytes = images.is_direct and images.pixels.dtype == np.uint8
+        there = images.on_device
+        is_bytes = images.is_direct and images.pixels.dtype == np.uint8 if there is None else there.dtype == np.uint8
         self._dtype, self.is_bytes = (np.uint8, 1) if is_bytes else (np.float32, 0)
+        if there is not None:
+            self._images, self._half, self.address = images, 0, there.address
+            return
         self._image_bytes = math.prod(images.shape) * np.dtype(self._dtype).itemsize
         n_fit = int(_SHARE * self._driver.memory()[0]) // self._image_bytes
         if len(images) <= max(n_fit, 2 * n_least):
             self._half = 0
-            self._arrays.allocate("pixels", len(images) * self._image_bytes)
+            self.address = self._arrays.allocate("pixels", len(images) * self._image_bytes)
             for indices in images.chunks(max(1, _CHUNK_PIXELS // math.prod(images.shape))):
                 self._upload(images, slice(indices[0], indices[-1] + 1), int(indices[0]))
         else:
             self._half = max(n_least, min(n_most, n_fit // 2))
-            self._arrays.allocate("pixels", 2 * self._half * self._image_bytes)
+            self.address = self._arrays.allocate("pixels", 2 * self._half * self._image_bytes)
         self._images = images
 
     @property
@@ -109,4 +116,4 @@ class DevicePixels:
 
     def _upload(self, images, which, first):
         """Upload some images behind the first `first` ones of the buffer."""
-        self._driver.upload(self._arrays["pixels"] + first * self._image_bytes, images.rows(which, self._dtype))
+        self._driver.upload(self.address + first * self._image_bytes, images.rows(which, self._dtype))
