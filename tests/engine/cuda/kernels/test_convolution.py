@@ -56,6 +56,7 @@ class Machine:
             driver().upload(self.addresses[space], array)
         scratch = driver().allocate(4 * self.launches(row)[1])  # nothing is written there yet, which would be noticed
         driver().record(self.launches(row, scratch)[0]).replay()
+        driver().synchronize()
         driver().free(scratch)
         space = Space(row[INSTRUCTIONS[Op.CONTRACT].operand("c")])
         after = np.empty_like(self.memory[space])
@@ -188,6 +189,7 @@ def run_kernel(precision, reading, tile, rows, columns, K, *, T=2, R=2, RELU=1):
     try:
         call = Call({"float32_precision": precision, "RELU": RELU, **addresses}, scratch)
         driver().record(launch_schedule(call, cut)).replay()
+        driver().synchronize()
         driver().download(addresses["c"], found)
     finally:
         for address in (scratch, *addresses.values()):
