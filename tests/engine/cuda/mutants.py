@@ -323,6 +323,7 @@ def _reached_kernels(mutant):
 
 # -- Mutants in place --------------------------------------------------------------------------------------------------
 
+_FUEL = 2**24  # back edges of a launch
 _MOST_THREADS = 2**22
 _SECONDS = 120
 
@@ -377,6 +378,7 @@ def _in_place(mutant, programs):
 
     with (
         patch.object(PtxDriver, "load", load),
+        patch.object(harness, "CHOSEN", [PtxDriver(fuel=_FUEL)]),  # not used again: the mutant may leave it in disorder
         patch.object(machine_code, "_keep", lambda *_: None),
         _lent_code(importlib.import_module(place.name), module),
     ):
@@ -522,8 +524,6 @@ def judge(mutant, only=""):
                     return "noticed", f"{name}: {type(error).__name__}: {str(error).strip().splitlines()[:1]}"
     except NotCompiled as error:
         return "not compiled", repr(error.__cause__)[:100]
-    finally:
-        harness.driver.cache_clear()  # its memory is as the mutant left it
     is_same = programs and all(_bare(program.text) == _original(name) for name, program in programs.items())
     return "the same" if is_same else "survived", ""
 
