@@ -230,7 +230,7 @@ _WALKS = {
     "layer_gradients": lambda n, grid: n["channels"] / 256,
     "combine_moments": lambda n, grid: 2 * n["n_parts"],
     "add_parts": lambda n, grid: n["n_parts"],
-    "finish_contract": lambda n, grid: n["parts"],
+    "finish_contract": lambda n, grid: n["parts"] * n["wide"] / 256,
     "softmax_cross_entropy": lambda n, grid: 3 * n["classes"] / 32,
 }
 _AHEAD = 4  # reads of such a loop that are on their way at once, as loops are unrolled

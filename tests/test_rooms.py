@@ -31,6 +31,7 @@ TESTED_IN = {
     "engine/cuda/llvm/products": "engine/cuda/kernels/test_convolution",
     "engine/cuda/llvm/registers": "engine/cuda/kernels/test_convolution",
     "engine/cuda/llvm/runs": "engine/cuda/kernels/test_convolution",
+    "engine/cuda/llvm/sums": "engine/cuda/kernels/test_normalisation",
     "engine/cuda/llvm/tile": "engine/cuda/kernels/test_convolution",
     "engine/cuda/machine": "engine/cuda/test_execution",
     "engine/cuda/pixels": "engine/cuda/test_execution",

@@ -20,11 +20,12 @@ def named(launches, name):
 def test_the_multiply_adds_and_bytes_of_contractions():
     """Depths are multiples of eight, so that nothing is padded but tiles, and zeros around images are not read."""
     (launch, work), *_ = named(launches_of(NETWORK, 5, "scoring"), "contract")
+    cut = dict(zip(launch.kernel.parameters, launch.arguments, strict=True))
     assert work.useful == ROWS * FILTERS * 9 * 8
     tile = prod(map(int, launch.kernel.name.split("_")[-1].split("x")))
-    assert work.executed == prod(launch.grid) * tile * 9 * 8
+    assert work.executed == prod(launch.grid) * tile * cut["part_slabs"] * 8
     images = 5 * 10 * 10 * 8  # with their borders
-    assert work.bytes == 4 * (images + 9 * 8 * FILTERS + ROWS * FILTERS)
+    assert work.bytes == 4 * (images + 9 * 8 * FILTERS + cut["parts"] * ROWS * FILTERS)
 
 
 def test_the_multiply_adds_of_training():

@@ -6,14 +6,22 @@ with it every bit, is the same wherever the plan runs. See `cpu.llvm.tile` for t
 
 from typing import NamedTuple
 
+import numpy as np
+
 from skconvnet.engine.cuda.llvm.tile import DEPTH, QUAD, TILES, Tile
 from skconvnet.engine.cuda.lowering import chunks
 
 __all__ = ["Schedule", "schedule"]
 
-_WANTED_BLOCKS = 264  # two for each of 132 multiprocessors
-_LEAST_SLABS = 32  # of a part: fewer are not worth the sum of the parts
 _MOST_BLOCKS = 65_535  # along z
+_MOST_PARTS = 512
+_LEAST_SLABS = 4  # of a part
+
+# The GPU for which the cost of a cut is estimated, in clocks: that of an H100. The bits are the same on all GPUs.
+_MULTIPROCESSORS, _LANES, _THREADS = 132, 128, 384  # threads of a multiprocessor, with the registers of a tile
+_LATENCY = 700  # from the load of a slab to its use
+_LAUNCH = 2500  # from one kernel to the next
+_BYTES = 1900  # of memory that are read or written in a clock
 _LOAD = 8  # multiply-adds that take as long as bringing one number to shared memory
 _A_STRIDES = {"I": "a_i", "J": "a_j", "M": "a_p", "T": "a_t", "R": "a_r", "K": "a_k", "groups": "a_g"}
 
@@ -79,11 +87,10 @@ def schedule(loops, a_is_aligned, tiles=TILES):
     if reading != "k" and not is_empty:
         loops = _fill_slabs(loops)
     rows = loops["I"] * loops["J"] * loops["M"]
-    tile = min(tiles, key=lambda tile: _cost(tile, rows, loops["N"]))
     line_slabs = max(1, chunks(loops["K"], DEPTH))
     slabs = 0 if is_empty else loops["T"] * loops["R"] * line_slabs
-    blocks = chunks(rows, tile.rows) * chunks(loops["N"], tile.columns) * loops["groups"]
-    part_slabs = max(1, chunks(slabs, _wanted_parts(blocks, slabs, loops["groups"])))
+    cuts = [_best_parts(tile, rows, loops["N"], loops["groups"], slabs) for tile in tiles]
+    _, part_slabs, tile = min(zip(*zip(*cuts, strict=True), tiles, strict=True), key=lambda cut: cut[0])
     loops |= {"rows": rows, "slabs": slabs, "line_slabs": line_slabs, "part_slabs": part_slabs}
     return Schedule(reading, tile, max(1, chunks(slabs, part_slabs)), loops | _steps(loops, "a") | _steps(loops, "b"))
 
@@ -135,17 +142,36 @@ def _fill_slabs(loops):
     return loops | moved
 
 
-def _cost(tile, rows, columns):
-    """Return what sums of this many rows and columns cost, in multiply-adds for each product."""
-    blocks = chunks(rows, tile.rows) * chunks(columns, tile.columns)
-    return blocks * (tile.rows * tile.columns + _LOAD * (tile.rows + tile.columns))
+def _best_parts(tile, rows, columns, groups, slabs):
+    """Return the least cost of a contraction with a tile, and the slabs of a part with which it has it.
 
-
-def _wanted_parts(blocks, slabs, groups):
-    """Return into how many parts to split a reduction, so that there are blocks for a whole GPU."""
+    Of parts that have as many slabs, the last ones may be empty; so counts of slabs are compared.
+    """
     if groups > _MOST_BLOCKS:
         raise ValueError(f"CONV has {groups} groups, and a GPU takes at most {_MOST_BLOCKS}. Use fewer groups.")
-    return max(1, min(_WANTED_BLOCKS // blocks, slabs // _LEAST_SLABS, _MOST_BLOCKS // groups))
+    most = max(1, min(_MOST_PARTS, slabs // _LEAST_SLABS, _MOST_BLOCKS // groups))
+    part_slabs = np.maximum(1, chunks(slabs, np.arange(1, most + 1)))
+    costs = _costs(tile, rows, columns, groups, np.maximum(1, chunks(slabs, part_slabs)), part_slabs)
+    best = int(np.argmin(costs))
+    return float(costs[best]), int(part_slabs[best])
+
+
+def _costs(tile, rows, columns, groups, parts, part_slabs):
+    """Return the clocks of a contraction in each of some numbers of parts: an estimate, of which the order matters.
+
+    The multiprocessor with most blocks computes the products of all its blocks, one after the other, or waits for each
+    slab of those that it has at once; most of the shorter time is hidden in the longer. Sums of parts are written, read
+    and added.
+    """
+    blocks = chunks(rows, tile.rows) * chunks(columns, tile.columns) * groups * parts
+    most = chunks(blocks, _MULTIPROCESSORS)
+    slab = DEPTH * (tile.rows * tile.columns + _LOAD * (tile.rows + tile.columns)) / _LANES
+    turns = chunks(most, _THREADS // tile.threads)
+    products, waits = most * part_slabs * slab, turns * (part_slabs + 2) * _LATENCY
+    costs = np.maximum(products, waits) + np.minimum(products, waits) / 4
+    costs += blocks * part_slabs * slab / _MULTIPROCESSORS / 64  # of equal times, that with the least work
+    finish = _LAUNCH + 2 * 4 * parts * groups * rows * columns / _BYTES
+    return costs + np.where(parts > 1, finish, 0)
 
 
 def _steps(loops, operand):

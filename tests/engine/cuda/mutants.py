@@ -83,6 +83,7 @@ MODULES["convolution"] = Module(_CONVOLUTION, (), _OF_CONVOLUTION, _ONE_TILE)
 MODULES["contraction"] = Module(f"{_CUDA}.contraction", (), (f"{_TESTS}.test_contraction", *_OF_CONVOLUTION), _ONE_TILE)
 for _name in ("tile", "products"):
     MODULES[_name] = Module(f"{_CUDA}.llvm.{_name}", (_CONVOLUTION,), _OF_CONVOLUTION, _ONE_TILE)
+MODULES["sums"] = Module(f"{_CUDA}.llvm.sums", (MODULES["normalisation"].name,), MODULES["normalisation"].tests)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """A contraction is cut by its counts and strides: what is merged, how A is read, which tile and how many parts."""
 
-from math import prod
-
 import numpy as np
 import pytest
 
@@ -81,14 +79,13 @@ def test_slabs_lie_along_the_loop_that_fills_them():
 @pytest.mark.parametrize(
     ("rows", "columns", "tile"),
     [
-        (10_000, 512, "128x128"),
+        (132 * 128, 512, "128x128"),
         (10_000, 64, "128x64"),
         (10_000, 32, "128x32"),
-        (10_000, 16, "256x16"),
-        (200, 128, "128x128"),  # 32x128 would compute fewer sums, but load more
+        (20_000, 16, "256x16"),
+        (200, 128, "32x128"),  # 128x128 would load less, but on two multiprocessors of 132
         (10_000, 136, "128x32"),
-        (10_000, 200, "128x128"),
-        (10_000, 8, "256x16"),
+        (20_000, 8, "256x16"),
         (32, 4096, "32x128"),
         (1, 1000, "32x128"),
     ],
@@ -108,8 +105,21 @@ def test_parts_have_work_and_together_all_slabs():
     for rows, columns, K in ((32, 4096, 25_088), (27, 64, 100_000), (1024, 1024, 512), (10, 8, 8), (128, 128, 263)):
         cut = schedule(product(rows, columns, K), a_is_aligned=True)
         assert (cut.parts - 1) * cut.loops["part_slabs"] < cut.loops["slabs"] <= cut.parts * cut.loops["part_slabs"]
-        assert cut.parts == 1 or cut.loops["part_slabs"] >= 32
-        assert cut.parts == 1 or prod(cut.grid) <= 264
+        assert cut.parts == 1 or cut.loops["part_slabs"] >= 4
+        assert cut.parts == 1 or cut.parts * cut.part_size < 8 * (rows + columns) * K  # sums of parts are not the work
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "K", "is_split"),
+    [
+        (128 * 132, 128, 1152, False),  # a tile for each of 132 multiprocessors
+        (128 * 137, 128, 1152, True),  # some would have a second one while the others wait
+        (128 * 4, 128, 8 * 4, False),  # so short that it would be no shorter with the sum of the parts
+        (128 * 4, 128, 8 * 100, True),
+    ],
+)
+def test_a_reduction_is_split_where_multiprocessors_would_wait(rows, columns, K, is_split):
+    assert (schedule(product(rows, columns, K), a_is_aligned=True).parts > 1) == is_split
 
 
 def test_steps_lead_from_slab_to_slab():

@@ -10,7 +10,7 @@ from tests.engine.cuda.mutants import judge, mutants, planted, unchanged
 BARRIERS = [
     ("activations", "bias_relu_backward", "cuda.syncthreads()\n        while", "while", "test_bias_relu_backward"),
     ("activations", "bias_relu_backward", "cuda.syncthreads()\n            lanes", "lanes", "test_bias_relu_backward"),
-    ("normalisation", "_sum_slices", "cuda.syncthreads()\n        if", "if", "test_channel_moments"),
+    ("sums", "sum_slices", "cuda.syncthreads()\n        if", "if", "test_channel_moments"),
     ("normalisation", "batch_gradients", "cuda.syncthreads()", "pass", "test_batch_gradients"),
     ("normalisation", "_lrn_backward", "cuda.syncthreads()", "pass", "test_lrn_backward"),
     ("loss", "_sum", "cuda.syncthreads()\n        if", "if", "test_loss_and_gradient"),
@@ -48,6 +48,7 @@ PARTS = [  # of sums and copies, and the paths that they take
         "pixels // span, chunks",
         "test_bias_relu_backward",
     ),
+    ("convolution", "finish_contract", "number < end", "number < end - 1", "test_parts_of_the_reduction"),
     ("normalisation", "_pixel_sums", "n_parts=parts", "n_parts=parts - 1", "test_channel_moments"),
     ("normalisation", "combine_moments", "last if p == n_parts - 1", "last if p == n_parts", "test_channel_moments"),
     ("optimizer", "lower_update", "_PIECE * chunks(most, _PIECE * rows)", "_PIECE", "test_blocks_of_any_length"),

@@ -3,7 +3,7 @@
 `cpu.llvm.tile` has the sum and says what its loops are in each layer. Here (i, j, p) are the rows of the product,
 (t, r, k) its reduction and q its columns. A block of threads computes a tile of C (see `cuda.llvm.tile`), and walks the
 reduction in slabs: `DEPTH` elements k of one line (t, r). Where there are too few tiles for a whole GPU, the reduction
-is split into parts, each of which has blocks of its own, and `finish_contract` adds the parts in their order.
+is split into parts, each of which has blocks of its own, and `finish_contract` adds the parts.
 """
 
 from skconvnet.engine.cuda.compiler import Address, cuda, float32, inlined, int32, int64, kernel
@@ -12,7 +12,8 @@ from skconvnet.engine.cuda.llvm.memory import load
 from skconvnet.engine.cuda.llvm.products import N_SUMS, FloatProducts, TensorProducts
 from skconvnet.engine.cuda.llvm.quads import load_quad, quad, splat, store_quad, where_greater
 from skconvnet.engine.cuda.llvm.registers import below, digits, dot, shift, spaced, zeros
-from skconvnet.engine.cuda.llvm.threads import block, chunk, over, part, thread
+from skconvnet.engine.cuda.llvm.sums import sum_slices
+from skconvnet.engine.cuda.llvm.threads import block, chunk, left, over, part, thread
 from skconvnet.engine.cuda.llvm.tile import DEPTH, QUAD, TILES, Reader, storer
 from skconvnet.engine.cuda.lowering import chunks
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Samples
@@ -20,6 +21,7 @@ from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Samples
 __all__ = ["CONTRACT", "finish_contract", "launch_schedule", "lower_contract"]
 
 _THREADS = 256  # of finish_contract
+_TABLE = QUAD * _THREADS  # a quad of each
 _NUMBERS = INSTRUCTIONS[Op.CONTRACT].numbers
 _QUADS = "N b_t b_r b_k b_g c_i c_j c_p c_g".split()  # multiples of 4
 
@@ -155,12 +157,15 @@ CONTRACT = {
 
 @kernel(_THREADS)
 def finish_contract(
-    sums: Address, start: Address, c: Address, parts, part_size, RELU,
+    sums: Address, start: Address, c: Address, parts, part_size, wide, RELU,
     J, M, N, rows, start_q, start_g, c_i, c_j, c_p, c_g,
 ):  # fmt: skip
-    """C = start + the sums of all parts in their order, for the quads of one group.
+    """C = the sums of all parts, in an order that depends on shapes alone, + start, for the quads of one group.
 
-    blockIdx: quads of a group, group.
+    A block has `wide` quads and 256 / wide slices of the parts. Thread slice * wide + q adds the parts slice,
+    slice + 256 / wide, ... of quad q, and then the slices are added in a tree.
+
+    blockIdx: `wide` quads of a group, group.
 
     Parameters
     ----------
@@ -168,22 +173,29 @@ def finish_contract(
         float32, shape (parts, groups, rows, N).
     part_size : int32
         Elements of a part.
+    wide : int32
+        A power of two up to 256.
     start, c, parts, RELU, J, M, N, rows, start_q, start_g, c_i, c_j, c_p, c_g
         As `contract` takes them; `start` is not 0.
     """
-    at = QUAD * int64(_THREADS * block() + thread())
-    if at < rows * N:
+    table = cuda.shared.array(_TABLE, float32)
+    first, slices, zero = over(thread(), wide), over(_THREADS, wide), splat(float32(0))
+    at = QUAD * int64(wide * block() + left(thread(), wide))
+    address = sums + 4 * (chunk() * (rows * N) + at + int64(first) * part_size)
+    total, number = zero, int32(first)
+    end = parts if at < rows * N else 0
+    while number < end:
+        total = total + load_quad(address)
+        address += 4 * int64(slices) * part_size
+        number = int32(number + slices)
+    total = sum_slices(table, total, wide)
+    if first == 0 and at < rows * N:
         row = over(at, N)
         q = at - row * N
         line = over(row, M)
         i = over(line, J)
-        total = _start_quad(start + 4 * (chunk() * start_g + q * start_q), start_q)
-        address = sums + 4 * (chunk() * (rows * N) + at)
-        for _ in range(parts):
-            total = total + load_quad(address)
-            address += 4 * part_size
+        total = total + _start_quad(start + 4 * (chunk() * start_g + q * start_q), start_q)
         if RELU != 0:
-            zero = splat(float32(0))
             total = where_greater(zero, total, zero, total)
         store_quad(c + 4 * (i * c_i + (line - i * J) * c_j + (row - line * M) * c_p + chunk() * c_g + q), total)
 
@@ -233,8 +245,11 @@ def launch_schedule(call, cut):
     dense = {"c_i": numbers["J"] * numbers["M"] * columns, "c_j": numbers["M"] * columns, "c_p": columns}
     unfinished = dense | {"c": sums, "c_g": rows * columns, "c_part": size, "start": 0, "RELU": 0}
     yield call.launch(contract, cut.grid, **numbers | unfinished)
-    blocks = chunks(rows * columns // QUAD, _THREADS), numbers["groups"]
-    yield call.launch(finish_contract, blocks, **numbers, sums=sums, part_size=size)
+    wide = _THREADS
+    while wide > 4 and 4 * (_THREADS // wide) < cut.parts:  # a thread adds about four parts
+        wide //= 2
+    blocks = chunks(rows * columns // QUAD, wide), numbers["groups"]
+    yield call.launch(finish_contract, blocks, **numbers, sums=sums, part_size=size, wide=wide)
 
 
 def _check(call, loops):

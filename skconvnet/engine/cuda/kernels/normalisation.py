@@ -23,6 +23,7 @@ from skconvnet.engine.cuda.llvm.quads import (
     store_quad,
     where_greater,
 )
+from skconvnet.engine.cuda.llvm.sums import sum_slices
 from skconvnet.engine.cuda.llvm.threads import block, chunk, left, over, part, thread
 from skconvnet.engine.cuda.lowering import chunks
 from skconvnet.engine.program.instructions import NormRow
@@ -74,28 +75,6 @@ _ROWS = len(NormRow)
 # the pixels slice, slice + 256 / wide, ... of quad q.
 
 
-@inlined
-def _sum_slices(table, value, wide):
-    """Sum a quad of each thread over the slices in a tree; every thread gets the sum of its own quad of channels.
-
-    `table` is shared memory of a quad for each thread, in four runs of 256. `wide` is a power of two. Between two sums
-    in one table the caller needs a barrier.
-    """
-    at = thread()
-    table[at], table[at + _THREADS] = number(value, 0), number(value, 1)
-    table[at + 2 * _THREADS], table[at + 3 * _THREADS] = number(value, 2), number(value, 3)
-    half = _THREADS // 2
-    while half >= wide:
-        cuda.syncthreads()
-        if at < half:
-            for run in range(0, _QUADS, _THREADS):
-                table[run + at] += table[run + at + half]
-        half >>= 1
-    cuda.syncthreads()
-    own = left(at, wide)
-    return quad(table[own], table[own + _THREADS], table[own + 2 * _THREADS], table[own + 3 * _THREADS])
-
-
 @kernel(_THREADS)
 def channel_moments(x: Address, into: Address, rows, columns, depth, x_row, x_sample, into_sample, wide):
     """Compute each channel's mean over a part of the pixels and the sum of squares around it.
@@ -135,10 +114,10 @@ def channel_moments(x: Address, into: Address, rows, columns, depth, x_row, x_sa
         pixel += slices
     n, share = splat(float32(count)), splat(float32(1) / float32(max(count, 1)))
     own_mean = origin + total * share
-    mean = _sum_slices(table, n * own_mean, wide) * splat(float32(1) / float32(last - first))
+    mean = sum_slices(table, n * own_mean, wide) * splat(float32(1) / float32(last - first))
     away = own_mean - mean
     cuda.syncthreads()  # the table is written again
-    squares = _sum_slices(table, squares - total * (total * share) + n * (away * away), wide)
+    squares = sum_slices(table, squares - total * (total * share) + n * (away * away), wide)
     if slice_of_thread == 0 and at < depth:
         to = into + 4 * (block() * into_sample + part() * 2 * depth + at)
         store_quad(to, mean)
@@ -235,9 +214,9 @@ def normalise_sums(
         total = total + gradient
         moment = moment + gradient * (value - mean)
         pixel += slices
-    total = _sum_slices(table, total, wide)
+    total = sum_slices(table, total, wide)
     cuda.syncthreads()  # the table is written again
-    moment = _sum_slices(table, moment, wide) * inverse
+    moment = sum_slices(table, moment, wide) * inverse
     if slice_of_thread == 0 and at < depth:
         to = into + 4 * (block() * into_sample + part() * 2 * depth + at)
         store_quad(to, total)
