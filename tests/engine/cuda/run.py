@@ -8,7 +8,8 @@ weights and biases, because biases in front of a NORM(batch) are rounding errors
 all.
 """
 
-from argparse import ArgumentParser
+import re
+from argparse import ArgumentParser, ArgumentTypeError
 
 import numpy as np
 
@@ -97,23 +98,38 @@ def compare(text, image_shape, n_classes=10, device=None, **training):
     return differences(train(bound, CpuDevice(), **training), train(bound, device, **training))
 
 
+def image_shape(text):
+    """Return (height, width, channels) as `--input` says it: HxW, of one channel, or HxWxC."""
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)(?:x([1-9]\d*))?", text.lower())
+    if found is None:
+        raise ArgumentTypeError(f"{text!r} is not HxW or HxWxC, such as 8x8 or 32x32x3, of numbers from 1 on")
+    return tuple(int(size or 1) for size in found.groups())
+
+
+def at_least(least):
+    """Return what reads a whole number that is `least` or more."""
+
+    def read(text):
+        if not re.fullmatch(r"\d+", text) or int(text) < least:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+        return int(text)
+
+    return read
+
+
 def main(arguments=None):
     """Compare what the command line says."""
     parser = ArgumentParser("python -m tests.engine.cuda.run", description=__doc__.splitlines()[0])
     parser.add_argument("architecture", help="a text in the notation")
-    parser.add_argument("--input", required=True, help="the shape of the images, HxW or HxWxC")
-    parser.add_argument("--steps", type=int, default=3, help="training steps (default: 3)")
-    parser.add_argument("--batch", type=int, default=16, help="images of a minibatch (default: 16)")
-    parser.add_argument("--classes", type=int, default=10, help="number of classes (default: 10)")
+    parser.add_argument("--input", type=image_shape, required=True, help="the shape of the images, HxW or HxWxC")
+    parser.add_argument("--steps", type=at_least(1), default=3, help="training steps (default: 3)")
+    parser.add_argument("--batch", type=at_least(1), default=16, help="images of a minibatch (default: 16)")
+    parser.add_argument("--classes", type=at_least(2), default=10, help="number of classes (default: 10)")
     parser.add_argument("--solver", choices=SOLVERS, default="adam", help="optimizer (default: adam)")
     chosen = parser.parse_args(arguments)
+    training = {"n_steps": chosen.steps, "batch_size": chosen.batch, "solver": chosen.solver}
     try:
-        height, width, *channels = map(int, chosen.input.lower().split("x"))
-        shape = height, width, *(channels or [1])
-        if chosen.steps < 1 or chosen.batch < 1 or len(shape) != 3:
-            raise ValueError(f"{chosen.steps} steps of {chosen.batch} images of shape {shape}")
-        training = {"n_steps": chosen.steps, "batch_size": chosen.batch, "solver": chosen.solver}
-        found = compare(chosen.architecture, shape, chosen.classes, **training)
+        found = compare(chosen.architecture, chosen.input, chosen.classes, **training)
     except ValueError as error:
         parser.error(str(error))
     for name, difference in found.items():

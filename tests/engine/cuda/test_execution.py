@@ -217,6 +217,25 @@ def test_the_command_refuses_what_is_no_network(capsys, wrong):
     assert "error:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--input", "8", "'8' is not HxW or HxWxC, such as 8x8 or 32x32x3"),
+        ("--input", "8xb", "'8xb' is not HxW"),
+        ("--input", "8x0", "'8x0' is not HxW"),
+        ("--input", "8x8x1x1", "'8x8x1x1' is not HxW"),
+        ("--steps", "0", "'0' is not a whole number from 1 on"),
+        ("--batch", "-3", "'-3' is not a whole number from 1 on"),
+        ("--batch", "two", "'two' is not a whole number from 1 on"),
+        ("--classes", "1", "'1' is not a whole number from 2 on"),
+    ],
+)
+def test_the_command_says_what_it_needs(capsys, option, value, says):
+    with pytest.raises(SystemExit):
+        main(["INPUT -> FC", "--input", "8x8", f"{option}={value}"])
+    assert f"error: argument {option}: {says}" in capsys.readouterr().err
+
+
 # -- Gradients by finite differences -----------------------------------------------------------------------------------
 
 # One network for each kind of layer: smooth enough that a difference quotient in float32 has three digits.
