@@ -8,7 +8,7 @@ in tables on the device, see `execution`; a counter says which row is the step's
 from skconvnet.engine.cuda.dispatch import LOWERINGS
 from skconvnet.engine.cuda.kernels.optimizer import count_step, lower_sum_slots, lower_transpose, lower_update
 from skconvnet.engine.cuda.lowering import Call, call_of, chunks
-from skconvnet.engine.program.instructions import Op, SegmentKind, Space, Warp
+from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, SegmentKind, Space, Warp
 
 __all__ = ["lower_refresh", "lower_run", "scratch_size", "spaces_of"]
 
@@ -74,8 +74,19 @@ def _needed(rows):
     """Yield the instructions that a GPU needs: not the zeros for a POOL's gradient, which it writes instead of adds."""
     for number, row in enumerate(rows):
         following = rows[number + 1] if number + 1 < len(rows) else row
-        if row[0] != Op.CLEAR or following[0] not in (Op.MAX_POOL_BACKWARD, Op.AVERAGE_POOL_BACKWARD):
+        if row[0] != Op.CLEAR or not _is_written(_operand(row, "y"), following):
             yield row
+
+
+def _is_written(operand, row):
+    """Return whether an instruction is the backward pass of a POOL, and this operand its result."""
+    return row[0] in (Op.MAX_POOL_BACKWARD, Op.AVERAGE_POOL_BACKWARD) and _operand(row, "dx") == operand
+
+
+def _operand(row, name):
+    """Return the space, offset and stride of an instruction's operand."""
+    first = INSTRUCTIONS[Op(row[0])].operand(name)
+    return row[first : first + 3].tolist()
 
 
 def _shards(plan, spaces, machine):

@@ -11,8 +11,9 @@ pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 
 from skconvnet.architecture import Architecture
 from skconvnet.engine import SGD, Images, Network, Scorer, SoftmaxCrossEntropy, Trainer, device
-from skconvnet.engine.cuda import execution, pixels
+from skconvnet.engine.cuda import execution, machine, pixels
 from skconvnet.engine.device import CpuDevice, CudaDevice
+from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Space, encode
 from skconvnet.engine.program.target import GPU
 from tests.engine.cuda.executor import PtxDriver
 from tests.engine.cuda.run import SOLVERS, differences, main
@@ -49,6 +50,16 @@ def test_gradients_of_pools_need_no_zeros(gpu):
     assert "max_pool_backward" in kernels
     assert "average_pool_backward" in kernels
     assert "clear" not in kernels
+
+
+@pytest.mark.parametrize("op", [Op.MAX_POOL_BACKWARD, Op.AVERAGE_POOL_BACKWARD])
+def test_zeros_for_another_place_than_the_gradient_of_a_pool_are_written(op):
+    place, others = (Space.LOCAL, 64, 96), [(Space.BATCH, 64, 96), (Space.LOCAL, 72, 96), (Space.LOCAL, 64, 128)]
+    operands = dict.fromkeys(INSTRUCTIONS[op].operands, (Space.LOCAL, 0, 96)) | {"dx": place}
+    backward = encode(op, operands, dict.fromkeys(INSTRUCTIONS[op].numbers, 1))
+    for zeros, are_needed in [(place, False), *((other, True) for other in others)]:
+        rows = [encode(Op.CLEAR, {"y": zeros}, {"size": 96}), backward]
+        assert [row[0] for row in machine._needed(rows)] == [Op.CLEAR, op][not are_needed :]
 
 
 @pytest.mark.parametrize("n_shards", [2, 3])
@@ -131,8 +142,8 @@ def test_fewer_images_may_need_more_scratch(gpu):
     bound = Architecture.parse("INPUT -> CONV(K=64, bias=no) -> FC").bind((8, 8, 64), 3)
     images = Images(np.random.default_rng(0).integers(0, 256, (550, 4096)).astype(np.uint8), (8, 8, 64))
     found = []
-    for machine in (gpu, CpuDevice()):
-        network = Network(bound, *images.statistics(), machine)
+    for where in (gpu, CpuDevice()):
+        network = Network(bound, *images.statistics(), where)
         network.initialise(np.random.default_rng(0))
         found.append({"scores": Scorer(network).scores(images, 2)})
     assert largest(*found) < 1e-5
