@@ -111,6 +111,7 @@ class Execution:
         if size > self._scratch:
             self._driver.synchronize()
             self._graphs.clear()  # they have the old address
+            self._scratch = 0  # also where there is no memory for more
             self._arrays.allocate("scratch", 4 * size)
             self._scratch = size
 
@@ -227,11 +228,12 @@ class Execution:
         is_same = self._pixels.has(images) and targets is self._targets
         self._pixels.hold(images, self.plan.batch_size, self._capacity * self.plan.batch_size)
         if targets is not None and not is_same:
-            self._targets = targets
+            self._targets = None  # also where there is no memory for them
             if self._pixels.n_places:
                 self._arrays.allocate("targets", self._pixels.n_places * targets[:1].nbytes)
             else:
                 self._arrays.put("targets", targets)
+            self._targets = targets
         if (self._pixels.address, self._arrays.addresses) != before:
             self._graphs.clear()  # they have the old addresses
 

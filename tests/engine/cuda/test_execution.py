@@ -12,9 +12,10 @@ pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 from skconvnet.architecture import Architecture
 from skconvnet.engine import SGD, Images, Network, Scorer, SoftmaxCrossEntropy, Trainer, device
 from skconvnet.engine.cuda import execution, machine, pixels
+from skconvnet.engine.cuda.arrays import DeviceArrays
 from skconvnet.engine.device import CpuDevice, CudaDevice
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Space, encode
-from skconvnet.engine.program.target import GPU
+from skconvnet.engine.program.target import GPU, LINE
 from tests.engine.cuda.executor import PtxDriver
 from tests.engine.cuda.run import SOLVERS, differences, main
 from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, mismatches
@@ -210,6 +211,33 @@ def test_too_little_memory_is_an_error_that_frees_what_it_took():
     with pytest.raises(MemoryError):
         trained(CudaDevice(driver), n_steps=2)
     assert driver.memory() == before
+
+
+@pytest.mark.parametrize(("name", "n_before"), [("targets", 0), ("scratch", 1)])
+def test_after_too_little_memory_an_execution_goes_on(monkeypatch, name, n_before):
+    """There is no memory for the targets of the first step, or for the scratch of fewer samples, which need more."""
+    problem = Problem("INPUT -> FC(8) -> FC", (2, 2, 2))
+    everything, allocate = np.arange(problem.n), DeviceArrays.allocate
+    expected = problem.trainer(problem.network(CudaDevice(PtxDriver()))).step(everything, 0.0).loss
+    trainer = problem.trainer(problem.network(CudaDevice(PtxDriver())))
+    for _ in range(n_before):
+        trainer.step(everything, 0.0)
+
+    def fail(arrays, asked, n_bytes):
+        if asked != name:
+            return allocate(arrays, asked, n_bytes)
+        arrays.release(name)
+        raise MemoryError
+
+    def size(plan, spaces, machine):
+        return LINE if machine["samples"] == problem.n else 2 * LINE
+
+    with monkeypatch.context() as patched:
+        patched.setattr(execution, "scratch_size", size)
+        patched.setattr(DeviceArrays, "allocate", fail)
+        with pytest.raises(MemoryError):
+            trainer.step(everything[:3] if n_before else everything, 0.0)
+    assert trainer.step(everything, 0.0).loss == expected
 
 
 def test_the_command_prints_the_differences(capsys):
