@@ -10,7 +10,7 @@ import os
 import warnings
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
 from pathlib import Path
 
@@ -45,6 +45,7 @@ __all__ = [
     "types",
     "uint32",
     "uint64",
+    "versions",
 ]
 
 # Annotations of a kernel's parameters. A parameter without one is int32.
@@ -207,8 +208,20 @@ def _digest():
     """Digest everything that a kernel's PTX depends on besides its name and the architecture."""
     engine = Path(__file__).parents[1]
     sources = [*sorted(engine.joinpath("cuda").rglob("*.py")), *sorted(engine.joinpath("program").rglob("*.py"))]
-    compilers = [f"{name} {version(name)}" for name in ("numba", "numba-cuda", "llvmlite")]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in sources) + "".join(compilers).encode()).hexdigest()
+    compilers = versions("numba", "numba-cuda", "llvmlite", "nvidia-nvvm")
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sources) + compilers.encode()).hexdigest()
+
+
+def versions(*packages):
+    """Return the names of packages with their versions, "none" for those that did not come as a package."""
+    return ", ".join(f"{name} {_version(name)}" for name in packages)
+
+
+def _version(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
 
 
 # Computed at import: later edits of the sources are not compiled in this process.

@@ -14,7 +14,7 @@ from cuda.bindings import driver as api
 from cuda.core import Device, LaunchConfig, ObjectCode, Program, ProgramOptions
 from cuda.core.graph import GraphDefinition
 
-from skconvnet.engine.cuda.compiler import cached, ptx
+from skconvnet.engine.cuda.compiler import cached, ptx, versions
 
 __all__ = ["Driver", "count_devices", "driver_version"]
 
@@ -96,7 +96,7 @@ class Driver:
     def _load(self, kernel):
         """Return a kernel as `record` launches it, compiled for this device; `load` keeps it."""
         text = ptx(kernel, self.compute_capability)
-        cubin = cached(_assemble)(text, "sm_{}{}".format(*self.compute_capability))
+        cubin = _machine_code(text, "sm_{}{}".format(*self.compute_capability))
         name = re.search(r"\.entry\s+([\w$]+)", text)[1]
         return ObjectCode.from_cubin(cubin).get_kernel(name)
 
@@ -152,8 +152,13 @@ def driver_version():
     return number // 1000, number % 1000 // 10
 
 
-def _assemble(text, architecture):
-    """Return the machine code of PTX, bytes."""
+def _machine_code(text, architecture):
+    """Return the machine code of PTX, assembled or from the cache."""
+    return cached(_assemble)(text, architecture, versions("nvidia-nvjitlink", "cuda-core"))
+
+
+def _assemble(text, architecture, stamp=""):
+    """Return the machine code of PTX, bytes; the stamp, of the versions of what assembles it, is in the cache's key."""
     return bytes(Program(text, "ptx", ProgramOptions(arch=architecture)).compile("cubin").code)
 
 

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from importlib.metadata import version
 
 import pytest
 
@@ -56,6 +57,17 @@ def test_other_sources_are_compiled_again(cached, monkeypatch):
     monkeypatch.setattr(compiler, "_STAMP", "other sources")
     monkeypatch.setattr(compiler.cuda, "compile", lambda *args, **options: ("new", None))
     assert ptx(relu, (8, 0)) == "new"
+
+
+@pytest.mark.parametrize("package", ["numba", "numba-cuda", "llvmlite", "nvidia-nvvm"])
+def test_another_version_of_a_compiler_compiles_again(monkeypatch, package):
+    stamp = compiler._digest()
+    monkeypatch.setattr(compiler, "version", lambda name: "0.1" if name == package else version(name))
+    assert compiler._digest() != stamp
+
+
+def test_a_compiler_that_is_no_package_has_no_version():
+    assert compiler.versions("numba", "nvidia-nothing") == f"numba {version('numba')}, nvidia-nothing none"
 
 
 def test_a_damaged_file_is_compiled_again(cached):

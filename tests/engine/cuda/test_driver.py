@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ import pytest
 pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 pytest.importorskip("cuda.core", reason="needs the extra skconvnet[cuda]")
 
-from skconvnet.engine.cuda import driver
-from skconvnet.engine.cuda.compiler import ptx
+from skconvnet.engine.cuda import compiler, driver
+from skconvnet.engine.cuda.compiler import cached, ptx
 from skconvnet.engine.cuda.kernels.activations import relu
 from tests.engine.cuda.executor import PtxDriver
 
@@ -39,10 +40,32 @@ def test_devices_are_counted_also_where_there_is_no_driver():
     assert len(version) == 2
 
 
+@pytest.fixture
+def assembled(tmp_path, monkeypatch):
+    """What has been assembled, with a cache of its own, which forgets at the end."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    cached.cache_clear()
+    program, texts = driver.Program, []
+    monkeypatch.setattr(driver, "Program", lambda text, *options: texts.append(text) or program(text, *options))
+    yield texts
+    cached.cache_clear()
+
+
 @pytest.mark.parametrize("cc", [(7, 5), (9, 0), (12, 0)])
-def test_ptx_is_assembled_for_an_architecture(cc):
-    code = driver._assemble(ptx(relu, cc), "sm_{}{}".format(*cc))
-    assert code[:4] == b"\x7fELF"
+def test_ptx_is_assembled_for_an_architecture_once(assembled, cc):
+    text = ptx(relu, cc)
+    for _ in range(2):
+        assert driver._machine_code(text, "sm_{}{}".format(*cc))[:4] == b"\x7fELF"
+    assert assembled == [text]
+
+
+@pytest.mark.parametrize("package", ["nvidia-nvjitlink", "cuda-core"])
+def test_another_version_of_an_assembler_assembles_again(assembled, monkeypatch, package):
+    text = ptx(relu, (9, 0))
+    driver._machine_code(text, "sm_90")
+    monkeypatch.setattr(compiler, "version", lambda name: "0.1" if name == package else version(name))
+    driver._machine_code(text, "sm_90")
+    assert assembled == [text, text]
 
 
 # -- On a library that imitates NVIDIA's -------------------------------------------------------------------------------
