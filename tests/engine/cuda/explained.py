@@ -13,6 +13,7 @@ _REASONS = {
     r"optimizer.transpose: 1 -> 0 in: .*_SIDE - 1": "tiles that are outside the block are walked over and left alone",
     r"_merge: 2 -> 3": "loops that are merged twice are merged",
     r"schedule: ('R' -> 'K'|1 -> 2) in: loops = _merge": "loops over nothing become one line, whatever their counts",
+    r"of_windows: row < bottom -> row <= bottom": "beyond its window, a gradient has found its winner, and 0 is left",
 }
 
 

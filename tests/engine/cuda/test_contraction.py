@@ -97,7 +97,7 @@ def test_the_tile_computes_few_sums_that_are_not_there(rows, columns, tile):
 @pytest.mark.parametrize("loop", "TRK")
 def test_a_sum_of_nothing_is_one_part_without_slabs(loop):
     cut = schedule(product(5, 8, 24, T=3, R=2, a_t=1000, a_r=100, b_t=1000, b_r=200) | {loop: 0}, a_is_aligned=True)
-    assert (cut.parts, cut.loops["slabs"]) == (1, 0)
+    assert (cut.parts, cut.loops["slabs"], cut.loops["line_slabs"]) == (1, 0, 1)
     assert (cut.loops["T"], cut.loops["R"], cut.loops["K"]) == (1, 1, 0)  # the kernel divides by counts of lines
 
 

@@ -77,9 +77,10 @@ def test_bias_relu_backward(shape, dy_border, dx_border, relu, bias, in_place):
 
 
 @pytest.mark.parametrize(("depth", "blocks"), [(8, 1), (1024, 1), (1032, 2), (2048, 2), (2056, 3)])
-def test_every_block_has_channels(depth, blocks):
+@pytest.mark.parametrize("bias", [0, 1])
+def test_every_block_has_channels_and_few_pixels_need_one_launch(depth, blocks, bias):
     operands = dict.fromkeys(("dy", "y", "dx", "dbias"), (Space.BATCH, 0, depth))
-    numbers = {"rows": 1, "columns": 1, "depth": depth, "relu": 1, "bias": 0}
+    numbers = {"rows": 1, "columns": 1, "depth": depth, "relu": 1, "bias": bias}
     numbers |= dict.fromkeys(("dy_row", "y_row", "dx_row"), depth)
     (launch,) = lowered((Op.BIAS_RELU_BACKWARD, operands, numbers))
     assert launch.grid == (1, blocks, 1)

@@ -248,6 +248,14 @@ def test_nan_passes_the_relu():
         assert np.isnan(memory[c : c + 8]).all()
 
 
+@pytest.mark.parametrize(("offset", "reading"), [(64, "k"), (66, "1")])
+def test_a_is_read_in_quads_where_it_is_aligned(offset, reading):
+    numbers = dict.fromkeys(INSTRUCTIONS[Op.CONTRACT].numbers, 0) | dict.fromkeys([*"IJMNTRK", "groups"], 8)
+    operands = dict.fromkeys(("b", "start", "c"), shared(64)) | {"a": shared(offset)}
+    launch = lowered((Op.CONTRACT, operands, numbers | {"a_k": 1}), float32_precision="ieee")[0]
+    assert launch.kernel in [CONTRACT["ieee", reading, tile] for tile in TILES]
+
+
 # -- What is refused ---------------------------------------------------------------------------------------------------
 
 
