@@ -26,6 +26,7 @@ _IMAGE_WORK = 1e8
 _PATIENCE, _PAUSE = 60.0, 0.25  # seconds that a process waits for memory, and between two attempts
 
 _OLDEST_GPU = (7, 5)  # compute capability: Turing, 2018
+_NEWEST_GPU = (12, 1)  # the last that the compiler knows, NVVM of CUDA 13.0
 _OLDEST_DRIVER = (13, 0)  # version of CUDA
 _OLDEST_TF32 = (8, 0)  # compute capability of the first tensor cores that multiply TF32: Ampere, 2020
 
@@ -260,6 +261,11 @@ def _find_gpu():
             "The GPU {} has compute capability {}.{}, and device='cuda' needs {}.{} or newer. Use device='cpu'.".format(
                 gpu.name, *gpu.compute_capability, *_OLDEST_GPU
             )
+        )
+    if gpu.compute_capability > _NEWEST_GPU:
+        raise ValueError(
+            "The GPU {} has compute capability {}.{}, and device='cuda' knows those up to {}.{}. Update skconvnet, or "
+            "use device='cpu'.".format(gpu.name, *gpu.compute_capability, *_NEWEST_GPU)
         )
     _process_of_gpu.append(os.getpid())
     return CudaDevice(gpu)

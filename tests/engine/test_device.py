@@ -1,5 +1,6 @@
 """Which device is taken, and what is said where there is none."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -77,3 +78,34 @@ def test_a_forked_child_cannot_use_the_gpu_of_its_parent(gpu, monkeypatch):
     with pytest.raises(ValueError, match="forked after its parent had used the GPU"):
         check_device("cuda")
     assert device_for_scoring("cuda") == CpuDevice()
+
+
+@pytest.mark.parametrize(
+    ("capability", "message"),
+    [
+        ((7, 4), "Toy has compute capability 7.4, and device='cuda' needs 7.5 or newer. Use device='cpu'"),
+        ((12, 2), "Toy has compute capability 12.2, and device='cuda' knows those up to 12.1. Update skconvnet, or"),
+        ((13, 0), "Toy has compute capability 13.0, and device='cuda' knows those up to 12.1. Update skconvnet, or"),
+    ],
+)
+def test_a_gpu_that_the_compiler_does_not_know_is_refused(monkeypatch, capability, message):
+    imitate_driver(monkeypatch, capability)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        device._find_gpu.__wrapped__()
+
+
+@pytest.mark.parametrize("capability", [(7, 5), (9, 0), (12, 1)])
+def test_a_gpu_that_the_compiler_knows_is_taken(monkeypatch, capability):
+    driver = imitate_driver(monkeypatch, capability)
+    assert device._find_gpu.__wrapped__() == CudaDevice(driver)
+
+
+def imitate_driver(monkeypatch, capability):
+    """Have the driver find one GPU of a compute capability, which is returned."""
+    pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+    module = pytest.importorskip("skconvnet.engine.cuda.driver", reason="needs the extra skconvnet[cuda]")
+    found = SimpleNamespace(name="Toy", compute_capability=capability)
+    monkeypatch.setattr(device, "_process_of_gpu", [])
+    for name, answer in (("count_devices", 1), ("driver_version", (13, 0)), ("Driver", found)):
+        monkeypatch.setattr(module, name, lambda answer=answer: answer)
+    return found

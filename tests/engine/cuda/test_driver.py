@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 pytest.importorskip("cuda.core", reason="needs the extra skconvnet[cuda]")
 
+from skconvnet.engine import device
 from skconvnet.engine.cuda import compiler, driver
 from skconvnet.engine.cuda.compiler import cached, ptx
 from skconvnet.engine.cuda.kernels.activations import relu
@@ -38,6 +39,13 @@ def test_devices_are_counted_also_where_there_is_no_driver():
     assert n_devices >= 0
     assert version == (0, 0) or n_devices >= 0
     assert len(version) == 2
+
+
+def test_the_newest_gpu_is_the_last_that_the_compiler_knows():
+    newest = "sm_{}{}".format(*device._NEWEST_GPU)
+    for asked in (device._NEWEST_GPU, (99, 0)):
+        assert f".target {newest}\n" in ptx(relu, asked).replace(",", "\n")
+    assert driver._assemble(ptx(relu, device._NEWEST_GPU), newest)[:4] == b"\x7fELF"
 
 
 @pytest.fixture
