@@ -7,7 +7,6 @@ reads or overwrites what kernels use calls `synchronize` first.
 import os
 import re
 from functools import cache
-from threading import local
 
 import numpy as np
 from cuda.bindings import driver as api
@@ -39,7 +38,6 @@ class Driver:
 
     def __init__(self, number=0):
         self._device = Device(number)
-        self._thread = local()
         self._process = os.getpid()
         self._enter()
         self.name = self._device.name
@@ -48,12 +46,10 @@ class Driver:
         self.load = cache(self._load)
 
     def _enter(self):
-        """Have this Python thread use the device."""
+        """Have this Python thread use the device, also where another library has made it use another one."""
         if os.getpid() != self._process:
             raise RuntimeError("This process was forked after its parent had used the GPU, which CUDA does not allow.")
-        if not getattr(self._thread, "has_entered", False):
-            self._device.set_current()
-            self._thread.has_entered = True
+        self._device.set_current()
 
     def memory(self):
         """Return the bytes of the device's memory that are free, and those that it has."""

@@ -107,6 +107,26 @@ gpu.synchronize()
 print(*numbers.values())
 """
 
+IN_A_THREAD_OF_OTHERS = """
+import numpy as np
+from cuda.bindings import driver as api
+from skconvnet.engine.cuda import driver
+from skconvnet.engine.cuda.kernels.optimizer import count_step
+from skconvnet.engine.cuda.lowering import Launch
+
+gpu, numbers = driver.Driver(), np.zeros(4)
+address = gpu.allocate(1000)
+graph = gpu.record([Launch(count_step, (1, 1, 1), (address,))])
+(_, ours) = api.cuCtxGetCurrent()
+calls = [gpu.memory, gpu.synchronize, graph.replay, lambda: gpu.upload(address, numbers), lambda: gpu.allocate(8)]
+calls += [lambda: gpu.download(address, numbers), lambda: gpu.clear(address, 8), lambda: gpu.free(address)]
+for call in calls:
+    api.cuCtxSetCurrent(0x50)  # another library takes another device
+    assert int(api.cuCtxGetCurrent()[1]) == 0x50 != int(ours)
+    call()
+    print(int(api.cuCtxGetCurrent()[1]) == int(ours))
+"""
+
 FIT = """
 from sklearn.datasets import load_digits
 from skconvnet import ConvNetClassifier
@@ -146,6 +166,11 @@ def test_a_graph_has_the_launches_with_their_arguments(library):
     assert second[1] == first[3]  # in their order
     assert second[2:] == (f"1 1 1, 1: {2**35}", second[3], "count_step")
     assert lines[2:] == [f"launch of {first[0]}"] * 2
+
+
+def test_every_call_is_for_our_gpu_also_after_another_library_took_another_one(library):
+    printed, _ = library(IN_A_THREAD_OF_OTHERS)
+    assert printed == 8 * ["True"]
 
 
 def test_a_fit_goes_through_the_driver(library):
