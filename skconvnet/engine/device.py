@@ -19,7 +19,8 @@ from skconvnet.engine.program.target import CPU, GPU, Target
 __all__ = ["CpuDevice", "CudaDevice", "check_device", "device_for_scoring", "device_for_training", "thread_count"]
 
 # Multiply-adds from which "auto" takes a GPU. Training: some ten seconds of a processor with few cores, while a GPU
-# starts in one or two. Scoring: of one image, so that the scores of an image do not depend on the others.
+# starts in one or two. Scoring: of one image, so that the choice does not depend on the other images. (On a
+# GPU the last bits of scores may: sums are cut by the number of images.)
 _TRAINING_WORK = 5e12
 _IMAGE_WORK = 1e8
 

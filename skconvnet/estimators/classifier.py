@@ -350,7 +350,9 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         ----------
         X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
             The training images: real numbers of any dtype. ndarrays, memory maps, and arrays that support DLPack, such
-            as PyTorch tensors, are not copied. Data frames of pandas and polars have an image in each row.
+            as PyTorch tensors, are not copied. Data frames of pandas and polars have an image in each row. Arrays in
+            the memory of a GPU are copied to the CPU to be checked; training on the first GPU reads those on it where
+            they are, if they are uint8 or float32 and contiguous in C order.
         y : array-like of shape (n,)
             The labels.
         sample_weight : array-like of shape (n,), default=None

@@ -318,6 +318,27 @@ def test_gradients_are_the_slope_of_the_loss(gpu, name):
         assert (ahead - behind) / (2 * step) == pytest.approx(gradient @ along, rel=1e-2, abs=1e-3)
 
 
+# docs/gpu.md has a table of these differences.
+_LARGEST_DIFFERENCES = {"scores": 2e-6, "loss": 1e-6, "gradients": 2e-6, "statistics": 2e-6}
+
+
+def differences_from_the_cpu(gpu, text):
+    """Differences of a step's answers, relative to the largest number of their kind."""
+    problem = Problem(text, (8, 8, 2), n=16, n_classes=10)
+    expected, kinds = problem.answers(CpuDevice()), {}
+    for name, found in problem.answers(gpu).items():
+        kind = "gradients" if name.startswith("d_") else name if name in ("scores", "loss") else "statistics"
+        kinds.setdefault(kind, []).append((np.ravel(found), np.ravel(expected[name])))
+    both = {kind: [np.concatenate(arrays) for arrays in zip(*pairs, strict=True)] for kind, pairs in kinds.items()}
+    return {kind: np.abs(ours - theirs).max() / np.abs(theirs).max() for kind, (ours, theirs) in both.items()}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_each_kind_of_layer_is_as_close_to_the_cpu_as_docs_gpu_says(gpu, name):
+    found = differences_from_the_cpu(gpu, SMOOTH[name])
+    assert all(found[kind] <= _LARGEST_DIFFERENCES[kind] for kind in found), found
+
+
 @pytest.mark.parametrize("compute_capability", [(7, 5), (12, 0)])
 def test_kernels_for_other_architectures_compute_the_same(compute_capability):
     problem = Problem(BRANCHED, BRANCHED_SHAPE)
