@@ -8,7 +8,6 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from functools import cache
-from time import monotonic, sleep
 
 import joblib
 
@@ -24,8 +23,7 @@ __all__ = ["CpuDevice", "CudaDevice", "check_device", "device_for_scoring", "dev
 _TRAINING_WORK = 5e12
 _IMAGE_WORK = 1e8
 
-_PATIENCE, _PAUSE = 60.0, 0.25  # seconds that a process waits for memory, and between two attempts
-
+_BESIDE = 1 << 27  # bytes of tables, of two buffers of images, and between kernels
 _OLDEST_GPU = (7, 5)  # compute capability: Turing, 2018
 _NEWEST_GPU = (12, 1)  # the last that the compiler knows, NVVM of CUDA 13.0
 _OLDEST_DRIVER = (13, 0)  # version of CUDA
@@ -56,6 +54,10 @@ class CpuDevice:
     def has_room(self, n_bytes):
         """Return True: the system makes room, up to what it has."""
         return True
+
+    def is_lost(self):
+        """Return False: a forked child has it too."""
+        return False
 
     def targets(self, batch_size):
         """Return the targets to plan for, of which the first that fits into the memory is taken."""
@@ -116,9 +118,13 @@ class CudaDevice:
         """Return the bytes of its memory that are free."""
         return self.driver.memory()[0]
 
+    def is_lost(self):
+        """Return whether this is a forked child, which cannot use the GPU of its parent."""
+        return bool(_process_of_gpu) and _process_of_gpu != [os.getpid()]
+
     def has_room(self, n_bytes):
-        """Return whether so many bytes of its memory are free."""
-        return n_bytes <= self.free_memory()
+        """Return whether so many bytes of its memory are free, beside what an execution needs in any case."""
+        return n_bytes + _BESIDE <= self.free_memory()
 
     def targets(self, batch_size):
         """Return the targets to plan for, of which the first that fits into the memory is taken.
@@ -139,17 +145,11 @@ class CudaDevice:
         MemoryError
             If the memory is not free after a minute.
         """
+        from skconvnet.engine.cuda.arrays import when_free
         from skconvnet.engine.cuda.execution import Execution
 
         precision = self.float32_precision if self.driver.compute_capability >= _OLDEST_TF32 else "ieee"
-        give_up = monotonic() + _PATIENCE
-        while True:
-            try:
-                return Execution(self.driver, plan, network, moments, precision)
-            except MemoryError:
-                if 4 * plan.memory(1) > self.memory() or monotonic() > give_up:
-                    raise
-            sleep(_PAUSE)
+        return when_free(lambda: Execution(self.driver, plan, network, moments, precision))
 
 
 def check_device(name):
@@ -256,7 +256,13 @@ def _find_gpu():
             "The NVIDIA driver is for CUDA {}.{}, and device='cuda' needs one for CUDA {}.{} or newer. Update the "
             "driver, or use device='cpu'.".format(*version, *_OLDEST_DRIVER)
         )
-    gpu = driver.Driver()
+    try:
+        gpu = driver.Driver()
+    except (MemoryError, RuntimeError) as error:
+        raise ValueError(
+            f"The NVIDIA GPU cannot be used ({error}). Another process may have it for itself, or fill its memory: see "
+            "nvidia-smi. Wait for it, or use device='cpu'."
+        ) from error
     if gpu.compute_capability < _OLDEST_GPU:
         raise ValueError(
             "The GPU {} has compute capability {}.{}, and device='cuda' needs {}.{} or newer. Use device='cpu'.".format(

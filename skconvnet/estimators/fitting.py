@@ -343,10 +343,16 @@ def _plan_within_memory(bound, loss, batch_size, n_threads, device):
 
     def least_memory():  # not called if the parameters alone need too much
         for target in device.targets(batch_size):
-            plans.append(plan_training(bound, layout, loss, batch_size, target))
-            needed = plan_memory(plans[-1], layout, n_threads)
-            if device.has_room(needed):
-                break
+            try:
+                plans.append(plan_training(bound, layout, loss, batch_size, target))
+            except ValueError as error:  # a volume is too large for the kernels of a GPU; that of a shard may not be
+                refused = error
+            else:
+                needed = plan_memory(plans[-1], layout, n_threads)
+                if device.has_room(needed):
+                    break
+        if not plans:
+            raise refused
         return needed
 
     check_memory(bound, least_memory, device)

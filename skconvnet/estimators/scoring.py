@@ -82,7 +82,8 @@ class ScorerCache:
         """
         attributes = fitted_objects(classifier)
         kept, scorer = self._kept
-        if len(kept) != len(attributes) or any(map(operator.is_not, kept, attributes)):
+        is_other = len(kept) != len(attributes) or any(map(operator.is_not, kept, attributes))
+        if is_other or scorer.device.is_lost():
             scorer = make(load_network(classifier))
             for array in (classifier.pixel_mean_, classifier.pixel_scale_, *chain(*learned_arrays(classifier))):
                 array.flags.writeable = False

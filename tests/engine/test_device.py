@@ -109,3 +109,17 @@ def imitate_driver(monkeypatch, capability):
     for name, answer in (("count_devices", 1), ("driver_version", (13, 0)), ("Driver", found)):
         monkeypatch.setattr(module, name, lambda answer=answer: answer)
     return found
+
+
+@pytest.mark.parametrize("error", [MemoryError("the device is out of memory"), RuntimeError("CUDAError: busy")])
+def test_a_gpu_that_cannot_be_opened_is_none(monkeypatch, error):
+    pytest.importorskip("cuda.core", reason="needs the extra skconvnet[cuda]")
+    from skconvnet.engine.cuda import driver
+
+    monkeypatch.setattr(driver, "count_devices", lambda: 1)
+    monkeypatch.setattr(driver, "driver_version", lambda: (13, 0))
+    monkeypatch.setattr(driver, "Driver", Mock(side_effect=error))
+    device._find_gpu.cache_clear()
+    with pytest.raises(ValueError, match=r"cannot be used \(.*(out of memory|busy).*nvidia-smi"):
+        device_for_training("cuda", 0)
+    assert device_for_training("auto", MUCH) == CpuDevice()

@@ -398,7 +398,7 @@ def taken_by_others(number, driver, monkeypatch):
     """Have no memory at one allocation, and do not wait for it."""
     error = MemoryError("the device is out of memory")
     Troubled(driver, allocate=at_call(number, driver.allocate, error), name="Toy").use(monkeypatch)
-    monkeypatch.setattr(device, "_PATIENCE", -1)
+    monkeypatch.setattr("skconvnet.engine.cuda.arrays._PATIENCE", -1)
 
 
 @pytest.mark.parametrize("number", [1, 4, 9, 14, 16])

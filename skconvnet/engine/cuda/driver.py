@@ -1,11 +1,13 @@
 """The driver: memory, kernels and graphs of an NVIDIA GPU. This is the only module that imports NVIDIA's packages.
 
-Kernels run in a stream of their own, in order; copies wait for nothing, so that images go up while kernels run. Who
-reads or overwrites what kernels use calls `synchronize` first.
+Kernels run in a stream of their own, in order. Copies do not wait for them, so that images go up while kernels run;
+who reads or overwrites what kernels use calls `synchronize` first. A copy has ended when its function returns, so that
+kernels that are queued later find it.
 """
 
 import os
 import re
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -17,11 +19,14 @@ from skconvnet.engine.cuda.compiler import cached, ptx, versions
 
 __all__ = ["Driver", "count_devices", "driver_version"]
 
+_COPIES = api.CUstream(api.CU_STREAM_LEGACY)  # the stream of copies
 _OUT_OF_MEMORY = api.CUresult.CUDA_ERROR_OUT_OF_MEMORY
 
 
 class Driver:
     """One GPU, and the threads of this process that use it.
+
+    Its methods raise a MemoryError where the device has not enough memory, and a RuntimeError for its other errors.
 
     Parameters
     ----------
@@ -37,12 +42,13 @@ class Driver:
     """
 
     def __init__(self, number=0):
-        self._device = Device(number)
         self._process = os.getpid()
-        self._enter()
-        self.name = self._device.name
-        self.compute_capability = tuple(self._device.compute_capability)
-        self._stream = self._device.create_stream()  # it does not wait for the stream of copies
+        with _errors_of_python():
+            self._device = Device(number)
+            self._enter()
+            self.name = self._device.name
+            self.compute_capability = tuple(self._device.compute_capability)
+            self._stream = self._device.create_stream()  # it does not wait for the stream of copies
         self.load = cache(self._load)
 
     def _enter(self):
@@ -77,6 +83,7 @@ class Driver:
         """Copy a C-contiguous array to an address of the device."""
         self._enter()
         _checked(api.cuMemcpyHtoD(address, array.ctypes.data, array.nbytes))
+        _checked(api.cuStreamSynchronize(_COPIES))  # the last bytes may still be on their way from a staging buffer
 
     def download(self, address, array):
         """Copy from an address of the device into a C-contiguous array, which is overwritten."""
@@ -87,7 +94,7 @@ class Driver:
         """Write zeros."""
         self._enter()
         _checked(api.cuMemsetD8(address, 0, n_bytes))
-        _checked(api.cuCtxSynchronize())
+        _checked(api.cuStreamSynchronize(_COPIES))
 
     def _load(self, kernel):
         """Return a kernel as `record` launches it, compiled for this device; `load` keeps it."""
@@ -105,18 +112,20 @@ class Driver:
             At least one.
         """
         self._enter()
-        graph = node = GraphDefinition()
-        for kernel, grid, arguments in launches:
-            config = LaunchConfig(grid=grid, block=kernel.threads)
-            types = (np.dtype(str(kind)).type for kind in kernel.parameters.values())
-            typed = [kind(argument) for kind, argument in zip(types, arguments, strict=True)]
-            node = node.launch(config, self.load(kernel), *typed)
-        return _Graph(self, graph.instantiate(), self._stream)
+        with _errors_of_python():
+            graph = node = GraphDefinition()
+            for kernel, grid, arguments in launches:
+                config = LaunchConfig(grid=grid, block=kernel.threads)
+                types = (np.dtype(str(kind)).type for kind in kernel.parameters.values())
+                typed = [kind(argument) for kind, argument in zip(types, arguments, strict=True)]
+                node = node.launch(config, self.load(kernel), *typed)
+            return _Graph(self, graph.instantiate(), self._stream)
 
     def synchronize(self):
         """Wait until everything that was queued has been executed."""
         self._enter()
-        self._stream.sync()
+        with _errors_of_python():
+            self._stream.sync()
 
 
 class _Graph:
@@ -126,7 +135,8 @@ class _Graph:
     def replay(self):
         """Queue one execution; returns at once."""
         self._driver._enter()
-        self._graph.launch(self._stream)
+        with _errors_of_python():
+            self._graph.launch(self._stream)
 
 
 def count_devices():
@@ -156,6 +166,19 @@ def _machine_code(text, architecture):
 def _assemble(text, architecture, stamp=""):
     """Return the machine code of PTX, bytes; the stamp, of the versions of what assembles it, is in the cache's key."""
     return bytes(Program(text, "ptx", ProgramOptions(arch=architecture)).compile("cubin").code)
+
+
+@contextmanager
+def _errors_of_python():
+    """Raise the errors of NVIDIA's packages, whose classes are private, as MemoryError and RuntimeError."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith("cuda."):
+            raise
+        if "OUT_OF_MEMORY" in str(error):
+            raise MemoryError("the device is out of memory") from error
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
 def _checked(result):

@@ -169,7 +169,7 @@ class Execution:
         ndarray of float64, (samples, outcome columns of the loss)
             For each minibatch.
         """
-        self._hold(images, targets)
+        self._hold(images, targets, self.plan.batch_size)
         minibatches, queued = iter(minibatches), []
         try:
             for turn in count():
@@ -201,9 +201,9 @@ class Execution:
             Overwritten.
         """
         batch = self.plan.batch_size
-        self._hold(images, None)
+        self._hold(images, None, n_least=1)
         try:
-            for turn, indices in enumerate(images.chunks(batch * self._steps_at_a_time)):
+            for turn, indices in enumerate(images.chunks(int(min(batch * self._capacity, self._pixels.most)))):
                 batches = [indices[at : at + batch] for at in range(0, len(indices), batch)]
                 self._upload_indices(batches, self._pixels.place(indices, turn))
                 self._rewind()
@@ -220,13 +220,13 @@ class Execution:
 
     @property
     def _steps_at_a_time(self):
-        return max(1, int(min(self._capacity, self._pixels.most // self.plan.batch_size)))
+        return int(min(self._capacity, self._pixels.most // self.plan.batch_size))
 
-    def _hold(self, images, targets):
-        """Have the images and their targets on the device."""
+    def _hold(self, images, targets, n_least):
+        """Have the images and their targets on the device, or buffers with room for at least `n_least` images."""
         before = self._pixels.address, dict(self._arrays.addresses)
         is_same = self._pixels.has(images) and targets is self._targets
-        self._pixels.hold(images, self.plan.batch_size, self._capacity * self.plan.batch_size)
+        self._pixels.hold(images, n_least, self._capacity * self.plan.batch_size)
         if targets is not None and not is_same:
             self._targets = None  # also where there is no memory for them
             if self._pixels.n_places:
@@ -274,7 +274,7 @@ class Execution:
 
     def _graph(self, n_samples, is_warped):
         """Return the graph of a step, recorded at its first use."""
-        key = n_samples, is_warped
+        key = n_samples, is_warped, self._pixels.is_bytes
         if key not in self._graphs:
             if len(self._graphs) == _MOST_GRAPHS:
                 self._graphs.pop(next(iter(self._graphs)))

@@ -8,9 +8,12 @@ import math
 
 import numpy as np
 
+from skconvnet.engine.cuda.arrays import when_free
+
 __all__ = ["DevicePixels"]
 
 _CHUNK_PIXELS = 1 << 24  # converted and uploaded at a time
+_KEPT_BYTES = 1 << 24  # of memory for images that are kept for the next ones
 _SHARE = 0.75  # of the free memory: what images may take
 
 
@@ -64,16 +67,33 @@ class DevicePixels:
             self._images, self._half, self.address = images, 0, there.address
             return
         self._image_bytes = math.prod(images.shape) * np.dtype(self._dtype).itemsize
-        n_fit = int(_SHARE * self._driver.memory()[0]) // self._image_bytes
-        if len(images) <= max(n_fit, 2 * n_least):
+        n_places = when_free(lambda: self._allocate(len(images), n_least, n_most))
+        if n_places == len(images):
             self._half = 0
-            self.address = self._arrays.allocate("pixels", len(images) * self._image_bytes)
             for indices in images.chunks(max(1, _CHUNK_PIXELS // math.prod(images.shape))):
                 self._upload(images, slice(indices[0], indices[-1] + 1), int(indices[0]))
         else:
-            self._half = max(n_least, min(n_most, n_fit // 2))
-            self.address = self._arrays.allocate("pixels", 2 * self._half * self._image_bytes)
+            self._half = n_places // 2
         self._images = images
+
+    def _allocate(self, n_images, n_least, n_most):
+        """Allocate room for as many images as possible, and return how many: all of them, or those of two buffers."""
+        n_fit = int(_SHARE * self._driver.memory()[0]) // self._image_bytes
+        half, rooms = max(n_least, min(n_most, n_fit // 2, n_images // 4)), []
+        if n_images <= max(n_fit, 2 * n_least):
+            rooms.append(n_images)
+        while 2 * half < n_images:
+            rooms.append(2 * half)
+            if half == n_least:
+                break
+            half = max(n_least, half // 2)
+        for n_places in rooms:  # other processes may have taken the memory since it was asked for
+            try:
+                self.address = self._arrays.allocate("pixels", n_places * self._image_bytes)
+                return n_places
+            except MemoryError:
+                if n_places == rooms[-1]:
+                    raise
 
     @property
     def n_places(self):
@@ -110,9 +130,9 @@ class DevicePixels:
         return first + np.arange(len(indices))
 
     def forget(self):
-        """Free the pixels."""
+        """Forget the images. Their memory is freed, unless it is little and may do for others."""
         self._images = None
-        self._arrays.release("pixels")
+        self._arrays.release_large("pixels", _KEPT_BYTES)
 
     def _upload(self, images, which, first):
         """Upload some images behind the first `first` ones of the buffer."""

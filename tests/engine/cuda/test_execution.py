@@ -10,8 +10,8 @@ from sklearn.datasets import load_digits
 pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 
 from skconvnet.architecture import Architecture
-from skconvnet.engine import SGD, Images, Network, Scorer, SoftmaxCrossEntropy, Trainer, device
-from skconvnet.engine.cuda import execution, machine, pixels
+from skconvnet.engine import SGD, Images, Network, Scorer, SoftmaxCrossEntropy, Trainer
+from skconvnet.engine.cuda import arrays, execution, machine, pixels
 from skconvnet.engine.cuda.arrays import DeviceArrays
 from skconvnet.engine.device import CpuDevice, CudaDevice
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Space, encode
@@ -196,13 +196,55 @@ def test_a_process_waits_for_memory_that_another_one_frees(monkeypatch):
             super().__init__()
             del self.allocate
 
-    monkeypatch.setattr(device, "_PAUSE", 0)
+    monkeypatch.setattr(arrays, "_PAUSE", 0)
     driver = Crowded()
     before = driver.memory()
     found = trained(CudaDevice(driver), n_steps=1)
     assert driver.others == 0
     assert driver.memory() == before
     assert found["scores"].tobytes() == trained(CudaDevice(PtxDriver()), n_steps=1)["scores"].tobytes()
+
+
+def test_images_stream_where_another_process_takes_the_memory_for_all():
+    """It is taken after it was asked for, so that the allocation fails."""
+    sizes = []
+
+    class Crowded(PtxDriver):
+        def __init__(self):
+            super().__init__()
+            allocate = self.allocate
+            self.allocate = lambda n_bytes: self.refuse(n_bytes) or allocate(n_bytes)
+
+        def refuse(self, n_bytes):
+            sizes.append(n_bytes)
+            if n_bytes == 1797 * 64:
+                raise MemoryError("the device is out of memory")
+
+    options = {"n": 1797, "batch_size": 64, "n_steps": 3}
+    found = trained(CudaDevice(Crowded()), **options)
+    assert 1797 * 64 in sizes
+    assert found["parameters"].tobytes() == trained(CudaDevice(PtxDriver()), **options)["parameters"].tobytes()
+
+
+def test_images_of_another_dtype_at_the_same_place_are_read_as_what_they_are(gpu):
+    problem = Problem(VARIED, VARIED_SHAPE, n=20)
+    x, found = np.round(10 * problem.x + 100).clip(0, 255), []
+    for machine in (gpu, CpuDevice()):
+        images = Images(x.astype(np.uint8), problem.shape)
+        trainer = problem.trainer(problem.network(machine), images=images, batch_size=5)
+        losses = [trainer.step(np.arange(5), 0.0).loss]
+        trainer.set_data(Images(x[:5].astype(np.float32), problem.shape), problem.targets[:5], problem.weights[:5])
+        found.append([*losses, trainer.step(np.arange(5), 0.0).loss])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_the_next_images_take_the_place_of_the_last(gpu):
+    """So that graphs, which have their address, are recorded once."""
+    problem = Problem(VARIED, VARIED_SHAPE, n=6)
+    scorer = Scorer(problem.network(gpu))
+    first = scorer.scores(problem.images, 1)
+    with patch.object(gpu.driver, "record", side_effect=AssertionError):
+        assert scorer.scores(Images(problem.x.copy(), problem.shape), 1).tobytes() == first.tobytes()
 
 
 def test_too_little_memory_is_an_error_that_frees_what_it_took():
