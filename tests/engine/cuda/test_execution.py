@@ -229,9 +229,9 @@ def test_images_stream_where_another_process_takes_the_memory_for_all():
 def test_images_of_another_dtype_at_the_same_place_are_read_as_what_they_are(gpu):
     problem = Problem(VARIED, VARIED_SHAPE, n=20)
     x, found = np.round(10 * problem.x + 100).clip(0, 255), []
-    for machine in (gpu, CpuDevice()):
+    for one in (gpu, CpuDevice()):
         images = Images(x.astype(np.uint8), problem.shape)
-        trainer = problem.trainer(problem.network(machine), images=images, batch_size=5)
+        trainer = problem.trainer(problem.network(one), images=images, batch_size=5)
         losses = [trainer.step(np.arange(5), 0.0).loss]
         trainer.set_data(Images(x[:5].astype(np.float32), problem.shape), problem.targets[:5], problem.weights[:5])
         found.append([*losses, trainer.step(np.arange(5), 0.0).loss])
