@@ -13,7 +13,7 @@ from skconvnet.engine.cuda.lowering import chunks
 
 __all__ = ["Schedule", "schedule"]
 
-_MOST_BLOCKS = 65_535  # along z
+_MOST_BLOCKS = 65_535  # along y, and along z
 _MOST_PARTS = 512
 _LEAST_SLABS = 4  # of a part
 
@@ -79,7 +79,7 @@ def schedule(loops, a_is_aligned, tiles=TILES):
     Raises
     ------
     ValueError
-        If there are more groups than a grid has blocks.
+        If there are more groups, or more columns, than a grid has blocks for.
     """
     is_empty = 0 in (loops["T"], loops["R"], loops["K"])  # C = start, as for inputs that no filter tap meets
     loops = _merge(loops | {"T": 1, "R": 1, "K": 0} if is_empty else loops)
@@ -89,10 +89,23 @@ def schedule(loops, a_is_aligned, tiles=TILES):
     rows = loops["I"] * loops["J"] * loops["M"]
     line_slabs = max(1, chunks(loops["K"], DEPTH))
     slabs = 0 if is_empty else loops["T"] * loops["R"] * line_slabs
+    tiles = _wide_enough(tiles, loops["N"])
     cuts = [_best_parts(tile, rows, loops["N"], loops["groups"], slabs) for tile in tiles]
     _, part_slabs, tile = min(zip(*zip(*cuts, strict=True), tiles, strict=True), key=lambda cut: cut[0])
     loops |= {"rows": rows, "slabs": slabs, "line_slabs": line_slabs, "part_slabs": part_slabs}
     return Schedule(reading, tile, max(1, chunks(slabs, part_slabs)), loops | _steps(loops, "a") | _steps(loops, "b"))
+
+
+def _wide_enough(tiles, columns):
+    """Return the tiles of which a grid has enough for all columns."""
+    found = [tile for tile in tiles if chunks(columns, tile.columns) <= _MOST_BLOCKS]
+    if not found:
+        most = _MOST_BLOCKS * max(tile.columns for tile in tiles)
+        raise ValueError(
+            f"A product of matrices has {columns:,} columns, which are filters, or inputs of FC, and a GPU takes at "
+            f'most {most:,}. Put POOL or CONV with stride before FC, use fewer filters, or device="cpu".'
+        )
+    return found
 
 
 def _merge(loops):

@@ -11,6 +11,8 @@ from skconvnet.engine.program.target import round_to_line
 __all__ = ["Call", "Launch", "call_of", "chunks"]
 
 _QUAD = 4  # float32 elements
+_MOST_BLOCKS = 2**31 - 1, 65_535, 65_535  # of a grid along x, y and z
+_ROW = _MOST_BLOCKS[1]  # chunks of a sample along y; where there are more, they go on along z
 
 
 class Launch(NamedTuple):
@@ -73,14 +75,37 @@ class Call:
         grid : tuple of int
             Blocks along x, y and z; those left out are 1.
         **more : int or float
+
+        Raises
+        ------
+        ValueError
+            If a GPU takes no grid that is as large.
         """
+        grid = (*grid, 1, 1)[:3]
+        if any(size > most for size, most in zip(grid, _MOST_BLOCKS, strict=True)):
+            raise ValueError(
+                f"{kernel.name} has {_times(grid)} blocks of threads, and a GPU takes at most {_times(_MOST_BLOCKS)}. "
+                'Use smaller images, fewer filters, a smaller batch, or device="cpu".'
+            )
         arguments = tuple(more[name] if name in more else self._values[name] for name in kernel.parameters)
-        return Launch(kernel, (*grid, 1, 1)[:3], arguments)
+        return Launch(kernel, grid, arguments)
+
+    def over_numbers(self, kernel, size):
+        """Return the grid that gives each of `size` numbers a thread: for each sample, blocks that `chunk` counts.
+
+        Some of the last blocks may be too many.
+        """
+        blocks = chunks(size, kernel.threads)
+        rows = max(1, chunks(blocks, _ROW))
+        return self["samples"], chunks(blocks, rows), rows
 
     def over_quads(self, kernel, rows="rows", columns="columns", depth="depth"):
-        """Return the grid that gives every quad of a volume a thread: a row of blocks for each sample."""
-        quads = self[rows] * self[columns] * (self[depth] // _QUAD)
-        return self["samples"], chunks(quads, kernel.threads)
+        """Return the grid that gives every quad of a volume a thread, as `over_numbers` does."""
+        return self.over_numbers(kernel, self[rows] * self[columns] * (self[depth] // _QUAD))
+
+
+def _times(grid):
+    return " x ".join(f"{size:,}" for size in grid)
 
 
 def chunks(size, length):

@@ -144,3 +144,17 @@ def test_more_groups_than_a_grid_has_blocks_are_refused():
 
 def test_tiles_are_those_of_the_tests():
     assert [str(tile) for tile in TILES] == ["128x128", "128x64", "128x32", "256x16", "32x128"]
+
+
+@pytest.mark.parametrize(("columns", "width"), [(65_535 * 16, 16), (65_535 * 16 + 4, 128)])
+def test_tiles_are_wide_enough_for_all_columns(columns, width):
+    """A grid has 65,535 blocks along y."""
+    cut = schedule(product(512, columns, 8), a_is_aligned=True, tiles=(TILES[3], TILES[0]))
+    assert cut.tile.columns == width
+    assert cut.grid[1] <= 65_535
+
+
+def test_more_columns_than_a_grid_has_blocks_for_are_refused():
+    assert schedule(product(1, 65_535 * 128, 8), a_is_aligned=True).grid[1] == 65_535
+    with pytest.raises(ValueError, match=r"has 8,388,484 columns, .* takes at most 8,388,480\. Put POOL"):
+        schedule(product(1, 65_535 * 128 + 4, 8), a_is_aligned=True)

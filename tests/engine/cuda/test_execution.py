@@ -11,7 +11,7 @@ pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 
 from skconvnet.architecture import Architecture
 from skconvnet.engine import SGD, Images, Network, Scorer, SoftmaxCrossEntropy, Trainer
-from skconvnet.engine.cuda import arrays, execution, machine, pixels
+from skconvnet.engine.cuda import arrays, execution, lowering, machine, pixels
 from skconvnet.engine.cuda.arrays import DeviceArrays
 from skconvnet.engine.device import CpuDevice, CudaDevice
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Space, encode
@@ -51,6 +51,24 @@ def test_gradients_of_pools_need_no_zeros(gpu):
     assert "max_pool_backward" in kernels
     assert "average_pool_backward" in kernels
     assert "clear" not in kernels
+
+
+def test_chunks_along_y_and_z_give_the_same_bits(gpu, monkeypatch):
+    """As for images whose chunks are too many for y. The fourth block of a volume has nothing to do."""
+    text = (
+        "INPUT -> CONV(K=8) -> NORM -> RELU -> (CONV(K=8) -> TANH + SKIP) -> NORM(lrn) -> POOL(F=3, S=1, P=1)"
+        " -> POOL(average, F=3, S=1, P=1) -> DROPOUT(0.2) -> FC"
+    )
+    problem = Problem(text, (17, 17, 1), n=2)  # 17 * 17 * 8 numbers are three blocks of 256 quads
+    expected = problem.answers(gpu)
+    monkeypatch.setattr(lowering, "_ROW", 2)
+    with patch.object(gpu.driver, "record", side_effect=gpu.driver.record) as record:
+        found = problem.answers(gpu)
+    launches = [launch for call in record.call_args_list for launch in call.args[0]]
+    folded = {launch.kernel.name for launch in launches if launch.grid[1:] == (2, 2)}
+    one_way = {"normalise", "squash", "lrn", "max_pool", "average_pool"}
+    assert folded >= {"add", "dropout", *one_way, *(f"{name}_backward" for name in one_way)}
+    assert all(found[name].tobytes() == expected[name].tobytes() for name in expected)
 
 
 @pytest.mark.parametrize("op", [Op.MAX_POOL_BACKWARD, Op.AVERAGE_POOL_BACKWARD])

@@ -73,3 +73,27 @@ def test_a_grid_has_a_thread_for_every_number_and_no_idle_block(op, rows, blocks
     call = call_of(encode(Op[op], operands, numbers), dict.fromkeys(Space, 0), {"samples": 3, "place": 0} | machine)
     (launch,) = LOWERINGS[Op[op]](call)
     assert launch.grid == (3, blocks, 1)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "y", "z"), [(65_535, 65_535, 1), (65_536, 32_768, 2), (131_070, 65_535, 2), (131_071, 43_691, 3)]
+)
+def test_blocks_that_a_grid_has_no_room_for_along_y_go_on_along_z(blocks, y, z):
+    call = call_of(row(rows=blocks, columns=4, depth=256), SPACES, {"samples": 3, "place": 0})  # 256 quads a row
+    (launch,) = LOWERINGS[Op.RELU](call)
+    assert launch.grid == (3, y, z)
+
+
+@pytest.mark.parametrize("op", [Op.CHANNEL_MOMENTS, Op.NORMALISE_SUMS])
+def test_a_grid_that_no_gpu_takes_is_refused(op):
+    """Parts of 1,024 pixels are along z."""
+    instruction = INSTRUCTIONS[op]
+    for columns, is_refused in [(1024, False), (1025, True)]:
+        numbers = dict.fromkeys(instruction.numbers, 8) | {"rows": 65_535, "columns": columns}
+        operands = dict.fromkeys(instruction.operands, (Space.BATCH, 0, 4096))
+        call = call_of(encode(op, operands, numbers), SPACES, {"samples": 3, "place": 0})
+        if is_refused:
+            with pytest.raises(ValueError, match=r"has 3 x 1 x 65,599 blocks .* takes at most 2,147,.* Use smaller"):
+                list(LOWERINGS[op](call))
+        else:
+            assert next(iter(LOWERINGS[op](call))).grid == (3, 1, 65_535)

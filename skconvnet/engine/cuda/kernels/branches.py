@@ -8,7 +8,6 @@ from skconvnet.engine.cuda.compiler import Address, float32, kernel
 from skconvnet.engine.cuda.llvm.memory import load, store
 from skconvnet.engine.cuda.llvm.quads import load_quad, splat, store_quad, where_greater
 from skconvnet.engine.cuda.llvm.threads import block, chunk, over, thread
-from skconvnet.engine.cuda.lowering import chunks
 
 __all__ = ["add", "copy_channels", "copy_quads", "lower_add", "lower_copy_channels"]
 
@@ -111,9 +110,9 @@ def lower_copy_channels(call):
     """Yield the launch of COPY_CHANNELS."""
     numbers = call["rows"] * call["columns"] * (call["channels"] + call["clear"])
     if _are_quads(call):
-        yield call.launch(copy_quads, (call["samples"], chunks(numbers // 4, copy_quads.threads)))
+        yield call.launch(copy_quads, call.over_numbers(copy_quads, numbers // 4))
     else:
-        yield call.launch(copy_channels, (call["samples"], chunks(numbers, copy_channels.threads)))
+        yield call.launch(copy_channels, call.over_numbers(copy_channels, numbers))
 
 
 def _are_quads(call):

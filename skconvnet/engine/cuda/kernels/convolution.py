@@ -13,7 +13,7 @@ from skconvnet.engine.cuda.llvm.products import N_SUMS, FloatProducts, TensorPro
 from skconvnet.engine.cuda.llvm.quads import load_quad, quad, splat, store_quad, where_greater
 from skconvnet.engine.cuda.llvm.registers import below, digits, dot, shift, spaced, zeros
 from skconvnet.engine.cuda.llvm.sums import sum_slices
-from skconvnet.engine.cuda.llvm.threads import block, chunk, left, over, part, thread
+from skconvnet.engine.cuda.llvm.threads import block, block_y, left, over, part, thread
 from skconvnet.engine.cuda.llvm.tile import DEPTH, QUAD, TILES, Reader, storer
 from skconvnet.engine.cuda.lowering import chunks
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Samples
@@ -73,7 +73,7 @@ def _contract(products_of, reading, tile):
             Strides in float32 elements; those from group to group are a_g, b_g, start_g and c_g.
         """
         shared = cuda.shared.array(two_slabs, float32, alignment=16)  # twice: a slab of A, a slab of B
-        first_row, first_column = int32(block() * tile_rows), int32(chunk() * tile_columns)
+        first_row, first_column = int32(block() * tile_rows), int32(block_y() * tile_columns)
         group = over(part(), parts)
         number = int32(part() - group * parts)
 
@@ -181,7 +181,7 @@ def finish_contract(
     table = cuda.shared.array(_TABLE, float32)
     first, slices, zero = over(thread(), wide), over(_THREADS, wide), splat(float32(0))
     at = QUAD * int64(wide * block() + left(thread(), wide))
-    address = sums + 4 * (chunk() * (rows * N) + at + int64(first) * part_size)
+    address = sums + 4 * (block_y() * (rows * N) + at + int64(first) * part_size)
     total, number = zero, int32(first)
     end = parts if at < rows * N else 0
     while number < end:
@@ -194,10 +194,10 @@ def finish_contract(
         q = at - row * N
         line = over(row, M)
         i = over(line, J)
-        total = total + _start_quad(start + 4 * (chunk() * start_g + q * start_q), start_q)
+        total = total + _start_quad(start + 4 * (block_y() * start_g + q * start_q), start_q)
         if RELU != 0:
             total = where_greater(zero, total, zero, total)
-        store_quad(c + 4 * (i * c_i + (line - i * J) * c_j + (row - line * M) * c_p + chunk() * c_g + q), total)
+        store_quad(c + 4 * (i * c_i + (line - i * J) * c_j + (row - line * M) * c_p + block_y() * c_g + q), total)
 
 
 @inlined

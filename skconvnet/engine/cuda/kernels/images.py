@@ -6,7 +6,6 @@ A block works on a chunk of one image; each thread has one number. Strides are i
 from skconvnet.engine.cuda.compiler import Address, float32, kernel
 from skconvnet.engine.cuda.llvm.memory import load, load_byte, load_int, store
 from skconvnet.engine.cuda.llvm.threads import block, chunk, over, thread
-from skconvnet.engine.cuda.lowering import chunks
 from skconvnet.engine.program.instructions import Warp
 
 __all__ = ["load_images", "lower_load_images"]
@@ -84,4 +83,4 @@ def load_images(
 def lower_load_images(call):
     """Yield the launch of LOAD_IMAGES."""
     size = call["rows"] * call["columns"] * call["depth"]
-    yield call.launch(load_images, (call["samples"], chunks(size, load_images.threads)))
+    yield call.launch(load_images, call.over_numbers(load_images, size))

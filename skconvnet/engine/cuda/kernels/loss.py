@@ -9,7 +9,6 @@ import math
 from skconvnet.engine.cuda.compiler import Address, Double, cuda, float32, float64, inlined, int32, kernel
 from skconvnet.engine.cuda.llvm.memory import load, load_double, load_int, load_long, store, store_double
 from skconvnet.engine.cuda.llvm.threads import block, chunk, over, thread
-from skconvnet.engine.cuda.lowering import chunks
 from skconvnet.engine.program.instructions import ClassOutcome
 
 __all__ = ["lower_softmax_cross_entropy", "lower_store_scores", "softmax_cross_entropy", "store_scores"]
@@ -160,4 +159,4 @@ def lower_softmax_cross_entropy(call):
 def lower_store_scores(call):
     """Yield the launch of STORE_SCORES."""
     size = call["rows"] * call["columns"] * call["classes"]
-    yield call.launch(store_scores, (call["samples"], chunks(size, _THREADS)))
+    yield call.launch(store_scores, call.over_numbers(store_scores, size))

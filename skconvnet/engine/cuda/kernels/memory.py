@@ -7,7 +7,6 @@ one sample; each thread has one number. Strides are in float32 elements.
 from skconvnet.engine.cuda.compiler import Address, float32, kernel
 from skconvnet.engine.cuda.llvm.memory import store
 from skconvnet.engine.cuda.llvm.threads import block, chunk, over, thread
-from skconvnet.engine.cuda.lowering import chunks
 
 __all__ = ["clear", "clear_border", "lower_clear", "lower_clear_border"]
 
@@ -25,7 +24,7 @@ def clear(y: Address, size, y_sample):
 def lower_clear(call):
     """Yield the launch of CLEAR."""
     if call["size"] > 0:
-        yield call.launch(clear, (call["samples"], chunks(call["size"], clear.threads)))
+        yield call.launch(clear, call.over_numbers(clear, call["size"]))
 
 
 @kernel(_THREADS)
@@ -44,4 +43,4 @@ def lower_clear_border(call):
     """Yield the launch of CLEAR_BORDER."""
     rows, columns = call["top"] + call["rows"] + call["bottom"], call["left"] + call["columns"] + call["right"]
     size = rows * columns * call["depth"]
-    yield call.launch(clear_border, (call["samples"], chunks(size, clear_border.threads)))
+    yield call.launch(clear_border, call.over_numbers(clear_border, size))

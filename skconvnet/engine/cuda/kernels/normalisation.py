@@ -24,7 +24,7 @@ from skconvnet.engine.cuda.llvm.quads import (
     where_greater,
 )
 from skconvnet.engine.cuda.llvm.sums import sum_slices
-from skconvnet.engine.cuda.llvm.threads import block, chunk, left, over, part, thread
+from skconvnet.engine.cuda.llvm.threads import block, block_y, chunk, left, over, part, thread
 from skconvnet.engine.cuda.lowering import chunks
 from skconvnet.engine.program.instructions import NormRow
 
@@ -96,7 +96,7 @@ def channel_moments(x: Address, into: Address, rows, columns, depth, x_row, x_sa
     """
     table = cuda.shared.array(_QUADS, float32)
     first, last = _SPAN * part(), min(rows * columns, _SPAN * (part() + 1))
-    at = 4 * (wide * chunk() + left(thread(), wide))
+    at = 4 * (wide * block_y() + left(thread(), wide))
     slices, slice_of_thread = over(_THREADS, wide), over(thread(), wide)
     end = last if at < depth else first  # there may be more quads than channels
     from_x = x + 4 * (block() * x_sample + at)
@@ -193,7 +193,7 @@ def normalise_sums(
     """
     table = cuda.shared.array(_QUADS, float32)
     first, last = _SPAN * part(), min(rows * columns, _SPAN * (part() + 1))
-    at = 4 * (wide * chunk() + left(thread(), wide))
+    at = 4 * (wide * block_y() + left(thread(), wide))
     slices, slice_of_thread = over(_THREADS, wide), over(thread(), wide)
     end = last if at < depth else first  # there may be more quads than channels
     own = coefficients + 4 * (block() * coefficients_sample + (at if at < depth else 0))

@@ -4,9 +4,16 @@ from llvmlite import ir
 
 from skconvnet.engine.cuda.compiler import intrinsic, types
 
-__all__ = ["block", "chunk", "left", "over", "part", "thread"]
+__all__ = ["block", "block_y", "chunk", "left", "over", "part", "thread"]
 
 _I32 = ir.IntType(32)
+
+
+def _read(builder, name):
+    """Read a special register."""
+    name_of_read = f"llvm.nvvm.read.ptx.sreg.{name}"
+    found = builder.module.globals.get(name_of_read)
+    return builder.call(found or ir.Function(builder.module, ir.FunctionType(_I32, []), name_of_read), [])
 
 
 def _register(name):
@@ -14,20 +21,26 @@ def _register(name):
 
     @intrinsic
     def read(typing_context):
-        def codegen(context, builder, signature, arguments):
-            name_of_read = f"llvm.nvvm.read.ptx.sreg.{name}"
-            found = builder.module.globals.get(name_of_read)
-            return builder.call(found or ir.Function(builder.module, ir.FunctionType(_I32, []), name_of_read), [])
-
-        return types.int32(), codegen
+        return types.int32(), lambda context, builder, signature, arguments: _read(builder, name)
 
     return read
 
 
 thread = _register("tid.x")  # the thread within its block
-block = _register("ctaid.x")  # most kernels give each sample a block, or a row of them:
-chunk = _register("ctaid.y")  # the block's place in that row
-part = _register("ctaid.z")
+block = _register("ctaid.x")  # most kernels give each sample a block, or chunks of it, which are blocks along y and z
+part = _register("ctaid.z")  # other kernels have parts along z, and along y what `block_y` counts
+block_y = _register("ctaid.y")
+
+
+@intrinsic
+def chunk(typing_context):
+    """Return the number of the block among those along y and z. A GPU takes only 65,535 blocks along y."""
+
+    def codegen(context, builder, signature, arguments):
+        before = builder.mul(_read(builder, "nctaid.y"), _read(builder, "ctaid.z"))
+        return builder.add(before, _read(builder, "ctaid.y"))
+
+    return types.int32(), codegen
 
 
 @intrinsic

@@ -10,21 +10,32 @@ pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
 
 from skconvnet.engine.cuda.compiler import Address, ptx
 from skconvnet.engine.cuda.llvm.memory import load_int, store_int
-from skconvnet.engine.cuda.llvm.threads import block, chunk, left, over, part, thread
+from skconvnet.engine.cuda.llvm.threads import block, block_y, chunk, left, over, part, thread
 from tests.engine.cuda.kernels.harness import kernel_of, launch
 
 
 def numbered(out: Address):
-    """1000 part + 100 chunk + 10 block + thread, each at its place."""
-    place = ((part() * 3 + chunk()) * 4 + block()) * 5 + thread()
-    store_int(out + 4 * place, 1000 * part() + 100 * chunk() + 10 * block() + thread())
+    """1000 part + 100 block_y + 10 block + thread, each at its place."""
+    place = ((part() * 3 + block_y()) * 4 + block()) * 5 + thread()
+    store_int(out + 4 * place, 1000 * part() + 100 * block_y() + 10 * block() + thread())
 
 
-def test_threads_blocks_chunks_and_parts_are_numbered():
+def test_threads_blocks_and_parts_are_numbered():
     out = np.full((2, 3, 4, 5), -1, np.int32)
     launch(kernel_of(numbered, threads=5), (4, 3, 2), out)
-    parts, chunks, blocks, threads = np.indices(out.shape)
-    assert_array_equal(out, 1000 * parts + 100 * chunks + 10 * blocks + threads)
+    parts, along_y, blocks, threads = np.indices(out.shape)
+    assert_array_equal(out, 1000 * parts + 100 * along_y + 10 * blocks + threads)
+
+
+def numbered_chunks(out: Address):
+    """The number of the chunk, at its place."""
+    store_int(out + 4 * (chunk() * 4 + block()), chunk())
+
+
+def test_chunks_are_numbered_along_y_and_then_along_z():
+    out = np.full((2 * 3, 4), -1, np.int32)
+    launch(kernel_of(numbered_chunks), (4, 3, 2), out)
+    assert_array_equal(out, np.indices(out.shape)[0])
 
 
 def divided(x: Address, y: Address, quotients: Address, remainders: Address):
