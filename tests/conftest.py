@@ -1,5 +1,6 @@
 """Settings and fixtures for all tests."""
 
+import os
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -21,9 +22,29 @@ class WithoutCuda:
         return True if "skconvnet/engine/cuda" in path or is_tool else None
 
 
+class RequiringCuda:
+    """Has tests fail that are skipped because `skconvnet[cuda]` or `skconvnet[cuda-test]` is not installed."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self):
+        return self._fail_if_missing((yield))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self):
+        return self._fail_if_missing((yield))
+
+    def _fail_if_missing(self, report):
+        if report.skipped and "skconvnet[cuda" in str(report.longrepr):
+            report.outcome = "failed"
+            report.longrepr = f"SKCONVNET_REQUIRE_CUDA is set; run `make cuda`, or unset it. {report.longrepr[2]}"
+        return report
+
+
 def pytest_configure(config):
     if find_spec("numba_cuda") is None:
         config.pluginmanager.register(WithoutCuda())
+    if os.environ.get("SKCONVNET_REQUIRE_CUDA"):  # set by `.ci/run`
+        config.pluginmanager.register(RequiringCuda())
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,12 @@
 """What importing the package costs, and its public names."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import skconvnet
 
@@ -29,6 +32,43 @@ def test_checking_a_grid_does_not_import_numba():
     modules = imported_modules(f"from skconvnet import *; {call}")
     assert "skconvnet" in modules
     assert not modules & {"numba", "llvmlite"}
+
+
+_SKIPPED = """
+import pytest
+
+pytest.importorskip("no_such_module", reason="needs the extra skconvnet[cuda]")
+"""
+_PARTLY_SKIPPED = """
+import pytest
+
+def test_a_kernel():
+    pytest.importorskip("no_such_module", reason="needs the extra skconvnet[cuda]")
+
+def test_something_else():
+    pytest.importorskip("no_such_module", reason="needs something else")
+"""
+
+
+@pytest.mark.parametrize("source", [_SKIPPED, _PARTLY_SKIPPED], ids=["module", "test"])
+def test_continuous_integration_fails_if_the_tests_of_kernels_are_skipped(tmp_path, source):
+    (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_configure\n")
+    (tmp_path / "test_kernels.py").write_text(source)
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(root), "PYTEST_ADDOPTS": ""}
+
+    def run(required):
+        settings = environment | {"SKCONVNET_REQUIRE_CUDA": required}
+        return subprocess.run(command, capture_output=True, text=True, env=settings, cwd=tmp_path)
+
+    assert run("").returncode in (0, 5)  # 5: no tests
+    failed = run("1")
+    assert failed.returncode in (1, 2)
+    assert "run `make cuda`" in failed.stdout
+    assert "needs the extra skconvnet[cuda]" in failed.stdout
+    assert "something else" not in failed.stdout
+    assert "SKCONVNET_REQUIRE_CUDA=1" in (root / ".ci" / "run").read_text()
 
 
 def test_public_names_are_those_of_the_api_page():

@@ -2,12 +2,14 @@
 
 import copy
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 from skconvnet import ConvNetClassifier
+from skconvnet.engine.device import CpuDevice
 from skconvnet.estimators.scoring import ScorerCache
 
 X, Y = np.random.default_rng(0).normal(size=(30, 6, 4, 3)).astype(np.float32), np.arange(30) % 3
@@ -24,7 +26,7 @@ def test_the_scorer_is_made_once_until_an_attribute_is_replaced(classifier):
     cache = ScorerCache()
 
     def scorer():
-        return cache.scorer(classifier, lambda network: made.append(network) or object())
+        return cache.scorer(classifier, lambda network: made.append(network) or SimpleNamespace(device=CpuDevice()))
 
     first = scorer()
     assert scorer() is first
