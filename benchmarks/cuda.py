@@ -61,6 +61,8 @@ def main(arguments=None):
     command_line.add_argument("--compile", action="store_true", help="print seconds of compiling; needs no GPU")
     command_line.add_argument("--architecture", default="9.0", metavar="X.Y", help="of --compile (default: 9.0)")
     options = command_line.parse_args(arguments)
+    if find_spec("numba_cuda") is None:
+        command_line.error("it needs the extra skconvnet[cuda], also without a GPU; `make cuda` installs it.")
     if options.compile:
         print_compiling(options)
         return

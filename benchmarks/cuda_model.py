@@ -19,6 +19,7 @@ padding, "bound" which of the four it is. Real kernels are slower: the model sho
 import argparse
 from collections import defaultdict
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import ceil, prod
 
 import numpy as np
@@ -305,6 +306,10 @@ def main(arguments=None):
     parser.add_argument("--gpu", choices=GPUS, default="h100")
     parser.add_argument("--worst", type=int, default=12, metavar="N", help="launches to print (default: 12)")
     options = parser.parse_args(arguments)
+    if find_spec("numba_cuda") is None:
+        parser.error("it needs the extra skconvnet[cuda]; `make cuda` installs it.")
+    if options.batch < 1:
+        parser.error(f"--batch {options.batch} has no images.")
     known = NETWORKS | LARGE
     if options.input is None and options.architecture not in known:
         parser.error(f"{options.architecture!r} is not a benchmark network, so it needs --input HxWxC.")

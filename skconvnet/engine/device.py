@@ -184,6 +184,7 @@ def device_for_training(name, work, float32_precision="ieee"):
     ValueError
         If the device is not available.
     """
+    _check_names(name, float32_precision)
     if name == "cuda":
         return _multiplying(_gpu(), float32_precision)
     wants_gpu = name == "auto" and work >= _TRAINING_WORK
@@ -205,9 +206,28 @@ def device_for_scoring(name, image_work=0, float32_precision="ieee"):
     Returns
     -------
     CpuDevice or CudaDevice
+
+    Raises
+    ------
+    ValueError
+        If there is no device or precision of this name.
     """
+    _check_names(name, float32_precision)
     wants_gpu = name == "cuda" or (name == "auto" and image_work >= _IMAGE_WORK)
     return _multiplying(_gpu_if_any(), float32_precision) if wants_gpu else CpuDevice()
+
+
+def _check_names(name, float32_precision):
+    """Raise a ValueError for names that there are not; a parameter may be set after fit has checked it."""
+    for parameter, value, names in (
+        ("device", name, ("auto", "cpu", "cuda")),
+        ("float32_precision", float32_precision, ("ieee", "tf32x3")),
+    ):
+        if value not in names:
+            raise ValueError(
+                f"{parameter}={value!r} does not exist. Choose one of {', '.join(map(repr, names))}. Among several "
+                "GPUs, CUDA_VISIBLE_DEVICES chooses."
+            )
 
 
 def _multiplying(device, float32_precision):
@@ -246,6 +266,11 @@ def _find_gpu():
             "pip install 'skconvnet[cuda]', or use device='cpu'."
         ) from error
     n_devices, version = driver.count_devices(), driver.driver_version()
+    if version == (0, 0):
+        raise ValueError(
+            "device='cuda' finds no NVIDIA driver. Install one for CUDA {}.{} or newer where there is a GPU, or "
+            "use device='cpu' or device='auto'.".format(*_OLDEST_DRIVER)
+        )
     if n_devices == 0:
         raise ValueError(
             "device='cuda' finds no NVIDIA GPU. nvidia-smi shows whether the system has a driver and a GPU; "

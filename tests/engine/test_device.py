@@ -123,3 +123,22 @@ def test_a_gpu_that_cannot_be_opened_is_none(monkeypatch, error):
     with pytest.raises(ValueError, match=r"cannot be used \(.*(out of memory|busy).*nvidia-smi"):
         device_for_training("cuda", 0)
     assert device_for_training("auto", MUCH) == CpuDevice()
+
+
+def test_without_a_driver_the_error_says_which_to_install(monkeypatch):
+    driver = pytest.importorskip("skconvnet.engine.cuda.driver", reason="needs the extra skconvnet[cuda]")
+    monkeypatch.setattr(driver, "count_devices", lambda: 0)
+    monkeypatch.setattr(driver, "driver_version", lambda: (0, 0))
+    with pytest.raises(ValueError, match=r"no NVIDIA driver\. Install one for CUDA 13\.0 or newer"):
+        device._find_gpu.__wrapped__()
+    monkeypatch.setattr(driver, "driver_version", lambda: (13, 0))
+    with pytest.raises(ValueError, match=r"no NVIDIA GPU\. nvidia-smi"):
+        device._find_gpu.__wrapped__()
+
+
+@pytest.mark.parametrize(("name", "precision"), [("gpu", "ieee"), ("cuda:0", "ieee"), (None, "ieee"), ("cpu", "tf32")])
+def test_a_name_that_there_is_not_is_refused_in_training_and_in_scoring(name, precision):
+    wrong = "float32_precision='tf32'" if precision == "tf32" else f"device={name!r}"
+    for choose in (device_for_training, device_for_scoring):
+        with pytest.raises(ValueError, match=f"{wrong} does not exist. Choose one of '"):
+            choose(name, 0, precision)
