@@ -181,3 +181,21 @@ def test_a_fit_goes_through_the_driver(library):
     # The transposed weights twice, three epochs of three minibatches of 30 and one of 10, the scores of 1,797 images.
     assert len(graphs) == 2 + 3 * 4 + 1
     assert len(set(graphs[2:-1])) == 2
+
+
+SEARCH = """
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from skconvnet import ConvNetClassifier
+
+if __name__ == "__main__":
+    X, y = load_digits(return_X_y=True)
+    classifier = ConvNetClassifier(K=8, device="cuda", max_iter=1, random_state=0)
+    search = GridSearchCV(classifier, {"F": [3, 5]}, cv=2, n_jobs=2, error_score="raise").fit(X[:100], y[:100])
+    print(len(search.cv_results_["mean_test_score"]))
+"""
+
+
+def test_the_processes_of_a_search_share_a_gpu(library):
+    printed, _ = library(SEARCH)
+    assert printed == ["2"]
