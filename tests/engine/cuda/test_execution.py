@@ -265,7 +265,8 @@ def test_the_next_images_take_the_place_of_the_last(gpu):
         assert scorer.scores(Images(problem.x.copy(), problem.shape), 1).tobytes() == first.tobytes()
 
 
-def test_too_little_memory_is_an_error_that_frees_what_it_took():
+def test_too_little_memory_is_an_error_that_frees_what_it_took(monkeypatch):
+    monkeypatch.setattr(arrays, "_PATIENCE", -1)
     driver = PtxDriver(n_bytes=150_000)
     before = driver.memory()
     with pytest.raises(MemoryError):
