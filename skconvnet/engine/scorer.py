@@ -12,7 +12,6 @@ from skconvnet.engine.weights.fold import fold_batch_norms
 __all__ = ["Scorer"]
 
 
-
 class Scorer:
     """Computes the class scores of images.
 

@@ -123,7 +123,6 @@ class Trainer:
         if plan is None:
             plan = plan_training(network.architecture, network.parameter_layout, loss, batch_size, device.target)
         self._execution = device.execution(plan, network, n_threads, self.state.moments)
-        self.refresh()
 
     def set_data(self, images, targets, weights):
         """Replace the images, targets and weights that the indices of `step` refer to.
@@ -174,7 +173,7 @@ class Trainer:
         self.refresh()
 
     def refresh(self):
-        """Rewrite the transposed weights. Call it after the network's parameters were set from outside."""
+        """Compute what depends on the parameters alone. Call it after they were set from outside."""
         self._execution.refresh()
 
     def step(self, indices, learning_rate):

@@ -36,7 +36,8 @@ class Trespass(AssertionError):
 class Walk:
     """A walk of `n_samples` through a plan; `seen` is what each instruction read: whose values, in its own order.
 
-    A plan that writes zeros once is walked twice: the second step finds what the first has left.
+    Segments that prepare are walked once, with one sample. The others are walked twice in a plan that writes zeros
+    once: the second step finds what the first has left.
 
     `runs` are the numbers of the instructions, in the order in which they run. A writer is an instruction and the first
     sample that it worked on. `zeros` are the elements of a slot that the
@@ -50,7 +51,7 @@ class Walk:
     runs: list = field(default_factory=list)
 
     def __post_init__(self):
-        plan = self.plan
+        plan, self.reachable = self.plan, set(Space)
         shards = range(0, self.n_samples, plan.shard_size)
         self.shadows = {
             Space.PARAMETERS: np.full(self.n_parameters, TRANSPOSITION),
@@ -68,11 +69,18 @@ class Walk:
             SegmentKind.UPDATE: self._update,
         }
         self._clear_once()
+        self.reachable = {Space.PARAMETERS, Space.SHARED}
+        self._walk_segments(walk, plan.preparing_segments, 1)
+        prepared, self.reachable = len(self.runs), set(Space)
         for _ in range(2 if len(plan.zeros) else 1):
-            self.runs.clear()
-            for segment in plan.segments:
-                self.kind = SegmentKind(segment[Segment.KIND])
-                walk[self.kind](range(segment[Segment.FIRST], segment[Segment.LAST]))
+            del self.runs[prepared:]
+            self._walk_segments(walk, plan.batch_segments, self.n_samples)
+
+    def _walk_segments(self, walk, segments, batch):
+        self.batch = batch
+        for segment in segments:
+            self.kind = SegmentKind(segment[Segment.KIND])
+            walk[self.kind](range(segment[Segment.FIRST], segment[Segment.LAST]))
 
     def _clear_once(self):
         """What the plan wants to be zero when memory has been allocated."""
@@ -101,7 +109,7 @@ class Walk:
     def _once(self, numbers):
         """One worker, which has neither an arena nor a slot to itself."""
         for number in numbers:
-            self._step(number, 0, self.n_samples, first=True)
+            self._step(number, 0, self.batch, first=True)
 
     def _update(self, numbers):
         """Block by block: its gradient, wherever that is. Contractions compute only the rows of one block at a time."""
@@ -177,6 +185,8 @@ class Walk:
         return space, grid(here, (samples, stride))[:, None] + offsets
 
     def _inside(self, name, space, addresses):
+        if space not in self.reachable:
+            raise Trespass(f"{name} reaches {space.name}, and is to prepare")
         if space not in self.shadows:
             raise Trespass(f"{name} reaches {space.name}, which its segment has not")
         size = self.shadows[space].size

@@ -5,7 +5,7 @@ import numpy as np
 from skconvnet.engine.compile_time import counted_as_compiling
 from skconvnet.engine.cpu.task import Layout, Task, memory_layout
 from skconvnet.engine.images import NO_IMAGES
-from skconvnet.engine.program.instructions import Segment, SegmentKind
+from skconvnet.engine.program.instructions import Block, Segment, SegmentKind
 from skconvnet.engine.program.memory import aligned_zeros
 from skconvnet.engine.program.target import CPU
 
@@ -17,6 +17,7 @@ _NO_MOMENTS = np.zeros((2, 0), _FLOAT32)
 _ALL_TURNS = 2**31
 _TRANSPOSE = np.array([[SegmentKind.TRANSPOSE, 0, 0]], np.int64)
 assert len(Segment) == _TRANSPOSE.shape[1]
+_ONE_SAMPLE = (*NO_IMAGES[:2], np.zeros(1, _INT64))  # of segments that load no images
 _LONG_RUN = 2e10  # multiply-adds, some tenths of a second: shorter runs lose more by calls than Ctrl-C gains
 
 
@@ -24,7 +25,8 @@ class Execution:
     """A plan with its memory, ready to be run many times; a run costs little more than its work.
 
     The machine finds arrays by their addresses, which are columns of a `Task`. The constructor writes those that stay
-    the same, and `run` the others. Only one Python thread at a time may run an execution.
+    the same, and computes what depends on the parameters alone; `run` writes the others. Only one Python thread at a
+    time may run an execution.
 
     Parameters
     ----------
@@ -66,10 +68,15 @@ class Execution:
         task[Task.MEMORY] = _address(memory, _FLOAT32, written=True)
         task[Task.MOMENT_1], task[Task.MOMENT_2] = (_address(moment, _FLOAT32, written=True) for moment in moments)
         task[Task.MEAN], task[Task.SCALE] = _address(mean, _FLOAT32), _address(scale, _FLOAT32)
+        self.refresh()
 
     def refresh(self):
-        """Write the transposed weights, after the network's parameters were set from outside."""
-        self.run(NO_IMAGES, segments=_TRANSPOSE)
+        """Compute what depends on the parameters alone, after they were set from outside."""
+        has_copies = (self.plan.blocks[:, Block.TRANSPOSED] >= 0).any()
+        transposing = _TRANSPOSE if has_copies else _TRANSPOSE[:0]
+        segments = np.concatenate([transposing, self.plan.preparing_segments])
+        if len(segments):
+            self.run(_ONE_SAMPLE, segments=segments)
 
     def train(self, images, targets, minibatches):
         """Take training steps, each when its outcomes are asked for.
@@ -141,7 +148,7 @@ class Execution:
         source : tuple
             The images, as `Images.source` returns them.
         segments : ndarray of int64, shape (segments, columns of Segment)
-            Used instead of the plan's.
+            Used instead of the plan's segments for a batch.
         shard_size : int
             Used instead of the plan's shard size and micro-batch size, and not larger; in scoring only.
         targets : ndarray, (samples, ...)
@@ -160,7 +167,7 @@ class Execution:
             The seed and the step that decide what DROPOUT draws.
         """
         pixels, floats, rows = source
-        segments = self.plan.segments if segments is None else segments
+        segments = self.plan.batch_segments if segments is None else segments
         self._layout[Layout.SAMPLES :] = len(rows), *draw
         if shard_size is not None:
             self._layout[Layout.SHARD_SIZE] = self._layout[Layout.MICRO_BATCH] = shard_size

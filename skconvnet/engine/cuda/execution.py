@@ -135,18 +135,23 @@ class Execution:
     def _load_kernels(self):
         """Compile the kernels of a whole batch, so that the first step does not wait for them."""
         machine = self._machine(self.plan.batch_size, is_warped=0)
-        for launch in lower_run(self.plan, self._spaces, machine, self._arrays["scratch"]):
+        launches = lower_run(self.plan, self._spaces, machine, self._arrays["scratch"])
+        for launch in [*self._lower_refresh(), *launches]:
             self._driver.load(launch.kernel)
+
+    def _lower_refresh(self):
+        machine = self._machine(1, is_warped=0)
+        return lower_refresh(self.plan, self._spaces, machine, self._arrays["scratch"])
 
     # Running
 
     def refresh(self):
-        """Upload the network's parameters and the moments, and write the transposed weights."""
+        """Upload the network's parameters and the moments, and compute what depends on the parameters alone."""
         self._driver.upload(self._arrays["parameters"], self.network.parameters)
         if self._moments is not None:
             self._driver.upload(self._arrays["moment_1"], self._moments[0])
             self._driver.upload(self._arrays["moment_2"], self._moments[1])
-        launches = lower_refresh(self.plan, self._machine(1, is_warped=0))
+        launches = self._lower_refresh()
         if launches:
             self._driver.record(launches).replay()
             self._driver.synchronize()

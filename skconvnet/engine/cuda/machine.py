@@ -56,18 +56,28 @@ def lower_run(plan, spaces, machine, scratch):
     -------
     list of Launch
     """
-    launches, whole = [], machine | {"place": 0}
-    for kind, first, last in plan.segments.tolist():
+    launches = []
+    for kind, first, last in plan.batch_segments.tolist():
         if kind == SegmentKind.UPDATE:
             call = Call(machine, scratch)
             launches += lower_sum_slots(call, plan.slot, chunks(machine["samples"], plan.shard_size))
             launches += lower_update(call, plan.blocks)
             continue
-        shards = _shards(plan, spaces, machine) if kind == SegmentKind.PER_SAMPLE else [(spaces, whole)]
+        shards = _shards(plan, spaces, machine) if kind == SegmentKind.PER_SAMPLE else [(spaces, _whole(machine))]
         for spaces_of_shard, shard in shards:
-            for row in _needed(plan.program[first:last]):
-                launches += LOWERINGS[Op(row[0])](call_of(row, spaces_of_shard, shard, scratch))
+            launches += _lower_rows(plan.program[first:last], spaces_of_shard, shard, scratch)
     return [*launches, Call(machine, scratch).launch(count_step, (1,))]
+
+
+def _whole(machine):
+    """Return what kernels are told of all samples of a batch."""
+    return machine | {"place": 0}
+
+
+def _lower_rows(rows, spaces, machine, scratch):
+    """Yield the launches of a segment's instructions."""
+    for row in _needed(rows):
+        yield from LOWERINGS[Op(row[0])](call_of(row, spaces, machine, scratch))
 
 
 def _needed(rows):
@@ -99,16 +109,19 @@ def _shards(plan, spaces, machine):
         yield spaces | {Space.SHARD: slot}, machine | tables | {"samples": samples, "place": place}
 
 
-def lower_refresh(plan, machine):
-    """Return the launches that write the transposed weights."""
-    return list(lower_transpose(Call(machine, 0), plan.blocks))
+def lower_refresh(plan, spaces, machine, scratch):
+    """Return the launches that compute what depends on the parameters alone; parameters as for `lower_run`."""
+    launches = list(lower_transpose(Call(machine, scratch), plan.blocks))
+    for _, first, last in plan.preparing_segments.tolist():
+        launches += _lower_rows(plan.program[first:last], spaces, _whole(machine), scratch)
+    return launches
 
 
 def scratch_size(plan, spaces, machine):
     """Return the float32 elements that the kernels of one instruction need between them, at most."""
     largest = 0
     for row in plan.program:
-        call = call_of(row, spaces, machine | {"place": 0})
+        call = call_of(row, spaces, _whole(machine))
         list(LOWERINGS[Op(row[0])](call))
         largest = max(largest, call.scratch_size)
     return largest

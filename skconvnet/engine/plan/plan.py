@@ -37,6 +37,9 @@ class Plan:
         Samples that go through the network together; samples that share a gradient slot; the most samples of a batch.
     n_outcomes : int, default=0
         Numbers that the loss writes for each sample; none in inference.
+    n_preparing : int, default=0
+        How many of the first segments read parameters only, and write shared memory only. An execution runs them when
+        it is made, with a batch of one sample and no images, and the other segments for every batch.
     """
 
     program: np.ndarray
@@ -51,6 +54,17 @@ class Plan:
     shard_size: int
     batch_size: int
     n_outcomes: int = 0
+    n_preparing: int = 0
+
+    @property
+    def preparing_segments(self):
+        """The segments that an execution runs when it is made, and after parameters were set from outside."""
+        return self.segments[: self.n_preparing]
+
+    @property
+    def batch_segments(self):
+        """The segments that an execution runs for every batch."""
+        return self.segments[self.n_preparing :]
 
     @cached_property
     def ops(self):
@@ -141,7 +155,8 @@ def plan_inference(architecture, layout, batch_size, target, split_image=False):
     Returns
     -------
     Plan
-        Its shards may be made smaller, since nothing is summed over them.
+        Its shards may be made smaller, since nothing is summed over them. What depends on the parameters alone is
+        computed by segments that prepare.
 
     Raises
     ------
@@ -154,6 +169,7 @@ def plan_inference(architecture, layout, batch_size, target, split_image=False):
     with builder.reduce():
         for step in walk_steps(steps):
             step.prepare(builder)
+    n_preparing = len(builder.segments())
     scores = forward_chain(builder, steps, builder.load_images(steps[0].border))
     builder.emit(
         Op.STORE_SCORES,
@@ -164,7 +180,7 @@ def plan_inference(architecture, layout, batch_size, target, split_image=False):
         x_row=scores.row,
         depth=scores.depth,
     )
-    return _plan(builder, None, batch_size, slot=0)
+    return _plan(builder, None, batch_size, slot=0, n_preparing=n_preparing)
 
 
 def _check_weights(architecture, layout, target):
@@ -177,7 +193,7 @@ def _check_weights(architecture, layout, target):
             )
 
 
-def _plan(builder, shard_size, max_micro_batch, slot, n_outcomes=0):
+def _plan(builder, shard_size, max_micro_batch, slot, n_outcomes=0, n_preparing=0):
     """Place the buffers and encode; without a shard size, a shard is a micro-batch."""
     micro_batch, arena, batch = builder.place(max_micro_batch)
     program, zeros = builder.program(micro_batch)
@@ -194,4 +210,5 @@ def _plan(builder, shard_size, max_micro_batch, slot, n_outcomes=0):
         shard_size=micro_batch if shard_size is None else shard_size,
         batch_size=builder.batch_size,
         n_outcomes=n_outcomes,
+        n_preparing=n_preparing,
     )

@@ -241,6 +241,11 @@ def test_the_walk_notices_instructions_in_segments_of_another_kind():
         assert "segment of another kind" in trespass(change, Problem(NORMS, NORMS_SHAPE, n=9))
 
 
+def test_the_walk_notices_segments_that_prepare_and_need_samples():
+    assert "reaches LOCAL, and is to prepare" in trespass(lambda p: replace(p, n_preparing=1))
+    assert "is to prepare" in trespass(lambda p: replace(p, n_preparing=1), Problem(NORMS, NORMS_SHAPE, n=9))
+
+
 def test_the_walk_notices_sums_that_do_not_outlive_their_micro_batch():
     def leave_sums_in_the_arena(p):
         for row in p.program:
@@ -347,6 +352,7 @@ def test_samples_are_interrupted_for_each_batch_norm_forward_and_backward_and_fo
     assert kinds.count("PER_SAMPLE") <= len(per_sample)
     assert all("PER_SAMPLE" in pair for pair in pairwise(kinds))
     assert kinds_of_segments(inference) == ["REDUCE"] * (n_norms > 0) + ["PER_SAMPLE"]
+    assert (training.n_preparing, inference.n_preparing) == (0, n_norms > 0)
 
 
 def test_networks_without_batch_norm_have_one_segment_for_all_samples_and_keep_little_of_the_batch():

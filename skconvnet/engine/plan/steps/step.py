@@ -38,7 +38,7 @@ class Step:
         self.layer = layer
 
     def prepare(self, builder):
-        """Emit what scoring computes once, before the first sample."""
+        """Emit what scoring computes from the parameters alone, once for all batches."""
 
     def forward(self, builder, x, border):
         """Emit the output of the volume `x`, and return the output's buffer, inside a `border`."""
