@@ -1,75 +1,84 @@
-"""Prediction: images per second, against ONNX Runtime and OpenVINO.
+"""Prediction: images per second, against ONNX Runtime, OpenVINO and MNN.
 
 All sides have the same network with the same weights in float32 and take float32 images from memory. Two calls of
 skconvnet are timed. "skconvnet" is ConvNetClassifier.decision_function, as a user calls it: it checks X and the
 estimator, standardises the pixels and returns float64. "engine" is Scorer.scores, without these checks. The peers get
 standardised pixels in their preferred layout and a model for exactly this batch size, and are called without checks.
-Ratios are to the faster peer, first of "skconvnet", then of "engine".
+MNN always uses all threads that it is given, so "MNN, 1" is MNN on one thread, which is faster for small images.
 
+The sides take turns, and the table has the medians over the rounds. "ratio" is the median of the ratios of "skconvnet"
+to the fastest peer, round by round, with the least and the greatest; the next column is the median for "engine".
 "differ" is the largest difference from the peers' scores, relative to the largest score.
 """
 
 import tempfile
 from functools import lru_cache, partial
 from pathlib import Path
-from statistics import geometric_mean
+from statistics import median
 
 import numpy as np
 
-from benchmarks.machine import Side, alternate, calls_per_second, description, parser_of_rounds
+from benchmarks.choice import add_networks, chosen_networks, print_texts, summary
+from benchmarks.machine import (
+    Side,
+    calls_per_second,
+    description,
+    fastest,
+    parser_of_rounds,
+    ratio,
+    take_turns,
+    whole_number,
+)
 from benchmarks.networks import LARGE, NETWORKS
+from benchmarks.runtimes import images_path, mnn, mnn_on_one_thread, onnx_runtime, open_vino
 
 TOLERANCE = 1e-3  # relative to the largest score
+PEERS = {"ORT": onnx_runtime, "OpenVINO": open_vino, "MNN": mnn, "MNN, 1": mnn_on_one_thread}
 
 
-def main():
+def main(arguments=None):
     command_line = parser_of_rounds(__doc__, rounds=5, seconds=1.0)
     command_line.add_argument("--large", action="store_true", help="networks for images of 224 x 224, batch 1 and 16")
-    command_line.add_argument("--networks", nargs="+", choices=[*NETWORKS, *LARGE], metavar="NAME")
-    command_line.add_argument("--batches", nargs="+", type=int, metavar="SIZE")
-    options = command_line.parse_args()
-    names = options.networks or (LARGE if options.large else NETWORKS)
+    add_networks(command_line, [*NETWORKS, *LARGE])
+    command_line.add_argument("--batches", nargs="+", type=whole_number(1), metavar="SIZE")
+    options = command_line.parse_args(arguments)
+    problems = chosen_networks(command_line, options, LARGE if options.large else NETWORKS)
     batches = options.batches or ((1, 16) if options.large else (1, 32, 256))
-    sides = [Side(options.threads) for _ in range(3)]
+    ours, *theirs = (Side(options.threads) for _ in range(1 + len(PEERS)))
 
-    packages = ("numpy", "numba", "scikit-learn", "onnxruntime", "openvino")
+    packages = ("numpy", "numba", "scikit-learn", "onnxruntime", "openvino", "MNN")
     print(f"{__doc__}\n{description(options.threads, packages)}\n")
-    print(f"{'images/s':16} {'skconvnet':>10} {'engine':>10} {'ORT':>10} {'OpenVINO':>10} ", end="")
-    print(f"{'ratio':>6} {'engine':>6} {'differ':>8}")
+    print_texts(problems)
+    print(f"{'images/s':16}", *(f"{name:>10}" for name in ("skconvnet", "engine", *PEERS)), end=" ")
+    print(f"{'ratio':>6} {'':16} {'engine':>6} {'differ':>8}")
     for batch_size in batches:
-        ratios = [row(name, batch_size, options, *sides) for name in names]
-        for what, column in (("least", min), ("geometric mean", geometric_mean)):
-            users, engines = map(column, zip(*ratios, strict=True))
-            print(f"{what:60} {users:6.2f} {engines:6.2f}")
+        rows = {name: print_row(name, problem, batch_size, options, ours, theirs) for name, problem in problems.items()}
+        for number, what in enumerate(("decision_function", "engine")):
+            print(f"batch {batch_size}, {what}: {summary({name: row[number] for name, row in rows.items()})}")
 
 
-def row(name, batch_size, options, ours, ort, openvino):
-    """Print the row of a network; return the ratios of decision_function and of the engine to the faster peer."""
-    problem, n_threads, seconds = (NETWORKS | LARGE)[name], options.threads, options.seconds
+def print_row(name, problem, batch_size, options, ours, theirs):
+    """Print the row of a network; return the median ratios of decision_function and of the engine."""
+    n_threads, seconds = options.threads, options.seconds
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         scores = ours.run(export, problem, batch_size, n_threads, path)
-        peers = [(ort, ort_call), (openvino, openvino_call)]
-        theirs = [side.run(answer, call, problem, batch_size, n_threads, path) for side, call in peers]
-        differ = max(np.abs(their - scores).max() for their in theirs) / np.abs(scores).max()
+        peers = [(side, peer, path, n_threads) for side, peer in zip(theirs, PEERS.values(), strict=True)]
+        differ = max(np.abs(side.run(answer, *call) - scores).max() for side, *call in peers) / np.abs(scores).max()
         if not differ < TOLERANCE:
             raise SystemExit(f"{name}: the scores differ by {differ:.1e} of the largest, more than rounding explains")
-        *our, onnx_runtime, open_vino = alternate(
-            options.rounds,
-            partial(ours.run, speed, estimator_call, problem, batch_size, n_threads, path, seconds),
-            partial(ours.run, speed, engine_call, problem, batch_size, n_threads, path, seconds),
-            *(partial(side.run, speed, call, problem, batch_size, n_threads, path, seconds) for side, call in peers),
-        )
-    ratios = [one / max(onnx_runtime, open_vino) for one in our]
-    print(f"{name:10} {batch_size:5} {our[0]:10,.0f} {our[1]:10,.0f} {onnx_runtime:10,.0f} {open_vino:10,.0f} ", end="")
-    print(f"{ratios[0]:6.2f} {ratios[1]:6.2f} {differ:8.0e}", flush=True)
-    return ratios
+        calls = [(ours, call, problem, batch_size, n_threads) for call in (estimator_call, engine_call)] + peers
+        turns = [partial(side.run, speed, batch_size, seconds, *call) for side, *call in calls]
+        user, engine, *their = take_turns(options.rounds, *turns)
+    best = fastest(their)
+    ratios = [ratio(our, best) for our in (user, engine)]
+    print(f"{name:10} {batch_size:5}", *(f"{median(speeds):10,.0f}" for speeds in (user, engine, *their)), end=" ")
+    print(f"{ratios[0]} {ratios[1].median:6.2f} {differ:8.0e}", flush=True)
+    return [of_ours.median for of_ours in ratios]
 
 
-def speed(call, *arguments):
-    """Return images per second of a call that is repeated for some seconds, the last of the arguments."""
-    *which, seconds = arguments
-    _, batch_size, *_ = which
+def speed(batch_size, seconds, call, *which):
+    """Return images per second of a call that is repeated for some seconds."""
     return batch_size * calls_per_second(call(*which), seconds)
 
 
@@ -98,18 +107,18 @@ def export(problem, batch_size, n_threads, path):
     path.write_bytes(onnx_model(classifier.architecture_, learned, batch_size))
     X, _ = problem.examples(batch_size)
     images = ((X - classifier.pixel_mean_) * classifier.pixel_scale_).transpose(0, 3, 1, 2)
-    np.save(path.with_suffix(".npy"), np.ascontiguousarray(images))
+    np.save(images_path(path), np.ascontiguousarray(images))
     return classifier.decision_function(X)
 
 
 @lru_cache(maxsize=1)
-def estimator_call(problem, batch_size, n_threads, path):
+def estimator_call(problem, batch_size, n_threads):
     X, _ = problem.examples(batch_size)
     return partial(fitted(problem, n_threads).decision_function, X)
 
 
 @lru_cache(maxsize=1)
-def engine_call(problem, batch_size, n_threads, path):
+def engine_call(problem, batch_size, n_threads):
     from skconvnet.engine import Images, Learned, Network, Scorer
 
     classifier = fitted(problem, n_threads)
@@ -119,34 +128,6 @@ def engine_call(problem, batch_size, n_threads, path):
     )
     X, _ = problem.examples(batch_size)
     return partial(Scorer(network).scores, Images(X, classifier.image_shape_), n_threads)
-
-
-@lru_cache(maxsize=1)
-def ort_call(problem, batch_size, n_threads, path):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    images = {"images": np.load(path.with_suffix(".npy"))}
-    return lambda: session.run(None, images)[0]
-
-
-@lru_cache(maxsize=1)
-def openvino_call(problem, batch_size, n_threads, path):
-    """Run one request at a time on all threads, in float32; OpenVINO might choose bfloat16."""
-    import openvino
-
-    settings = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",
-        "INFERENCE_NUM_THREADS": n_threads,
-        "NUM_STREAMS": 1,
-        "ENABLE_HYPER_THREADING": True,
-    }
-    request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
-    images = np.load(path.with_suffix(".npy"))
-    return lambda: request.infer({0: images}, share_inputs=True, share_outputs=True)[0]
 
 
 if __name__ == "__main__":

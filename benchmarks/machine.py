@@ -4,6 +4,7 @@ import argparse
 import os
 import platform
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
@@ -13,8 +14,10 @@ from time import perf_counter
 
 import numpy as np
 
+_FEATURES = "sse2 avx avx2 fma avx512f avx512_bf16 amx_tile asimd sve".split()  # that kernels of the peers look for
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _SGEMM_EXTENT = 2048
+_RATIO = len("  1.00 (10.00 to 10.00)")
 
 
 class Side:
@@ -57,6 +60,29 @@ def take_turns(n_rounds, *turns):
     return list(zip(*rounds, strict=True))
 
 
+@dataclass(frozen=True)
+class Ratio:
+    """The median of a ratio over rounds, and its spread: the least and the greatest of a round."""
+
+    median: float
+    least: float
+    greatest: float
+
+    def __str__(self):
+        return f"{self.median:6.2f} ({self.least:.2f} to {self.greatest:.2f})".ljust(_RATIO)
+
+
+def ratio(ours, theirs):
+    """Return the ratio of speeds or seconds that were measured in the same rounds."""
+    rounds = [our / their for our, their in zip(ours, theirs, strict=True)]
+    return Ratio(median(rounds), min(rounds), max(rounds))
+
+
+def fastest(contestants):
+    """Return the speeds of the contestant that has the greatest median."""
+    return max(contestants, key=median)
+
+
 def calls_per_second(function, seconds):
     """Call `function` repeatedly for some seconds; the first call may compile or allocate and is not counted."""
     function()
@@ -91,16 +117,40 @@ def fit_and_score(classifier, X_train, X_test, y_train, y_test):
 def parser(doc):
     """Return the command line of a benchmark, with the number of threads."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of each side (default: all)")
+    count = os.cpu_count()
+    parser.add_argument("--threads", type=whole_number(1), default=count, help="threads of each side (default: all)")
     return parser
+
+
+def whole_number(lowest):
+    """Return a function that reads a whole number, `lowest` or more, from the command line."""
+
+    def read(text):
+        if not text.isdecimal() or int(text) < lowest:
+            raise argparse.ArgumentTypeError(f"a whole number from {lowest} on is needed, not {text!r}")
+        return int(text)
+
+    return read
+
+
+def positive_seconds(text):
+    """Read a positive number of seconds from the command line."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"a positive number of seconds is needed, not {text!r}")
+    return seconds
 
 
 def parser_of_rounds(doc, rounds, seconds=None):
     """Return the command line with the number of rounds, and the seconds of one side in a round."""
     command_line = parser(doc)
-    command_line.add_argument("--rounds", type=int, default=rounds, help=f"(default: {rounds})")
+    command_line.add_argument("--rounds", type=whole_number(1), default=rounds, help=f"(default: {rounds})")
     if seconds is not None:
-        command_line.add_argument("--seconds", type=float, default=seconds, help=f"of a round (default: {seconds:g})")
+        of_a_round = f"of a round (default: {seconds:g})"
+        command_line.add_argument("--seconds", type=positive_seconds, default=seconds, help=of_a_round)
     return command_line
 
 
@@ -110,9 +160,10 @@ def n_threads(doc):
 
 
 def description(n_threads, packages=("numpy", "numba", "scikit-learn", "torch")):
-    """Return one line: processor, threads, versions, and the load before the benchmark, which should be 0.0."""
+    """Return one line: processor and features, threads, versions, and the load before the benchmark: 0.0 if idle."""
     versions = ", ".join(f"{name} {version_of(name)}" for name in packages)
-    return f"{processor()}, {n_threads} threads; {versions}; load {os.getloadavg()[0]:.1f}"
+    machine = f"{processor()} ({features()}), {n_threads} threads of {os.cpu_count()}"
+    return f"{machine}; {versions}; load {os.getloadavg()[0]:.1f}"
 
 
 def version_of(package):
@@ -125,7 +176,17 @@ def version_of(package):
 
 def processor():
     """Return the name of the processor."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def features():
+    """Return the vector instructions of the processor that decide which kernels a library chooses."""
+    flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()  # of x86, of ARM
+    return " ".join(name for name in _FEATURES if name in flags) or "features unknown"
+
+
+def _cpuinfo(name):
+    """Return what Linux says of the first processor; "" if it says nothing."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith(name)), "")

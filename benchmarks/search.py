@@ -3,7 +3,7 @@
 12 candidates, cv=3, n_jobs=2, and a refit of the best. Each search runs in its own process, and the time is that of
 GridSearchCV.fit: it includes the start of the workers, but not the imports. Both sides train the network that
 ConvNetClassifier chooses, for 20 epochs in minibatches of 32. The processes take turns, and the table has the medians
-over the rounds.
+over the rounds; "ratio" is the median of the ratios round by round, with the least and the greatest.
 
 "kernels" is the longest time in which a fit in a worker compiled or loaded kernels. "threads" is the largest number of
 threads of a fit in a worker.
@@ -20,7 +20,7 @@ import numpy as np
 from sklearn.model_selection import GridSearchCV
 
 from benchmarks.datasets import digits
-from benchmarks.machine import description, free_openblas, parser_of_rounds, threads
+from benchmarks.machine import description, free_openblas, parser_of_rounds, ratio, threads, whole_number
 from skconvnet import ConvNetClassifier
 from skconvnet.engine import thread_count
 
@@ -31,7 +31,7 @@ EXTRA_SCORES = ("kernels", "threads")
 
 def main():
     command_line = parser_of_rounds(__doc__, rounds=3)
-    command_line.add_argument("--epochs", type=int, default=20)
+    command_line.add_argument("--epochs", type=whole_number(1), default=20)
     options = command_line.parse_args()
     free_openblas()
     for name in threads(1):
@@ -43,12 +43,12 @@ def main():
     names = ("search_ours", "search_skorch")
     rounds = [[in_process(name, options.epochs) for name in names] for _ in range(options.rounds)]
     ours, skorch = zip(*rounds, strict=True)
-    our, their = (median(result["seconds"] for result in results) for results in (ours, skorch))
+    our, their = ([result["seconds"] for result in results] for results in (ours, skorch))
     kernels, most_threads = (max(result[what] for result in ours) for what in ("kernels", "threads"))
     print(f"{'':20} {'seconds':>8} {'accuracy':>9} {'kernels, s':>11} {'threads':>8}")
-    print(f"{'ConvNetClassifier':20} {our:8.1f} {ours[0]['accuracy']:9.4f} {kernels:11.2f} {most_threads:8.0f}")
-    print(f"{'skorch':20} {their:8.1f} {skorch[0]['accuracy']:9.4f}")
-    print(f"{'ratio':20} {their / our:8.2f}")
+    print(f"{'ConvNetClassifier':20} {median(our):8.1f} {ours[0]['accuracy']:9.4f} {kernels:11.2f} {most_threads:8.0f}")
+    print(f"{'skorch':20} {median(their):8.1f} {skorch[0]['accuracy']:9.4f}")
+    print(f"{'ratio':20}   {ratio(their, our)}")
 
 
 def in_process(name, *arguments):

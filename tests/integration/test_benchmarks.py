@@ -1,0 +1,98 @@
+"""What benchmarks do before they measure: the command line, the random networks, and the medians of rounds."""
+
+import importlib
+
+import pytest
+
+from benchmarks.choice import summary
+from benchmarks.drawn import MOST_ACTIVATIONS, MOST_MULTIPLY_ADDS, MOST_WEIGHTS, draw
+from benchmarks.machine import description, fastest, ratio
+from skconvnet.architecture import walk
+
+DRAWN = [draw(number, seed=0) for number in range(100)]
+
+
+def layers_of(problem):
+    return list(walk(problem.bind().layers))
+
+
+def values(name, kind="CONV"):
+    return {getattr(layer, name) for problem in DRAWN for layer in layers_of(problem) if layer.kind == kind}
+
+
+@pytest.mark.parametrize("module", ["train", "infer"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--architecture", "INPUT -> FC"], "give --architecture and --input together"),
+        (["--input", "8x8x1"], "give --architecture and --input together"),
+        (["--architecture", "INPUT -> FC", "--input", "8x8"], "height x width x channels, as in 28x28x1, not '8x8'"),
+        (["--architecture", "INPUT -> FC", "--input", "8x0x1"], "height x width x channels"),
+        (["--architecture", "INPUT -> CONV(F=9, P=0) -> FC", "--input", "4x4x1"], "argument --architecture: CONV 1"),
+        (["--architecture", "INPUT -> CNOV -> FC", "--input", "4x4x1"], "argument --architecture: "),
+        (["--architecture", "rsnet20", "--input", "4x4x1"], "no architecture is named 'rsnet20'"),
+        (["--architecture", "INPUT -> FC", "--input", "4x4x1", "--random", "2"], "not allowed with argument"),
+        (["--random", "0"], "a whole number from 1 on is needed, not '0'"),
+        (["--random", "2", "--seed", "-1"], "a whole number from 0 on is needed, not '-1'"),
+        (["--networks", "resnet21"], "invalid choice: 'resnet21'"),
+        (["--batches", "0"], "a whole number from 1 on is needed, not '0'"),
+        (["--threads", "two"], "a whole number from 1 on is needed, not 'two'"),
+        (["--seconds", "0"], "a positive number of seconds is needed, not '0'"),
+        (["--seconds", "nan"], "a positive number of seconds is needed, not 'nan'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_arguments_are_refused_before_anything_is_measured(module, arguments, message, capsys, monkeypatch):
+    benchmark = importlib.import_module(f"benchmarks.{module}")
+    monkeypatch.setattr(benchmark, "Side", None)
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main(arguments)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_drawn_networks_are_within_the_limits():
+    for problem in DRAWN:
+        bound = problem.bind()
+        assert sum(layer.n_flops for layer in bound.layers) <= MOST_MULTIPLY_ADDS
+        assert sum(layer.n_weights for layer in bound.layers) <= MOST_WEIGHTS
+        assert sum(layer.output.size for layer in walk(bound.layers)) <= MOST_ACTIVATIONS
+
+
+def test_drawn_networks_cover_what_users_write():
+    assert values("F") == set(range(1, 8))
+    assert values("S") == {1, 2}
+    assert values("K") >= {8, 256}
+    assert len(values("groups")) > 3
+    assert values("mode", "POOL") == {"max", "average"}
+    kinds = {layer.kind for problem in DRAWN for layer in layers_of(problem)}
+    assert kinds == {"CONV", "RELU", "POOL", "NORM", "FC", "SKIP", "SUM", "STACK"}
+    extents = [problem.image_shape[0] for problem in DRAWN]
+    assert min(extents) < 12
+    assert max(extents) > 48
+
+
+def test_a_network_depends_on_its_number_and_the_seed_alone():
+    assert [draw(number, seed=0) for number in (7, 3)] == [DRAWN[7], DRAWN[3]]
+    assert draw(3, seed=1) != DRAWN[3]
+
+
+def test_a_ratio_is_the_median_round_by_round():
+    """The medians of the two sides would give 2, which is no round's ratio."""
+    found = ratio([2, 4, 9], [2, 1, 3])
+    assert (found.median, found.least, found.greatest) == (3, 1, 4)
+    assert str(found).strip() == "3.00 (1.00 to 4.00)"
+
+
+def test_the_fastest_peer_is_that_of_the_greatest_median():
+    assert fastest([[1, 9, 1], [2, 3, 2]]) == [2, 3, 2]
+
+
+def test_the_summary_names_the_worst():
+    assert summary({"a": 4.0, "b": 1.0}) == "geometric mean 2.00, worst 1.00 (b)"
+
+
+def test_the_description_says_which_machine_and_versions():
+    found = description(3, ("numpy", "no-such-package"))
+    for part in ("3 threads of", "numpy 2", "no-such-package missing", "load "):
+        assert part in found
