@@ -29,6 +29,7 @@ from time import perf_counter, process_time
 
 import numpy as np
 
+from benchmarks.arguments import at_least
 from benchmarks.cold import whole_process
 from benchmarks.machine import Side, description, parser_of_rounds, take_turns
 from benchmarks.networks import LARGE, NETWORKS, Problem, training_flops
@@ -39,6 +40,7 @@ DEFAULTS = {"auto, 8x8x1": Problem((8, 8, 1), "auto")}
 LARGE_NETWORKS = {name: LARGE[name] for name in ("vgg16", "resnet18")}
 LARGE_BATCHES = (64,)
 _HALF_OF_THE_LANES = {(7, 5), (8, 0)}  # compute capabilities
+ARCHITECTURES = "7.5 8.0 8.6 8.7 8.8 8.9 9.0 10.0 10.3 11.0 12.0 12.1".split()  # of CUDA 13.0
 _MOST_STEPS = 2000  # of a call that is timed
 
 FIT = """
@@ -55,11 +57,15 @@ def main(arguments=None):
     command_line = parser_of_rounds(__doc__, rounds=5, seconds=1.0)
     names = [*NETWORKS, *LARGE]
     command_line.add_argument("--networks", nargs="+", choices=names, metavar="NAME", help="(default: all of the docs)")
-    command_line.add_argument("--batches", nargs="+", type=int, metavar="SIZE", help="(default: 128 1024; large: 64)")
+    command_line.add_argument(
+        "--batches", nargs="+", type=at_least(1), metavar="SIZE", help="(default: 128 1024; large: 64)"
+    )
     precisions = ("ieee", "tf32x3")
     command_line.add_argument("--float32-precision", choices=precisions, default="ieee", help="(default: ieee)")
     command_line.add_argument("--compile", action="store_true", help="print seconds of compiling; needs no GPU")
-    command_line.add_argument("--architecture", default="9.0", metavar="X.Y", help="of --compile (default: 9.0)")
+    command_line.add_argument(
+        "--architecture", choices=ARCHITECTURES, default="9.0", help="of --compile (default: 9.0)"
+    )
     options = command_line.parse_args(arguments)
     if find_spec("numba_cuda") is None:
         command_line.error("it needs the extra skconvnet[cuda], also without a GPU; `make cuda` installs it.")

@@ -24,6 +24,7 @@ from math import ceil, prod
 
 import numpy as np
 
+from benchmarks.arguments import at_least, image_shape
 from benchmarks.networks import LARGE, NETWORKS, Problem, training_flops
 
 LAUNCH = 1e-6  # seconds from one kernel of a graph to the next
@@ -301,21 +302,21 @@ def main(arguments=None):
     """Print the model of the network that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("architecture", help=f"one of {', '.join([*NETWORKS, *LARGE])}, or a text in the notation")
-    parser.add_argument("--input", metavar="HxWxC", help="shape of the images; needed for a text")
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--input", type=image_shape, metavar="HxWxC", help="shape of the images; needed for a text")
+    parser.add_argument("--batch", type=at_least(1), default=128)
     parser.add_argument("--gpu", choices=GPUS, default="h100")
-    parser.add_argument("--worst", type=int, default=12, metavar="N", help="launches to print (default: 12)")
+    parser.add_argument("--worst", type=at_least(0), default=12, metavar="N", help="launches to print (default: 12)")
     options = parser.parse_args(arguments)
     if find_spec("numba_cuda") is None:
         parser.error("it needs the extra skconvnet[cuda]; `make cuda` installs it.")
-    if options.batch < 1:
-        parser.error(f"--batch {options.batch} has no images.")
     known = NETWORKS | LARGE
     if options.input is None and options.architecture not in known:
         parser.error(f"{options.architecture!r} is not a benchmark network, so it needs --input HxWxC.")
-    problem = known.get(options.architecture)
-    if options.input is not None:
-        problem = Problem(tuple(map(int, options.input.split("x"))), options.architecture)
+    problem = Problem(options.input, options.architecture) if options.input else known[options.architecture]
+    try:
+        problem.bind()
+    except ValueError as error:
+        parser.error(str(error))
     print("A model of lower bounds, on data sheets alone; nothing was measured.\n")
     for what in ("training", "scoring"):
         launches, line = summary(problem, options.batch, GPUS[options.gpu], what)

@@ -9,6 +9,7 @@ process of joblib begins, before the process asks for a GPU. With --device cpu t
 import argparse
 import os
 import platform
+import re
 import sys
 from itertools import count
 from pathlib import Path
@@ -47,12 +48,29 @@ def main(arguments=None):
 def parse(arguments):
     """Read the command line."""
     command_line = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    command_line.add_argument("--gpus", nargs="+", default=["0"], metavar="GPU", help="numbers or UUIDs of nvidia-smi")
-    command_line.add_argument("--jobs", type=int, help="processes (default: one for each GPU)")
+    help_of_gpus = "numbers or UUIDs of nvidia-smi (default: 0)"
+    command_line.add_argument("--gpus", nargs="+", type=gpu, default=["0"], metavar="GPU", help=help_of_gpus)
+    command_line.add_argument("--jobs", type=number_of_jobs, help="processes (default: one for each GPU)")
     command_line.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     command_line.add_argument("--epochs", type=int, default=5)
     command_line.add_argument("--images", type=int, metavar="N", help="number of images (default: all)")
     return command_line.parse_args(arguments)
+
+
+def gpu(text):
+    """Check the number or UUID of a GPU, which becomes the name of a file."""
+    if not re.fullmatch(r"\d+|(GPU|MIG)-[0-9a-fA-F-]+", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number or UUID of nvidia-smi; separate several by spaces: --gpus 0 1"
+        )
+    return text
+
+
+def number_of_jobs(text):
+    """Read a whole number of 1 or more."""
+    if not re.fullmatch(r"[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 def take_gpu(gpus, folder=None):

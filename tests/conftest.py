@@ -63,7 +63,7 @@ def in_torch():
 def imitated_gpu():
     """A driver that executes kernels on the CPU. There is one for the session, so that each kernel is loaded once."""
     if find_spec("numba_cuda") is None:
-        pytest.skip("needs the extra skconvnet[cuda]")
+        pytest.skip("needs the extra skconvnet[cuda] (`make cuda` installs it)")
     from tests.engine.cuda.executor import PtxDriver
 
     return PtxDriver()

@@ -26,7 +26,8 @@ _IMAGE_WORK = 1e8
 _BESIDE = 1 << 27  # bytes of tables, of two buffers of images, and between kernels
 _OLDEST_GPU = (7, 5)  # compute capability: Turing, 2018
 _NEWEST_GPU = (12, 1)  # the last that the compiler knows, NVVM of CUDA 13.0
-_OLDEST_DRIVER = (13, 0)  # version of CUDA
+_OLDEST_DRIVER = (13, 0)  # the version of CUDA that it is for
+_NEEDED_DRIVER = "version 580 or newer, which is for CUDA {}.{}".format(*_OLDEST_DRIVER)
 _OLDEST_TF32 = (8, 0)  # compute capability of the first tensor cores that multiply TF32: Ampere, 2020
 
 
@@ -219,14 +220,13 @@ def device_for_scoring(name, image_work=0, float32_precision="ieee"):
 
 def _check_names(name, float32_precision):
     """Raise a ValueError for names that there are not; a parameter may be set after fit has checked it."""
-    for parameter, value, names in (
-        ("device", name, ("auto", "cpu", "cuda")),
-        ("float32_precision", float32_precision, ("ieee", "tf32x3")),
+    for parameter, value, names, hint in (
+        ("device", name, ("auto", "cpu", "cuda"), " Among several GPUs, CUDA_VISIBLE_DEVICES chooses."),
+        ("float32_precision", float32_precision, ("ieee", "tf32x3"), ""),
     ):
         if value not in names:
             raise ValueError(
-                f"{parameter}={value!r} does not exist. Choose one of {', '.join(map(repr, names))}. Among several "
-                "GPUs, CUDA_VISIBLE_DEVICES chooses."
+                f"{parameter}={value!r} does not exist. Choose one of {', '.join(map(repr, names))}.{hint}"
             )
 
 
@@ -268,8 +268,8 @@ def _find_gpu():
     n_devices, version = driver.count_devices(), driver.driver_version()
     if version == (0, 0):
         raise ValueError(
-            "device='cuda' finds no NVIDIA driver. Install one for CUDA {}.{} or newer where there is a GPU, or "
-            "use device='cpu' or device='auto'.".format(*_OLDEST_DRIVER)
+            f"device='cuda' finds no NVIDIA driver. Where there is a GPU, install {_NEEDED_DRIVER}. Otherwise use "
+            "device='cpu' or device='auto'."
         )
     if n_devices == 0:
         raise ValueError(
@@ -278,8 +278,8 @@ def _find_gpu():
         )
     if version < _OLDEST_DRIVER:
         raise ValueError(
-            "The NVIDIA driver is for CUDA {}.{}, and device='cuda' needs one for CUDA {}.{} or newer. Update the "
-            "driver, or use device='cpu'.".format(*version, *_OLDEST_DRIVER)
+            "The NVIDIA driver is for CUDA {}.{}, and device='cuda' needs {}. Update the driver, or use "
+            "device='cpu'.".format(*version, _NEEDED_DRIVER)
         )
     try:
         gpu = driver.Driver()

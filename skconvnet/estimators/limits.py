@@ -69,9 +69,14 @@ def check_memory(bound, memory_needed, device):
     if needed <= available:
         return
     raise ValueError(
-        f"The network needs {needed / 1e9:,.1f} GB of memory to train, and {device.name} has {available / 1e9:,.1f} "
-        f"GB. {_how_to_need_less(table)}"
+        f"The network needs {_spell_bytes(needed)} of memory to train, and {device.name} has "
+        f"{_spell_bytes(available)}. {_how_to_need_less(table)}"
     )
+
+
+def _spell_bytes(n_bytes):
+    """Return a number of bytes for an error: in GB, or in MB below 1 GB."""
+    return f"{n_bytes / 1e9:,.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"
 
 
 def _how_to_need_less(table):
@@ -120,7 +125,7 @@ def _memory_of_gpu(device, task, advice):
         if not isinstance(device, CudaDevice):
             raise
         raise ValueError(
-            f"Memory ran out in {task} on {device.name} ({error}); {device.free_memory() / 1e9:,.1f} GB of the GPU are "
+            f"Memory ran out in {task} on {device.name} ({error}); {_spell_bytes(device.free_memory())} of the GPU are "
             f"free now. {advice()}"
         ) from error
 
@@ -139,6 +144,6 @@ def check_scoring_memory(image_shape, needed, device):
     """
     if needed > _ALWAYS_AVAILABLE and needed > (available := device.memory()):
         raise ValueError(
-            f"Scoring images of shape {image_shape} needs {needed / 1e9:,.1f} GB of memory, and {device.name} has "
-            f"{available / 1e9:,.1f} GB. Use fewer images at a time, smaller images, or n_jobs=1."
+            f"Scoring images of shape {image_shape} needs {_spell_bytes(needed)} of memory, and {device.name} has "
+            f"{_spell_bytes(available)}. Use fewer images at a time, smaller images, or n_jobs=1."
         )

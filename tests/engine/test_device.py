@@ -11,6 +11,7 @@ from skconvnet.engine import device
 from skconvnet.engine.device import CpuDevice, CudaDevice, check_device, device_for_scoring, device_for_training
 
 MUCH = 1e20
+EXTRA = "needs the extra skconvnet[cuda] (`make cuda` installs it)"
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_a_gpu_multiplies_as_it_is_told(gpu):
 
 @pytest.mark.parametrize(("capability", "expected"), [((7, 5), "ieee"), ((8, 0), "tf32x3"), ((9, 0), "tf32x3")])
 def test_tensor_cores_of_tf32_are_there_from_ampere_on(gpu, monkeypatch, capability, expected):
-    pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+    pytest.importorskip("numba_cuda", reason=EXTRA)
     told = []
     monkeypatch.setattr("skconvnet.engine.cuda.execution.Execution", lambda *arguments: told.append(arguments[-1]))
     gpu.driver.compute_capability = capability
@@ -102,8 +103,8 @@ def test_a_gpu_that_the_compiler_knows_is_taken(monkeypatch, capability):
 
 def imitate_driver(monkeypatch, capability):
     """Have the driver find one GPU of a compute capability, which is returned."""
-    pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
-    module = pytest.importorskip("skconvnet.engine.cuda.driver", reason="needs the extra skconvnet[cuda]")
+    pytest.importorskip("numba_cuda", reason=EXTRA)
+    module = pytest.importorskip("skconvnet.engine.cuda.driver", reason=EXTRA)
     found = SimpleNamespace(name="Toy", compute_capability=capability)
     monkeypatch.setattr(device, "_process_of_gpu", [])
     for name, answer in (("count_devices", 1), ("driver_version", (13, 0)), ("Driver", found)):
@@ -113,7 +114,7 @@ def imitate_driver(monkeypatch, capability):
 
 @pytest.mark.parametrize("error", [MemoryError("the device is out of memory"), RuntimeError("CUDAError: busy")])
 def test_a_gpu_that_cannot_be_opened_is_none(monkeypatch, error):
-    pytest.importorskip("cuda.core", reason="needs the extra skconvnet[cuda]")
+    pytest.importorskip("cuda.core", reason=EXTRA)
     from skconvnet.engine.cuda import driver
 
     monkeypatch.setattr(driver, "count_devices", lambda: 1)
@@ -126,10 +127,10 @@ def test_a_gpu_that_cannot_be_opened_is_none(monkeypatch, error):
 
 
 def test_without_a_driver_the_error_says_which_to_install(monkeypatch):
-    driver = pytest.importorskip("skconvnet.engine.cuda.driver", reason="needs the extra skconvnet[cuda]")
+    driver = pytest.importorskip("skconvnet.engine.cuda.driver", reason=EXTRA)
     monkeypatch.setattr(driver, "count_devices", lambda: 0)
     monkeypatch.setattr(driver, "driver_version", lambda: (0, 0))
-    with pytest.raises(ValueError, match=r"no NVIDIA driver\. Install one for CUDA 13\.0 or newer"):
+    with pytest.raises(ValueError, match=r"no NVIDIA driver\. Where .* install version 580 or newer"):
         device._find_gpu.__wrapped__()
     monkeypatch.setattr(driver, "driver_version", lambda: (13, 0))
     with pytest.raises(ValueError, match=r"no NVIDIA GPU\. nvidia-smi"):
@@ -140,5 +141,6 @@ def test_without_a_driver_the_error_says_which_to_install(monkeypatch):
 def test_a_name_that_there_is_not_is_refused_in_training_and_in_scoring(name, precision):
     wrong = "float32_precision='tf32'" if precision == "tf32" else f"device={name!r}"
     for choose in (device_for_training, device_for_scoring):
-        with pytest.raises(ValueError, match=f"{wrong} does not exist. Choose one of '"):
+        with pytest.raises(ValueError, match=f"{wrong} does not exist. Choose one of '") as caught:
             choose(name, 0, precision)
+        assert ("CUDA_VISIBLE_DEVICES" in str(caught.value)) == wrong.startswith("device")

@@ -63,12 +63,6 @@ def test_the_command_says_that_nothing_was_measured(capsys):
         assert word in printed
 
 
-def test_a_text_needs_a_shape(capsys):
-    with pytest.raises(SystemExit):
-        main(["INPUT -> FC"])
-    assert "needs --input HxWxC" in capsys.readouterr().err
-
-
 def test_gpus_have_the_peaks_of_their_data_sheets():
     teraflops = {name: 2 * gpu.peak / 1e12 for name, gpu in GPUS.items()}
     assert teraflops == pytest.approx({"h100": 59.3, "a100": 19.5, "rtx4090": 82.6, "t4": 8.1}, rel=0.01)

@@ -164,6 +164,33 @@ def test_search_gpus(tmp_path, monkeypatch, capsys):
     assert set() < taken <= {"5.0", "6.0"}  # by processes of joblib
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--gpus", "0,1", "'0,1' is not a number or UUID of nvidia-smi; separate several by spaces"),
+        ("--gpus", "a/b", "'a/b' is not a number or UUID"),
+        ("--gpus", "GPU-1/2", "'GPU-1/2' is not a number or UUID"),
+        ("--jobs", "0", "'0' is not a whole number from 1 on"),
+        ("--jobs", "-1", "'-1' is not a whole number from 1 on"),
+    ],
+)
+def test_search_gpus_refuses_what_it_cannot_read(capsys, option, value, says):
+    pytest.importorskip("fcntl", reason="Windows does not have fcntl")
+    from examples import search_gpus
+
+    with pytest.raises(SystemExit):
+        search_gpus.parse([f"{option}={value}"])
+    assert f"error: argument {option}: {says}" in capsys.readouterr().err
+
+
+def test_search_gpus_takes_numbers_and_uuids():
+    pytest.importorskip("fcntl", reason="Windows does not have fcntl")
+    from examples import search_gpus
+
+    gpus = ["0", "12", "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", "MIG-8932f937-d72c"]
+    assert search_gpus.parse(["--gpus", *gpus, "--jobs", "2"]).gpus == gpus
+
+
 def take_gpu_in_a_process(folder):
     """Start a process that takes one of two GPUs and waits. Return it and what it has set."""
     code = (

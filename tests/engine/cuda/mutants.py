@@ -127,8 +127,10 @@ _OPERATORS = {
     ast.And: ast.Or,
     ast.Or: ast.And,
 }
-_PAIRS = "rows columns, rows_out columns_out, F_rows F_columns, top left, bottom right, block chunk, min max, J M, R K"
-_PARTNERS = {a: b for pair in _PAIRS.split(", ") for a, b in itertools.permutations(pair.split())}
+_PAIRS = "rows columns, rows_out columns_out, F_rows F_columns, top left, bottom right, block chunk, block block_y,"
+_PAIRS += " min max, J M, R K"
+# Of two pairs with the same name, the last counts whose names are both known.
+_PARTNERS = [names for pair in _PAIRS.split(", ") for names in itertools.permutations(pair.split())]
 _CALLED = "block", "chunk", "min", "max"  # whether or not the function calls them
 _KINDS = re.compile(r"\w+(_row|_sample|_depth)|[abc](_)\w{1,2}")  # parameters that differ in what they belong to
 
@@ -196,7 +198,7 @@ def _partners(function):
             kind = found[1] or parameter.arg[0]
             kinds.setdefault(kind, []).append(parameter.arg)
     next_ones = [zip(names, [*names[1:], names[0]], strict=True) for names in kinds.values() if len(names) > 1]
-    return {a: b for a, b in _PARTNERS.items() if {a, b} <= known} | dict(itertools.chain(*next_ones))
+    return {a: b for a, b in _PARTNERS if {a, b} <= known} | dict(itertools.chain(*next_ones))
 
 
 def _changes_below(node, partners):

@@ -8,15 +8,15 @@ weights and biases, because biases in front of a NORM(batch) are rounding errors
 all.
 """
 
-import re
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
+from importlib.util import find_spec
 
 import numpy as np
 
+from benchmarks.arguments import at_least, image_shape
 from skconvnet.architecture import Architecture
 from skconvnet.engine import SGD, Adam, Images, Network, Scorer, SoftmaxCrossEntropy, Trainer
 from skconvnet.engine.device import CpuDevice, CudaDevice
-from tests.engine.cuda.executor import PtxDriver
 
 __all__ = ["compare", "differences", "train"]
 
@@ -93,28 +93,11 @@ def compare(text, image_shape, n_classes=10, device=None, **training):
     **training
         As `train` takes them.
     """
+    from tests.engine.cuda.executor import PtxDriver  # which needs the extra
+
     bound = Architecture.parse(text).bind(image_shape, n_classes)
     device = device or CudaDevice(PtxDriver())
     return differences(train(bound, CpuDevice(), **training), train(bound, device, **training))
-
-
-def image_shape(text):
-    """Return (height, width, channels) as `--input` says it: HxW, of one channel, or HxWxC."""
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)(?:x([1-9]\d*))?", text.lower())
-    if found is None:
-        raise ArgumentTypeError(f"{text!r} is not HxW or HxWxC, such as 8x8 or 32x32x3, of numbers from 1 on")
-    return tuple(int(size or 1) for size in found.groups())
-
-
-def at_least(least):
-    """Return what reads a whole number that is `least` or more."""
-
-    def read(text):
-        if not re.fullmatch(r"\d+", text) or int(text) < least:
-            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
-        return int(text)
-
-    return read
 
 
 def main(arguments=None):
@@ -127,6 +110,8 @@ def main(arguments=None):
     parser.add_argument("--classes", type=at_least(2), default=10, help="number of classes (default: 10)")
     parser.add_argument("--solver", choices=SOLVERS, default="adam", help="optimizer (default: adam)")
     chosen = parser.parse_args(arguments)
+    if find_spec("numba_cuda") is None:
+        parser.error("it needs the extra skconvnet[cuda]; `make cuda` installs it.")
     training = {"n_steps": chosen.steps, "batch_size": chosen.batch, "solver": chosen.solver}
     try:
         found = compare(chosen.architecture, chosen.input, chosen.classes, **training)

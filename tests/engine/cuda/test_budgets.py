@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
 
 from skconvnet.engine.cuda.llvm.tile import TILES
 from tests.engine.cuda import budgets

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import pytest
 
-pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
 
 from skconvnet.engine.cuda import compiler
 from skconvnet.engine.cuda.compiler import Address, Kernel, Real, float32, kernel, ptx

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
 
 from skconvnet.engine.cuda.contraction import schedule
 from skconvnet.engine.cuda.llvm.tile import DEPTH, TILES

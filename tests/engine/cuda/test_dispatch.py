@@ -4,7 +4,7 @@ from importlib import import_module
 
 import pytest
 
-pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
 
 from skconvnet.engine.cpu.dispatch import FAMILIES
 from skconvnet.engine.cuda.compiler import KERNELS

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
-pytest.importorskip("cuda.core", reason="needs the extra skconvnet[cuda]")
+pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
+pytest.importorskip("cuda.core", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
 
 from skconvnet.engine import device
 from skconvnet.engine.cuda import compiler, driver

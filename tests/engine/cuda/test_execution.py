@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
 
 from skconvnet.architecture import Architecture
 from skconvnet.engine import SGD, Images, Network, Scorer, SoftmaxCrossEntropy, Trainer

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
 
 from skconvnet.engine.cuda.dispatch import LOWERINGS
 from skconvnet.engine.cuda.kernels.activations import relu

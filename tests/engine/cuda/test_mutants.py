@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
 
 from tests.engine.cuda.mutants import judge, mutants, planted, unchanged
 
@@ -90,3 +90,11 @@ def test_the_mutants_of_a_module():
     )
     assert "memory.clear: if at < size: -> if True: in: if at < size:" in says
     assert len({mutant.source for mutant in made} | {unchanged("memory").source}) == len(made) + 1
+
+
+def test_a_block_along_y_stands_for_one_along_x_where_a_kernel_reads_both():
+    says = [mutant.says for mutant in mutants("normalisation") if mutant.function == "channel_moments"]
+    assert any(": block_y -> block in" in one for one in says)
+    assert any(": block -> block_y in" in one for one in says)
+    says = [mutant.says for mutant in mutants("memory") if mutant.function == "clear"]
+    assert any(": block -> chunk in" in one for one in says)

@@ -6,7 +6,7 @@ from inspect import getsource
 import numpy as np
 import pytest
 
-pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
 
 from skconvnet.engine.cuda.compiler import Address, Kernel, cuda, float32, int32, ptx
 from skconvnet.engine.cuda.llvm.memory import load, store

@@ -5,7 +5,7 @@ from pkgutil import iter_modules
 
 import pytest
 
-pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda]")
+pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
 
 import skconvnet.engine.cuda.kernels
 from skconvnet.engine.cuda.compiler import KERNELS, ptx
