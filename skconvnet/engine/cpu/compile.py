@@ -1,4 +1,4 @@
-"""Compilation: kernels, which are compiled into their callers, and entries, which are compiled once and cached.
+"""Compilation: kernels, which are only linked into their callers, and entries, which are compiled and cached.
 
 An entry is a C function that others call by its address. Numba's cache decides by an entry's own file, bytecode and
 closure whether a cached entry is still valid; it does not see the kernels that the entry calls. So every entry has a
@@ -16,12 +16,66 @@ from types import CellType, FunctionType
 from numba import njit, types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.ccallback import CFunc
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import AnalysisPass, register_pass
 from numba.core.serialize import dumps
+from numba.core.typed_passes import NativeLowering
 
 __all__ = ["STAMP", "Entry", "entry", "kernel", "stamp_of"]
 
-# Only kernels call kernels. The wrappers for calls from Python and C would take a tenth of the compile time.
-kernel = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+class _KernelCode(JITCodeLibrary):
+    """A kernel and the kernels that it calls as LLVM IR, which is neither optimised nor turned into machine code.
+
+    Numba does both for every function, and once more in each of its callers. Where a version of Numba has other names
+    for these two steps, it takes them: kernels are longer in compiling, and are right all the same.
+    """
+
+    def _optimize_final_module(self):
+        """Leave optimising to the entry, which has all of its kernels before it."""
+
+    def _finalize_final_module(self):
+        """Be ready to be linked; there is nothing to execute."""
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=False, analysis_only=True)
+class _RegisterKernel(AnalysisPass):
+    """Tell Numba which code to link where a kernel is called."""
+
+    _name = "register_kernel"
+
+    def __init__(self):
+        super().__init__()  # abstract in Numba
+
+    def run_pass(self, state):
+        """Register the code under a function of C that nobody calls, because Numba's dispatcher needs one."""
+        never_called = [].append
+        state.cr = state.cr._replace(cfunc=never_called)
+        state.targetctx.insert_user_function(never_called, state.cr.fndesc, [state.library])
+        return False
+
+
+class _KernelCompiler(CompilerBase):
+    """Numba's compiler without its last step, machine code."""
+
+    def define_pipelines(self):
+        """Return Numba's pipeline with the code and the registration of kernels."""
+        state = self.state
+        state.library = _KernelCode(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.no_compile = True
+        passes = DefaultPassBuilder.define_nopython_pipeline(state)
+        passes.add_pass_after(_RegisterKernel, NativeLowering)
+        passes.finalize()
+        return [passes]
+
+
+# Only kernels call kernels, so they need no wrappers for calls from Python and C.
+kernel = njit(
+    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=_KernelCompiler
+)
 
 
 def stamp_of(engine):
