@@ -58,7 +58,8 @@ class Execution:
         moments = _NO_MOMENTS if moments is None else moments
         self._layout = memory_layout(plan, plan.batch_size, n_threads)
         mean, scale = np.tile(network.mean, CPU.lanes), np.tile(network.scale, CPU.lanes)
-        self._stays = [memory, moments, mean, scale, entries]  # an address alone would not keep them alive
+        taken = np.zeros((len(plan.segments), n_threads + 1), _INT64)
+        self._stays = [memory, moments, mean, scale, entries, taken]  # an address alone would not keep them alive
         self._task = task = np.zeros(len(Task), _INT64)
         task[Task.ENTRIES], task[Task.WORK] = _address(entries, _INT64), work
         task[Task.N_INSTRUCTIONS], task[Task.N_BLOCKS] = len(plan.program), len(plan.blocks)
@@ -67,6 +68,7 @@ class Execution:
         task[Task.BLOCKS] = _address(plan.blocks, _INT64)
         task[Task.MEMORY] = _address(memory, _FLOAT32, written=True)
         task[Task.MOMENT_1], task[Task.MOMENT_2] = (_address(moment, _FLOAT32, written=True) for moment in moments)
+        task[Task.TAKEN] = _address(taken, _INT64, written=True)
         task[Task.MEAN], task[Task.SCALE] = _address(mean, _FLOAT32), _address(scale, _FLOAT32)
         self.refresh()
 
@@ -171,8 +173,7 @@ class Execution:
         self._layout[Layout.SAMPLES :] = len(rows), *draw
         if shard_size is not None:
             self._layout[Layout.SHARD_SIZE] = self._layout[Layout.MICRO_BATCH] = shard_size
-        self._task[Task.SEGMENT :] = [
-            0,
+        self._task[Task.FIRST_TURN :] = [
             0,
             _ALL_TURNS,
             _address(segments, _INT64),

@@ -24,8 +24,9 @@ class Task(IntEnum):
     MOMENT_2 = 9
     MEAN = 10  # float32, the channels of 8 pixels
     SCALE = 11
-    SEGMENT = 12  # the current segment, written by the machine. From here on a task differs from run to run
-    FIRST_TURN = 13  # the turns that workers take in this call: turn t of a worker is shard or block
+    TAKEN = 12  # int64, (segments, workers + 1): counters of turns, written by the machine
+    # From here on a task differs from run to run.
+    FIRST_TURN = 13  # the turns that workers take in this call: turn t in the queue of a worker is shard
     LAST_TURN = 14  # worker + t * workers
     SEGMENTS = 15  # int64, (segments, columns of Segment)
     N_SEGMENTS = 16

@@ -19,7 +19,11 @@ A training step of a plan with two segments, on two workers::
 4. In the update a worker adds up the slots for a block of parameters, in the order of the shards, and takes the
    optimizer's step.
 
-The number of workers decides only who takes which turn. So it cannot change a bit of the result.
+Each worker has a queue of turns. A worker whose queue is empty takes turns from those of the others, so that a worker
+that is slow, or that its processor has not begun yet, costs the others little. The first worker to come finds all turns
+waiting, and the last one finds none: a segment ends when its turns are done, whoever was there to do them.
+
+Workers and their number decide only who takes which turn. So they cannot change a bit of the result.
 """
 
 import numpy as np
@@ -27,6 +31,7 @@ from numba import prange
 
 from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.kernels.optimizer import adam, sgd, sum_slots, transpose
+from skconvnet.engine.cpu.llvm.atomics import add_to, wait_for
 from skconvnet.engine.cpu.llvm.pointers import array_at, call, call_with
 from skconvnet.engine.cpu.task import Contraction, InstructionCall, Layout, Task
 from skconvnet.engine.program.instructions import WIDTH, Block, Op, Rule, Segment, SegmentKind, Space
@@ -46,8 +51,8 @@ def _layout_of(task):
 
 
 @kernel
-def _segment_of(task):
-    return array_at(task[Task.SEGMENT], (_N_SEGMENT,), np.int64)
+def _segments_of(task):
+    return array_at(task[Task.SEGMENTS], (task[Task.N_SEGMENTS], _N_SEGMENT), np.int64)
 
 
 @kernel
@@ -62,7 +67,7 @@ def _n_shards(layout):
 
 @kernel
 def _fill_frame(frame, layout, task, worker):
-    """Write the addresses of the spaces as `worker` sees them before its first turn."""
+    """Write the addresses of the spaces as `worker` sees them before its first turn at a segment."""
     memory = task[Task.MEMORY]
     frame[Space.PARAMETERS] = task[Task.PARAMETERS]
     frame[Space.SHARED] = memory + 4 * layout[Layout.SHARED]
@@ -87,25 +92,23 @@ def _execute(code, task, frame, made, samples, first):
 
 
 @kernel
-def _take_shards(worker, task, frame, made):
-    """Take this worker's turns at the shards, one micro-batch after the other through the segment."""
-    layout, segment, program = _layout_of(task), _segment_of(task), _program_of(task)
-    slots, workers, size = frame[Space.SHARD], layout[Layout.WORKERS], layout[Layout.SHARD_SIZE]
-    last = min(_n_shards(layout), workers * task[Task.LAST_TURN])
-    for shard in range(worker + workers * task[Task.FIRST_TURN], last, workers):
-        frame[Space.SHARD] = slots + 4 * shard * layout[Layout.SLOT_SIZE]
-        begin, end = shard * size, min(layout[Layout.SAMPLES], (shard + 1) * size)
-        for place in range(begin, end, layout[Layout.MICRO_BATCH]):
-            frame[-1] = place
-            count = min(layout[Layout.MICRO_BATCH], end - place)
-            for at in range(segment[Segment.FIRST], segment[Segment.LAST]):
-                _execute(program[at], task, frame, made, count, place == begin)
+def _take_shard(shard, segment, task, frame, made):
+    """Take a shard through the segment, one micro-batch after the other."""
+    layout, program = _layout_of(task), _program_of(task)
+    size = layout[Layout.SHARD_SIZE]
+    frame[Space.SHARD] = task[Task.MEMORY] + 4 * (layout[Layout.SLOTS] + shard * layout[Layout.SLOT_SIZE])
+    begin, end = shard * size, min(layout[Layout.SAMPLES], (shard + 1) * size)
+    for place in range(begin, end, layout[Layout.MICRO_BATCH]):
+        frame[-1] = place
+        count = min(layout[Layout.MICRO_BATCH], end - place)
+        for at in range(segment[Segment.FIRST], segment[Segment.LAST]):
+            _execute(program[at], task, frame, made, count, place == begin)
 
 
 @kernel
-def _take_whole_batch(task, frame, made):
+def _take_whole_batch(segment, task, frame, made):
     """Execute a segment on all samples at once."""
-    segment, program, samples = _segment_of(task), _program_of(task), _layout_of(task)[Layout.SAMPLES]
+    program, samples = _program_of(task), _layout_of(task)[Layout.SAMPLES]
     for at in range(segment[Segment.FIRST], segment[Segment.LAST]):
         _execute(program[at], task, frame, made, samples, _FIRST)
 
@@ -143,47 +146,83 @@ def _update(block, gradient, task):
 
 
 @kernel
-def _take_blocks(worker, task, frame, made):
-    """Take this worker's turns at the blocks of parameters: update them, unless only the transposed copy is wanted."""
-    blocks = array_at(task[Task.BLOCKS], (task[Task.N_BLOCKS], _N_BLOCK), np.int64)
-    is_update = _segment_of(task)[Segment.KIND] == SegmentKind.UPDATE
-    for at in range(worker, blocks.shape[0], _layout_of(task)[Layout.WORKERS]):
-        block = blocks[at]
-        if is_update:
-            _update(block, _gradient(block, task, frame, made), task)
-        if block[Block.TRANSPOSED] >= 0:
-            p = frame[Space.PARAMETERS] + 4 * block[Block.OFFSET]
-            transposed = frame[Space.SHARED] + 4 * block[Block.TRANSPOSED]
-            transpose(p, transposed, block[Block.ROWS], block[Block.COLUMNS], block[Block.TRANSPOSED_STRIDE])
+def _take_block(block, segment, task, frame, made):
+    """Update a block of parameters, unless only its transposed copy is wanted, and write that copy."""
+    if segment[Segment.KIND] == SegmentKind.UPDATE:
+        _update(block, _gradient(block, task, frame, made), task)
+    if block[Block.TRANSPOSED] >= 0:
+        p = frame[Space.PARAMETERS] + 4 * block[Block.OFFSET]
+        transposed = frame[Space.SHARED] + 4 * block[Block.TRANSPOSED]
+        transpose(p, transposed, block[Block.ROWS], block[Block.COLUMNS], block[Block.TRANSPOSED_STRIDE])
+
+
+@kernel
+def _turns(segment, task):
+    """Return the first turn of a segment in this call, and the one behind the last."""
+    layout, kind = _layout_of(task), segment[Segment.KIND]
+    workers = layout[Layout.WORKERS]
+    if kind == SegmentKind.PER_SAMPLE:
+        return workers * task[Task.FIRST_TURN], min(_n_shards(layout), workers * task[Task.LAST_TURN])
+    if kind == SegmentKind.UPDATE or kind == SegmentKind.TRANSPOSE:
+        return 0, task[Task.N_BLOCKS]
+    return 0, workers if kind == SegmentKind.SPLIT else 1
+
+
+@kernel
+def _take_turn(turn, segment, task, frame, made):
+    """Do a turn: a shard, a block of parameters, a part of the contractions, or all of the segment."""
+    kind = segment[Segment.KIND]
+    if kind == SegmentKind.PER_SAMPLE:
+        _take_shard(turn, segment, task, frame, made)
+    elif kind == SegmentKind.UPDATE or kind == SegmentKind.TRANSPOSE:
+        blocks = array_at(task[Task.BLOCKS], (task[Task.N_BLOCKS], _N_BLOCK), np.int64)
+        _take_block(blocks[turn], segment, task, frame, made)
+    else:
+        if kind == SegmentKind.SPLIT:
+            made[InstructionCall.PART], made[InstructionCall.PARTS] = turn, _layout_of(task)[Layout.WORKERS]
+        _take_whole_batch(segment, task, frame, made)
+
+
+@kernel
+def _take_turns(worker, segment, taken, task, frame, made):
+    """Take this worker's turns at a segment, then turns that other workers have not begun, and wait for all.
+
+    At address `taken` there is a counter of the turns that were begun in each worker's queue, and behind them one of
+    the turns that are done.
+    """
+    workers = _layout_of(task)[Layout.WORKERS]
+    first, last = _turns(segment, task)
+    for other in range(worker, worker + workers):
+        queue = other % workers
+        turn = first + queue + workers * add_to(taken + 8 * queue, 1)
+        while turn < last:
+            _take_turn(turn, segment, task, frame, made)
+            add_to(taken + 8 * workers, 1)
+            turn = first + queue + workers * add_to(taken + 8 * queue, 1)
+    wait_for(taken + 8 * workers, last - first)
 
 
 def work(worker, task_at):
-    """Do one worker's share of the current segment of the task at an address."""
+    """Take one worker's part in all segments of the task at an address."""
     task = array_at(task_at, (_N_TASK,), np.int64)
-    layout, kind = _layout_of(task), _segment_of(task)[Segment.KIND]
+    layout, segments = _layout_of(task), _segments_of(task)
     frame, made = np.empty(_N_FRAME, np.int64), np.empty(_N_CALL, np.int64)
-    _fill_frame(frame, layout, task, worker)
-    made[InstructionCall.TASK], made[InstructionCall.ROWS] = task_at, 0
-    made[InstructionCall.PART], made[InstructionCall.PARTS] = 0, 1
-    if kind == SegmentKind.PER_SAMPLE:
-        _take_shards(worker, task, frame, made)
-    elif kind == SegmentKind.UPDATE or kind == SegmentKind.TRANSPOSE:
-        _take_blocks(worker, task, frame, made)
-    else:
-        if kind == SegmentKind.SPLIT:
-            made[InstructionCall.PART], made[InstructionCall.PARTS] = worker, layout[Layout.WORKERS]
-        _take_whole_batch(task, frame, made)
+    for at in range(segments.shape[0]):
+        _fill_frame(frame, layout, task, worker)
+        made[InstructionCall.TASK], made[InstructionCall.ROWS] = task_at, 0
+        made[InstructionCall.PART], made[InstructionCall.PARTS] = 0, 1
+        taken = task[Task.TAKEN] + 8 * at * (layout[Layout.WORKERS] + 1)
+        _take_turns(worker, segments[at], taken, task, frame, made)
 
 
 @kernel
 def _busy_workers(task):
-    """Return how many workers have something to do in the current segment."""
-    layout, kind = _layout_of(task), _segment_of(task)[Segment.KIND]
-    if kind == SegmentKind.REDUCE:
-        return 1
-    if kind == SegmentKind.PER_SAMPLE:
-        return max(1, min(layout[Layout.WORKERS], _n_shards(layout)))
-    return layout[Layout.WORKERS]
+    """Return how many workers have something to do in one of the segments."""
+    segments, workers, most = _segments_of(task), _layout_of(task)[Layout.WORKERS], 1
+    for at in range(segments.shape[0]):
+        first, last = _turns(segments[at], task)
+        most = max(most, min(workers, last - first))
+    return most
 
 
 def run_segments(task_at):
@@ -192,11 +231,12 @@ def run_segments(task_at):
     A single worker runs in the calling thread: a forked child has no other thread, and waking one takes time.
     """
     task = array_at(task_at, (_N_TASK,), np.int64)
-    for segment in range(task[Task.N_SEGMENTS]):
-        task[Task.SEGMENT] = task[Task.SEGMENTS] + 8 * _N_SEGMENT * segment
-        workers = _busy_workers(task)
-        if workers == 1:
-            call_with(task[Task.WORK], 0, task_at)
-        else:
-            for worker in prange(workers):
-                call_with(task[Task.WORK], worker, task_at)
+    taken = array_at(task[Task.TAKEN], (task[Task.N_SEGMENTS] * (_layout_of(task)[Layout.WORKERS] + 1),), np.int64)
+    for at in range(taken.size):
+        taken[at] = 0
+    workers = _busy_workers(task)
+    if workers == 1:
+        call_with(task[Task.WORK], 0, task_at)
+    else:
+        for worker in prange(workers):
+            call_with(task[Task.WORK], worker, task_at)
