@@ -27,14 +27,16 @@ from skconvnet.engine.cpu.kernels.normalisation import (
     running_statistics,
 )
 from skconvnet.engine.cpu.kernels.pooling import average_pool, average_pool_backward, max_pool, max_pool_backward
+from skconvnet.engine.cpu.kernels.winograd import transform
 from skconvnet.engine.cpu.llvm.pointers import array_at
-from skconvnet.engine.cpu.task import Contraction, InstructionCall, Layout, Task
+from skconvnet.engine.cpu.task import Contraction, InstructionCall, Layout, Task, number_columns
 from skconvnet.engine.program.instructions import WIDTH, Op
 
 __all__ = ["FAMILIES"]
 
 _OPERANDS = int(InstructionCall.OPERAND_0)
 _N_CALL = len(InstructionCall) + len(Contraction)
+_EACH_SAMPLE = int(number_columns(Op.TRANSFORM).each_sample)
 _N_TASK, _N_LAYOUT = map(len, (Task, Layout))
 
 
@@ -61,6 +63,15 @@ def convolution(call_at):
     """CONV and FC, forward and backward."""
     call, code, _ = _unpack(call_at)
     contract(code, call)
+
+
+def winograd(call_at):
+    """Execute a TRANSFORM."""
+    call, code, _ = _unpack(call_at)
+    first, part, parts = call[InstructionCall.FIRST] != 0, call[InstructionCall.PART], call[InstructionCall.PARTS]
+    for sample in range(call[InstructionCall.SAMPLES] if code[_EACH_SAMPLE] != 0 else 1):
+        x, start, y, _ = _operands(call, code, sample)
+        transform(code, x, start, y, first, part, parts)
 
 
 def images(call_at):
@@ -222,4 +233,5 @@ FAMILIES = {
     Op.BATCH_GRADIENTS: normalisation,
     Op.LAYER_GRADIENTS: normalisation,
     Op.NORMALISE_BACKWARD: normalisation,
+    Op.TRANSFORM: winograd,
 }

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from skconvnet.engine.program.instructions import WIDTH, Op, SegmentKind, Space, encode
-from skconvnet.engine.program.memory import N_ZEROS, NO_BORDER, Buffer, element, pack
+from skconvnet.engine.program.memory import N_ZEROS, NO_BORDER, Buffer, element, offset, pack
 from skconvnet.engine.program.target import round_to_line
 
 __all__ = ["PlanBuilder"]
@@ -35,6 +35,10 @@ class PlanBuilder:
         (step, input, gradient of the output) of the weight gradients that the update computes.
     scratch : int
         Elements that a worker needs for the gradient of one block.
+    sums : int
+        Elements at the beginning of each worker's arena that no volume shares.
+    weights_read : int
+        Elements of the largest matrix of transformed weights, which each micro-batch reads.
     """
 
     def __init__(self, architecture, batch_size, target, split_image=False):
@@ -46,6 +50,8 @@ class PlanBuilder:
         self.blocks = []
         self.deferred_weight_gradients = []
         self.scratch = 0
+        self.sums = 0
+        self.weights_read = 0
         self._instructions = []
         self._zeros = []  # instructions for the allocation of memory
         self._buffers = []
@@ -107,6 +113,11 @@ class PlanBuilder:
         """Allocate `size` elements of shared memory and return their offset."""
         offset, self.shared = self.shared, self.shared + round_to_line(size)
         return offset
+
+    def worker_sums(self, size):
+        """Return the operand for `size` elements of a worker's own, for use until the next ones are asked for."""
+        self.sums = max(self.sums, round_to_line(size))
+        return offset(Space.LOCAL, 0)
 
     def buffer(self, rows, columns, depth, channels, border=NO_BORDER, **more):
         """Make a buffer and clear its border.
@@ -238,8 +249,9 @@ class PlanBuilder:
         # All of a segment is one time, unless samples run in step: they are at different instructions.
         time = 1 if self.target.runs_in_step else 0
         batch = pack([b for b in self._buffers if b.space == Space.BATCH], lambda use: use[time])
-        micro_batch = max(1, min(self.target.arena // max(1, local), max_micro_batch, self.target.max_micro_batch))
-        return micro_batch, local * micro_batch, batch * self.batch_size
+        size = max(self.target.arena, min(self.weights_read, self.target.largest_arena))
+        micro_batch = max(1, min(size // max(1, local), max_micro_batch, self.target.max_micro_batch))
+        return micro_batch, self.sums + local * micro_batch, batch * self.batch_size
 
     def _check_offsets(self):
         """Raise a ValueError if a volume of the whole batch is larger than the target's kernels can address."""
@@ -255,8 +267,8 @@ class PlanBuilder:
 
     def program(self, micro_batch):
         """Encode the instructions, and those that write what stays zero, once all buffers are placed."""
-        samples = {Space.LOCAL: micro_batch, Space.BATCH: self.batch_size}
-        return _encode(self._instructions, samples), _encode(self._zeros, samples)
+        places = {Space.LOCAL: (self.sums, micro_batch), Space.BATCH: (0, self.batch_size)}
+        return _encode(self._instructions, places), _encode(self._zeros, places)
 
 
 def _storage(buffer):
@@ -265,9 +277,9 @@ def _storage(buffer):
     return element(buffer, -top, -left)
 
 
-def _encode(instructions, samples):
+def _encode(instructions, places):
     rows = [
-        encode(op, {name: operand.resolve(samples) for name, operand in operands.items()}, numbers)
+        encode(op, {name: operand.resolve(places) for name, operand in operands.items()}, numbers)
         for op, operands, numbers in instructions
     ]
     return np.array(rows, np.int64).reshape(-1, WIDTH)

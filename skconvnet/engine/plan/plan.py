@@ -91,6 +91,8 @@ def _work(op, rows):
     if op == Op.CLEAR:
         return _ELEMENT * float(n["size"].sum())
     pixels = n.get("rows", 1) * n.get("columns", 1)
+    if op == Op.TRANSFORM:
+        pixels *= 36 * n["each_sample"]
     if op == Op.CLEAR_BORDER:
         pixels = (n["top"] + n["rows"] + n["bottom"]) * (n["left"] + n["columns"] + n["right"]) - pixels
     if "F_rows" in n:
@@ -129,8 +131,9 @@ def plan_training(architecture, layout, loss, batch_size, target):
     """
     _check_weights(architecture, layout, target)
     builder = PlanBuilder(architecture, batch_size, target)
-    steps = steps_of(architecture, layout, training=True)
+    steps = steps_of(architecture, layout, target, training=True)
     mark_gradients(steps)
+    _transform_weights(builder, steps)
     scores = forward_chain(builder, steps, builder.load_images(steps[0].border))
     backward_chain(builder, steps, loss.emit(builder, scores))
     builder.begin(SegmentKind.UPDATE)
@@ -165,10 +168,11 @@ def plan_inference(architecture, layout, batch_size, target, split_image=False):
     """
     _check_weights(architecture, layout, target)
     builder = PlanBuilder(architecture, batch_size, target, split_image)
-    steps = steps_of(architecture, layout, training=False)
+    steps = steps_of(architecture, layout, target, training=False)
     with builder.reduce():
         for step in walk_steps(steps):
             step.prepare(builder)
+    _transform_weights(builder, steps)
     n_preparing = len(builder.segments())
     scores = forward_chain(builder, steps, builder.load_images(steps[0].border))
     builder.emit(
@@ -181,6 +185,14 @@ def plan_inference(architecture, layout, batch_size, target, split_image=False):
         depth=scores.depth,
     )
     return _plan(builder, None, batch_size, slot=0, n_preparing=n_preparing)
+
+
+def _transform_weights(builder, steps):
+    """Emit a segment that transforms the weights, each worker a part of them."""
+    builder.begin(SegmentKind.SPLIT)
+    for step in walk_steps(steps):
+        step.transform_weights(builder)
+    builder.begin(SegmentKind.PER_SAMPLE)
 
 
 def _check_weights(architecture, layout, target):

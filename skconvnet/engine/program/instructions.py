@@ -22,6 +22,7 @@ __all__ = [
     "INSTRUCTIONS",
     "REAL",
     "WIDTH",
+    "Adds",
     "Block",
     "ClassOutcome",
     "Instruction",
@@ -32,6 +33,7 @@ __all__ = [
     "Segment",
     "SegmentKind",
     "Space",
+    "Transform",
     "Warp",
     "encode",
 ]
@@ -82,6 +84,25 @@ class Op(IntEnum):
     BATCH_GRADIENTS = 25
     LAYER_GRADIENTS = 26
     NORMALISE_BACKWARD = 27
+    TRANSFORM = 28
+
+
+class Transform(IntEnum):
+    """What a TRANSFORM of Winograd's minimal filtering does to each tile; `cpu.llvm.winograd` has the matrices."""
+
+    INPUT = 0  # 6 x 6 activations to 6 x 6 positions
+    OUTPUT = 1  # 6 x 6 positions to 4 x 4 outputs
+    GRADIENT = 2  # 4 x 4 gradients of outputs to 6 x 6 positions
+    WEIGHTS = 3  # 3 x 3 weights to 6 x 6 positions
+    WEIGHTS_GRADIENT = 4  # 6 x 6 positions to 3 x 3 gradients of weights
+
+
+class Adds(IntEnum):
+    """When a TRANSFORM adds to what is there."""
+
+    NEVER = 0
+    BEHIND_FIRST = 1  # unless the samples are the first of their shard
+    ALWAYS = 2
 
 
 class Samples(IntEnum):
@@ -123,6 +144,8 @@ class Instruction:
 _LOOPS = "I J M N T R K a_i a_j a_p a_t a_r a_k b_t b_r b_k start_i start_j start_p start_q c_i c_j c_p RELU"
 # A CONTRACT is one such sum for each of `groups` groups. From group to group, each operand is so much further on.
 _GROUPS = "groups a_g b_g start_g c_g"
+# Tile (r, c) of a TRANSFORM is at r * x_row + c * x_column, and its number [i, j] at i * x_i + j * x_j from there.
+_TILES = "x_row x_column x_i x_j start_q y_row y_column y_a y_b"
 _WINDOWS = "F_rows F_columns S P rows_out columns_out"
 
 INSTRUCTIONS = {
@@ -156,6 +179,7 @@ INSTRUCTIONS = {
         (Op.BATCH_GRADIENTS, "sums coefficients", "depth pixels"),
         (Op.LAYER_GRADIENTS, "sums scales dscales coefficients", "depth channels pixels"),
         (Op.NORMALISE_BACKWARD, "dy x coefficients dx", "rows columns depth dy_row x_row dx_row"),
+        (Op.TRANSFORM, "x start y", f"transform rows columns depth {_TILES} down across RELU each_sample adds"),
     ]
 }
 
@@ -177,7 +201,7 @@ class SegmentKind(IntEnum):
     UPDATE = 1  # blocks of the parameters: reduce the gradient, take the step, write the transposed copy
     TRANSPOSE = 2  # blocks of the parameters: write the transposed copy only
     REDUCE = 3  # instructions over all samples of the batch, executed once by one worker
-    SPLIT = 4  # contractions over the whole batch, of which each worker computes a part
+    SPLIT = 4  # CONTRACT and TRANSFORM over the whole batch, of which each worker computes a part
 
 
 class Rule(IntEnum):

@@ -166,18 +166,19 @@ class Operand:
     space: Space | None = None
     buffer: Buffer | None = None
 
-    def resolve(self, samples):
+    def resolve(self, places):
         """Return (space, offset, stride) once the buffer is placed.
 
         Parameters
         ----------
-        samples : dict
-            How many samples the buffers of each space hold.
+        places : dict
+            For each space, where its buffers begin and how many samples they hold.
         """
         buffer = self.buffer
         if buffer is None:
             return self.space, self.offset, 0
-        return buffer.space, buffer.offset * samples[buffer.space] + self.offset, buffer.size
+        first, samples = places[buffer.space]
+        return buffer.space, first + buffer.offset * samples + self.offset, buffer.size
 
 
 def element(buffer, row=0, column=0, channel=0):

@@ -27,8 +27,9 @@ class Target:
         The most shards of a batch. Each has a gradient slot, and is worked on by one worker.
     max_micro_batch : int
         The most samples of a shard that go through the network together.
-    arena : int
-        Size that the volumes of a micro-batch may fill: what a worker's cache holds.
+    arena, largest_arena : int
+        Size that the volumes of a micro-batch may fill: what a worker's cache holds; and the size up to which they may
+        fill as much as the transformed weights that every micro-batch reads.
     defers_fc_gradients : bool
         Whether the weight gradients of FC layers are computed in the update, block by block over the whole batch, in
         place of once for each shard.
@@ -42,6 +43,13 @@ class Target:
         Work that takes as long as waking a worker.
     spared_flops : int
         Work on the zero-padding of an image above which more instructions are written to leave it out.
+    winograd_depth, winograd_extent : int
+        Channels and filters, and output rows and columns, from which a CONV of F = 3 and S = 1 has fewer multiply-adds
+        by Winograd's minimal filtering.
+    winograd_band : int
+        Size that the transformed tiles of one image may fill.
+    winograd_sums : int
+        Size that the transformed gradient of a layer's weights may fill in a worker's arena.
     tile_rows : int
         Rows of a contraction from which a register tile is full.
     wide_row : int
@@ -66,12 +74,17 @@ class Target:
     max_shards: int
     max_micro_batch: int
     arena: int
+    largest_arena: int
     defers_fc_gradients: bool
     split_weights: int
     split_flops: int
     split_image_flops: int
     worker_flops: int
     spared_flops: int
+    winograd_depth: int
+    winograd_extent: int
+    winograd_band: int
+    winograd_sums: int
     tile_rows: int
     wide_row: int
     block: int
@@ -99,12 +112,17 @@ CPU = Target(
     max_shards=16,
     max_micro_batch=16,
     arena=256 * 1024,  # a second-level cache of 1 MiB
+    largest_arena=2048 * 1024,
     defers_fc_gradients=True,
     split_weights=128 * 1024,
     split_flops=512 * 1024,
     split_image_flops=16_000_000,
     worker_flops=2_000_000,
     spared_flops=8192,
+    winograd_depth=16,
+    winograd_extent=6,
+    winograd_band=128 * 1024,
+    winograd_sums=1024 * 1024,
     tile_rows=12,
     wide_row=192,
     block=8192,
@@ -119,12 +137,14 @@ GPU = replace(
     max_shards=1,
     max_micro_batch=UNLIMITED,
     arena=UNLIMITED,
+    largest_arena=UNLIMITED,
     defers_fc_gradients=False,
     split_weights=UNLIMITED,
     split_flops=UNLIMITED,
     split_image_flops=UNLIMITED,
     worker_flops=UNLIMITED,
     spared_flops=UNLIMITED,
+    winograd_depth=UNLIMITED,  # it has no kernel for it
     loops_groups=True,
     runs_in_step=True,
     keeps_zeros=True,

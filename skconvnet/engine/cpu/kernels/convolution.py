@@ -38,15 +38,24 @@ def contract(code, call):
     _describe(code, call, d)
     if call[InstructionCall.ROWS] != 0:
         _take_rows(d, call[InstructionCall.FIRST_ROW], call[InstructionCall.ROWS])
-    if call[InstructionCall.PARTS] > 1:
-        _take_part(d, call[InstructionCall.PART], call[InstructionCall.PARTS])
-    start_g = code[_C_G] if _starts_from_c(code, call) else code[_START_G]
-    for _ in range(code[_GROUPS]):
+    groups, part, parts = code[_GROUPS], call[InstructionCall.PART], call[InstructionCall.PARTS]
+    if groups >= parts:
+        _move_groups(code, call, d, groups * part // parts)
+        groups = groups * (part + 1) // parts - groups * part // parts
+    else:
+        _take_part(d, part, parts)
+    for _ in range(groups):
         _run_panels(contraction, d)
-        d[Field.A] += 4 * code[_A_G]
-        d[Field.B] += 4 * code[_B_G]
-        d[Field.START] += 4 * start_g
-        d[Field.C] += 4 * code[_C_G]
+        _move_groups(code, call, d, 1)
+
+
+@kernel
+def _move_groups(code, call, d, count):
+    """Move the operands by a number of groups."""
+    d[Field.A] += 4 * count * code[_A_G]
+    d[Field.B] += 4 * count * code[_B_G]
+    d[Field.START] += 4 * count * (code[_C_G] if _starts_from_c(code, call) else code[_START_G])
+    d[Field.C] += 4 * count * code[_C_G]
 
 
 @kernel

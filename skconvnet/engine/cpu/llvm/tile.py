@@ -38,7 +38,7 @@ from numba.extending import intrinsic
 
 from skconvnet.engine.cpu.task import Contraction
 
-__all__ = ["FEW_ROWS", "HAS_PAIRS", "PANEL", "PANELS", "PANEL_OF_FEW_ROWS", "PANEL_OF_PAIRS", "WIDTHS"]
+__all__ = ["FEW_ROWS", "HAS_FMA", "HAS_PAIRS", "PANEL", "PANELS", "PANEL_OF_FEW_ROWS", "PANEL_OF_PAIRS", "WIDTHS"]
 
 _F32, _I32, _I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
@@ -91,7 +91,7 @@ _GROUP = 7  # rows of A reached from one pointer
 _TRIPLE, _, _FEATURES = cpu_target.target_context.codegen().magic_tuple()
 PANELS = panels_of(_FEATURES)
 FEW_ROWS = panel_of_few_rows(_FEATURES)
-_FMA = has_fma(_TRIPLE, _FEATURES)
+HAS_FMA = has_fma(_TRIPLE, _FEATURES)
 
 
 class _Emitter:
@@ -354,7 +354,7 @@ class _Emitter:
         return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(_I32, len(lanes)), lanes))
 
     def _multiply_add(self, x, y, z):
-        if not _FMA:
+        if not HAS_FMA:
             return self.b.fadd(self.b.fmul(x, y), z)
         kind = ir.FunctionType(x.type, [x.type] * 3)
         fma = cgutils.get_or_insert_function(self.module, kind, f"llvm.fma.v{x.type.count}f32")

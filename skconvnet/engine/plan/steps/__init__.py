@@ -9,6 +9,7 @@ from skconvnet.engine.plan.steps.loss import SoftmaxCrossEntropy
 from skconvnet.engine.plan.steps.normalisation import BatchNorm, LayerNorm, LocalResponseNorm
 from skconvnet.engine.plan.steps.pooling import AveragePool, MaxPool
 from skconvnet.engine.plan.steps.step import backward_chain, forward_chain, mark_gradients, walk_steps
+from skconvnet.engine.plan.steps.winograd import WinogradConvolution, has_fewer_products
 from skconvnet.engine.weights.layout import learning_layers
 
 __all__ = ["SoftmaxCrossEntropy", "backward_chain", "forward_chain", "mark_gradients", "steps_of", "walk_steps"]
@@ -18,7 +19,7 @@ _POOLS = {"max": MaxPool, "average": AveragePool}
 _BRANCHES = {"SUM": Sum, "STACK": Stack}
 
 
-def steps_of(architecture, layout, *, training):
+def steps_of(architecture, layout, target, *, training):
     """Return the steps of a network, with each RELU fused into the step before it where that step can have one.
 
     Parameters
@@ -27,6 +28,8 @@ def steps_of(architecture, layout, *, training):
         The layers.
     layout : ParameterLayout
         Where their parameters are in the parameter vector.
+    target : Target
+        The machine.
     training : bool
         Whether DROPOUT drops, and NORM(batch) takes its statistics from the batch.
 
@@ -36,10 +39,10 @@ def steps_of(architecture, layout, *, training):
         In network order.
     """
     slots = {id(layer): slot for layer, slot in zip(learning_layers(architecture), layout.slots, strict=True)}
-    return _chain(architecture.layers, slots, training, count())
+    return _chain(architecture.layers, slots, target, training, count())
 
 
-def _chain(layers, slots, training, dropouts):
+def _chain(layers, slots, target, training, dropouts):
     steps = []
     for layer in layers:
         if layer.kind == "RELU" and steps and getattr(steps[-1], "relu", None) is False:
@@ -47,12 +50,14 @@ def _chain(layers, slots, training, dropouts):
         elif layer.kind == "SKIP" or (layer.kind == "DROPOUT" and not training):
             continue
         else:
-            steps.append(_step(layer, slots, training, dropouts))
+            steps.append(_step(layer, slots, target, training, dropouts))
     return steps
 
 
-def _step(layer, slots, training, dropouts):
+def _step(layer, slots, target, training, dropouts):
     match layer.kind:
+        case "CONV" if has_fewer_products(layer, slots[id(layer)], target):
+            return WinogradConvolution(layer, slots[id(layer)])
         case "CONV" | "FC":
             return Convolution(layer, slots[id(layer)])
         case "NORM" if layer.mode == "lrn":
@@ -64,6 +69,6 @@ def _step(layer, slots, training, dropouts):
         case "DROPOUT":
             return Dropout(layer, next(dropouts))
         case "SUM" | "STACK":
-            branches = [_chain(branch, slots, training, dropouts) for branch in layer.branches]
+            branches = [_chain(branch, slots, target, training, dropouts) for branch in layer.branches]
             return _BRANCHES[layer.kind](layer, branches)
     return ACTIVATIONS[layer.kind](layer)

@@ -10,7 +10,7 @@ from skconvnet.engine.plan.steps.step import Step
 from skconvnet.engine.program.instructions import Op, Samples, Space
 from skconvnet.engine.program.memory import NO_BORDER, ZEROS, element, offset
 
-__all__ = ["Convolution"]
+__all__ = ["Convolution", "emit_contract"]
 
 
 class Convolution(Step):
@@ -54,10 +54,11 @@ class Convolution(Step):
         """Zeros around the output gradient that the transposed filter reads."""
         if self.layer.kind == "FC" or not self.needs_input_gradient:
             return NO_BORDER
-        return self._phases.gradient_border
+        return self.phases.gradient_border
 
     @cached_property
-    def _phases(self):
+    def phases(self):
+        """The phases of the input gradient."""
         return Phases(self.layer, self.weights, self.weights.transposed_stride)
 
     # Forward
@@ -68,14 +69,19 @@ class Convolution(Step):
         self.x = x
         self.y = builder.volume(self.layer.output, border, gradient_border=self.gradient_border)
         self.seen = x = self._dense(builder, x) if w.whole_batch else x
+        self._sums(builder, x)
+        return self.y
+
+    def _sums(self, builder, x):
+        """Emit the sums into `y`."""
+        w = self.weights
         for run in group_runs(builder.target, w.groups):
             slices = GroupSlices(builder, self.y, run, w.K // w.groups)
             with slices.to_write() as (y, first):
                 with builder.split_across_workers(self):
-                    self._sums(builder, x, run, y, first, slices.distance)
-        return self.y
+                    self._sums_of_groups(builder, x, run, y, first, slices.distance)
 
-    def _sums(self, builder, x, run, y, first, distance):
+    def _sums_of_groups(self, builder, x, run, y, first, distance):
         """Emit the sums of a run of groups, written to the channels `first`, `first + distance`, ... of `y`."""
         w = self.weights
         weights = w.weights + run.first * w.group_size
@@ -83,11 +89,11 @@ class Convolution(Step):
         tap_flops = _separate_rows(y.columns) * w.filters * counts["R"] * counts["K"]
         taps = Taps(y.rows, counts["T"], step=self.S, tap_step=1, before=self.P, extent=x.rows)
         for band in taps.bands(tap_flops, builder.target.spared_flops):
-            _emit_contract(
+            emit_contract(
                 builder,
                 a=self._first_seen(x, run, band.first * self.S + band.tap),
                 b=offset(Space.PARAMETERS, weights + band.tap * strides["t"]),
-                start=self._bias(run),
+                start=self._bias(run.first * (w.K // w.groups)),
                 c=element(y, band.first, channel=first),
                 counts=counts | {"J": band.count, "M": y.columns, "N": w.filters, "T": band.taps, "groups": run.count},
                 a_strides={
@@ -128,18 +134,23 @@ class Convolution(Step):
         if not self.needs_input_gradient:
             return None
         dx = builder.gradient(self.x)
+        self._input_gradient(builder, dx, dy)
+        return dx
+
+    def _input_gradient(self, builder, dx, dy):
+        """Emit the gradient of the input."""
+        w = self.weights
         if self.layer.kind == "FC":
             self.transposed = builder.allocate_shared(w.columns * w.transposed_stride)
             with builder.split_across_workers(self):
                 self._covered_gradient(builder, dx, dy)
         else:
-            self.transposed = builder.allocate_shared(w.groups * self._phases.group_size)
+            self.transposed = builder.allocate_shared(w.groups * self.phases.group_size)
             for run in group_runs(builder.target, w.groups):
                 slices = GroupSlices(builder, dx, run, w.depth)
                 with slices.to_write() as (part, first):
-                    for phase in self._phases:
+                    for phase in self.phases:
                         self._phase_gradient(builder, phase, run, part, first, slices.distance, dy)
-        return dx
 
     def _bias_gradient(self, builder, dy):
         bias, y = self.weights.bias, self.y if self.relu else dy
@@ -186,7 +197,7 @@ class Convolution(Step):
             gradient, first = slices.to_read()
             into = first_element + run.first * w.group_size
             for band in taps.bands(row_flops, target.spared_flops):
-                number = _emit_contract(
+                number = emit_contract(
                     builder,
                     a=self._first_seen(x, run, band.first + band.tap * self.S),
                     b=element(gradient, band.tap, channel=first),
@@ -225,7 +236,7 @@ class Convolution(Step):
         if builder.target.loops_groups and dx.row == columns:
             rows, columns = 1, rows * columns
         for run in group_runs(builder.target, rows):
-            _emit_contract(
+            emit_contract(
                 builder,
                 a=element(dy),
                 b=offset(Space.SHARED, self.transposed + run.first * columns),
@@ -244,16 +255,16 @@ class Convolution(Step):
         dx[h, v, c] = sum over taps and k of dy[(h + P - u)/S, (v + P - u')/S, k] * w[u, u', c, k], a CONV of stride 1
         with the taps in reverse order.
         """
-        rows, columns, w, tap = phase.rows, phase.columns, self.weights, self._phases.tap_size
+        rows, columns, w, tap = phase.rows, phase.columns, self.weights, self.phases.tap_size
         filters = w.K // w.groups
         products = dy.depth if w.groups == 1 else filters
-        transposed = self.transposed + run.first * self._phases.group_size + phase.offset
+        transposed = self.transposed + run.first * self.phases.group_size + phase.offset
         above = rows.taps - 1 - rows.output
         tap_flops = _separate_rows(columns.count) * w.rows[2] * columns.taps * products
         taps = Taps(rows.count, rows.taps, step=1, tap_step=1, before=above, extent=dy.rows)
         for band in taps.bands(tap_flops, builder.target.spared_flops):
             row, column = band.first + band.tap - above, columns.output - (columns.taps - 1)
-            _emit_contract(
+            emit_contract(
                 builder,
                 a=element(dy, row, column, run.first * filters),
                 b=offset(Space.SHARED, transposed + band.tap * columns.taps * tap),
@@ -273,7 +284,7 @@ class Convolution(Step):
                     "t": columns.taps * tap,
                     "r": tap,
                     "k": w.transposed_stride,
-                    "g": self._phases.group_size,
+                    "g": self.phases.group_size,
                 },
                 c_strides={"i": dx.size, "j": self.S * dx.row, "p": self.S * dx.depth, "g": distance},
                 sample_loop=Samples.I,
@@ -296,7 +307,7 @@ class Convolution(Step):
         elif self.layer.kind == "FC":
             runs = [(0, w.n_rows, 0)]
         else:
-            runs = self._phases.transposed_runs()
+            runs = self.phases.transposed_runs()
         for first, rows, run in runs:
             transposed = None if run is None else self.transposed + run
             builder.cut(w, first, rows, contraction, transposed, w.transposed_stride)
@@ -307,9 +318,10 @@ class Convolution(Step):
         """Return the operand for the first activation that a run's first filter sees, or `row` rows below it."""
         return element(x, row - self.P, -self.P, run.first * self.weights.depth)
 
-    def _bias(self, run):
-        w = self.weights
-        return ZEROS if w.bias is None else offset(Space.PARAMETERS, w.bias + run.first * (w.K // w.groups))
+    def _bias(self, first=0):
+        """Return the operand for the biases of the filters from `first` on, or for zeros."""
+        bias = self.weights.bias
+        return ZEROS if bias is None else offset(Space.PARAMETERS, bias + first)
 
     def _filter_counts(self, letters, x):
         """Return the counts of the loops over a filter's rows, columns and channels, padded so that loops merge."""
@@ -332,7 +344,7 @@ def _separate_rows(columns):
     return columns if columns > 1 else 0
 
 
-def _emit_contract(
+def emit_contract(
     builder,
     *,
     a,

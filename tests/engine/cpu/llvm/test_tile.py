@@ -131,7 +131,7 @@ def assembly_for(machine, panels, fma=None):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(config, "CPU_NAME", PROCESSORS[machine])
         patch.setattr(config, "CPU_FEATURES", features)
-        patch.setattr(tile, "_FMA", has_fma(tile._TRIPLE, features) if fma is None else fma)
+        patch.setattr(tile, "HAS_FMA", has_fma(tile._TRIPLE, features) if fma is None else fma)
         library = JITCPUCodegen(machine).create_library("panels")
         module = library.create_ir_module("panels")
         for panel in panels:
