@@ -12,6 +12,7 @@ import numpy as np
 from skconvnet.engine.program.instructions import (
     INSTRUCTIONS,
     REAL,
+    Adds,
     Block,
     NormRow,
     Op,
@@ -19,12 +20,21 @@ from skconvnet.engine.program.instructions import (
     Segment,
     SegmentKind,
     Space,
+    Transform,
 )
 from skconvnet.engine.program.memory import N_ZEROS
 
 NOBODY, TRANSPOSITION, ZEROS = -1, -2, -3  # writers that are no instruction; one zero is as good as another
 _LANES = 16  # what a sum that starts from zeros (start_q = 0) reads of them at most
 _CLEARING = (Op.CLEAR, Op.CLEAR_BORDER)
+TILES = {  # numbers along an axis that each transform reads and writes
+    Transform.INPUT: (6, 6),
+    Transform.OUTPUT: (6, 4),
+    Transform.GRADIENT: (4, 6),
+    Transform.WEIGHTS: (3, 6),
+    Transform.WEIGHTS_GRADIENT: (6, 3),
+}
+_SPLIT = (Op.CONTRACT, Op.TRANSFORM)
 _REDUCTIONS = (Op.BATCH_STATISTICS, Op.RUNNING_STATISTICS, Op.BATCH_GRADIENTS)
 
 
@@ -151,7 +161,7 @@ class Walk:
         name = f"{op.name} {number}"
         if (op in _REDUCTIONS) != (self.kind == SegmentKind.REDUCE):
             raise Trespass(f"{name} stands in a segment of another kind")
-        if self.kind == SegmentKind.SPLIT and (op != Op.CONTRACT or numbers["accumulate"]):
+        if self.kind == SegmentKind.SPLIT and (op not in _SPLIT or numbers.get("accumulate") or numbers.get("adds")):
             raise Trespass(f"{name} cannot be shared out")
         if self.kind == SegmentKind.UPDATE:  # which computes the rows of one block at a time, into a place of that size
             self._scratch(name, number, numbers)
@@ -161,7 +171,8 @@ class Walk:
             self.seen.append(self._read(name, space, addresses).copy())
         for operand, offsets, over_samples in [] if self.kind == SegmentKind.UPDATE else writes:
             space, addresses = self._addresses(operands[operand], offsets, place, samples if over_samples else 1)
-            if space in (Space.PARAMETERS, Space.SHARED) and op not in _REDUCTIONS:
+            transforms_weights = op == Op.TRANSFORM and self.kind == SegmentKind.SPLIT and space == Space.SHARED
+            if space in (Space.PARAMETERS, Space.SHARED) and not (op in _REDUCTIONS or transforms_weights):
                 raise Trespass(f"{name} writes to {space.name} while other workers read it")
             self._write(name, space, addresses, ZEROS if op in _CLEARING else number * self.n_samples + place)
 
@@ -258,6 +269,30 @@ def _contract(n, samples, first):
     if np.unique(c).size != c.size:
         raise Trespass("a contraction writes an element twice")
     return reads, [("c", c, False)]
+
+
+def _transform(n, samples, first):
+    """Tiles of `x`, of which those at the end of an OUTPUT are written in part."""
+    inputs, outputs = TILES[n["transform"]]
+    depth, is_output = (n["depth"], 1), n["transform"] == Transform.OUTPUT
+    tiles = np.mgrid[: n["rows"], : n["columns"]].reshape(2, -1).T
+    y = []
+    for row, column in tiles:
+        down, across = (
+            min(outputs, limit - 4 * at) if is_output else outputs
+            for limit, at in ((n["down"], row), (n["across"], column))
+        )
+        y.append(grid(row * n["y_row"] + column * n["y_column"], (down, n["y_a"]), (across, n["y_b"]), depth))
+    x = [
+        grid(row * n["x_row"] + column * n["x_column"], (inputs, n["x_i"]), (inputs, n["x_j"]), depth)
+        for row, column in tiles
+    ]
+    x, y, each = np.concatenate(x), np.concatenate(y), n["each_sample"] != 0
+    if np.unique(y).size != y.size:
+        raise Trespass("a transform writes an element twice")
+    adds = n["adds"] == Adds.ALWAYS or (n["adds"] == Adds.BEHIND_FIRST and not first)
+    start = ("y", y, each) if adds else ("start", np.arange(n["depth"] if n["start_q"] else _LANES), False)
+    return [("x", x, each), start], [("y", y, each)]
 
 
 def _load(n, samples, first):
@@ -455,4 +490,5 @@ REACH = {
     Op.BATCH_GRADIENTS: _batch_gradients,
     Op.LAYER_GRADIENTS: _layer_gradients,
     Op.NORMALISE_BACKWARD: _normalise_backward,
+    Op.TRANSFORM: _transform,
 }

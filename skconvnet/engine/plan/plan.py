@@ -142,6 +142,8 @@ def plan_training(architecture, layout, loss, batch_size, target):
     for step in walk_steps(steps):
         step.update(builder)
     shard_size = -(-batch_size // target.max_shards)
+    if builder.weights_read > target.arena:
+        shard_size = max(shard_size, min(target.shard_of_heavy_weights, batch_size))
     return _plan(builder, shard_size, shard_size, layout.slot, loss.n_outcomes)
 
 

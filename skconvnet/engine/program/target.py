@@ -25,6 +25,8 @@ class Target:
         Depths are padded to a multiple of it: the vector of the kernels, and the narrowest panel of a contraction.
     max_shards : int
         The most shards of a batch. Each has a gradient slot, and is worked on by one worker.
+    shard_of_heavy_weights : int
+        Samples of a shard at least, if its micro-batches read transformed weights that are larger than `arena`.
     max_micro_batch : int
         The most samples of a shard that go through the network together.
     arena, largest_arena : int
@@ -72,6 +74,7 @@ class Target:
 
     lanes: int
     max_shards: int
+    shard_of_heavy_weights: int
     max_micro_batch: int
     arena: int
     largest_arena: int
@@ -110,6 +113,7 @@ class Target:
 CPU = Target(
     lanes=8,
     max_shards=16,
+    shard_of_heavy_weights=4,
     max_micro_batch=16,
     arena=256 * 1024,  # a second-level cache of 1 MiB
     largest_arena=2048 * 1024,

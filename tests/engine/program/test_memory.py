@@ -123,12 +123,12 @@ def test_a_volume_without_border_is_contiguous():
 
 def test_operands():
     buffer = Buffer(4, 5, 8, 7, (1, 2, 0, 0), offset=100, uses=[(1, 3), (2, 4)])
-    samples = {Space.LOCAL: 3, Space.BATCH: 7}
-    assert element(buffer).resolve(samples) == (Space.BATCH, 700 + 1 * 56 + 2 * 8, 288)
-    assert element(buffer, -1, -2).resolve(samples) == (Space.BATCH, 700, 288)
-    assert element(buffer, 3, 4, 7).resolve(samples) == (Space.BATCH, 700 + 4 * 56 + 6 * 8 + 7, 288)
-    assert element(buffer, channel=5).resolve(samples) == (Space.BATCH, 700 + 1 * 56 + 2 * 8 + 5, 288)
+    places = {Space.LOCAL: (32, 3), Space.BATCH: (0, 7)}
+    assert element(buffer).resolve(places) == (Space.BATCH, 700 + 1 * 56 + 2 * 8, 288)
+    assert element(buffer, -1, -2).resolve(places) == (Space.BATCH, 700, 288)
+    assert element(buffer, 3, 4, 7).resolve(places) == (Space.BATCH, 700 + 4 * 56 + 6 * 8 + 7, 288)
+    assert element(buffer, channel=5).resolve(places) == (Space.BATCH, 700 + 1 * 56 + 2 * 8 + 5, 288)
     buffer.uses = [(1, 3), (1, 4)]
-    assert element(buffer).resolve(samples) == (Space.LOCAL, 300 + 1 * 56 + 2 * 8, 288)
-    assert offset(Space.SHARD, 32).resolve(samples) == (Space.SHARD, 32, 0)
-    assert ZEROS.resolve(samples) == (Space.SHARED, 0, 0)
+    assert element(buffer).resolve(places) == (Space.LOCAL, 32 + 300 + 1 * 56 + 2 * 8, 288)
+    assert offset(Space.SHARD, 32).resolve(places) == (Space.SHARD, 32, 0)
+    assert ZEROS.resolve(places) == (Space.SHARED, 0, 0)

@@ -191,9 +191,7 @@ class _Emitter:
             return b.load(address, align=4)  # align=4: LLVM would assume that of a whole vector, and fault
 
         x_strides, y_strides = (n["x_i"], n["x_j"]), (n["y_a"], n["y_b"])
-        columns = [
-            self.along_axis(v, [load(at(self.x, channel, x_strides, i, j)) for i in inputs]) for j in inputs
-        ]
+        columns = [self.along_axis(v, [load(at(self.x, channel, x_strides, i, j)) for i in inputs]) for j in inputs]
         for a, row in enumerate(zip(*columns, strict=True)):
             for c, value in enumerate(self.along_axis(v, row)):
                 if self.transform in _HAVE_START:

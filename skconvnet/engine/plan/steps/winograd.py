@@ -90,9 +90,7 @@ class WinogradConvolution(Convolution):
             tap = self.phases.tap_size
             self.transposed = builder.allocate_shared(self.phases.group_size)
             source = offset(Space.SHARED, self.transposed)
-            self._transposed_U = _transform_weights(
-                builder, source, w.filters, w.rows[2], w.transposed_stride, tap
-            )
+            self._transposed_U = _transform_weights(builder, source, w.filters, w.rows[2], w.transposed_stride, tap)
 
     # Forward and backward
 
