@@ -70,7 +70,7 @@ class _Vectors:
 
 
 def _input(v, x):
-    """B' x: the coefficients of the product over the other points q of (t - q)."""
+    """Return B' x: the coefficients of the product over the other points q of (t - q)."""
     return [
         v.fma(_PRODUCT, x[0], v.fma(-_SUM, x[2], x[4])),
         *v.opposite(_A, v.fma(-_BB, x[2], x[4]), v.fma(-_BB, x[1], x[3])),
@@ -80,7 +80,7 @@ def _input(v, x):
 
 
 def _output(v, m):
-    """A' m: row e has the powers p**e of the points; infinity counts in the last."""
+    """Return A' m: row e has the powers p**e of the points; infinity counts in the last."""
     sum_a, sub_a, sum_b, sub_b = v.add(m[1], m[2]), v.sub(m[1], m[2]), v.add(m[3], m[4]), v.sub(m[3], m[4])
     return [
         v.add(m[0], v.add(sum_a, sum_b)),
@@ -91,7 +91,7 @@ def _output(v, m):
 
 
 def _gradient(v, dy):
-    """A dy: the values at the points of a polynomial of degree 3."""
+    """Return A dy: the values at the points of a polynomial of degree 3."""
     return [
         dy[0],
         *v.opposite(_A, v.fma(_AA, dy[2], dy[0]), v.fma(_AA, dy[3], dy[1])),
@@ -101,7 +101,7 @@ def _gradient(v, dy):
 
 
 def _weights(v, w):
-    """G w: the values at the points of a polynomial of degree 2, divided as `_NA` says."""
+    """Return G w: the values at the points of a polynomial of degree 2, divided as `_NA` says."""
     return [
         v.scale(1 / _PRODUCT, w[0]),
         *v.opposite(_A * _NA, v.fma(_AA * _NA, w[2], v.scale(_NA, w[0])), w[1]),
@@ -111,7 +111,7 @@ def _weights(v, w):
 
 
 def _weights_gradient(v, z):
-    """G' z."""
+    """Return G' z."""
     sum_a, sub_a, sum_b, sub_b = v.add(z[1], z[2]), v.sub(z[1], z[2]), v.add(z[3], z[4]), v.sub(z[3], z[4])
     return [
         v.fma(1 / _PRODUCT, z[0], v.fma(_NA, sum_a, v.scale(_NB, sum_b))),
