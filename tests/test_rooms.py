@@ -12,8 +12,8 @@ FAMILIES = LAYERS | {"loss"}  # the notation has no loss, so the architecture's 
 FLOORS = {
     "skconvnet/architecture/layers": (LAYERS, {"base", "arithmetic"}),
     # bands and groups split the convolutions of one step, and phases the transposed ones.
-    "skconvnet/engine/plan/steps": (FAMILIES, {"step", "bands", "groups", "phases"}),
-    "skconvnet/engine/cpu/kernels": (FAMILIES, {"images", "memory", "optimizer"}),
+    "skconvnet/engine/plan/steps": (FAMILIES, {"step", "bands", "groups", "phases", "winograd"}),
+    "skconvnet/engine/cpu/kernels": (FAMILIES, {"images", "memory", "optimizer", "winograd"}),
     "skconvnet/engine/cuda/kernels": (FAMILIES, {"images", "memory", "optimizer"}),
     "tests/oracles": (FAMILIES, {"cases", "differences", "networks", "optimizers"}),
 }
@@ -25,6 +25,8 @@ TESTED_IN = {
     "architecture/layers/base": "architecture/layers/test_layers",
     "engine/compile_time": "engine/cpu/test_machine",
     "engine/cpu/dispatch": "engine/cpu/test_machine",
+    "engine/cpu/kernels/winograd": "engine/test_network",
+    "engine/cpu/llvm/winograd": "engine/test_network",
     "engine/cuda/arrays": "engine/cuda/test_execution",
     "engine/cuda/llvm/products": "engine/cuda/kernels/test_convolution",
     "engine/cuda/llvm/registers": "engine/cuda/kernels/test_convolution",
