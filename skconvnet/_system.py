@@ -1,6 +1,7 @@
 """What this process may use of its machine."""
 
 import os
+from pathlib import Path
 
 # A container may have less memory than its machine: the limits of Linux control groups, versions 2 and 1.
 MEMORY_LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -33,3 +34,36 @@ def _limit_in(path):
             return int(file.read())
     except (OSError, ValueError):  # no such file, or its text is "max"
         return float("inf")
+
+
+def cache_folder(kind):
+    """Return the directory of one kind of compiled kernels: one for all environments and copies of the package.
+
+    Parameters
+    ----------
+    kind : str
+        "cpu" or "cuda".
+
+    Returns
+    -------
+    Path
+        Below ``NUMBA_CACHE_DIR`` if it is set, else below the user's cache directory. It need not exist. Whoever can
+        write there can run code as the user.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing is set and the user has no home directory.
+    """
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    if chosen:
+        return Path(chosen, kind)
+    users = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path(_home(), ".cache")
+    return Path(users, "skconvnet", kind)
+
+
+def _home():
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise FileNotFoundError("this user has no home directory") from error

@@ -1,4 +1,8 @@
-from skconvnet._system import machine_memory
+from pathlib import Path
+
+import pytest
+
+from skconvnet._system import cache_folder, machine_memory
 
 
 def test_the_memory_of_this_machine():
@@ -11,3 +15,25 @@ def test_a_container_may_have_less(tmp_path):
     files[1].write_text("max\n")
     assert machine_memory(files) == 12345
     assert machine_memory(files[1:]) == machine_memory([])
+
+
+def test_kernels_are_kept_where_the_environment_says(monkeypatch, tmp_path):
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    assert cache_folder("cpu") == Path.home() / ".cache" / "skconvnet" / "cpu"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "users"))
+    assert cache_folder("cpu") == tmp_path / "users" / "skconvnet" / "cpu"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "chosen"))
+    assert cache_folder("cuda") == tmp_path / "chosen" / "cuda"
+
+
+def test_a_user_without_a_home_has_no_directory_for_kernels(monkeypatch):
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", home)
+    with pytest.raises(FileNotFoundError, match="no home directory"):
+        cache_folder("cpu")

@@ -32,12 +32,11 @@ def processes(tmp_path_factory):
     """`python -m skconvnet warmup` three times at once, with output and errors of each, and the cache of the first two.
 
     Two share a cache that is empty at first. The third has no place for one: NUMBA_CACHE_DIR and the home directory
-    cannot be written to, and beside the sources stands a file where the directory would be.
+    cannot be written to. It imports another copy of the package.
     """
     cache, root = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("package")
     copy = root / PACKAGE.name
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "engine" / "cpu" / "__pycache__").touch()
     command = "-m", "skconvnet", "warmup"
     shared = [start(*command, root=PACKAGE.parent, NUMBA_CACHE_DIR=str(cache)) for _ in range(2)]
     nowhere = dict.fromkeys(("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"), NOWHERE)

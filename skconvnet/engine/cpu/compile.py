@@ -1,26 +1,30 @@
 """Compilation: kernels, which are only linked into their callers, and entries, which are compiled and cached.
 
-An entry is a C function that others call by its address. Numba's cache decides by an entry's own file, bytecode and
-closure whether a cached entry is still valid; it does not see the kernels that the entry calls. So every entry has a
-digest of all compiled sources, the stamp, in its closure.
+An entry is a C function that others call by its address. What is cached of it depends on everything that is compiled
+into it: a digest of all compiled sources, the stamp, is in the name of its file.
 """
 
 import hashlib
 import pickle
+import sys
 import warnings
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from types import CellType, FunctionType
 
+import llvmlite
+import numba
 from numba import njit, types
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.ccallback import CFunc
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler import CompilerBase, CompileResult, DefaultPassBuilder
 from numba.core.compiler_machinery import AnalysisPass, register_pass
+from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.core.typed_passes import NativeLowering
+
+from skconvnet._system import cache_folder
+from skconvnet.engine.cpu.cache import CachedFile
 
 __all__ = ["STAMP", "Entry", "entry", "kernel", "stamp_of"]
 
@@ -89,16 +93,14 @@ STAMP = stamp_of(Path(__file__).parents[1])
 
 
 class Entry(CFunc):
-    """A C function ``void f(int64, ...)``, loaded from Numba's cache or compiled.
+    """A C function ``void f(int64, ...)``, loaded from the cache or compiled.
 
     Parameters
     ----------
     function : function
-        Takes int64 arguments, returns None and has no closure.
+        Takes int64 arguments, returns None and has no closure. It is compiled for several threads if it has a `prange`.
     stamp : str
         A cached entry with another stamp is not loaded.
-    parallel : bool
-        Whether the function has a `prange`.
 
     Attributes
     ----------
@@ -106,84 +108,79 @@ class Entry(CFunc):
         Address of the C function.
     cache_hits : int
         1 if the entry was loaded, 0 if it was compiled.
-    cache_path : str or None
-        Directory of the cache; None if no directory is writable.
+    cache_path : Path or None
+        Directory of the cache; None if the entry could not be written there.
     """
 
-    def __init__(self, function, stamp=STAMP, parallel=False):
+    def __init__(self, function, stamp=STAMP):
         arguments = (types.int64,) * function.__code__.co_argcount
-        options = {"nogil": True, "error_model": "numpy", "parallel": parallel}
-        super().__init__(_with_closure(function, stamp), (arguments, types.void), {}, options)
-        self.enable_caching()
+        options = {"nogil": True, "error_model": "numpy", "parallel": "prange" in function.__code__.co_names}
+        super().__init__(function, (arguments, types.void), {}, options)
+        self._cache = _EntryCache(function, stamp)
         self.compile()
-
-    def enable_caching(self):
-        """Cache the entry, with a warning if no directory is writable."""
-        try:
-            self._cache = _CheckedCache(self.__wrapped__)
-        except RuntimeError as error:
-            if "cannot cache" not in str(error):
-                raise
-            _warn_once("no cache directory is writable")
 
     @property
     def cache_path(self):
-        """Directory of the cache."""
-        return self._cache.cache_path
+        """Directory of the cache; None if the entry could not be written there."""
+        return self._cache.folder
 
 
-def _with_closure(function, stamp):
-    """Copy a function and put the stamp in its closure, which Numba makes part of the cache's key."""
-    code = function.__code__.replace(co_freevars=("stamp",))
-    return FunctionType(code, function.__globals__, function.__name__, None, (CellType(stamp),))
+class _EntryCache:
+    """The cached file of an entry, as Numba's `CFunc` uses it.
 
+    A damaged file or a full disk costs a warning instead of an error.
 
-class _CheckedData(CompileResultCacheImpl):
-    """Numba's cached data with a checksum: without one, flipped bytes of machine code would be executed."""
+    Parameters
+    ----------
+    function : function
+    stamp : str
 
-    def reduce(self, result):
-        data = dumps(super().reduce(result))
-        return self._checksum(result.codegen, data), data
+    Attributes
+    ----------
+    folder : Path or None
+        The directory from which the entry was loaded, or to which it was written; None before and without either.
+    """
 
-    def rebuild(self, target_context, reduced_data):
-        checksum, data = reduced_data
-        if self._checksum(target_context.codegen(), data) != checksum:
-            raise ValueError("wrong checksum")
-        return super().rebuild(target_context, pickle.loads(data))
+    def __init__(self, function, stamp):
+        self.folder = None
+        self._function, self._stamp = function, stamp
 
-    @staticmethod
-    def _checksum(codegen, data):
-        """Digest the data, and what a damaged index could confuse: the sources and the processor."""
-        return hashlib.sha256(repr((STAMP, codegen.magic_tuple())).encode() + data).digest()
+    def _file(self):
+        depends_on = self._function.__module__, self._stamp, *_platform()
+        return CachedFile(cache_folder("cpu"), self._function.__name__, depends_on)
 
-
-class _CheckedCache(FunctionCache):
-    """Numba's cache, in which a damaged file or a full disk costs a warning instead of an error."""
-
-    _impl_class = _CheckedData
-
-    def load_overload(self, sig, target_context):
+    def load_overload(self, _, target_context):
+        """Return the compiled entry, or None if it has to be compiled."""
+        target_context.refresh()  # or it knows too little to link
         try:
-            return super().load_overload(sig, target_context)
-        except Exception as error:  # pickle can raise any exception on a damaged file
-            name = Path(self.cache_path, self._impl.filename_base)
-            warnings.warn(f"The cached kernel {name} is damaged ({error!r}): compiling it again.", stacklevel=2)
-            self._forget()
+            file = self._file()
+            loaded = CompileResult._rebuild(target_context, *pickle.loads(file.read()))
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except Exception as error:  # pickle can raise any exception on a damaged file
+            warnings.warn(f"The cached kernel {file.path} is damaged ({error!r}): compiling it again.", stacklevel=2)
+            return None
+        self.folder = file.path.parent
+        return loaded
 
-    def _forget(self):
-        """Empty the index, or leave the cache alone if that is impossible."""
+    def save_overload(self, _, compiled):
+        """Write the compiled entry."""
+        if compiled.library.has_dynamic_globals:
+            raise TypeError(f"{self._function.__name__} holds addresses of this process, so it cannot be cached.")
         try:
-            self.flush()
-        except OSError as error:
+            file = self._file()
+            file.write(dumps(compiled._reduce()))
+        except OSError as error:  # no directory that can be written to, or a full disk
             _warn_once(str(error))
-            self.disable()
+            return
+        self.folder = file.path.parent
 
-    def save_overload(self, sig, data):
-        try:
-            super().save_overload(sig, data)
-        except OSError as error:  # a full disk, for example
-            _warn_once(str(error))
+
+def _platform():
+    """Return what machine code, and what pickle makes of it, depends on besides the sources."""
+    processor = cpu_target.target_context.codegen().magic_tuple()
+    python = sys.implementation.cache_tag, getattr(sys, "abiflags", "")
+    return processor, python, numba.__version__, llvmlite.__version__
 
 
 @cache
@@ -200,7 +197,7 @@ _entries = {}
 _compiling = Lock()
 
 
-def entry(function, parallel=False):
+def entry(function):
     """Return the entry of a function, made on the first call, once however many threads call.
 
     An entry that exists is returned without the lock: in a forked child, the lock may be held forever by a thread of
@@ -209,5 +206,5 @@ def entry(function, parallel=False):
     if function not in _entries:
         with _compiling:
             if function not in _entries:
-                _entries[function] = Entry(function, parallel=parallel)
+                _entries[function] = Entry(function)
     return _entries[function]

@@ -28,23 +28,20 @@ def prepare(ops):
     entries = np.zeros(len(Op), np.int64)
     for op in ops:
         entries[op] = entry(FAMILIES[op]).address
-    _run_entry()
+    entry(run_segments)
     return entries, entry(work).address
 
 
 def prepare_all():
     """Compile or load all entries; return whether any was compiled, and the cache's directory or None."""
     prepare(frozenset(Op))
-    return not _run_entry().cache_hits, _run_entry().cache_path
-
-
-def _run_entry():
-    return entry(run_segments, parallel=True)
+    made = [entry(function) for function in (*FAMILIES.values(), work, run_segments)]
+    return not all(each.cache_hits for each in made), made[-1].cache_path
 
 
 @cache
 def _run_segments():
-    return _run_entry().ctypes
+    return entry(run_segments).ctypes
 
 
 def run(task, layout, segments, in_turns=False):

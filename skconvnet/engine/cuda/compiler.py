@@ -23,6 +23,8 @@ from numba.cuda.extending import intrinsic, models, register_model
 from numba.cuda.typing.templates import AbstractTemplate
 from numba.cuda.typing.templates import signature as call_of
 
+from skconvnet._system import cache_folder
+
 __all__ = [
     "KERNELS",
     "Address",
@@ -174,8 +176,8 @@ def cached(function, ignore=()):
     ignore : tuple of str
         Arguments that others stand for.
     """
-    folder = cache_folder()
     try:
+        folder = cache_folder("cuda")
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise PermissionError(f"{folder} is write-protected")
@@ -188,20 +190,6 @@ def cached(function, ignore=()):
         return function
     # Compressed files have a checksum, so a damaged one is noticed and compiled again.
     return Memory(folder, compress=True, verbose=0).cache(function, ignore=list(ignore))
-
-
-def cache_folder():
-    """Return the directory of the cache: one for all environments of a user.
-
-    Returns
-    -------
-    Path
-        Below ``NUMBA_CACHE_DIR`` if it is set, else below the user's cache directory. Whoever can write there can run
-        code as the user.
-    """
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    users = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
-    return Path(chosen or Path(users, "skconvnet"), "cuda")
 
 
 def _digest():

@@ -2,20 +2,23 @@
 
 import ast
 import errno
+import pickle
 import shutil
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from types import FunctionType
 
 import numpy as np
 import pytest
-from numba import config, prange
+from numba import prange
 from numba.core import event
-from numba.core.caching import CacheImpl, IndexDataCacheFile
 
 import skconvnet.engine
-from skconvnet.engine.cpu.compile import Entry, entry, kernel, stamp_of
+from skconvnet.engine.cpu.cache import CachedFile
+from skconvnet.engine.cpu.compile import STAMP, Entry, _EntryCache, _warn_once, entry, kernel, stamp_of
 from skconvnet.engine.cpu.llvm.pointers import array_at
 from skconvnet.engine.cpu.llvm.simd import poke
 
@@ -62,7 +65,8 @@ def doubled(made):
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """An empty cache, in which no test before has warned."""
-    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    _warn_once.cache_clear()
     return tmp_path
 
 
@@ -81,7 +85,7 @@ def compilations():
 def test_an_entry_is_a_c_function():
     assert doubled(Entry(double)) == [*range(0, 16, 2)]
     numbers = np.zeros(8, np.float32)
-    Entry(fill, parallel=True).ctypes(numbers.ctypes.data, 7)
+    Entry(fill).ctypes(numbers.ctypes.data, 7)
     assert numbers.tolist() == [7] * 8
 
 
@@ -112,7 +116,7 @@ def test_threads_that_want_an_entry_at_once_compile_it_once(compilations):
 def test_an_entry_is_loaded_only_under_its_stamp(cache):
     hits = [Entry(double, stamp).cache_hits for stamp in ("first", "second", "first", "second", "third")]
     assert hits == [0, 0, 1, 1, 0]
-    assert Path(Entry(double).cache_path).parent == cache
+    assert Entry(double).cache_path == cache / "cpu"
 
 
 def test_functions_do_not_share_a_cached_entry(cache):
@@ -127,7 +131,7 @@ def kernel_sources():
         source = waiting.pop()
         found.add(source)
         for node in ast.walk(ast.parse(source.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module.startswith("skconvnet."):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("skconvnet.engine."):
                 imported = ENGINE.parents[1].joinpath(*node.module.split(".")).with_suffix(".py")
                 if imported not in found:
                     waiting.append(imported)
@@ -148,8 +152,8 @@ def test_the_stamp_changes_with_every_source(source, tmp_path):
 # -- Damage ------------------------------------------------------------------------------------------------------------
 
 
-def cached_file(cache, suffix):
-    (found,) = cache.rglob(f"*.{suffix}")
+def cached_file(cache):
+    (found,) = cache.rglob("*.bin")
     return found
 
 
@@ -160,17 +164,28 @@ def flip(content, at):
 DAMAGES = {
     "empty": lambda content: b"",
     "truncated": lambda content: content[: len(content) // 2],
-    "flipped": lambda content: flip(content, len(content) - 1),  # the end of the pickle
+    "flipped": lambda content: flip(content, len(content) - 1),
+    "of something else": lambda content: b"#!/bin/sh" * 1000,
+    "of a damaged pickle": lambda content: signed(content[32:-9]),
+    "of machine code that is none": lambda content: signed(pickle.dumps(("library", "object", (b"ELF", b"BC")))),
 }
 
 
+def signed(content):
+    """A file with a right checksum, whatever is in it."""
+    return sha256(cached_key(double) + content).digest() + content
+
+
+def cached_key(function):
+    return _EntryCache(function, STAMP)._file()._key.encode()
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-def test_a_damaged_file_is_replaced_with_one_warning(cache, suffix, damage):
+def test_a_damaged_file_is_replaced_with_one_warning(cache, damage):
     Entry(double)
-    file = cached_file(cache, suffix)
+    file = cached_file(cache)
     file.write_bytes(DAMAGES[damage](file.read_bytes()))
-    with pytest.warns(UserWarning, match=r"test_compile\.double-\S+ is damaged .*: compiling it again") as warned:
+    with pytest.warns(UserWarning, match=r"cpu.double-\w+\.bin is damaged .*: compiling it again") as warned:
         made = Entry(double)
     assert len(warned) == 1
     assert (made.cache_hits, doubled(made)) == (0, [*range(0, 16, 2)])
@@ -178,53 +193,57 @@ def test_a_damaged_file_is_replaced_with_one_warning(cache, suffix, damage):
         assert Entry(double).cache_hits == 1
 
 
-@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-def test_no_flipped_byte_is_executed(cache, suffix):
-    """Most of a data file is machine code, which no other check would notice."""
+def test_a_file_of_another_version_is_not_loaded_by_the_name_of_this_one(cache):
+    Entry(double, "another stamp")
+    other = cached_file(cache)
     Entry(double)
-    file = cached_file(cache, suffix)
+    (own,) = set(cache.rglob("*.bin")) - {other}
+    shutil.copy(other, own)
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert Entry(double).cache_hits == 0
+
+
+def test_no_flipped_byte_is_executed(cache):
+    """Most of a file is machine code, which no other check would notice."""
+    Entry(double)
+    file = cached_file(cache)
     content = file.read_bytes()
     for at in np.linspace(0, len(content) - 1, 40).astype(int):
         file.write_bytes(flip(content, at))
-        with warnings.catch_warnings(action="ignore"):
+        with pytest.warns(UserWarning, match="is damaged"):
             made = Entry(double)
-        assert doubled(made) == [*range(0, 16, 2)]
-        assert suffix == "nbi" or made.cache_hits == 0
-        for stale in cache.rglob("*.nb?"):
-            stale.unlink()
-        Entry(double)
+        assert (made.cache_hits, doubled(made)) == (0, [*range(0, 16, 2)])
 
 
 def test_on_a_full_disk_there_is_one_warning_and_kernels_all_the_same(cache, monkeypatch):
-    def save(*_):
+    def write(*_):
         raise OSError(errno.ENOSPC, f"No space left on device {cache}")
 
-    monkeypatch.setattr(IndexDataCacheFile, "save", save)
+    monkeypatch.setattr(CachedFile, "write", write)
     with pytest.warns(
         UserWarning, match="No space left on device.*Set NUMBA_CACHE_DIR to.*writable by you alone"
     ) as warned:
         made = [Entry(double) for _ in range(2)]
     assert len(warned) == 1
     assert [doubled(each) for each in made] == [[*range(0, 16, 2)]] * 2
+    assert made[0].cache_path is None
 
 
-def test_a_damaged_file_that_cannot_be_replaced_is_left_alone(cache, monkeypatch, recwarn):
+def test_without_a_writable_directory_entries_are_compiled_with_a_warning(cache, monkeypatch):
+    cache.joinpath("file").touch()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache / "file"))
+    with pytest.warns(UserWarning, match="Set NUMBA_CACHE_DIR") as warned:
+        made = [Entry(double) for _ in range(2)]
+    assert len(warned) == 1
+    assert doubled(made[0]) == [*range(0, 16, 2)]
+    assert made[0].cache_path is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
+def test_a_directory_that_may_only_be_read_is_loaded_from(cache, monkeypatch, recwarn):
+    """A container is given one: for root, permissions are none, so writing is made impossible here."""
     Entry(double)
-    cached_file(cache, "nbi").write_bytes(b"")
-
-    def save(*_):
-        raise OSError(errno.EROFS, f"Read-only file system {cache}")
-
-    monkeypatch.setattr(IndexDataCacheFile, "_save_index", save)
-    assert doubled(Entry(double)) == [*range(0, 16, 2)]
-    damaged, not_cached = (str(warning.message) for warning in recwarn)
-    assert "is damaged" in damaged
-    assert "Read-only file system" in not_cached
-
-
-def test_without_a_writable_directory_entries_are_compiled_with_a_warning(monkeypatch, recwarn):
-    monkeypatch.setattr(CacheImpl, "_locator_classes", [])
+    monkeypatch.setattr(CachedFile, "write", lambda *_: pytest.fail("written"))
     made = Entry(double)
-    assert doubled(made) == [*range(0, 16, 2)]
-    assert made.cache_path is None
-    assert all("no cache directory is writable" in str(warning.message) for warning in recwarn)
+    assert (made.cache_hits, made.cache_path) == (1, cache / "cpu")
+    assert not recwarn.list
