@@ -12,7 +12,7 @@ from functools import cache
 import joblib
 
 from skconvnet._system import machine_memory
-from skconvnet.engine.cpu.execution import Execution
+from skconvnet.engine.cpu.execution import Execution, OneImage
 from skconvnet.engine.program.target import CPU, GPU, Target
 
 __all__ = ["CpuDevice", "CudaDevice", "check_device", "device_for_scoring", "device_for_training", "thread_count"]
@@ -46,7 +46,8 @@ class CpuDevice:
     name = "this machine"
     batch_pixels = 1 << 21  # of the images that are scored at a time
     max_idle = 8  # executions of one kind that a scorer keeps for the next call,
-    max_idle_memory = 1 << 19  # and the most float32 of memory that each may hold
+    max_idle_memory = 1 << 19  # and the most float32 of memory that each may hold,
+    max_memory_for_one = 1 << 22  # also for one image
 
     def memory(self):
         """Return the bytes of memory that this process may use."""
@@ -83,6 +84,20 @@ class CpuDevice:
         """
         return Execution(plan, network, n_workers, moments)
 
+    def one_image(self, plan, network, n_workers):
+        """Return what scores one image after another.
+
+        Parameters
+        ----------
+        plan, network, n_workers
+            As for `execution`.
+
+        Returns
+        -------
+        OneImage
+        """
+        return OneImage(plan, network, n_workers)
+
 
 @dataclass(frozen=True)
 class CudaDevice:
@@ -105,6 +120,7 @@ class CudaDevice:
     batch_pixels = 1 << 24  # see `CpuDevice`; larger batches fill a GPU
     max_idle = 1
     max_idle_memory = 1 << 26
+    max_memory_for_one = 0  # it has no faster way for one image
 
     @property
     def name(self):

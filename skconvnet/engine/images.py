@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-__all__ = ["NO_IMAGES", "Images", "OnDevice", "pixel_limit"]
+__all__ = ["NO_PIXELS", "Images", "OnDevice", "pixel_limit"]
 
 _CHUNK_PIXELS = 1 << 20  # converted at a time
 _MAX_DEVIATIONS = 1e15  # of a pixel from the mean: the squares of a million such numbers have a finite float32 sum
@@ -61,7 +62,7 @@ class Images:
     def __len__(self):
         return len(self.pixels)
 
-    @property
+    @cached_property
     def is_direct(self):
         """Whether the machine can read the array in place: C-contiguous uint8 or float32."""
         kind, flags = self.pixels.dtype, self.pixels.flags
@@ -77,18 +78,16 @@ class Images:
 
         Returns
         -------
-        pixels : ndarray of uint8, (n, height * width * channels) or (0, 0)
-        floats : ndarray of float32, (n, height * width * channels) or (0, 0)
-            One of the two contains the images; the other is empty.
+        pixels : ndarray of uint8 or float32, (n, height * width * channels)
+            The same object in each call, if the machine can read the array in place.
         rows : ndarray of int64, (batch,)
             The row of each image of the minibatch.
         """
-        if not self.is_direct:
-            return _NO_PIXELS, self.rows(indices), np.arange(len(indices))
-        flat = np.asarray(self.pixels).reshape(len(self), -1)
-        if flat.dtype == np.uint8:
-            return flat, _NO_FLOATS, indices
-        return _NO_PIXELS, flat, indices
+        return (self._flat, indices) if self.is_direct else (self.rows(indices), np.arange(len(indices)))
+
+    @cached_property
+    def _flat(self):
+        return np.asarray(self.pixels).reshape(len(self), -1)
 
     def rows(self, which, dtype=np.float32):
         """Return some of the images, converted to a dtype.
@@ -226,6 +225,4 @@ def pixel_limit(mean, scale):
     return float(np.min(np.minimum(_MAX_DEVIATIONS / scale, np.finfo(np.float32).max) - mean))
 
 
-_NO_PIXELS = np.zeros((0, 0), np.uint8)
-_NO_FLOATS = np.zeros((0, 0), np.float32)
-NO_IMAGES = (_NO_PIXELS, _NO_FLOATS, np.zeros(0, np.int64))  # the source of an empty minibatch
+NO_PIXELS = np.zeros((0, 0), np.float32)  # of no image

@@ -29,6 +29,11 @@ class Network:
     device : CpuDevice, optional
         Where it is trained and run.
 
+    Attributes
+    ----------
+    pixel_limit : float
+        An absolute value up to which float32 can compute with every standardised pixel.
+
     Raises
     ------
     ArchitectureError
@@ -40,13 +45,13 @@ class Network:
         self.device = device or CpuDevice()
         self.mean = np.ascontiguousarray(mean, np.float32)
         self.scale = np.ascontiguousarray(scale, np.float32)
-        self._pixel_limit = pixel_limit(self.mean, self.scale)
+        self.pixel_limit = pixel_limit(self.mean, self.scale)
         self.parameter_layout = lay_out_parameters(architecture, self.device.target)
         self.parameters = None  # not taken before it is known that there is memory for them
 
     def check_pixels(self, images, name="X"):
         """Raise a ValueError if a standardised pixel of these `Images` is too large for float32."""
-        if images.largest > self._pixel_limit:
+        if images.largest > self.pixel_limit:
             images.check_standardised(self.mean, self.scale, name)
 
     def initialise(self, rng):

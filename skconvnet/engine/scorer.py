@@ -4,12 +4,18 @@ import math
 from collections import defaultdict
 
 import numpy as np
+from scipy.linalg.blas import dnrm2, snrm2
 
 from skconvnet.engine.network import Network, image_work
 from skconvnet.engine.plan.plan import plan_inference
 from skconvnet.engine.weights.fold import fold_batch_norms
 
 __all__ = ["Scorer"]
+
+# Upper bounds of the absolute values of pixels, NaN if one of them is. A norm takes less time than a minimum and a
+# maximum, and warns of nothing.
+_BOUNDS = {np.dtype(np.uint8): lambda pixels: 255.0, np.dtype(np.float32): snrm2, np.dtype(np.float64): dnrm2}
+_ROUNDED = 0.999  # of a limit: norms are rounded
 
 
 class Scorer:
@@ -55,6 +61,13 @@ class Scorer:
         self._n_flops = image_work(architecture)
         self._plans = {}  # by batch size and `split_image`
         self._idle = defaultdict(list)  # executions that no thread is using, by plan and number of workers
+        height, width, channels = architecture.image_shape
+        self._shapes_of_one = {(1, height * width * channels), (1, height, width, channels)}
+        if channels == 1:
+            self._shapes_of_one.add((1, height, width))
+        self._limit = _ROUNDED * network.pixel_limit
+        self._splits_image = self._n_workers(1, 2) > 1
+        self._idle_for_one = defaultdict(list)  # as `_idle`, by number of workers
 
     def on(self, image_shape):
         """Return a scorer of the same network on larger images.
@@ -73,6 +86,46 @@ class Scorer:
         larger = Network(network.architecture.on(image_shape), network.mean, network.scale, network.device)
         larger.parameters = network.parameters
         return Scorer(larger)
+
+    def can_use_threads(self, n_images):
+        """Return whether there is work for a second thread."""
+        return self._n_workers(n_images, 2) > 1
+
+    def scores_of_one(self, pixels, count_threads):
+        """Compute the scores of one image in the least time, if the pixels need no closer look.
+
+        Parameters
+        ----------
+        pixels : ndarray
+            Of any shape and dtype.
+        count_threads : callable
+            Returns the number of threads to use. It is called only if there is work for a second thread.
+
+        Returns
+        -------
+        ndarray of float64, shape (1, n_classes), or None
+            The bits that `scores` computes. None if this is not one image of the network's shape in uint8, float32 or
+            float64, if `Network.check_pixels` might refuse it, or if it needs much memory or is scored on a GPU.
+        """
+        bound = _BOUNDS.get(pixels.dtype)
+        if bound is None or pixels.shape not in self._shapes_of_one:
+            return None
+        pixels = pixels.ravel()
+        if not bound(pixels) <= self._limit:  # nor is NaN
+            return None
+        n_workers = count_threads() if self._splits_image else 1
+        idle = self._idle_for_one[n_workers]
+        try:
+            one_image = idle.pop()
+        except IndexError:
+            plan = self._plan(1, split_image=n_workers > 1)
+            if plan.memory(n_workers) > self.device.max_memory_for_one:
+                return None
+            one_image = self.device.one_image(plan, self._network, n_workers)
+        scores = one_image.scores(pixels)
+        if len(idle) < self.device.max_idle:
+            idle.append(one_image)
+        return scores
 
     def scores(self, images, n_threads, check_memory=None):
         """Compute the scores of images. Their bits do not depend on `n_threads`.

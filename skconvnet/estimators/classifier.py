@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from types import SimpleNamespace
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin, _fit_context, clone
 from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
@@ -26,6 +26,7 @@ from skconvnet.data import (
     hold_out,
     weigh_classes,
 )
+from skconvnet.engine import thread_count
 from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.fitted import state_to_resume
 from skconvnet.estimators.fitting import Fit, TrainingData
@@ -507,7 +508,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         ndarray of float64, shape (n, n_classes)
             Probabilities in the order of `classes_`; each row sums to 1.
         """
-        return softmax(self._scores(X), axis=1)
+        return _softmax(self._scores(X))
 
     def predict_log_proba(self, X):
         """Predict the logarithms of the probabilities of the classes.
@@ -668,7 +669,20 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     def _scores(self, X):
         """Return the scores of images, float64 of shape (n, n_classes)."""
         scorer = self._scorer()
+        if type(X) is np.ndarray and "feature_names_in_" not in vars(self):  # without names, X may be an array
+            scores = scorer.scores_of_one(X, self._count_threads)
+            if scores is not None:
+                return scores
         return score_images(scorer, check_images(self, X, self.image_shape_), self.n_jobs).astype(np.float64)
+
+    def _count_threads(self):
+        return thread_count(self.n_jobs)
+
+
+def _softmax(scores):
+    """Return the softmax of each row. SciPy's takes as long as a small network's scores of one image."""
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 _NO_STATE = (

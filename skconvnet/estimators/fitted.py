@@ -6,6 +6,7 @@ shape would make them read memory that belongs to others.
 
 from itertools import islice
 from math import isnan, prod
+from operator import attrgetter
 
 import numpy as np
 
@@ -18,17 +19,18 @@ from skconvnet.engine.weights.layout import lay_out_parameters
 from skconvnet.training import History, TrainingState
 
 _ATTRIBUTES = ("architecture_", "image_shape_", "n_features_in_", "classes_", "pixel_mean_", "pixel_scale_")
+_WHERE = ("device", "float32_precision")
 LEARNED = ("coefs_", "intercepts_", "norm_means_", "norm_variances_")  # in the order of `Learned`
+_objects = attrgetter(*_WHERE, *_ATTRIBUTES, *LEARNED)
 
 
 def fitted_objects(classifier):
     """Return the objects that decide about the scores: attributes, and the arrays of each list."""
-    where = [getattr(classifier, name, None) for name in ("device", "float32_precision")]
-    attributes = [*where, *network_attributes(classifier)]
-    for name in LEARNED:
-        value = getattr(classifier, name, None)
-        attributes += value if isinstance(value, list) else [value]
-    return attributes
+    try:
+        *attributes, coefs, intercepts, means, variances = _objects(classifier)
+        return [*attributes, coefs, *coefs, intercepts, *intercepts, means, *means, variances, *variances]
+    except (AttributeError, TypeError):  # one is missing, or is no list
+        return [getattr(classifier, name, None) for name in (*_WHERE, *_ATTRIBUTES, *LEARNED)]
 
 
 def network_attributes(classifier):

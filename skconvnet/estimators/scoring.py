@@ -1,6 +1,5 @@
 """Scores of images by a fitted classifier, whose scorer is kept."""
 
-import operator
 from itertools import chain
 
 from skconvnet.engine import Scorer, thread_count
@@ -34,7 +33,8 @@ def score_images(scorer, images, n_jobs):
         check_scoring_memory(images.shape, needed, scorer.device)
 
     with memory_for_scoring(images.shape, scorer.device):
-        return scorer.scores(images, thread_count(n_jobs), check)
+        n_threads = thread_count(n_jobs) if scorer.can_use_threads(len(images)) else 1
+        return scorer.scores(images, n_threads, check)
 
 
 class ScorerCache:
@@ -44,7 +44,7 @@ class ScorerCache:
     share a cache. A copy or a file of it is empty.
     """
 
-    _kept = (), None  # the attributes, and their scorer
+    _kept = [], None  # the attributes, and their scorer
 
     def __reduce__(self):
         return ScorerCache, ()
@@ -82,10 +82,21 @@ class ScorerCache:
         """
         attributes = fitted_objects(classifier)
         kept, scorer = self._kept
-        is_other = len(kept) != len(attributes) or any(map(operator.is_not, kept, attributes))
-        if is_other or scorer.device.is_lost():
+        if not _are_same(attributes, kept) or scorer.device.is_lost():
             scorer = make(load_network(classifier))
             for array in (classifier.pixel_mean_, classifier.pixel_scale_, *chain(*learned_arrays(classifier))):
                 array.flags.writeable = False
             self._kept = attributes, scorer  # one assignment: another thread sees both or neither
         return scorer
+
+
+def _are_same(attributes, kept):
+    """Return whether two lists have the same objects.
+
+    To compare lists is fast where they have the same objects, and arrays that are others raise an error. Only an array
+    of one number, or a plain value, may be another object that is equal: it then gives the same scores.
+    """
+    try:
+        return attributes == kept
+    except (TypeError, ValueError):
+        return False

@@ -61,6 +61,70 @@ def test_no_threads_are_used_for_little_work(monkeypatch):
     assert woken == [2]
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 36), (1, 6, 6), (1, 6, 6, 1)])
+def test_one_image_gives_the_same_bits(dtype, shape):
+    problem = Problem("INPUT -> CONV(K=4) -> RELU -> FC", (6, 6, 1))
+    kept, pixels = Scorer(problem.network()), np.random.default_rng(0).integers(0, 9, (2, *shape)).astype(dtype)
+    for image in (pixels[0], pixels[1], pixels[0, :, ::-1]):
+        found = kept.scores_of_one(image, count_threads=lambda: pytest.fail("too little work"))
+        assert found.dtype == np.float64
+        assert_array_equal(found, kept.scores(Images(image, problem.shape), 1))
+    assert [len(idle) for idle in kept._idle_for_one.values()] == [1]
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_workers_may_share_one_image_after_another(name, workers):
+    problem = Problem(*PROBLEMS[name], n=3)
+    sharing = Scorer(problem.network(EAGER))
+    expected = sharing.scores(problem.images, 1)
+    for x, scores in zip(problem.x.astype(np.float32), expected, strict=True):
+        assert_array_equal(sharing.scores_of_one(x[None], lambda: 2), scores[None])
+    assert set(workers) == {2}
+
+
+def test_other_images_are_left_to_a_closer_look():
+    kept = Scorer(Problem("INPUT -> CONV(K=4) -> FC", (6, 6, 3)).network())
+    fits = np.ones((1, 108))
+    assert kept.scores_of_one(fits, None) is not None
+    for value in (np.nan, np.inf, -np.inf, 1e300):
+        strange = fits.copy()
+        strange[0, 7] = value
+        assert kept.scores_of_one(strange, None) is None
+    for other in (
+        fits[0],
+        fits[:, 1:],
+        fits[:0],
+        np.ones((2, 108)),
+        np.ones((1, 6, 18)),
+        np.ones((1, 3, 6, 6)),
+        fits[None],
+    ):
+        assert kept.scores_of_one(other, None) is None
+    for dtype in (">f4", "float16", "int64", "complex64", "U3", object):
+        assert kept.scores_of_one(fits.astype(dtype), None) is None
+    with np.errstate(all="raise"):
+        assert kept.scores_of_one(np.full((1, 108), 1e30, np.float32), None) is None
+
+
+def test_a_pixel_too_far_from_the_mean_is_left_to_a_closer_look():
+    problem = Problem("INPUT -> CONV(K=4) -> FC", (6, 6, 1))
+    network = problem.network()
+    kept, image = Scorer(network), np.zeros((1, 36))
+    image[0, 5] = 0.99 * network.pixel_limit
+    assert kept.scores_of_one(image, None) is not None
+    image[0, 5] = 1.01 * network.pixel_limit
+    assert kept.scores_of_one(image, None) is None
+    with pytest.raises(ValueError, match="deviations from the mean"):
+        kept.scores(Images(image, problem.shape, np.inf), 1)
+
+
+def test_an_image_that_needs_much_memory_is_scored_the_general_way(monkeypatch):
+    kept = Scorer(Problem("INPUT -> CONV(K=4) -> FC", (6, 6, 1)).network())
+    monkeypatch.setattr(type(kept.device), "max_memory_for_one", 10)
+    assert kept.scores_of_one(np.zeros((1, 36)), None) is None
+
+
 def test_images_are_split_into_even_shards():
     assert _even_shard(256, 2, largest=16) == 16
     assert _even_shard(33, 2, largest=16) == 9  # 9, 9, 9, 6 and not 16, 16, 1

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -67,3 +68,57 @@ def test_a_wrong_cache_is_replaced(classifier, wrong):
     assert_array_equal(classifier.predict(X), expected)
     del classifier._scorer_cache
     assert_array_equal(classifier.predict(X), expected)
+
+
+def test_one_image_is_scored_as_among_others(classifier):
+    scores, labels, probabilities = (
+        ask(X) for ask in (classifier.decision_function, classifier.predict, classifier.predict_proba)
+    )
+    for number, image in enumerate(X):
+        one = slice(number, number + 1)
+        for shaped in (image[None], image.reshape(1, -1), image[None].astype(np.float64)):
+            assert_array_equal(classifier.decision_function(shaped), scores[one])
+            assert_array_equal(classifier.predict(shaped), labels[one])
+            assert_array_equal(classifier.predict_proba(shaped), probabilities[one])
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.full((1, 72), np.nan), r"NaN at X\[0, 0\]"),
+        (np.full((1, 72), np.inf, np.float32), r"infinity at X\[0, 0\]"),
+        (np.full((1, 72), 1e300), "infinity in float32"),
+        (np.full((1, 72), 1e30), "deviations from the mean"),
+        (np.zeros((1, 71)), "71 features"),
+        (np.zeros((1, 4, 6, 3)), "images of shape"),
+        (np.zeros((6, 4, 3)), "single image"),
+        (np.zeros((1, 72), complex), "omplex"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_one_image_has_the_errors_of_many(classifier, image, message):
+    classifier.predict(X[:1])
+    with pytest.raises(ValueError, match=message):
+        classifier.predict(image)
+
+
+def test_threads_score_one_image_each_at_the_same_time(classifier):
+    expected = classifier.decision_function(X)
+
+    def scores(number):
+        return [classifier.decision_function(X[number : number + 1])[0] for _ in range(200)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for number, found in enumerate(pool.map(scores, range(8))):
+            assert_array_equal(found, expected[[number] * 200])
+
+
+def test_an_array_of_one_number_may_be_replaced_and_changed():
+    """It may be another object that is equal; as soon as it is not, the scorer is made again."""
+    gray, text = X[..., 0], "INPUT -> CONV(K=1) -> RELU -> FC"
+    classifier = ConvNetClassifier(text, max_iter=1, n_jobs=1, random_state=0).fit(gray, Y)
+    before = classifier.decision_function(gray[:1])
+    classifier.pixel_mean_ = classifier.pixel_mean_.copy()
+    assert_array_equal(classifier.decision_function(gray[:1]), before)
+    classifier.pixel_mean_ += 1
+    assert (classifier.decision_function(gray[:1]) != before).any()

@@ -1,11 +1,13 @@
 """Executions: a plan with its memory, ready to be run."""
 
+import math
+
 import numpy as np
 
 from skconvnet.engine.compile_time import counted_as_compiling
 from skconvnet.engine.cpu.task import Layout, Task, memory_layout
-from skconvnet.engine.images import NO_IMAGES
-from skconvnet.engine.program.instructions import Block, Segment, SegmentKind
+from skconvnet.engine.images import NO_PIXELS
+from skconvnet.engine.program.instructions import Block, Rule, Segment, SegmentKind
 from skconvnet.engine.program.memory import aligned_zeros
 from skconvnet.engine.program.target import CPU
 
@@ -17,16 +19,16 @@ _NO_MOMENTS = np.zeros((2, 0), _FLOAT32)
 _ALL_TURNS = 2**31
 _TRANSPOSE = np.array([[SegmentKind.TRANSPOSE, 0, 0]], np.int64)
 assert len(Segment) == _TRANSPOSE.shape[1]
-_ONE_SAMPLE = (*NO_IMAGES[:2], np.zeros(1, _INT64))  # of segments that load no images
+_NO_IMAGE = NO_PIXELS, np.zeros(1, _INT64)  # the source of one sample in segments that load no images
 _LONG_RUN = 2e10  # multiply-adds, some tenths of a second: shorter runs lose more by calls than Ctrl-C gains
 
 
 class Execution:
     """A plan with its memory, ready to be run many times; a run costs little more than its work.
 
-    The machine finds arrays by their addresses, which are columns of a `Task`. The constructor writes those that stay
-    the same, and computes what depends on the parameters alone; `run` writes the others. Only one Python thread at a
-    time may run an execution.
+    The machine finds arrays by their addresses, which are columns of a `Task`. NumPy takes long to tell an address, so
+    a run writes only those that have changed, and copies small arrays to ones that stay. The constructor computes what
+    depends on the parameters alone. Only one Python thread at a time may run an execution.
 
     Parameters
     ----------
@@ -58,19 +60,34 @@ class Execution:
         moments = _NO_MOMENTS if moments is None else moments
         self._layout = memory_layout(plan, plan.batch_size, n_threads)
         mean, scale = np.tile(network.mean, CPU.lanes), np.tile(network.scale, CPU.lanes)
-        taken = np.zeros((len(plan.segments), n_threads + 1), _INT64)
-        self._stays = [memory, moments, mean, scale, entries, taken]  # an address alone would not keep them alive
+        self._batch_segments = plan.batch_segments
+        self._rows, self._weights = np.zeros(plan.batch_size, _INT64), np.zeros(plan.batch_size)
+        self._rule = np.zeros(len(Rule))
+        self._arrays = [None] * len(Task)  # those whose addresses are in the task: an address keeps nothing alive
         self._task = task = np.zeros(len(Task), _INT64)
-        task[Task.ENTRIES], task[Task.WORK] = _address(entries, _INT64), work
+        self._task_at = _address(task, _INT64, written=True)
+        task[Task.WORK], task[Task.LAST_TURN] = work, _ALL_TURNS
         task[Task.N_INSTRUCTIONS], task[Task.N_BLOCKS] = len(plan.program), len(plan.blocks)
-        task[Task.LAYOUT] = _address(self._layout, _INT64)
-        task[Task.PROGRAM] = _address(plan.program, _INT64)
-        task[Task.BLOCKS] = _address(plan.blocks, _INT64)
-        task[Task.MEMORY] = _address(memory, _FLOAT32, written=True)
-        task[Task.MOMENT_1], task[Task.MOMENT_2] = (_address(moment, _FLOAT32, written=True) for moment in moments)
-        task[Task.TAKEN] = _address(taken, _INT64, written=True)
-        task[Task.MEAN], task[Task.SCALE] = _address(mean, _FLOAT32), _address(scale, _FLOAT32)
+        self._place(Task.ENTRIES, entries, _INT64)
+        self._place(Task.LAYOUT, self._layout, _INT64)
+        self._place(Task.PROGRAM, plan.program, _INT64)
+        self._place(Task.BLOCKS, plan.blocks, _INT64)
+        self._place(Task.MEMORY, memory, _FLOAT32, written=True)
+        self._place(Task.MOMENT_1, moments[0], _FLOAT32, written=True)
+        self._place(Task.MOMENT_2, moments[1], _FLOAT32, written=True)
+        self._place(Task.TAKEN, np.zeros((len(plan.segments), n_threads + 1), _INT64), _INT64, written=True)
+        self._place(Task.MEAN, mean, _FLOAT32)
+        self._place(Task.SCALE, scale, _FLOAT32)
+        self._place(Task.ROWS, self._rows, _INT64)
+        self._place(Task.WEIGHTS, self._weights, _FLOAT64)
+        self._place(Task.RULE, self._rule, _FLOAT64)
         self.refresh()
+
+    def _place(self, column, array, dtype, written=False):
+        """Write the address of an array, or 0 for None, unless the task has it."""
+        if array is not self._arrays[column]:
+            self._task[column] = 0 if array is None else _address(array, dtype, written)
+            self._arrays[column] = array
 
     def refresh(self):
         """Compute what depends on the parameters alone, after they were set from outside."""
@@ -78,7 +95,7 @@ class Execution:
         transposing = _TRANSPOSE if has_copies else _TRANSPOSE[:0]
         segments = np.concatenate([transposing, self.plan.preparing_segments])
         if len(segments):
-            self.run(_ONE_SAMPLE, segments=segments)
+            self.run(_NO_IMAGE, segments=segments)
 
     def train(self, images, targets, minibatches):
         """Take training steps, each when its outcomes are asked for.
@@ -96,12 +113,15 @@ class Execution:
         ndarray of float64, (samples, outcome columns of the loss)
             For each minibatch.
         """
+        batch_size = self.plan.batch_size
+        batch_targets = np.empty((batch_size, *targets.shape[1:]), targets.dtype)
+        outcomes = np.empty((batch_size, self.plan.n_outcomes))
         for minibatch in minibatches:
             indices = minibatch.indices
-            outcomes = np.empty((len(indices), self.plan.n_outcomes))
+            batch_targets[: len(indices)] = targets[indices]
             self.run(
                 images.source(indices),
-                targets=targets[indices],
+                targets=batch_targets,
                 weights=minibatch.weights,
                 outcomes=outcomes,
                 rule=minibatch.rule,
@@ -109,10 +129,11 @@ class Execution:
                 draw=minibatch.draw,
             )
             self.n_taken += 1
-            yield outcomes
+            yield outcomes[: len(indices)].copy()
 
     def forget_images(self):
-        """Do nothing: images are read where they are, and no reference to them is kept."""
+        """Keep no reference to images."""
+        self._place(Task.PIXELS, None, None)
 
     def score(self, images, scores):
         """Compute the class scores of images.
@@ -125,9 +146,13 @@ class Execution:
             Overwritten.
         """
         plan, n_workers = self.plan, int(self._layout[Layout.WORKERS])
-        for indices in images.chunks(plan.batch_size):
-            shard_size = _even_shard(len(indices), n_workers, plan.shard_size)
-            self.run(images.source(indices), scores=scores[indices[0] : indices[-1] + 1], shard_size=shard_size)
+        try:
+            for indices in images.chunks(plan.batch_size):
+                shard_size = _even_shard(len(indices), n_workers, plan.shard_size)
+                self.run(images.source(indices), scores=scores[indices[0] : indices[-1] + 1], shard_size=shard_size)
+        finally:  # the arrays are the caller's
+            self.forget_images()
+            self._place(Task.SCORES, None, None)
 
     def run(
         self,
@@ -168,29 +193,68 @@ class Execution:
         draw : tuple of int
             The seed and the step that decide what DROPOUT draws.
         """
-        pixels, floats, rows = source
-        segments = self.plan.batch_segments if segments is None else segments
+        pixels, rows = source
+        are_bytes = pixels.dtype == _UINT8
         self._layout[Layout.SAMPLES :] = len(rows), *draw
         if shard_size is not None:
             self._layout[Layout.SHARD_SIZE] = self._layout[Layout.MICRO_BATCH] = shard_size
-        self._task[Task.FIRST_TURN :] = [
-            0,
-            _ALL_TURNS,
-            _address(segments, _INT64),
-            len(segments),
-            _address(self.network.parameters, _FLOAT32, written=True),
-            _address(pixels, _UINT8) if len(pixels) else _address(floats, _FLOAT32),
-            len(pixels),
-            _address(rows, _INT64),
-            0 if targets is None else _address(targets, targets.dtype),
-            _address(weights, _FLOAT64),
-            _address(outcomes, _FLOAT64, written=True),
-            _address(scores, _FLOAT32, written=True),
-            _address(rule, _FLOAT64),
-            _address(warps, _INT64),
-            0 if warps is None else len(warps),
-        ]
-        self._machine.run(self._task, self._layout, segments, self.in_turns)
+        segments = self._batch_segments if segments is None else segments
+        self._task[Task.N_SEGMENTS], self._task[Task.BYTES] = len(segments), are_bytes
+        self._task[Task.N_WARPS] = 0 if warps is None else len(warps)
+        for kept, values in ((self._rows, rows), (self._weights, weights), (self._rule, rule)):
+            if values is not None:
+                kept[: len(values)] = values
+        self._place(Task.SEGMENTS, segments, _INT64)
+        self._place(Task.PARAMETERS, self.network.parameters, _FLOAT32, written=True)
+        self._place(Task.PIXELS, pixels, _UINT8 if are_bytes else _FLOAT32)
+        self._place(Task.TARGETS, targets, None if targets is None else targets.dtype)
+        self._place(Task.OUTCOMES, outcomes, _FLOAT64, written=True)
+        self._place(Task.SCORES, scores, _FLOAT32, written=True)
+        self._place(Task.WARPS, warps, _INT64)
+        self.repeat()
+
+    def repeat(self):
+        """Run once more with the arrays of the last run, which may contain other numbers."""
+        self._machine.run(self._task, self._task_at, self._layout, self._arrays[Task.SEGMENTS], self.in_turns)
+
+
+class OneImage:
+    """Scores one image after another, at little more than the cost of the network's work.
+
+    Its arrays stay at their addresses: a call copies the pixels and enters the compiled code. Only one Python thread at
+    a time may use it.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan of the scores of one image.
+    network : Network
+        Its parameters are read.
+    n_threads : int
+        Number of workers.
+    """
+
+    def __init__(self, plan, network, n_threads):
+        architecture = network.architecture
+        self._pixels = np.zeros((1, math.prod(architecture.image_shape)), _FLOAT32)
+        self._scores = np.zeros((1, architecture.layers[-1].output.size), _FLOAT32)
+        self._execution = Execution(plan, network, n_threads)
+        self._execution.run((self._pixels, np.zeros(1, _INT64)), scores=self._scores, shard_size=1)
+
+    def scores(self, pixels):
+        """Return the class scores of one image.
+
+        Parameters
+        ----------
+        pixels : ndarray, (height * width * channels,)
+
+        Returns
+        -------
+        ndarray of float64, (1, size of the scores)
+        """
+        self._pixels[0] = pixels
+        self._execution.repeat()
+        return self._scores.astype(_FLOAT64)
 
 
 def _even_shard(n_images, n_workers, largest):

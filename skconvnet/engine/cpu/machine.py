@@ -1,6 +1,6 @@
 """The CPU machine: it runs any plan with entries that are compiled once."""
 
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -44,13 +44,15 @@ def _run_segments():
     return entry(run_segments).ctypes
 
 
-def run(task, layout, segments, in_turns=False):
+def run(task, task_at, layout, segments, in_turns=False):
     """Run a plan, on as many threads as there are: with fewer threads than workers, the result is the same.
 
     Parameters
     ----------
     task : ndarray of int64, shape (columns of Task,)
-        Addresses and counts, with one call for all segments and turns. These columns are overwritten.
+        Addresses and counts, with one call for all segments and turns.
+    task_at : int
+        Its address, which NumPy takes long to tell.
     layout : ndarray of int64, shape (columns of Layout,)
         The array whose address is in the task. In a forked child, which has no threads, the number of workers is set
         to 1.
@@ -60,22 +62,18 @@ def run(task, layout, segments, in_turns=False):
         Whether to return to Python between the turns of the workers, so that Ctrl-C can end a long run. An update is
         not interrupted.
     """
-    if are_lost():
-        layout[Layout.WORKERS] = 1
     workers = int(layout[Layout.WORKERS])
-    run_in = _run_in_turns if in_turns else _run_at_once
+    if workers > 1 and are_lost():
+        workers = layout[Layout.WORKERS] = 1
+    run_in = partial(_run_in_turns, task, layout, segments) if in_turns else _run_segments()
     if workers == 1:
-        run_in(task, layout, segments)
+        run_in(task_at)
     else:
         with threads(workers), one_at_a_time():
-            run_in(task, layout, segments)
+            run_in(task_at)
 
 
-def _run_at_once(task, layout, segments):
-    _run_segments()(task.ctypes.data)
-
-
-def _run_in_turns(task, layout, segments):
+def _run_in_turns(task, layout, segments, task_at):
     """Run every turn of the segments before an update with a call of its own, and the rest with one call."""
     updates = np.flatnonzero(segments[:, Segment.KIND] == SegmentKind.UPDATE)
     n_before = int(updates[0]) if len(updates) else len(segments)
@@ -83,11 +81,14 @@ def _run_in_turns(task, layout, segments):
     turns = int(-(-shards // layout[Layout.WORKERS]))
     whole = task[Task.FIRST_TURN : Task.N_SEGMENTS + 1].copy()
     first, task[Task.N_SEGMENTS] = int(task[Task.SEGMENTS]), 1
-    for number, kind in enumerate(segments[:n_before, Segment.KIND]):
-        task[Task.SEGMENTS] = first + number * segments.strides[0]
-        for turn in range(turns if kind == SegmentKind.PER_SAMPLE else 1):
-            task[Task.FIRST_TURN], task[Task.LAST_TURN] = turn, turn + 1
-            _run_at_once(task, layout, segments)
-    task[Task.FIRST_TURN : Task.N_SEGMENTS + 1] = whole
-    task[Task.SEGMENTS], task[Task.N_SEGMENTS] = first + n_before * segments.strides[0], len(segments) - n_before
-    _run_at_once(task, layout, segments)
+    try:
+        for number, kind in enumerate(segments[:n_before, Segment.KIND]):
+            task[Task.SEGMENTS] = first + number * segments.strides[0]
+            for turn in range(turns if kind == SegmentKind.PER_SAMPLE else 1):
+                task[Task.FIRST_TURN], task[Task.LAST_TURN] = turn, turn + 1
+                _run_segments()(task_at)
+        task[Task.FIRST_TURN : Task.N_SEGMENTS + 1] = whole
+        task[Task.SEGMENTS], task[Task.N_SEGMENTS] = first + n_before * segments.strides[0], len(segments) - n_before
+        _run_segments()(task_at)
+    finally:
+        task[Task.FIRST_TURN : Task.N_SEGMENTS + 1] = whole

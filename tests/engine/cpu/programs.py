@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from skconvnet.engine.cpu.execution import Execution
-from skconvnet.engine.images import NO_IMAGES
+from skconvnet.engine.images import NO_PIXELS
 from skconvnet.engine.plan.plan import Plan
 from skconvnet.engine.program.instructions import WIDTH, Block, SegmentKind, Space, encode
 from skconvnet.engine.program.memory import aligned_zeros
@@ -93,7 +93,7 @@ def run(
         scale=np.array(scale, np.float32),
     )
     if source is None:
-        source = (*NO_IMAGES[:2], np.zeros(samples, np.int64))
+        source = NO_PIXELS, np.zeros(samples, np.int64)
     Execution(plan, network, 1, moments, memory).run(source, **arrays)
 
 

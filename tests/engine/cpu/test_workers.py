@@ -30,12 +30,12 @@ def test_the_first_worker_takes_the_turns_of_those_that_are_late(monkeypatch, ne
     problem = NETWORKS[network]
     expected = parameters_after_steps(problem, 1)
 
-    def run(task, layout, segments, in_turns=False):
+    def run(task, task_at, layout, segments, in_turns=False):
         counters = task[Task.TAKEN : Task.TAKEN + 1].view(np.uint64)
         taken = (c_int64 * (len(segments) * 4)).from_address(int(counters[0]))
         taken[:] = [0] * len(taken)
         for worker in range(first, first + 3):
-            work_of(worker % 3, task.ctypes.data)
+            work_of(worker % 3, task_at)
         done = np.array(taken).reshape(-1, 4)
         assert (done[:, 3] > 0).all()
 

@@ -40,11 +40,7 @@ def loaded(pixels, margins, warp=None, of_channels=None):
     place = {"y": shared(first + y_row + y_depth)}
     numbers = {"rows": rows, "columns": columns, "depth": depth, "y_row": y_row, "y_depth": y_depth}
     mean, scale = statistics(depth) if of_channels is None else of_channels
-    flat = pixels.reshape(1, -1)
-    nothing = np.zeros((0, 0), np.uint8)
-    source = (
-        (flat, nothing, np.zeros(1, np.int64)) if pixels.dtype == np.uint8 else (nothing, flat, np.zeros(1, np.int64))
-    )
+    source = pixels.reshape(1, -1), np.zeros(1, np.int64)
     warps = None if warp is None else np.array([[warp[name] for name in Warp.__members__]], np.int64)
     run([(Op.LOAD_IMAGES, place, numbers)], memory, mean=mean, scale=scale, source=source, warps=warps)
     frame = memory[first : first + frame.size].reshape(frame.shape)
