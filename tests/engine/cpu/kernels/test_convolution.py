@@ -120,6 +120,44 @@ def test_every_tile(rows, columns):
     assert_array_equal(memory, expected)
 
 
+@pytest.mark.parametrize(
+    "changed", [{}, {"RELU": 1}, {"start_q": 0}, OF_GROUPS | {"start_g": 40, "c_g": 1000}], ids=str
+)
+@pytest.mark.parametrize("products", [383, 384, 385, 1000])
+def test_a_sum_of_many_products(products, changed):
+    """It is computed in blocks, which begin with `start`, go on in C, and end with the RELU."""
+    n = SIMPLE | {"M": 7, "N": 40, "K": products, "a_p": products, "a_k": 1, "b_k": 40, "c_p": 40, "start_p": 40}
+    n |= changed
+    n["start_p"] *= n["start_q"]
+    n["start_g"] *= n["start_q"]
+    memory, (a, b, start, c) = laid_out(n, np.random.default_rng(products))
+    expected = naive(memory, n, a, b, start, c)
+    run([(Op.CONTRACT, {"a": shared(a), "b": shared(b), "start": shared(start), "c": shared(c)}, n)], memory)
+    assert_array_equal(memory, expected)
+
+
+@pytest.mark.parametrize("columns", [8, 16, 56])
+def test_a_row_has_the_same_bits_alone(columns):
+    """The order of its sum does not depend on blocks: a single row is not cut into blocks."""
+    rng, rows, products = np.random.default_rng(0), 9, 1000
+    x, w = rng.normal(size=(rows, products)), rng.normal(size=(products, columns))
+    n = SIMPLE | {"N": columns, "K": products, "a_k": 1, "b_k": columns, "start_q": 0}
+    memory = Memory()
+    a, b, zeros = memory.put(x), memory.put(w), memory.put(np.zeros(columns))
+    together, alone = (memory.put(np.zeros((rows, columns))) for _ in range(2))
+    memory = memory.array()
+
+    def contract(first, count, c):
+        operands = {"a": shared(a + first * products), "b": shared(b), "start": shared(zeros), "c": shared(c)}
+        run([(Op.CONTRACT, operands, n | {"M": count, "a_p": products, "c_p": columns})], memory)
+
+    contract(0, rows, together)
+    for row in range(rows):
+        contract(row, 1, alone + row * columns)
+    size = rows * columns
+    assert_array_equal(memory[together : together + size], memory[alone : alone + size])
+
+
 @pytest.mark.parametrize("letter", "IJMTRKN")
 def test_a_count_of_zero(letter):
     n = SIMPLE | {"I": 2, "J": 2, "M": 2, "T": 2, "R": 2, "K": 2, "c_p": 8, "c_j": 16, "c_i": 32, "a_k": 1, letter: 0}
