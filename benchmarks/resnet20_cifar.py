@@ -49,9 +49,14 @@ def main():
 
 def train_ours(X_train, X_test, y_train, y_test, n_epochs, n_threads):
     """Train ConvNetClassifier, which prints a line per epoch."""
+    classifier(n_epochs, n_threads, 0).set_params(verbose=1).fit(X_train, y_train, X_val=X_test, y_val=y_test)
+
+
+def classifier(n_epochs, n_threads, seed):
+    """Return the estimator with the recipe."""
     from skconvnet import ConvNetClassifier
 
-    classifier = ConvNetClassifier(
+    return ConvNetClassifier(
         "resnet20",
         solver="sgd",
         alpha=WEIGHT_DECAY * BATCH_SIZE,  # each step divides alpha by batch_size
@@ -64,10 +69,8 @@ def train_ours(X_train, X_test, y_train, y_test, n_epochs, n_threads):
         augment=("flip", "crop"),
         label_smoothing=0.0,
         n_jobs=n_threads,
-        random_state=0,
-        verbose=1,
+        random_state=seed,
     )
-    classifier.fit(X_train, y_train, X_val=X_test, y_val=y_test)
 
 
 def train_peer(X_train, X_test, y_train, y_test, n_epochs, n_threads):
