@@ -48,12 +48,7 @@ def cache_folder(kind):
     -------
     Path
         Below ``NUMBA_CACHE_DIR`` if it is set, else below the user's cache directory. It need not exist. Whoever can
-        write there can run code as the user.
-
-    Raises
-    ------
-    FileNotFoundError
-        If nothing is set and the user has no home directory.
+        write there can run code as the user. For a user without a home directory it is a path that cannot exist.
     """
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     if chosen:
@@ -65,5 +60,5 @@ def cache_folder(kind):
 def _home():
     try:
         return Path.home()
-    except RuntimeError as error:
-        raise FileNotFoundError("this user has no home directory") from error
+    except RuntimeError:  # there is none
+        return Path(os.devnull)

@@ -13,7 +13,7 @@ class Warmup:
     seconds : float
         How long it took; almost 0 if this process had the kernels already.
     compiled : bool
-        Whether the kernels of this process were compiled, not loaded from the cache.
+        Whether this process compiled kernels. If not, all were loaded from the cache.
     cache : str or None
         The directory of the cache; None if no directory is writable.
     """
@@ -32,9 +32,10 @@ class Warmup:
 def warmup():
     """Compile the kernels or load them from the cache, so that the first `fit` or `predict` does not wait for them.
 
-    All networks use the same kernels, so one call fills the cache for every later process with the same user, package,
-    processor and Numba. If no directory is writable, it warns once and compiles the kernels for this process. Several
-    processes may call it at once.
+    All networks use the same kernels, so one call fills the cache for every later process with the same user, processor
+    and versions of the package, Numba and Python. On two or more processors, helper processes compile some of them;
+    processes that call it at the same time share the work. If no directory is writable, it warns once and compiles the
+    kernels for this process.
 
     Returns
     -------
@@ -45,11 +46,8 @@ def warmup():
     --------
     >>> import skconvnet
     >>> print(skconvnet.warmup())  # doctest: +SKIP
-    kernels compiled in 24.3 s
-    cache: /home/you/.cache/numba/cpu_3f1c
-    >>> print(skconvnet.warmup())  # doctest: +SKIP
-    kernels compiled in 0.0 s
-    cache: /home/you/.cache/numba/cpu_3f1c
+    kernels compiled in 8.3 s
+    cache: /home/you/.cache/skconvnet/cpu
     """
     started = time.perf_counter()
     from skconvnet.engine.cpu import machine

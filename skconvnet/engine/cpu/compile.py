@@ -5,10 +5,13 @@ into it: a digest of all compiled sources, the stamp, is in the name of its file
 """
 
 import hashlib
+import logging
+import os
 import pickle
 import sys
 import warnings
-from functools import cache
+from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
 
@@ -24,9 +27,11 @@ from numba.core.serialize import dumps
 from numba.core.typed_passes import NativeLowering
 
 from skconvnet._system import cache_folder
-from skconvnet.engine.cpu.cache import CachedFile
+from skconvnet.engine.cpu.cache import CachedFile, claimed
+from skconvnet.engine.cpu.threads import most_threads
+from skconvnet.engine.cpu.together import do_all, do_unclaimed, helpers
 
-__all__ = ["STAMP", "Entry", "entry", "kernel", "stamp_of"]
+__all__ = ["STAMP", "Entry", "compile_unclaimed", "entries", "entry", "kernel", "stamp_of"]
 
 
 class _KernelCode(JITCodeLibrary):
@@ -143,44 +148,40 @@ class _EntryCache:
 
     def __init__(self, function, stamp):
         self.folder = None
-        self._function, self._stamp = function, stamp
-
-    def _file(self):
-        depends_on = self._function.__module__, self._stamp, *_platform()
-        return CachedFile(cache_folder("cpu"), self._function.__name__, depends_on)
+        self._file = _file_of(function, stamp)
 
     def load_overload(self, _, target_context):
         """Return the compiled entry, or None if it has to be compiled."""
         target_context.refresh()  # or it knows too little to link
         try:
-            file = self._file()
-            loaded = CompileResult._rebuild(target_context, *pickle.loads(file.read()))
+            loaded = CompileResult._rebuild(target_context, *pickle.loads(self._file.read()))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except Exception as error:  # pickle can raise any exception on a damaged file
-            warnings.warn(f"The cached kernel {file.path} is damaged ({error!r}): compiling it again.", stacklevel=2)
+            path = self._file.path
+            warnings.warn(f"The cached kernel {path} is damaged ({error!r}): compiling it again.", stacklevel=2)
             return None
-        self.folder = file.path.parent
+        self.folder = self._file.path.parent
         return loaded
 
     def save_overload(self, _, compiled):
         """Write the compiled entry."""
         if compiled.library.has_dynamic_globals:
-            raise TypeError(f"{self._function.__name__} holds addresses of this process, so it cannot be cached.")
+            raise TypeError(f"{compiled.fndesc.qualname} has addresses of this process in it, so it cannot be cached.")
         try:
-            file = self._file()
-            file.write(dumps(compiled._reduce()))
+            self._file.write(dumps(compiled._reduce()))
         except OSError as error:  # no directory that can be written to, or a full disk
             _warn_once(str(error))
             return
-        self.folder = file.path.parent
+        self.folder = self._file.path.parent
 
 
-def _platform():
-    """Return what machine code, and what pickle makes of it, depends on besides the sources."""
+def _file_of(function, stamp=STAMP):
+    """Return the cached file of an entry. It depends on the sources, the processor, Python and Numba."""
     processor = cpu_target.target_context.codegen().magic_tuple()
     python = sys.implementation.cache_tag, getattr(sys, "abiflags", "")
-    return processor, python, numba.__version__, llvmlite.__version__
+    depends_on = function.__module__, stamp, processor, python, numba.__version__, llvmlite.__version__
+    return CachedFile(cache_folder("cpu"), function.__name__, depends_on)
 
 
 @cache
@@ -193,18 +194,88 @@ def _warn_once(reason):
     )
 
 
+_MOST_HELPERS = 3  # the entry that takes longest takes a fifth of the time of all
+
+_log = logging.getLogger("skconvnet")
 _entries = {}
 _compiling = Lock()
 
 
 def entry(function):
-    """Return the entry of a function, made on the first call, once however many threads call.
+    """Return the entry of a function, made on the first call."""
+    (made,) = entries([function])
+    return made
 
-    An entry that exists is returned without the lock: in a forked child, the lock may be held forever by a thread of
+
+def entries(functions):
+    """Return the entries of functions, made on the first call, once however many threads and processes call.
+
+    Entries that exist are returned without the lock: in a forked child, the lock may be held forever by a thread of
     the parent.
+
+    Parameters
+    ----------
+    functions : list of function
+        In the order in which they should be compiled: those that take long first.
+
+    Returns
+    -------
+    list of Entry
     """
-    if function not in _entries:
+    if not _entries.keys() >= set(functions):
         with _compiling:
-            if function not in _entries:
-                _entries[function] = Entry(function)
-    return _entries[function]
+            _make([function for function in functions if function not in _entries])
+    return [_entries[function] for function in functions]
+
+
+def _make(functions):
+    """Load the entries that are cached, and compile the others."""
+    absent = [function for function in functions if not _file_of(function).path.exists()]
+    for function in functions:
+        if function not in absent:
+            _add(function)
+    if absent:
+        with claimed(cache_folder("cpu") / "all") as leads:
+            _compile(absent, leads)
+
+
+def _compile(functions, leads):
+    """Compile entries together with other processes. The one that leads says so, and starts helpers."""
+    folder = cache_folder("cpu")
+    is_kept = os.access(folder, os.W_OK)
+    if leads:
+        _tell(functions, folder if is_kept else None)
+    names = [(function.__module__, function.__name__) for function in functions]
+    with helpers(_n_helpers(functions) if leads and is_kept else 0, compile_unclaimed, names):
+        do_all(_jobs(functions))
+
+
+def compile_unclaimed(names):
+    """Compile the entries, or load them, that no other process compiles at the moment: the work of a helper.
+
+    Parameters
+    ----------
+    names : list of (str, str)
+        Module and name of each entry's function.
+    """
+    do_unclaimed(_jobs([getattr(import_module(module), name) for module, name in names]))
+
+
+def _jobs(functions):
+    return {_file_of(function).path: partial(_add, function) for function in functions}
+
+
+def _add(function):
+    _entries[function] = Entry(function)
+
+
+def _n_helpers(functions):
+    """Return how many processes shall help: to start one takes as long as to compile two or three entries."""
+    return min(_MOST_HELPERS, most_threads() - 1, len(functions) // 3)
+
+
+def _tell(functions, folder):
+    """Say that kernels are compiled, and that this happens once if there is a directory to keep them in."""
+    names = ", ".join(function.__name__ for function in functions)
+    kept = f" This happens once: they are kept in {folder}." if folder else ""
+    _log.warning("Compiling the kernels %s for this processor, which takes some seconds.%s", names, kept)

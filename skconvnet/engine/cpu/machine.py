@@ -4,7 +4,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from skconvnet.engine.cpu.compile import entry
+from skconvnet.engine.cpu.compile import entries, entry
 from skconvnet.engine.cpu.dispatch import FAMILIES
 from skconvnet.engine.cpu.task import Layout, Task
 from skconvnet.engine.cpu.threads import are_lost, one_at_a_time, threads
@@ -13,6 +13,13 @@ from skconvnet.engine.program.instructions import Op, Segment, SegmentKind
 
 __all__ = ["prepare", "prepare_all", "run"]
 
+# The entries that take longest to compile, as measured; each of the others takes less time than any of them.
+_LONGEST_FIRST = [
+    *(FAMILIES[op] for op in (Op.NORMALISE, Op.CONTRACT)),
+    work,
+    *(FAMILIES[op] for op in (Op.MAX_POOL, Op.LOAD_IMAGES)),
+]
+
 
 @cache
 def prepare(ops):
@@ -20,23 +27,29 @@ def prepare(ops):
 
     Returns
     -------
-    entries : ndarray of int64, shape (opcodes,)
+    addresses : ndarray of int64, shape (opcodes,)
         The address of each opcode's entry; 0 if the program does not need it.
     work : int
         The address of the entry `workers.work`.
     """
-    entries = np.zeros(len(Op), np.int64)
+    _entries_for(ops)
+    addresses = np.zeros(len(Op), np.int64)
     for op in ops:
-        entries[op] = entry(FAMILIES[op]).address
-    entry(run_segments)
-    return entries, entry(work).address
+        addresses[op] = entry(FAMILIES[op]).address
+    return addresses, entry(work).address
 
 
 def prepare_all():
     """Compile or load all entries; return whether any was compiled, and the cache's directory or None."""
-    prepare(frozenset(Op))
-    made = [entry(function) for function in (*FAMILIES.values(), work, run_segments)]
+    made = _entries_for(Op)
     return not all(each.cache_hits for each in made), made[-1].cache_path
+
+
+def _entries_for(ops):
+    """Return all entries that opcodes need. What takes long comes first, so that processes finish together."""
+    functions = dict.fromkeys([*_LONGEST_FIRST, *map(FAMILIES.get, sorted(ops)), run_segments])
+    needed = {work, run_segments, *map(FAMILIES.get, ops)}
+    return entries([function for function in functions if function in needed])
 
 
 @cache

@@ -3,6 +3,7 @@
 import ast
 import errno
 import pickle
+import re
 import shutil
 import sys
 import warnings
@@ -17,8 +18,17 @@ from numba import prange
 from numba.core import event
 
 import skconvnet.engine
-from skconvnet.engine.cpu.cache import CachedFile
-from skconvnet.engine.cpu.compile import STAMP, Entry, _EntryCache, _warn_once, entry, kernel, stamp_of
+from skconvnet.engine.cpu.cache import CachedFile, claimed
+from skconvnet.engine.cpu.compile import (
+    Entry,
+    _file_of,
+    _warn_once,
+    compile_unclaimed,
+    entries,
+    entry,
+    kernel,
+    stamp_of,
+)
 from skconvnet.engine.cpu.llvm.pointers import array_at
 from skconvnet.engine.cpu.llvm.simd import poke
 
@@ -110,6 +120,38 @@ def test_threads_that_want_an_entry_at_once_compile_it_once(compilations):
     assert len(compilations) <= once
 
 
+def entries_of_copies():
+    """The entries of two functions that no entry has been made of."""
+    return entries([copy_of(double), copy_of(fill)])
+
+
+def test_what_is_compiled_is_told_once(cache, caplog):
+    entries_of_copies()
+    (record,) = caplog.records
+    assert re.fullmatch(
+        rf"Compiling the kernels double, fill for this processor, .* once: they are kept in {re.escape(str(cache))}.*",
+        record.getMessage(),
+    )
+    caplog.clear()
+    assert [made.cache_hits for made in entries_of_copies()] == [1, 1]
+    assert caplog.records == []
+
+
+def test_where_kernels_cannot_be_kept_nobody_says_that_they_are(cache, caplog, monkeypatch):
+    cache.joinpath("file").touch()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache / "file"))
+    with pytest.warns(UserWarning, match="cannot be cached"):
+        entries_of_copies()
+    assert "once" not in caplog.text
+
+
+def test_a_helper_compiles_what_nobody_else_does(cache, monkeypatch):
+    monkeypatch.setattr(sys.modules[double.__module__], "unlike", copy_of(fill), raising=False)
+    with claimed(_file_of(double).path):
+        compile_unclaimed([(double.__module__, "double"), (double.__module__, "unlike")])
+    assert [_file_of(function).path.exists() for function in (double, fill)] == [False, True]
+
+
 # -- The cache ---------------------------------------------------------------------------------------------------------
 
 
@@ -177,7 +219,7 @@ def signed(content):
 
 
 def cached_key(function):
-    return _EntryCache(function, STAMP)._file()._key.encode()
+    return _file_of(function)._key.encode()
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
