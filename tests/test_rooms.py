@@ -25,8 +25,6 @@ TESTED_IN = {
     "architecture/layers/base": "architecture/layers/test_layers",
     "engine/compile_time": "engine/cpu/test_machine",
     "engine/cpu/dispatch": "engine/cpu/test_machine",
-    "engine/cpu/kernels/winograd": "engine/test_network",
-    "engine/cpu/llvm/winograd": "engine/test_network",
     "engine/cuda/arrays": "engine/cuda/test_execution",
     "engine/cuda/llvm/products": "engine/cuda/kernels/test_convolution",
     "engine/cuda/llvm/registers": "engine/cuda/kernels/test_convolution",

@@ -17,7 +17,9 @@ from skconvnet.architecture import Architecture, ArchitectureError, walk
 from skconvnet.engine import SGD, Images, Learned, Network, Scorer, SoftmaxCrossEntropy, Trainer
 from skconvnet.engine.cpu.llvm import tile
 from skconvnet.engine.device import CpuDevice
+from skconvnet.engine.plan.steps.winograd import has_fewer_products
 from skconvnet.engine.program.target import CPU
+from skconvnet.engine.weights.layout import lay_out_parameters, learning_layers
 from tests import oracles
 from tests.engine import torch_networks
 
@@ -39,6 +41,24 @@ BRANCHED = (
 )
 BRANCHED_SHAPE = (6, 5, 2)
 
+# CONV that are large enough for Winograd's minimal filtering, in tiles of which the last are cut along both axes.
+FILTERED = (
+    "INPUT -> CONV(K=16) -> RELU -> CONV(K=20) -> RELU -> POOL -> CONV(K=24, P=2) -> NORM(eps=0.1) -> RELU"
+    " -> CONV(K=16, bias=no) -> TANH -> FC"
+)
+FILTERED_SHAPE = (14, 10, 3)
+
+# Minimal filtering wherever it can be: in bands of one row of tiles, blocks of eight channels and micro-batches.
+WINOGRAD = replace(
+    CPU,
+    winograd_depth=1,
+    winograd_extent=1,
+    winograd_band=300,
+    winograd_sums=300,
+    largest_arena=300,
+    max_shards=2,
+    max_micro_batch=2,
+)
 
 # What drawing may miss of the layers that VARIED has not: each is a trap of its own.
 NEW_TRAPS = {
@@ -187,6 +207,40 @@ NEW_TRAPS = {
         "INPUT -> CONV(K=9) -> RELU -> (CONV(K=5, F=1) -> RELU | CONV(K=3, F=1) -> RELU -> CONV(K=7) -> RELU"
         " | CONV(K=2, F=1) -> RELU -> CONV(K=4, F=5) -> RELU | POOL(F=3, S=1, P=1) -> CONV(K=3, F=1) -> RELU) -> FC",
         (6, 6, 2),
+    ),
+}
+
+# What minimal filtering may miss.
+WINOGRAD_TRAPS = {
+    "images of eight channels": ("INPUT -> CONV(K=9) -> RELU -> FC", (6, 5, 8)),
+    "images of eight channels in branches": (
+        "INPUT -> (CONV(K=9) -> RELU | CONV(K=8, P=same, bias=no)) -> FC",
+        (5, 3, 8),
+    ),
+    "every padding": (
+        "INPUT -> CONV(K=9, F=1, P=0) -> CONV(K=10, P=0) -> CONV(K=20, P=2, bias=no) -> RELU -> CONV(K=8, P=3)"
+        " -> CONV(K=5, P=5) -> POOL(F=all) -> FC",
+        (5, 7, 2),
+    ),
+    "whole tiles": ("INPUT -> CONV(K=9) -> RELU -> CONV(K=8) -> RELU -> FC", (8, 4, 1)),
+    "less than a tile": ("INPUT -> CONV(K=9) -> RELU -> CONV(K=8) -> CONV(K=8, P=2) -> RELU -> FC", (1, 3, 1)),
+    "one output": ("INPUT -> CONV(K=9, F=1, P=0) -> CONV(K=8, P=0) -> RELU -> FC", (3, 3, 2)),
+    "scores of its own": ("INPUT -> CONV(K=9, F=1, P=0) -> CONV(K=3, P=0) -> RELU", (3, 3, 2)),
+    "several blocks of channels": (
+        "INPUT -> CONV(K=40, F=1, P=0) -> CONV(K=24) -> RELU -> CONV(K=70) -> FC",
+        (6, 3, 2),
+    ),
+    "branches": (
+        "INPUT -> CONV(K=8) -> (CONV(K=8) -> RELU + SKIP) -> (CONV(K=9) | CONV(K=3) -> RELU | SKIP) -> CONV(K=4) -> FC",
+        (5, 6, 2),
+    ),
+    "NORM, POOL and TANH": (
+        "INPUT -> CONV(K=9) -> NORM -> RELU -> CONV(K=9, bias=no) -> NORM(layer) -> POOL -> CONV(K=9) -> TANH -> FC",
+        (8, 6, 2),
+    ),
+    "beside what it cannot compute": (
+        "INPUT -> CONV(K=8) -> (CONV(K=8, groups=2) + CONV(K=8) + CONV(K=8, F=5)) -> CONV(K=9, S=2) -> CONV(K=4) -> FC",
+        (7, 7, 2),
     ),
 }
 
@@ -346,6 +400,17 @@ def drawn_coef(layer, rng):
     return (rng.standard_normal(shape) * np.sqrt(2.0 / prod(shape[:-1]))).astype(np.float32)
 
 
+def filtered(traps):
+    """Those of the traps that have a CONV which minimal filtering can compute."""
+    return {name: trap for name, trap in traps.items() if is_filtered(Problem(*trap, n=1).bound)}
+
+
+def is_filtered(bound):
+    slots = lay_out_parameters(bound, WINOGRAD).slots
+    pairs = zip(learning_layers(bound), slots, strict=True)
+    return any(layer.kind == "CONV" and has_fewer_products(layer, slot, WINOGRAD) for layer, slot in pairs)
+
+
 def flat(pairs):
     return [own for pair in pairs for own in pair]
 
@@ -405,6 +470,13 @@ def convs(draw, depth):
     K = draw(st.sampled_from([1, 3, 8, 9, 20]))
     F, S, P = (draw(st.integers(*limits)) for limits in ((1, 6), (1, 4), (0, 4)))
     return f"CONV({draw(filters(K, depth))}, F={F}, S={S}, P={P}, round={draw(st.sampled_from(['floor', 'ceil']))})"
+
+
+@st.composite
+def convs_of_tiles(draw, depth):
+    """CONV that minimal filtering can compute."""
+    K, P = draw(st.sampled_from([1, 8, 9, 20])), draw(st.integers(0, 4))
+    return f"CONV(K={K}, F=3, S=1, P={P}, bias={draw(st.sampled_from(['yes', 'yes', 'no']))})"
 
 
 @st.composite
@@ -471,8 +543,11 @@ def branch(draw, depth, K, dropout, nesting):
 
 
 @st.composite
-def problems(draw, torch=False, dropout=True):
-    """Networks of any layers in any order, on images of any shape; those that PyTorch knows if `torch`."""
+def problems(draw, torch=False, dropout=True, convs=convs):
+    """Networks of any layers in any order, on images of any shape; those that PyTorch knows if `torch`.
+
+    `convs(depth)` draws the CONV outside branches.
+    """
     low, high = draw(st.sampled_from([((1, 1), (4, 4)), ((5, 5), (11, 11)), ((1, 3), (1, 19)), ((3, 1), (15, 2))]))
     shape = (draw(st.integers(low[0], high[0])), draw(st.integers(low[1], high[1])), draw(st.integers(1, 4)))
     n, text = draw(st.sampled_from([1, 2, 3, 5, 18])), "INPUT"
@@ -549,8 +624,9 @@ def cpu(**settings):
 EVERY_INSTRUCTION = {
     "varied": Problem(VARIED, VARIED_SHAPE, n=21),
     "branched": Problem(BRANCHED, BRANCHED_SHAPE, n=21),
-    # A RELU with an instruction of its own: those of the other two are part of what CONV, FC, NORM and sums do.
+    # A RELU with an instruction of its own: those of the others are part of what CONV, FC, NORM and sums do.
     "relu": Problem("INPUT -> CONV(K=9) -> POOL -> RELU -> FC", (6, 8, 2), n=21),
+    "filtered": Problem(FILTERED, FILTERED_SHAPE, n=21),
 }
 
 

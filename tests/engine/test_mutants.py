@@ -11,8 +11,8 @@ import pytest
 from skconvnet.engine import scorer
 from skconvnet.engine.device import CpuDevice
 from skconvnet.engine.plan.steps.branches import Sum
-from skconvnet.engine.program.instructions import INSTRUCTIONS, Block, Op, Samples, Space
-from skconvnet.engine.program.target import GPU
+from skconvnet.engine.program.instructions import INSTRUCTIONS, Adds, Block, Op, Samples, Space, Transform
+from skconvnet.engine.program.target import GPU, UNLIMITED
 from skconvnet.engine.weights import fold as folding
 from tests import oracles
 from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, Problem, cpu, mismatches
@@ -425,6 +425,13 @@ class MutantDevice(CpuDevice):
         return super().execution(unsound, *arguments)
 
 
+def assert_noticed(problem, expected, mutation, sound=SOUND):
+    device = MutantDevice(sound.target, mutation)
+    found = problem.answers(device)
+    assert any(device.changed)
+    assert mismatches(found, expected)
+
+
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_without_a_mutation_all_is_well(expected, name):
     assert mismatches(PROBLEMS[name].answers(SOUND), expected[name]) == {}
@@ -438,10 +445,127 @@ def test_without_a_mutation_all_is_well(expected, name):
     ],
 )
 def test_a_mutation_is_noticed(expected, name, mutation):
-    device = MutantDevice(SOUND.target, mutation)
-    found = PROBLEMS[name].answers(device)
-    assert any(device.changed)
-    assert mismatches(found, expected[name])
+    assert_noticed(PROBLEMS[name], expected[name], mutation)
+
+
+# -- Mutations of minimal filtering ------------------------------------------------------------------------------------
+
+# Three tiles down and across, of which the last are cut. Depths of two and of three vectors.
+TILES = Problem("INPUT -> CONV(K=16) -> RELU -> CONV(K=24) -> RELU -> CONV(K=16) -> RELU -> FC", (10, 9, 2), n=11)
+STRIDES_OF_TILES = "x_row x_column x_i x_j y_row y_column y_a y_b".split()
+STRIDES_OF_WEIGHTS = "x_column x_i x_j y_column y_a y_b".split()
+LESS = {"rows": 1, "columns": 1, "depth": 8, "down": 1, "across": 1, "RELU": 1, "start_q": 1, "each_sample": 1}
+COUNTS = ["rows", "columns", "depth", "each_sample"]
+NUMBERS_OF_TRANSFORMS = {
+    Transform.INPUT: STRIDES_OF_TILES + COUNTS,
+    Transform.OUTPUT: STRIDES_OF_TILES + COUNTS + ["down", "across", "RELU", "start_q"],
+    Transform.GRADIENT: STRIDES_OF_TILES + COUNTS,
+    Transform.WEIGHTS: [*STRIDES_OF_WEIGHTS, "columns", "depth"],
+    Transform.WEIGHTS_GRADIENT: [*STRIDES_OF_WEIGHTS, "columns", "depth", "adds"],
+}
+
+
+@pytest.fixture(scope="module")
+def expected_of_tiles():
+    """From direct sums."""
+    return TILES.answers(cpu(winograd_depth=UNLIMITED))
+
+
+def transforms(mutated, transform):
+    return [row for row in instructions(mutated, Op.TRANSFORM) if get(row, "transform") == transform]
+
+
+def test_minimal_filtering_is_well_without_a_mutation(expected_of_tiles):
+    assert mismatches(TILES.answers(SOUND), expected_of_tiles) == {}
+
+
+@pytest.mark.parametrize(
+    ("transform", "number"),
+    [
+        pytest.param(transform, number, id=f"{transform.name} {number}")
+        for transform, numbers in NUMBERS_OF_TRANSFORMS.items()
+        for number in numbers
+    ],
+)
+def test_another_number_of_a_transform_is_noticed(expected_of_tiles, transform, number):
+    """Strides are 0, and counts less by one: other memory is neither read nor written."""
+
+    def change(mutated):
+        for row in transforms(mutated, transform):
+            put(row, **{number: max(0, get(row, number) - LESS[number]) if number in LESS else 0})
+
+    assert_noticed(TILES, expected_of_tiles, change)
+
+
+@pytest.mark.parametrize(
+    ("transform", "other"),
+    [
+        (Transform.INPUT, Transform.OUTPUT),
+        (Transform.OUTPUT, Transform.WEIGHTS_GRADIENT),
+        (Transform.GRADIENT, Transform.WEIGHTS),
+        (Transform.WEIGHTS_GRADIENT, Transform.WEIGHTS_GRADIENT + 1),
+    ],
+    ids=lambda transform: Transform(transform).name if transform in list(Transform) else "none",
+)
+def test_another_transform_is_noticed(expected_of_tiles, transform, other):
+    def change(mutated):
+        for row in transforms(mutated, transform):
+            put(row, transform=other)
+
+    assert_noticed(TILES, expected_of_tiles, change)
+
+
+def test_bands_that_overwrite_the_gradient_of_the_weights_are_noticed(expected_of_tiles):
+    def overwrite(mutated):
+        for row in transforms(mutated, Transform.WEIGHTS_GRADIENT):
+            if get(row, "adds") == Adds.ALWAYS:
+                put(row, adds=Adds.NEVER)
+
+    bands = cpu(winograd_band=0, largest_arena=0, max_shards=3, max_micro_batch=3)
+    assert mismatches(TILES.answers(bands), expected_of_tiles) == {}
+    assert_noticed(TILES, expected_of_tiles, overwrite, bands)
+
+
+def products_forward(mutated):
+    loss = mutated.program[:, 0].tolist().index(Op.SOFTMAX_CROSS_ENTROPY) if mutated.slot else len(mutated.program)
+    return [row for row in of_tiles(mutated.program[:loss]) if get(row, "sample_loop") == Samples.I]
+
+
+def products_of_the_input_gradient(mutated):
+    return [row for row in of_tiles(backward(mutated, Op.CONTRACT)) if get(row, "sample_loop") == Samples.I]
+
+
+def products_of_the_weights_gradient(mutated):
+    return [row for row in of_tiles(mutated.program) if get(row, "sample_loop") == Samples.T]
+
+
+def of_tiles(rows):
+    return [row for row in rows if row[0] == Op.CONTRACT and get(row, "groups") == 36]
+
+
+STRIDES_OF_PRODUCTS = {
+    products_forward: "a_i a_p a_k a_g b_k b_g c_i c_p c_g",
+    products_of_the_input_gradient: "a_i a_p a_k a_g b_k b_g c_i c_p c_g",
+    products_of_the_weights_gradient: "a_p a_t a_k a_g b_t b_k b_g c_p c_g",
+}
+
+
+@pytest.mark.parametrize(
+    ("find", "number"),
+    [
+        pytest.param(find, number, id=f"{find.__name__} {number}")
+        for find, strides in STRIDES_OF_PRODUCTS.items()
+        for number in [*strides.split(), "M", "N", "K", "groups", "sample_loop"]
+    ],
+)
+def test_another_number_of_the_products_of_tiles_is_noticed(expected_of_tiles, find, number):
+    less = {"M": 1, "N": 8, "K": 1, "groups": 1}
+
+    def change(mutated):
+        for row in find(mutated):
+            put(row, **{number: get(row, number) - less[number] if number in less else 0})
+
+    assert_noticed(TILES, expected_of_tiles, change)
 
 
 # -- Mutations of plans for a GPU, with a loop over groups -------------------------------------------------------------
@@ -472,10 +596,7 @@ def test_another_distance_between_groups_is_noticed(expected, find, stride):
         for row in find(mutated):
             put(row, **{stride: 0})
 
-    device = MutantDevice(GPU, give_all_groups_what_the_first_has)
-    found = PROBLEMS["branched"].answers(device)
-    assert any(device.changed)
-    assert mismatches(found, expected["branched"])
+    assert_noticed(PROBLEMS["branched"], expected["branched"], give_all_groups_what_the_first_has, CpuDevice(GPU))
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

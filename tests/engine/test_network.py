@@ -2,8 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from types import SimpleNamespace
 
@@ -28,12 +27,18 @@ from skconvnet.engine.program.target import GPU, UNLIMITED
 from tests import oracles
 from tests.engine.networks import (
     BRANCHED,
+    FILTERED,
+    FILTERED_SHAPE,
     NEW_TRAPS,
     VARIED,
     VARIED_SHAPE,
+    WINOGRAD,
+    WINOGRAD_TRAPS,
     Problem,
+    convs_of_tiles,
     cpu,
     differences,
+    filtered,
     mismatches,
     named,
     problems,
@@ -123,12 +128,43 @@ def test_scores_loss_and_gradients_as_in_pytorch(in_torch, problem):
     assert mismatches(problem.answers(), problem.expected_of(in_torch)) == {}
 
 
-def test_gradients_are_finite_differences_of_the_loss():
-    problem = Problem(
-        "INPUT -> CONV(K=3, F=3, S=2, P=2) -> RELU -> POOL(F=2, S=1) -> CONV(K=2, F=2, P=1) -> RELU -> FC(4) -> FC",
-        (5, 7, 2),
-        n=3,
-    )
+FORCED = CpuDevice(WINOGRAD)
+FILTERED_TRAPS = filtered(TRAPS | NEW_TRAPS) | WINOGRAD_TRAPS
+
+
+@pytest.mark.parametrize("trap", FILTERED_TRAPS)
+def test_answers_to_traps_by_minimal_filtering(trap):
+    """Two shards of two micro-batches, the second of which has one image."""
+    problem = Problem(*FILTERED_TRAPS[trap], n=6)
+    assert mismatches(problem.answers(FORCED), problem.expected()) == {}
+
+
+@settings(max_examples=12)
+@given(problems(convs=convs_of_tiles))
+def test_answers_of_drawn_networks_by_minimal_filtering(problem):
+    assert mismatches(problem.answers(FORCED), problem.expected()) == {}
+
+
+@settings(max_examples=20)
+@given(problems(torch=True, convs=convs_of_tiles))
+def test_answers_by_minimal_filtering_as_in_pytorch(in_torch, problem):
+    assert mismatches(problem.answers(FORCED), problem.expected_of(in_torch)) == {}
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "device"),
+    [
+        (
+            "CONV(K=3, F=3, S=2, P=2) -> RELU -> POOL(F=2, S=1) -> CONV(K=2, F=2, P=1) -> RELU -> FC(4)",
+            (5, 7, 2),
+            None,
+        ),
+        ("CONV(K=3, P=0) -> RELU -> CONV(K=2, P=2) -> RELU", (5, 4, 2), FORCED),
+    ],
+    ids=["direct", "minimal filtering"],
+)
+def test_gradients_are_finite_differences_of_the_loss(layers, shape, device):
+    problem = Problem(f"INPUT -> {layers} -> FC", shape, n=3)
     layers = oracles.layers_of(problem.bound.layers)
     parameters = [own.astype(float) for pair in problem.parameters for own in pair]
 
@@ -143,7 +179,7 @@ def test_gradients_are_finite_differences_of_the_loss():
         return oracles.finite_differences(loss, parameters[number])
 
     gradients = [differences_by(number) for number in range(len(parameters))]
-    found = problem.answers()
+    found = problem.answers(device)
     expected = {"scores": found["scores"], "loss": found["loss"]} | named(
         zip(gradients[::2], gradients[1::2], strict=True)
     )
@@ -263,14 +299,6 @@ def test_answers_to_traps_without_rows_of_the_border(trap):
 # -- The same bits -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def any_number_of_workers(monkeypatch):
-    """Work is divided among as many workers as asked for, in turns on the threads that there are."""
-    from skconvnet.engine.cpu import machine
-
-    monkeypatch.setattr(machine, "threads", lambda count: nullcontext())
-
-
 def trained(problem, images=None, n_threads=1, steps=3, device=None, optimizer=None):
     """Scores and parameters after some steps on minibatches of different sizes."""
     net = problem.network(device)
@@ -291,10 +319,19 @@ def test_any_number_of_workers_gives_the_same_bits(n_threads, heavy):
     assert differences(trained(problem, n_threads=n_threads, device=device), trained(problem, device=device)) == []
 
 
-def test_two_threads_give_the_same_bits():
+@pytest.mark.usefixtures("any_number_of_workers")
+@pytest.mark.parametrize("n_threads", [2, 3, 40])
+def test_any_number_of_workers_gives_the_same_bits_by_minimal_filtering(n_threads):
+    """With 40 workers, most of them have no part in a segment that transforms the weights."""
+    problem, device = Problem(FILTERED, FILTERED_SHAPE, n=45), CpuDevice(replace(WINOGRAD, worker_flops=1))
+    assert differences(trained(problem, n_threads=n_threads, device=device), trained(problem, device=device)) == []
+
+
+@pytest.mark.parametrize(("text", "shape"), [(VARIED, VARIED_SHAPE), (FILTERED, FILTERED_SHAPE)])
+def test_two_threads_give_the_same_bits(text, shape):
     if thread_count() < 2:
         pytest.skip("this machine has one thread")
-    problem, device = Problem(VARIED, VARIED_SHAPE, n=45), cpu(worker_flops=1)
+    problem, device = Problem(text, shape, n=45), cpu(worker_flops=1)
     assert differences(trained(problem, n_threads=2, device=device), trained(problem)) == []
 
 

@@ -3,6 +3,7 @@
 import tracemalloc
 import weakref
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,27 @@ from numpy.testing import assert_array_equal
 
 from skconvnet.engine import Images, Scorer
 from skconvnet.engine.cpu.execution import _even_shard
-from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, cpu
+from skconvnet.engine.device import CpuDevice
+from tests.engine.networks import (
+    BRANCHED,
+    BRANCHED_SHAPE,
+    FILTERED,
+    FILTERED_SHAPE,
+    NEW_TRAPS,
+    VARIED,
+    VARIED_SHAPE,
+    WINOGRAD,
+    WINOGRAD_TRAPS,
+    Problem,
+    cpu,
+)
 
 # However little there is to do, workers are woken, and share a single image.
 EAGER = cpu(worker_flops=1, split_image_flops=0, split_flops=0)
+FORCED = CpuDevice(replace(WINOGRAD, worker_flops=1, split_image_flops=0, split_flops=0))
 PROBLEMS = {"varied": (VARIED, VARIED_SHAPE), "branched": (BRANCHED, BRANCHED_SHAPE), **NEW_TRAPS}
+DEVICES = dict.fromkeys(PROBLEMS, EAGER) | dict.fromkeys(WINOGRAD_TRAPS, FORCED) | {"filtered": EAGER}
+PROBLEMS |= WINOGRAD_TRAPS | {"filtered": (FILTERED, FILTERED_SHAPE)}
 
 
 @pytest.fixture
@@ -31,9 +48,9 @@ def workers(monkeypatch):
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_workers_that_share_one_image_give_the_same_bits(name, n_threads, workers):
     problem = Problem(*PROBLEMS[name], n=3)
-    scores = Scorer(problem.network(EAGER)).scores(problem.images, 1)
+    scores = Scorer(problem.network(DEVICES[name])).scores(problem.images, 1)
     assert workers == []
-    sharing = Scorer(problem.network(EAGER))
+    sharing = Scorer(problem.network(DEVICES[name]))
     for x, expected in zip(problem.x, scores, strict=True):
         assert_array_equal(sharing.scores(Images(x[None], problem.shape), n_threads), expected[None])
     assert set(workers) == {n_threads}
@@ -76,7 +93,7 @@ def test_one_image_gives_the_same_bits(dtype, shape):
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_workers_may_share_one_image_after_another(name, workers):
     problem = Problem(*PROBLEMS[name], n=3)
-    sharing = Scorer(problem.network(EAGER))
+    sharing = Scorer(problem.network(DEVICES[name]))
     expected = sharing.scores(problem.images, 1)
     for x, scores in zip(problem.x.astype(np.float32), expected, strict=True):
         assert_array_equal(sharing.scores_of_one(x[None], lambda: 2), scores[None])

@@ -62,6 +62,7 @@ def run(
     samples=1,
     micro_batch=16,
     shard_size=None,
+    n_workers=1,
     slot=0,
     blocks=(),
     kind=SegmentKind.PER_SAMPLE,
@@ -94,7 +95,7 @@ def run(
     )
     if source is None:
         source = NO_PIXELS, np.zeros(samples, np.int64)
-    Execution(plan, network, 1, moments, memory).run(source, **arrays)
+    Execution(plan, network, n_workers, moments, memory).run(source, **arrays)
 
 
 def shared(offset, stride=0):

@@ -27,7 +27,16 @@ from skconvnet.engine.program.instructions import (
 from skconvnet.engine.program.memory import pack
 from skconvnet.engine.program.target import CPU, GPU, UNLIMITED, round_to_line
 from skconvnet.engine.weights.layout import ScaleSlot, lay_out_parameters
-from tests.engine.networks import NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, problems
+from tests.engine.networks import (
+    NEW_TRAPS,
+    VARIED,
+    VARIED_SHAPE,
+    WINOGRAD,
+    WINOGRAD_TRAPS,
+    Problem,
+    convs_of_tiles,
+    problems,
+)
 from tests.engine.walker import Trespass, Walk, decode
 
 
@@ -108,6 +117,18 @@ def test_no_address_leaves_its_space_and_packing_changes_no_value(problem, plann
 @pytest.mark.parametrize("trap", NEW_TRAPS)
 def test_no_address_of_traps_leaves_its_space_and_packing_changes_no_value(trap, planner):
     assert_walks_agree(Problem(*NEW_TRAPS[trap], n=9), planner, 9, FEW_SHARDS)
+
+
+@pytest.mark.parametrize("planner", [train, plan_inference, infer_split])
+@pytest.mark.parametrize("trap", WINOGRAD_TRAPS)
+def test_no_address_of_minimal_filtering_leaves_its_space_and_packing_changes_no_value(trap, planner):
+    assert_walks_agree(Problem(*WINOGRAD_TRAPS[trap], n=5), planner, 5, WINOGRAD)
+
+
+@settings(max_examples=20)
+@given(problems(convs=convs_of_tiles), st.sampled_from([train, plan_inference, infer_split]), st.data())
+def test_no_address_of_drawn_minimal_filtering_leaves_its_space(problem, planner, data):
+    assert_walks_agree(problem, planner, data.draw(st.integers(1, problem.n)), WINOGRAD)
 
 
 @pytest.mark.parametrize("planner", [train, plan_inference])
@@ -221,6 +242,18 @@ def test_the_walk_notices_groups_at_another_distance(operand):
                 row[INSTRUCTIONS[Op.CONTRACT].number(f"{operand}_g")] *= 1000
 
     assert trespass(move_groups, problem, GPU)
+
+
+@pytest.mark.parametrize("stride", ["x_row", "x_column", "x_i", "x_j", "y_row", "y_column", "y_a", "y_b"])
+def test_the_walk_notices_tiles_at_another_distance(stride):
+    problem = Problem("INPUT -> CONV(K=8) -> RELU -> CONV(K=8) -> RELU -> FC", (9, 10, 2), n=3)
+
+    def move_tiles(p):
+        for row in p.program:
+            if row[0] == Op.TRANSFORM:
+                row[INSTRUCTIONS[Op.TRANSFORM].number(stride)] *= 1000
+
+    assert trespass(move_tiles, problem, replace(WINOGRAD, winograd_band=UNLIMITED))
 
 
 def test_the_walk_notices_a_block_whose_gradient_is_elsewhere():

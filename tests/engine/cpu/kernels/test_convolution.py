@@ -158,6 +158,19 @@ def test_a_row_has_the_same_bits_alone(columns):
     assert_array_equal(memory[together : together + size], memory[alone : alone + size])
 
 
+@pytest.mark.usefixtures("any_number_of_workers")
+@pytest.mark.parametrize("n_workers", [2, 3, 5, 40])
+@pytest.mark.parametrize("groups", [1, 2, 3, 36])
+def test_workers_compute_a_part_each(groups, n_workers):
+    """Some of the groups, or of each group some rows where there are fewer groups than workers."""
+    n = GROUPS | {"groups": groups, "M": 4, "c_p": 8, "start_g": 40, "c_g": 40}
+    memory, (a, b, start, c) = laid_out(n, np.random.default_rng(0))
+    expected = naive(memory, n, a, b, start, c)
+    operands = {"a": shared(a), "b": shared(b), "start": shared(start), "c": shared(c)}
+    run([(Op.CONTRACT, operands, n)], memory, kind=SegmentKind.SPLIT, n_workers=n_workers)
+    assert_array_equal(memory, expected)
+
+
 @pytest.mark.parametrize("letter", "IJMTRKN")
 def test_a_count_of_zero(letter):
     n = SIMPLE | {"I": 2, "J": 2, "M": 2, "T": 2, "R": 2, "K": 2, "c_p": 8, "c_j": 16, "c_i": 32, "a_k": 1, letter: 0}

@@ -2,28 +2,17 @@
 
 import re
 from collections import Counter
+from unittest.mock import patch
 
 import pytest
 from numba import njit, types
-from numba.core import config
-from numba.core.codegen import JITCPUCodegen
-from numba.core.compiler_lock import global_compiler_lock
 
 from skconvnet.engine.cpu.kernels.convolution import contract
 from skconvnet.engine.cpu.llvm import tile
 from skconvnet.engine.cpu.llvm.tile import FEW_ROWS, PANEL, PANELS, WIDTHS, has_fma, panel_of_few_rows, panels_of
 from skconvnet.engine.program.memory import N_ZEROS
 from skconvnet.engine.program.target import CPU
-
-# Registers of the machine, and the lanes of one.
-MACHINES = {
-    "AVX-512": ("+sse2,+avx,+avx2,+fma,+avx512f,+avx512vl", 32, 16),
-    "AVX2": ("+sse2,+avx,+avx2,+fma,-avx512f", 16, 8),
-    "AVX": ("+sse2,+avx,-avx2,-fma,-avx512f", 16, 8),
-    "SSE2": ("+sse,+sse2,-avx,-avx2,-avx512f", 16, 4),
-    "Neon": ("+neon,+fp-armv8", 32, 4),
-    "anything": ("", 16, 4),
-}
+from tests.engine.cpu.llvm.assembly import MACHINES, PROCESSORS, REGISTERS, assembly_on, on_x86
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -74,12 +63,6 @@ def test_has_fma(triple, features, expected):
 
 # -- The assembly ------------------------------------------------------------------------------------------------------
 
-on_x86 = pytest.mark.skipif(not tile._TRIPLE.startswith("x86_64"), reason="the assembly that is read here is x86-64's")
-
-# A processor of each machine; none of them need be at hand, for what is compiled for it is read and not run.
-PROCESSORS = {"AVX-512": "skylake-avx512", "AVX2": "haswell", "AVX": "sandybridge", "SSE2": "x86-64"}
-REGISTERS = {4: "xmm", 8: "ymm", 16: "zmm"}  # by lanes
-
 # A label, the lines up to the next one, and among them a jump back to it.
 LOOP = re.compile(r"^([.\w]+):.*\n((?:\t.*\n)*?)\tj\w+\t\1$", re.MULTILINE)
 # The last operand is the register that is written.
@@ -127,19 +110,9 @@ def spills(loops):
 
 def assembly_for(machine, panels, fma=None):
     """What Numba makes of `panels` for a machine, with or without `fma` whatever the machine has."""
-    features, _, _ = MACHINES[machine]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config, "CPU_NAME", PROCESSORS[machine])
-        patch.setattr(config, "CPU_FEATURES", features)
-        patch.setattr(tile, "HAS_FMA", has_fma(tile._TRIPLE, features) if fma is None else fma)
-        library = JITCPUCodegen(machine).create_library("panels")
-        module = library.create_ir_module("panels")
-        for panel in panels:
-            tile._Emitter(module, *panel).function().linkage = "external"  # else it is left out, as nothing calls it
-        library.add_ir_module(module)
-        with global_compiler_lock:
-            library.finalize()
-        return library.get_asm_str()
+    has = has_fma(tile._TRIPLE, MACHINES[machine][0]) if fma is None else fma
+    with patch.object(tile, "HAS_FMA", has):
+        return assembly_on(machine, lambda module: [tile._Emitter(module, *panel).function() for panel in panels])
 
 
 @on_x86
@@ -147,7 +120,7 @@ def test_this_machine_holds_its_tiles_in_registers():
     arguments = types.int64[::1], types.int64[::1]
     entry = njit(arguments, error_model="numpy")(contract.py_func)  # a kernel has no machine code of its own
     loops = loops_over_k(entry.inspect_asm(entry.signatures[0]))
-    one_by_one, in_pairs = arithmetic_of((*PANELS, FEW_ROWS), tile._FMA), arithmetic_of(pairs(PANELS), tile._FMA)
+    one_by_one, in_pairs = arithmetic_of((*PANELS, FEW_ROWS), tile.HAS_FMA), arithmetic_of(pairs(PANELS), tile.HAS_FMA)
     assert arithmetic(loops) >= one_by_one + in_pairs
     assert (arithmetic(loops) - one_by_one).keys() == in_pairs.keys()  # an odd k may have loops of its own
     assert spills(loops) == []
