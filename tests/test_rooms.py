@@ -12,8 +12,8 @@ FAMILIES = LAYERS | {"loss"}  # the notation has no loss, so the architecture's 
 FLOORS = {
     "skconvnet/architecture/layers": (LAYERS, {"base", "arithmetic"}),
     # bands and groups split the convolutions of one step, and phases the transposed ones.
-    "skconvnet/engine/plan/steps": (FAMILIES, {"step", "bands", "groups", "phases", "winograd"}),
-    "skconvnet/engine/cpu/kernels": (FAMILIES, {"images", "memory", "optimizer", "winograd"}),
+    "skconvnet/engine/plan/steps": (FAMILIES, {"step", "bands", "depthwise", "groups", "phases", "winograd"}),
+    "skconvnet/engine/cpu/kernels": (FAMILIES, {"depthwise", "images", "memory", "optimizer", "winograd"}),
     "skconvnet/engine/cuda/kernels": (FAMILIES, {"images", "memory", "optimizer"}),
     "tests/oracles": (FAMILIES, {"cases", "differences", "networks", "optimizers"}),
 }

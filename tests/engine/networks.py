@@ -110,6 +110,14 @@ NEW_TRAPS = {
         "INPUT -> CONV(K=10) -> RELU -> CONV(K=10, F=3, S=2, groups=10) -> CONV(K=4, F=1, P=0) -> RELU -> FC",
         (7, 7, 2),
     ),
+    "a filter for each of several panels of channels": (
+        "INPUT -> CONV(K=24) -> CONV(K=24, F=5, S=2, groups=24, bias=no, round=floor) -> NORM -> RELU -> FC",
+        (9, 8, 2),
+    ),
+    "a filter for each channel that is smaller than its stride, and a wide border": (
+        "INPUT -> CONV(K=9) -> CONV(K=9, F=2, S=3, P=1, groups=9, round=floor) -> CONV(K=9, P=3, groups=9) -> FC",
+        (11, 8, 1),
+    ),
     "groups of several panels": ("INPUT -> CONV(K=80, F=1) -> RELU -> CONV(K=140, groups=2) -> RELU -> FC", (4, 3, 2)),
     "no biases": ("INPUT -> CONV(K=5, bias=no) -> RELU -> CONV(K=9, F=2, S=2, P=0, bias=no) -> FC", (6, 6, 3)),
     "NORM first": ("INPUT -> NORM -> CONV(K=4) -> RELU -> FC", (5, 6, 3)),
@@ -624,6 +632,7 @@ def cpu(**settings):
 EVERY_INSTRUCTION = {
     "varied": Problem(VARIED, VARIED_SHAPE, n=21),
     "branched": Problem(BRANCHED, BRANCHED_SHAPE, n=21),
+    "depthwise": Problem("INPUT -> CONV(K=10) -> RELU -> CONV(K=10, groups=10) -> RELU -> FC", (6, 5, 2), n=21),
     # A RELU with an instruction of its own: those of the others are part of what CONV, FC, NORM and sums do.
     "relu": Problem("INPUT -> CONV(K=9) -> POOL -> RELU -> FC", (6, 8, 2), n=21),
     "filtered": Problem(FILTERED, FILTERED_SHAPE, n=21),

@@ -568,6 +568,44 @@ def test_another_number_of_the_products_of_tiles_is_noticed(expected_of_tiles, f
     assert_noticed(TILES, expected_of_tiles, change)
 
 
+# -- Mutations of sums with a filter for each channel ------------------------------------------------------------------
+
+# At a stride that two phases share, with a gradient for the input.
+DEPTHWISE = Problem("INPUT -> CONV(K=10) -> RELU -> CONV(K=10, S=2, groups=10) -> RELU -> FC", (7, 5, 2), n=5)
+_COUNTS, _OTHERS = {"rows", "columns", "channels", "T", "R"}, {"depth"}  # another depth would reach beyond the volumes
+
+
+@pytest.fixture(scope="module")
+def expected_of_depthwise():
+    return DEPTHWISE.expected()
+
+
+@pytest.mark.parametrize(
+    ("op", "number"),
+    [
+        (op, number)
+        for op in (Op.DEPTHWISE, Op.DEPTHWISE_WEIGHTS)
+        for number in INSTRUCTIONS[op].numbers
+        if number not in _OTHERS
+    ],
+)
+def test_another_number_of_a_sum_with_a_filter_for_each_channel_is_noticed(expected_of_depthwise, op, number):
+    """Counts are one too few; strides and flags are 0."""
+
+    def mutation(mutated):
+        for row in instructions(mutated, op):
+            put(row, **{number: max(0, get(row, number) - 1) if number in _COUNTS else 0})
+
+    device = MutantDevice(SOUND.target, mutation)
+    found = DEPTHWISE.answers(device)
+    assert any(device.changed)
+    assert mismatches(found, expected_of_depthwise)
+
+
+def test_a_filter_for_each_channel_is_well_without_a_mutation(expected_of_depthwise):
+    assert mismatches(DEPTHWISE.answers(SOUND), expected_of_depthwise) == {}
+
+
 # -- Mutations of plans for a GPU, with a loop over groups -------------------------------------------------------------
 
 

@@ -461,6 +461,29 @@ def _normalise_backward(n, samples, first):
     return reads, [("dx", _volume(n, "dx_row"), True)]
 
 
+def _taps(n):
+    """The elements of x that a sum with a filter for each channel reads."""
+    loops = [("rows", "x_row"), ("columns", "x_column"), ("T", "x_t"), ("R", "x_r")]
+    return grid(0, *[(n[count], n[stride]) for count, stride in loops], (n["depth"], 1))
+
+
+def _depthwise(n, samples, first):
+    reads = [
+        ("x", _taps(n), True),
+        ("w", grid(0, (n["T"], n["w_t"]), (n["R"], n["w_r"]), (n["channels"], n["w_c"])), False),
+    ]
+    if n["has_bias"]:
+        reads.append(("bias", np.arange(n["depth"]), False))
+    y = grid(0, (n["rows"], n["y_row"]), (n["columns"], n["y_column"]), (n["depth"], 1))
+    return reads, [("y", y, True)]
+
+
+def _depthwise_weights(n, samples, first):
+    dw = ("dw", grid(0, (n["T"], n["dw_t"]), (n["R"], n["dw_r"]), (n["channels"], n["dw_c"])), False)
+    reads = [("x", _taps(n), True), ("dy", _volume(n, "dy_row"), True)]
+    return reads + ([] if first else [dw]), [dw]
+
+
 REACH = {
     Op.LOAD_IMAGES: _load,
     Op.CONTRACT: _contract,
@@ -490,5 +513,7 @@ REACH = {
     Op.BATCH_GRADIENTS: _batch_gradients,
     Op.LAYER_GRADIENTS: _layer_gradients,
     Op.NORMALISE_BACKWARD: _normalise_backward,
+    Op.DEPTHWISE: _depthwise,
+    Op.DEPTHWISE_WEIGHTS: _depthwise_weights,
     Op.TRANSFORM: _transform,
 }

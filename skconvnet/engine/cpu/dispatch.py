@@ -10,6 +10,7 @@ from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.kernels.activations import bias_relu_backward, dropout, mix, relu, squash, squash_backward
 from skconvnet.engine.cpu.kernels.branches import add, copy_channels
 from skconvnet.engine.cpu.kernels.convolution import contract
+from skconvnet.engine.cpu.kernels.depthwise import depthwise, depthwise_weights
 from skconvnet.engine.cpu.kernels.images import load_images
 from skconvnet.engine.cpu.kernels.loss import softmax_cross_entropy, store_scores
 from skconvnet.engine.cpu.kernels.memory import clear, clear_border
@@ -72,6 +73,17 @@ def winograd(call_at):
     for sample in range(call[InstructionCall.SAMPLES] if code[_EACH_SAMPLE] != 0 else 1):
         x, start, y, _ = _operands(call, code, sample)
         transform(code, x, start, y, first, part, parts)
+
+
+def depthwise_convolution(call_at):
+    """CONV with a filter for each channel, forward and backward."""
+    call, code, _ = _unpack(call_at)
+    a, b, c, d = _operands(call, code, 0)
+    samples, first = call[InstructionCall.SAMPLES], call[InstructionCall.FIRST] != 0
+    if code[0] == Op.DEPTHWISE:
+        depthwise(code, a, b, c, d, samples)
+    elif code[0] == Op.DEPTHWISE_WEIGHTS:
+        depthwise_weights(code, a, b, c, first, samples)
 
 
 def images(call_at):
@@ -234,4 +246,6 @@ FAMILIES = {
     Op.LAYER_GRADIENTS: normalisation,
     Op.NORMALISE_BACKWARD: normalisation,
     Op.TRANSFORM: winograd,
+    Op.DEPTHWISE: depthwise_convolution,
+    Op.DEPTHWISE_WEIGHTS: depthwise_convolution,
 }

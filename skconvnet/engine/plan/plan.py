@@ -93,6 +93,8 @@ def _work(op, rows):
     pixels = n.get("rows", 1) * n.get("columns", 1)
     if op == Op.TRANSFORM:
         pixels *= 36 * n["each_sample"]
+    if op in (Op.DEPTHWISE, Op.DEPTHWISE_WEIGHTS):
+        pixels *= np.maximum(n["T"] * n["R"] / _ELEMENT, 1)
     if op == Op.CLEAR_BORDER:
         pixels = (n["top"] + n["rows"] + n["bottom"]) * (n["left"] + n["columns"] + n["right"]) - pixels
     if "F_rows" in n:

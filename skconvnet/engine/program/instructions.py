@@ -85,6 +85,8 @@ class Op(IntEnum):
     LAYER_GRADIENTS = 26
     NORMALISE_BACKWARD = 27
     TRANSFORM = 28
+    DEPTHWISE = 29
+    DEPTHWISE_WEIGHTS = 30
 
 
 class Transform(IntEnum):
@@ -146,6 +148,8 @@ _LOOPS = "I J M N T R K a_i a_j a_p a_t a_r a_k b_t b_r b_k start_i start_j star
 _GROUPS = "groups a_g b_g start_g c_g"
 # Tile (r, c) of a TRANSFORM is at r * x_row + c * x_column, and its number [i, j] at i * x_i + j * x_j from there.
 _TILES = "x_row x_column x_i x_j start_q y_row y_column y_a y_b"
+# x[i, j, t, r] of a sum with a filter for each channel, and the taps t, r.
+_TAPS = "T R x_row x_column x_t x_r"
 _WINDOWS = "F_rows F_columns S P rows_out columns_out"
 
 INSTRUCTIONS = {
@@ -180,6 +184,8 @@ INSTRUCTIONS = {
         (Op.LAYER_GRADIENTS, "sums scales dscales coefficients", "depth channels pixels"),
         (Op.NORMALISE_BACKWARD, "dy x coefficients dx", "rows columns depth dy_row x_row dx_row"),
         (Op.TRANSFORM, "x start y", f"transform rows columns depth {_TILES} down across RELU each_sample adds"),
+        (Op.DEPTHWISE, "x w bias y", f"rows columns depth channels {_TAPS} w_t w_r w_c y_row y_column RELU has_bias"),
+        (Op.DEPTHWISE_WEIGHTS, "x dy dw", f"rows columns depth channels {_TAPS} dy_row dw_t dw_r dw_c"),
     ]
 }
 

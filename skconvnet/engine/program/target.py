@@ -60,6 +60,8 @@ class Target:
         Size of a block of parameters in the update.
     max_blocks : int
         The most blocks of a layer. Larger blocks are made where there would be more.
+    has_depthwise : bool, default=False
+        Whether one instruction computes a CONV with as many groups as channels and filters.
     loops_groups : bool, default=False
         Whether one CONTRACT computes all groups of a layer, in place of one for each group.
     runs_in_step : bool, default=False
@@ -92,6 +94,7 @@ class Target:
     wide_row: int
     block: int
     max_blocks: int
+    has_depthwise: bool = False
     loops_groups: bool = False
     runs_in_step: bool = False
     keeps_zeros: bool = False
@@ -131,6 +134,7 @@ CPU = Target(
     wide_row=192,
     block=8192,
     max_blocks=4096,
+    has_depthwise=True,
 )
 
 # Every instruction is a launch, which takes microseconds, so there are as few as possible, each over the whole batch.
@@ -149,6 +153,7 @@ GPU = replace(
     worker_flops=UNLIMITED,
     spared_flops=UNLIMITED,
     winograd_depth=UNLIMITED,  # it has no kernel for it
+    has_depthwise=False,
     loops_groups=True,
     runs_in_step=True,
     keeps_zeros=True,

@@ -12,7 +12,8 @@ from skconvnet.engine.cuda.dispatch import LOWERINGS
 from skconvnet.engine.program.instructions import Op
 from tests.test_rooms import FLOORS
 
-CPU_ONLY = {Op.TRANSFORM}  # plans for a GPU do not have it: see `Target.winograd_depth`
+# Plans for a GPU do not have them: see `Target.winograd_depth` and `has_depthwise`.
+CPU_ONLY = {Op.TRANSFORM, Op.DEPTHWISE, Op.DEPTHWISE_WEIGHTS}
 FILES = sorted(set.union(*FLOORS["skconvnet/engine/cuda/kernels"]))
 
 # Kernels of the CPU machine that are named otherwise here, and why.

@@ -148,6 +148,25 @@ def test_a_gpu_computes_all_groups_with_one_instruction():
     assert {*groups[CPU]} == {1}
 
 
+@pytest.mark.parametrize(
+    ("text", "target", "expected"),
+    [
+        ("INPUT -> CONV(K=6) -> CONV(K=6, groups=6) -> FC", CPU, True),
+        ("INPUT -> CONV(K=6) -> CONV(K=6, F=5, S=3, groups=6, round=floor) -> FC", CPU, True),
+        ("INPUT -> CONV(K=6) -> CONV(K=6, groups=6) -> FC", GPU, False),
+        ("INPUT -> CONV(K=6) -> CONV(K=6, groups=3) -> FC", CPU, False),
+        ("INPUT -> CONV(K=6) -> CONV(K=12, groups=6) -> FC", CPU, False),  # two filters for each channel
+        ("INPUT -> CONV(K=1) -> CONV(K=1) -> FC", CPU, False),
+        ("INPUT -> CONV(K=3, groups=3) -> FC", CPU, False),  # of images, whose depth is not padded
+    ],
+)
+@pytest.mark.parametrize("planner", [train, plan_inference])
+def test_a_filter_for_each_channel_has_an_instruction_of_its_own(text, target, expected, planner):
+    made, _ = planned(Problem(text, (7, 6, 3)), planner, target=target)
+    assert (Op.DEPTHWISE in made.ops) == expected
+    assert (Op.DEPTHWISE_WEIGHTS in made.ops) == (expected and planner is train)
+
+
 # What kernels read number by number: images of a depth that is not padded, biases and slices of a group.
 NOT_ALIGNED = {
     Op.LOAD_IMAGES: ("y",),

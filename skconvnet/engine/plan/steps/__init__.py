@@ -5,6 +5,7 @@ from itertools import count
 from skconvnet.engine.plan.steps.activations import ACTIVATIONS, Dropout
 from skconvnet.engine.plan.steps.branches import Stack, Sum
 from skconvnet.engine.plan.steps.convolution import Convolution
+from skconvnet.engine.plan.steps.depthwise import DepthwiseConvolution, is_depthwise
 from skconvnet.engine.plan.steps.loss import SoftmaxCrossEntropy
 from skconvnet.engine.plan.steps.normalisation import BatchNorm, LayerNorm, LocalResponseNorm
 from skconvnet.engine.plan.steps.pooling import AveragePool, MaxPool
@@ -58,6 +59,8 @@ def _step(layer, slots, target, training, dropouts):
     match layer.kind:
         case "CONV" if has_fewer_products(layer, slots[id(layer)], target):
             return WinogradConvolution(layer, slots[id(layer)])
+        case "CONV" if is_depthwise(layer, slots[id(layer)], target):
+            return DepthwiseConvolution(layer, slots[id(layer)])
         case "CONV" | "FC":
             return Convolution(layer, slots[id(layer)])
         case "NORM" if layer.mode == "lrn":

@@ -1,0 +1,121 @@
+"""CONV with a group for each channel: every depth slice has a filter of its own, and no sum runs over channels."""
+
+from skconvnet.engine.plan.steps.convolution import Convolution
+from skconvnet.engine.program.instructions import Op, Space
+from skconvnet.engine.program.memory import ZEROS, element, offset
+
+__all__ = ["DepthwiseConvolution", "is_depthwise"]
+
+
+def is_depthwise(layer, weights, target):
+    """Return whether a CONV is computed by `DepthwiseConvolution`.
+
+    Parameters
+    ----------
+    layer : BoundConv
+    weights : WeightSlot
+        The layer's.
+    target : Target
+        The machine.
+    """
+    return (
+        target.has_depthwise
+        and 1 < layer.groups == layer.input.depth == layer.K
+        and weights.rows[2] % target.lanes == 0  # images are stored without padding of their depth
+    )
+
+
+class DepthwiseConvolution(Convolution):
+    """A CONV with as many groups as channels and filters, and possibly ReLU.
+
+    y[i, j, c] = bias[c] + sum over u, v < F of x[i*S + u - P, j*S + v - P, c] * w[u, v, c]
+
+    Its channels are lanes of vectors, where a CONTRACT for each group would compute one lane at a time.
+    """
+
+    def _sums(self, builder, x):
+        self._emit_sums(
+            builder,
+            x=element(x, -self.P, -self.P),
+            w=0,
+            y=element(self.y),
+            bias=self._bias(),
+            rows=self.y.rows,
+            columns=self.y.columns,
+            T=self.layer.F,
+            R=self.layer.F,
+            x_row=self.S * x.row,
+            x_column=self.S * x.depth,
+            x_t=x.row,
+            x_r=x.depth,
+            y_row=self.y.row,
+            y_column=self.y.depth,
+            RELU=self.relu,
+            has_bias=self.weights.bias is not None,
+            tap_step=1,
+        )
+
+    def _input_gradient(self, builder, dx, dy):
+        """Emit the gradient of the inputs, phase by phase: tap t of input m of a phase meets output m - t."""
+        for phase in self.phases:
+            down, across = phase.rows, phase.columns
+            first_tap = [(axis.first + self.P) % self.S for axis in (down, across)]
+            strides = self._filter_strides("trk")
+            self._emit_sums(
+                builder,
+                x=element(dy, down.output, across.output),
+                w=first_tap[0] * strides["t"] + first_tap[1] * strides["r"],
+                y=element(dx, down.first, across.first),
+                bias=ZEROS,
+                rows=down.count,
+                columns=across.count,
+                T=down.taps,
+                R=across.taps,
+                x_row=dy.row,
+                x_column=dy.depth,
+                x_t=-dy.row,
+                x_r=-dy.depth,
+                y_row=self.S * dx.row,
+                y_column=self.S * dx.depth,
+                RELU=0,
+                has_bias=0,
+                tap_step=self.S,
+            )
+
+    def _emit_sums(self, builder, *, x, w, y, bias, tap_step, **numbers):
+        """Emit sums over every `tap_step`-th tap from offset `w` of the weights on."""
+        strides = self._filter_strides("trk")
+        builder.emit(
+            Op.DEPTHWISE,
+            {"x": x, "w": offset(Space.PARAMETERS, self.weights.weights + w), "bias": bias, "y": y},
+            **numbers,
+            **self._channels,
+            w_t=tap_step * strides["t"],
+            w_r=tap_step * strides["r"],
+            w_c=self.weights.group_size,
+        )
+
+    def weights_gradient(self, builder, x, dy, space, first_element):
+        """Emit dw[u, v, c] = sum over samples, i and j of x[i*S + u - P, j*S + v - P, c] * dy[i, j, c]."""
+        strides = self._filter_strides("trk")
+        return builder.emit(
+            Op.DEPTHWISE_WEIGHTS,
+            {"x": element(x, -self.P, -self.P), "dy": element(dy), "dw": offset(space, first_element)},
+            rows=dy.rows,
+            columns=dy.columns,
+            **self._channels,
+            T=self.layer.F,
+            R=self.layer.F,
+            x_row=self.S * x.row,
+            x_column=self.S * x.depth,
+            x_t=x.row,
+            x_r=x.depth,
+            dy_row=dy.row,
+            dw_t=strides["t"],
+            dw_r=strides["r"],
+            dw_c=self.weights.group_size,
+        )
+
+    @property
+    def _channels(self):
+        return {"depth": self.y.depth, "channels": self.y.channels}
