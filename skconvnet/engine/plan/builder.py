@@ -35,7 +35,7 @@ class PlanBuilder:
         (step, input, gradient of the output) of the weight gradients that the update computes.
     scratch : int
         Elements that a worker needs for the gradient of one block.
-    sums : int
+    own : int
         Elements at the beginning of each worker's arena that no volume shares.
     weights_read : int
         Elements of the largest matrix of transformed weights, which each micro-batch reads.
@@ -50,7 +50,7 @@ class PlanBuilder:
         self.blocks = []
         self.deferred_weight_gradients = []
         self.scratch = 0
-        self.sums = 0
+        self.own = 0
         self.weights_read = 0
         self._instructions = []
         self._zeros = []  # instructions for the allocation of memory
@@ -94,7 +94,13 @@ class PlanBuilder:
         """Emit the contractions of a step: split across workers where that is faster, else sample by sample."""
         weights = step.weights
         is_heavy = weights.whole_batch and weights.n_rows * weights.columns > self.target.split_weights
-        if not (is_heavy or (self.split_image and step.layer.n_flops > self.target.split_flops)):
+        with self.in_parts(is_heavy or (self.split_image and step.layer.n_flops > self.target.split_flops)):
+            yield
+
+    @contextmanager
+    def in_parts(self, is_split):
+        """Emit what workers share in a segment of its own, if they do."""
+        if not is_split:
             yield
             return
         self.begin(SegmentKind.SPLIT)
@@ -114,9 +120,9 @@ class PlanBuilder:
         offset, self.shared = self.shared, self.shared + round_to_line(size)
         return offset
 
-    def worker_sums(self, size):
+    def worker_scratch(self, size):
         """Return the operand for `size` elements of a worker's own, for use until the next ones are asked for."""
-        self.sums = max(self.sums, round_to_line(size))
+        self.own = max(self.own, round_to_line(size))
         return offset(Space.LOCAL, 0)
 
     def buffer(self, rows, columns, depth, channels, border=NO_BORDER, **more):
@@ -251,7 +257,7 @@ class PlanBuilder:
         batch = pack([b for b in self._buffers if b.space == Space.BATCH], lambda use: use[time])
         size = max(self.target.arena, min(self.weights_read, self.target.largest_arena))
         micro_batch = max(1, min(size // max(1, local), max_micro_batch, self.target.max_micro_batch))
-        return micro_batch, self.sums + local * micro_batch, batch * self.batch_size
+        return micro_batch, self.own + local * micro_batch, batch * self.batch_size
 
     def _check_offsets(self):
         """Raise a ValueError if a volume of the whole batch is larger than the target's kernels can address."""
@@ -267,7 +273,7 @@ class PlanBuilder:
 
     def program(self, micro_batch):
         """Encode the instructions, and those that write what stays zero, once all buffers are placed."""
-        places = {Space.LOCAL: (self.sums, micro_batch), Space.BATCH: (0, self.batch_size)}
+        places = {Space.LOCAL: (self.own, micro_batch), Space.BATCH: (0, self.batch_size)}
         return _encode(self._instructions, places), _encode(self._zeros, places)
 
 

@@ -50,6 +50,10 @@ class Target:
         by Winograd's minimal filtering.
     winograd_band : int
         Size that the transformed tiles of one image may fill.
+    winograd_tiles : int
+        Tiles of a batch below which transformed weights that outgrow `winograd_band` are not kept, but transformed again.
+    winograd_block : tuple of int
+        Rows and columns of a block of them.
     winograd_sums : int
         Size that the transformed gradient of a layer's weights may fill in a worker's arena.
     tile_rows : int
@@ -89,6 +93,8 @@ class Target:
     winograd_depth: int
     winograd_extent: int
     winograd_band: int
+    winograd_tiles: int
+    winograd_block: tuple[int, int]
     winograd_sums: int
     tile_rows: int
     wide_row: int
@@ -129,6 +135,8 @@ CPU = Target(
     winograd_depth=16,
     winograd_extent=6,
     winograd_band=128 * 1024,
+    winograd_tiles=64,
+    winograd_block=(32, 64),
     winograd_sums=1024 * 1024,
     tile_rows=12,
     wide_row=192,

@@ -9,9 +9,11 @@ matrix product: the 36 products are the groups of one CONTRACT. A transformed vo
     weight gradient    V = B' x B      D = A dy A'     Z = V' D at each position     dw = G' Z G
 """
 
+from dataclasses import dataclass, replace
+
 from skconvnet.engine.plan.steps.convolution import Convolution, emit_contract
-from skconvnet.engine.program.instructions import Adds, Op, Samples, SegmentKind, Space, Transform
-from skconvnet.engine.program.memory import ZEROS, element, offset
+from skconvnet.engine.program.instructions import Adds, Op, Samples, Space, Transform
+from skconvnet.engine.program.memory import ZEROS, Operand, element, offset
 
 __all__ = ["WinogradConvolution", "has_fewer_products"]
 
@@ -48,6 +50,122 @@ def _beyond(x, y, before):
     return max(0, _TILE * _tiles(y) + _OVERLAP - before - x)
 
 
+@dataclass(frozen=True)
+class _Weights:
+    """Nine matrices of weights, one for each filter tap.
+
+    Parameters
+    ----------
+    first : Operand
+        Their first element.
+    rows, columns : int
+        Of each matrix: depth of the volume that is read, and of the one that is written.
+    row, tap : int
+        Distance between two rows, and between two matrices.
+    """
+
+    first: Operand
+    rows: int
+    columns: int
+    row: int
+    tap: int
+
+    def transform(self, builder, U, stride, rows=None, columns=None):
+        """Emit U = G w G' of the matrices, or of their parts (first, count) of rows and columns.
+
+        Parameters
+        ----------
+        builder : PlanBuilder
+        U : Operand
+            Where to: [36 x rows x stride].
+        stride : int
+            Distance between two rows of U.
+        rows, columns : tuple of int, optional
+            The part.
+        """
+        (row, n_rows), (column, n_columns) = rows or (0, self.rows), columns or (0, self.columns)
+        _emit_transform(
+            builder,
+            Transform.WEIGHTS,
+            replace(self.first, offset=self.first.offset + row * self.row + column),
+            U,
+            columns=n_rows,
+            depth=n_columns,
+            x_column=self.row,
+            x_i=3 * self.tap,
+            x_j=self.tap,
+            y_column=stride,
+            y_a=6 * n_rows * stride,
+            y_b=n_rows * stride,
+        )
+
+
+class _Products:
+    """The products with transformed weights at the 36 positions: M = V U.
+
+    The transformed weights are four times as many as the weights. If they outgrow the cache, to read them for a few
+    tiles takes longer than to transform the weights again, block by block. Either way the sums have the same order.
+
+    Parameters
+    ----------
+    builder : PlanBuilder
+        The transforms are emitted here, unless each block is transformed when it is read.
+    weights : _Weights
+    output : Volume
+        The volume that the tiles cover.
+    """
+
+    def __init__(self, builder, weights, output):
+        self.weights = weights
+        self.stride = builder.target.row_stride(weights.columns)
+        size, tiles = _POSITIONS * weights.rows * self.stride, _tiles(output.height) * _tiles(output.width)
+        self.U = None
+        if size <= builder.target.winograd_band or builder.batch_size * tiles >= builder.target.winograd_tiles:
+            self.U = offset(Space.SHARED, builder.allocate_shared(size))
+            builder.weights_read = max(builder.weights_read, size)
+            weights.transform(builder, self.U, self.stride)
+
+    def emit(self, builder, V, M, is_split):
+        """Emit the products for the transformed tiles V."""
+        if self.U is not None:
+            with builder.in_parts(is_split):
+                self._block(builder, V, M, self.U, self.stride, (0, V.depth), (0, M.depth))
+            return
+        most_rows, most_columns = builder.target.winograd_block
+        if is_split:
+            most_rows = V.depth  # fewer barriers
+        size = _POSITIONS * min(most_rows, V.depth) * min(most_columns, M.depth)
+        U = offset(Space.SHARED, builder.allocate_shared(size)) if is_split else builder.worker_scratch(size)
+        for columns in _runs(M.depth, most_columns):
+            for rows in _runs(V.depth, most_rows):
+                with builder.in_parts(is_split):
+                    self.weights.transform(builder, U, columns[1], rows, columns)
+                with builder.in_parts(is_split):
+                    self._block(builder, V, M, U, columns[1], rows, columns)
+
+    def _block(self, builder, V, M, U, stride, rows, columns):
+        """Emit the products with a block of U, added to those with the rows before it."""
+        (row, n_rows), (column, n_columns) = rows, columns
+        emit_contract(
+            builder,
+            a=element(V, channel=row),
+            b=U,
+            start=element(M, channel=column) if row else ZEROS,
+            c=element(M, channel=column),
+            counts={"M": V.columns, "N": n_columns, "K": n_rows, "groups": _POSITIONS},
+            a_strides={"i": V.size, "p": V.depth, "k": 1, "g": V.row},
+            b_strides={"k": stride, "g": n_rows * stride},
+            start_strides={"i": M.size, "p": M.depth, "q": 1, "g": M.row} if row else {},
+            c_strides={"i": M.size, "p": M.depth, "g": M.row},
+            sample_loop=Samples.I,
+        )
+
+
+def _runs(extent, most):
+    """Return the runs (first, count) of at most `most` that `extent` is cut into."""
+    return [(first, min(most, extent - first)) for first in range(0, extent, most)]
+
+
 class WinogradConvolution(Convolution):
     """A CONV with F = 3, S = 1 and one group, and possibly ReLU, by minimal filtering.
 
@@ -61,7 +179,6 @@ class WinogradConvolution(Convolution):
     def __init__(self, layer, weights):
         super().__init__(layer, weights)
         self.before_gradient = _OVERLAP - layer.P  # the padding of the input gradient's CONV
-        self._U = self._transposed_U = None  # offsets of transformed weights in shared memory
 
     @property
     def border(self):
@@ -84,30 +201,64 @@ class WinogradConvolution(Convolution):
     def transform_weights(self, builder):
         """Emit the transformed weights, and those of the input gradient from the transposed weights."""
         w = self.weights
-        source = offset(Space.PARAMETERS, w.weights)
-        self._U = _transform_weights(builder, source, w.rows[2], w.filters, w.columns, w.rows[2] * w.columns)
+        weights = _Weights(offset(Space.PARAMETERS, w.weights), w.rows[2], w.filters, w.columns, w.rows[2] * w.columns)
+        self._products = _Products(builder, weights, self.layer.output)
         if self.needs_input_gradient:
-            tap = self.phases.tap_size
             self.transposed = builder.allocate_shared(self.phases.group_size)
             source = offset(Space.SHARED, self.transposed)
-            self._transposed_U = _transform_weights(builder, source, w.filters, w.rows[2], w.transposed_stride, tap)
+            weights = _Weights(source, w.filters, w.rows[2], w.transposed_stride, self.phases.tap_size)
+            self._gradient_products = _Products(builder, weights, self.layer.input)
 
     # Forward and backward
 
     def _sums(self, builder, x):
-        is_split = builder.split_image and self.layer.n_flops > builder.target.split_flops
-        _convolve(builder, x, self.P, self._U, self.y, self._bias(), self.relu, is_split)
+        self._convolve(builder, x, self.P, self._products, self.y, self._bias(), self.relu)
 
     def _input_gradient(self, builder, dx, dy):
-        _convolve(builder, dy, self.before_gradient, self._transposed_U, dx, ZEROS)
+        self._convolve(builder, dy, self.before_gradient, self._gradient_products, dx, ZEROS)
+
+    def _convolve(self, builder, x, before, products, y, bias, relu=False):
+        """Emit the CONV of `x`, padded by `before`, into `y`."""
+        C, K, columns = x.depth, y.depth, _tiles(y.columns)
+        is_split = builder.split_image and self.layer.n_flops > builder.target.split_flops
+        for first, rows in _bands(builder.target, _tiles(y.rows), columns, C, K):
+            n = rows * columns
+            V, M = (builder.buffer(_POSITIONS, n, depth, depth) for depth in (C, K))
+            with builder.in_parts(is_split):
+                _transform_tiles(builder, Transform.INPUT, element(x, _TILE * first - before, -before), x, V, columns)
+            products.emit(builder, V, M, is_split)
+            with builder.in_parts(is_split):
+                _emit_transform(
+                    builder,
+                    Transform.OUTPUT,
+                    element(M),
+                    element(y, _TILE * first),
+                    start=bias,
+                    rows=rows,
+                    columns=columns,
+                    depth=K,
+                    x_row=columns * K,
+                    x_column=K,
+                    x_i=6 * M.row,
+                    x_j=M.row,
+                    start_q=0 if bias is ZEROS else 1,
+                    y_row=_TILE * y.row,
+                    y_column=_TILE * y.depth,
+                    y_a=y.row,
+                    y_b=y.depth,
+                    down=y.rows - _TILE * first,
+                    across=y.columns,
+                    RELU=relu,
+                    each_sample=1,
+                )
 
     def weights_gradient(self, builder, x, dy, space, first_element):
         """Emit the gradient of the weights, by bands of tiles and blocks of channels."""
         w, target = self.weights, builder.target
         C, K, columns = x.depth, dy.depth, _tiles(dy.columns)
         block = max(target.lanes, min(C, target.winograd_sums // (_POSITIONS * K) // target.lanes * target.lanes))
-        sums = builder.worker_sums(_POSITIONS * block * K)
-        for first, rows in _bands(target, _tiles(dy.rows), columns * (C + K)):
+        sums = builder.worker_scratch(_POSITIONS * block * K)
+        for first, rows in _bands(target, _tiles(dy.rows), columns, C, K):
             n = rows * columns
             V, D = (builder.buffer(_POSITIONS, n, depth, depth) for depth in (C, K))
             _transform_tiles(builder, Transform.INPUT, element(x, _TILE * first - self.P, -self.P), x, V, columns)
@@ -144,43 +295,24 @@ class WinogradConvolution(Convolution):
         return number
 
 
-def _bands(target, rows, of_a_row):
-    """Yield (first row, rows) of bands of tile rows whose transforms fit `winograd_band`, as equal as possible.
+def _bands(target, rows, columns, C, K):
+    """Yield (first row, rows) of bands of tile rows, as equal as possible.
+
+    The transforms of a band fill at most `winograd_band`, or as much as the weights that are read for it.
 
     Parameters
     ----------
     target : Target
-    rows : int
-        Rows of tiles.
-    of_a_row : int
-        Elements at one position of a row of tiles.
+    rows, columns : int
+        Of tiles.
+    C, K : int
+        Depths of the two volumes that are transformed.
     """
-    most = max(1, target.winograd_band // (_POSITIONS * of_a_row))
+    size = max(target.winograd_band, min(_POSITIONS * C * K, target.largest_arena))
+    most = max(1, size // (_POSITIONS * columns * (C + K)))
     band = -(-rows // -(-rows // most))
     for first in range(0, rows, band):
         yield first, min(band, rows - first)
-
-
-def _transform_weights(builder, source, rows, columns, column_stride, tap):
-    """Emit U = G w G' of nine matrices of weights, `tap` elements apart; return its offset in shared memory."""
-    stride = builder.target.row_stride(columns)
-    size = _POSITIONS * rows * stride
-    U, builder.weights_read = builder.allocate_shared(size), max(builder.weights_read, size)
-    _emit_transform(
-        builder,
-        Transform.WEIGHTS,
-        source,
-        offset(Space.SHARED, U),
-        columns=rows,
-        depth=columns,
-        x_column=column_stride,
-        x_i=3 * tap,
-        x_j=tap,
-        y_column=stride,
-        y_a=6 * rows * stride,
-        y_b=rows * stride,
-    )
-    return U
 
 
 def _transform_tiles(builder, transform, first, volume, positions, columns):
@@ -203,62 +335,6 @@ def _transform_tiles(builder, transform, first, volume, positions, columns):
         y_b=positions.row,
         each_sample=1,
     )
-
-
-def _convolve(builder, x, before, U, y, bias, relu=False, is_split=False):
-    """Emit the CONV of `x`, padded by `before`, with the weights that are transformed at `U`, into `y`."""
-    C, K, columns = x.depth, y.depth, _tiles(y.columns)
-    stride = builder.target.row_stride(K)
-    for first, rows in _bands(builder.target, _tiles(y.rows), columns * (C + K)):
-        n = rows * columns
-        V, M = (builder.buffer(_POSITIONS, n, depth, depth) for depth in (C, K))
-        _begin_part(builder, is_split)
-        _transform_tiles(builder, Transform.INPUT, element(x, _TILE * first - before, -before), x, V, columns)
-        _begin_part(builder, is_split)
-        emit_contract(
-            builder,
-            a=element(V),
-            b=offset(Space.SHARED, U),
-            start=ZEROS,
-            c=element(M),
-            counts={"M": n, "N": K, "K": C, "groups": _POSITIONS},
-            a_strides={"i": V.size, "p": C, "k": 1, "g": V.row},
-            b_strides={"k": stride, "g": C * stride},
-            c_strides={"i": M.size, "p": K, "g": M.row},
-            sample_loop=Samples.I,
-        )
-        _begin_part(builder, is_split)
-        _emit_transform(
-            builder,
-            Transform.OUTPUT,
-            element(M),
-            element(y, _TILE * first),
-            start=bias,
-            rows=rows,
-            columns=columns,
-            depth=K,
-            x_row=columns * K,
-            x_column=K,
-            x_i=6 * M.row,
-            x_j=M.row,
-            start_q=0 if bias is ZEROS else 1,
-            y_row=_TILE * y.row,
-            y_column=_TILE * y.depth,
-            y_a=y.row,
-            y_b=y.depth,
-            down=y.rows - _TILE * first,
-            across=y.columns,
-            RELU=relu,
-            each_sample=1,
-        )
-    if is_split:
-        builder.begin(SegmentKind.PER_SAMPLE)
-
-
-def _begin_part(builder, is_split):
-    """Begin a segment of its own for the next instruction, if workers share it."""
-    if is_split:
-        builder.begin(SegmentKind.SPLIT)
 
 
 def _emit_transform(builder, transform, x, y, *, start=ZEROS, **numbers):
