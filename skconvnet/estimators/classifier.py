@@ -662,14 +662,14 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     def _scorer(self):
         """Return the scorer of the fitted network."""
-        if not self.__sklearn_is_fitted__():
+        if "_training_state" not in self.__dict__:
             check_is_fitted(self)  # raises; on a fitted estimator it would take as long as a small network's kernels
         return ScorerCache.of(self).scorer(self)
 
     def _scores(self, X):
         """Return the scores of images, float64 of shape (n, n_classes)."""
         scorer = self._scorer()
-        if type(X) is np.ndarray and "feature_names_in_" not in vars(self):  # without names, X may be an array
+        if type(X) is np.ndarray and "feature_names_in_" not in self.__dict__:  # else names are looked for in X
             scores = scorer.scores_of_one(X, self._count_threads)
             if scores is not None:
                 return scores
@@ -680,9 +680,9 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
 
 def _softmax(scores):
-    """Return the softmax of each row. SciPy's takes as long as a small network's scores of one image."""
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    """Return the softmax of each row. SciPy's takes longer than all else in scoring one image by a small network."""
+    powers = np.exp(scores - np.maximum.reduce(scores, axis=1, keepdims=True))
+    return powers / np.add.reduce(powers, axis=1, keepdims=True)
 
 
 _NO_STATE = (

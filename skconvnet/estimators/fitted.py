@@ -6,7 +6,7 @@ shape would make them read memory that belongs to others.
 
 from itertools import islice
 from math import isnan, prod
-from operator import attrgetter
+from operator import itemgetter
 
 import numpy as np
 
@@ -19,18 +19,22 @@ from skconvnet.engine.weights.layout import lay_out_parameters
 from skconvnet.training import History, TrainingState
 
 _ATTRIBUTES = ("architecture_", "image_shape_", "n_features_in_", "classes_", "pixel_mean_", "pixel_scale_")
-_WHERE = ("device", "float32_precision")
 LEARNED = ("coefs_", "intercepts_", "norm_means_", "norm_variances_")  # in the order of `Learned`
-_objects = attrgetter(*_WHERE, *_ATTRIBUTES, *LEARNED)
+_OBJECTS = ("device", "float32_precision", *_ATTRIBUTES, *LEARNED)
+_objects = itemgetter(*_OBJECTS)
 
 
 def fitted_objects(classifier):
     """Return the objects that decide about the scores: attributes, and the arrays of each list."""
     try:
-        *attributes, coefs, intercepts, means, variances = _objects(classifier)
-        return [*attributes, coefs, *coefs, intercepts, *intercepts, means, *means, variances, *variances]
-    except (AttributeError, TypeError):  # one is missing, or is no list
-        return [getattr(classifier, name, None) for name in (*_WHERE, *_ATTRIBUTES, *LEARNED)]
+        objects = _objects(vars(classifier))
+    except KeyError:  # one is missing, or not unpacked
+        objects = [getattr(classifier, name, None) for name in _OBJECTS]
+    coefs, intercepts, means, variances = objects[-len(LEARNED) :]
+    try:
+        return [*objects, *coefs, *intercepts, *means, *variances]
+    except TypeError:  # one is no list
+        return [*objects]
 
 
 def network_attributes(classifier):

@@ -55,7 +55,7 @@ class ScorerCache:
     @staticmethod
     def of(estimator):
         """Return the cache that an estimator keeps; it gets one if it has none."""
-        cache = vars(estimator).get("_scorer_cache")
+        cache = estimator.__dict__.get("_scorer_cache")
         if type(cache) is not ScorerCache:  # a file may have something else in its place
             cache = estimator._scorer_cache = ScorerCache()
         return cache

@@ -44,6 +44,22 @@ def test_the_scorer_is_made_once_until_an_attribute_is_replaced(classifier):
     assert scorer() is not first
 
 
+def test_the_scorer_is_kept_from_the_first_prediction_on():
+    """Also after `partial_fit`, whose learned arrays are unpacked by that prediction."""
+    classifier = ConvNetClassifier("INPUT -> CONV(K=4) -> FC", n_jobs=1).partial_fit(X, Y, classes=range(3))
+    first = ScorerCache.of(classifier).scorer(classifier)
+    assert ScorerCache.of(classifier).scorer(classifier) is first
+
+
+@pytest.mark.parametrize("name", ["coefs_", "norm_means_", "classes_", "architecture_"])
+@pytest.mark.parametrize("value", [None, 5, (), "text", object()])
+def test_an_attribute_that_is_replaced_is_noticed(classifier, name, value):
+    classifier.predict(X[:1])
+    setattr(classifier, name, value)
+    with pytest.raises(ValueError, match=f"do not belong together: {name} is"):
+        classifier.predict(X[:1])
+
+
 def test_scored_arrays_are_read_only(classifier):
     classifier.coefs_[0][...] = 0
     classifier.predict(X)

@@ -11,7 +11,7 @@ from skconvnet.engine.cpu.threads import are_lost, one_at_a_time, threads
 from skconvnet.engine.cpu.workers import run_segments, work
 from skconvnet.engine.program.instructions import Op, Segment, SegmentKind
 
-__all__ = ["prepare", "prepare_all", "run"]
+__all__ = ["prepare", "prepare_all", "run", "run_alone"]
 
 # The entries that take longest to compile, as measured; each of the others takes less time than any of them.
 _LONGEST_FIRST = [
@@ -53,7 +53,8 @@ def _entries_for(ops):
 
 
 @cache
-def _run_segments():
+def run_alone():
+    """Return the function that runs the task at an address, which has one worker, in the calling thread."""
     return entry(run_segments).ctypes
 
 
@@ -78,7 +79,7 @@ def run(task, task_at, layout, segments, in_turns=False):
     workers = int(layout[Layout.WORKERS])
     if workers > 1 and are_lost():
         workers = layout[Layout.WORKERS] = 1
-    run_in = partial(_run_in_turns, task, layout, segments) if in_turns else _run_segments()
+    run_in = partial(_run_in_turns, task, layout, segments) if in_turns else run_alone()
     if workers == 1:
         run_in(task_at)
     else:
@@ -99,9 +100,9 @@ def _run_in_turns(task, layout, segments, task_at):
             task[Task.SEGMENTS] = first + number * segments.strides[0]
             for turn in range(turns if kind == SegmentKind.PER_SAMPLE else 1):
                 task[Task.FIRST_TURN], task[Task.LAST_TURN] = turn, turn + 1
-                _run_segments()(task_at)
+                run_alone()(task_at)
         task[Task.FIRST_TURN : Task.N_SEGMENTS + 1] = whole
         task[Task.SEGMENTS], task[Task.N_SEGMENTS] = first + n_before * segments.strides[0], len(segments) - n_before
-        _run_segments()(task_at)
+        run_alone()(task_at)
     finally:
         task[Task.FIRST_TURN : Task.N_SEGMENTS + 1] = whole
