@@ -38,6 +38,9 @@ bench: $(VENV)/.has-bench   ## measure and compare with the peers; use an idle m
 	$(python) -m benchmarks.defaults
 	$(python) -m benchmarks.score_map
 	$(python) -m benchmarks.case_studies
+	$(python) -m benchmarks.winograd errors
+	$(python) -m benchmarks.winograd accuracy
+	$(python) -m benchmarks.winograd speed
 	$(python) -m benchmarks.cuda
 
 dist: $(VENV)/.has-dev   ## build the source archive and the wheel into dist/

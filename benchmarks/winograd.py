@@ -13,8 +13,8 @@ the gradient of the input, or that of the weights, of one layer and one image wi
 the roots of mean square errors. Small layers are drawn up to eight times. Layers are those of the benchmark networks
 and of the case studies for which minimal filtering is made.
 
-accuracy: the same data, seeds and epochs on both sides; mean and spread of the test accuracy over the seeds, and the
-mean difference with its standard error.
+accuracy: the same data, seeds and epochs on both sides; mean and spread of the test accuracy over the seeds so far,
+whose number stands beside the name, and the mean difference with its standard error.
 
 speed: seconds of the direct sum over those of the other, in one layer of a training step, the median over alternating
 rounds with its spread. The bias gradient counts as part of the input's. With one thread, seconds are those of the
@@ -305,7 +305,7 @@ def with_target(target):
 
 def print_accuracy(options):
     """Print the accuracy of both sides on each data set."""
-    print(f"{'':14} {'direct':>8} {'spread':>18}  {'Winograd':>8} {'spread':>18}  ", end="")
+    print(f"{'':16} {'direct':>8} {'spread':>18}  {'Winograd':>8} {'spread':>18}  ", end="")
     print(f"{'difference':>10} {'error':>8} {'seconds':>14}")
     for name in options.data:
         found = {side: [] for side in TARGETS}
@@ -313,12 +313,12 @@ def print_accuracy(options):
             for side, target in TARGETS.items():
                 with with_target(target):
                     found[side].append(accuracy(name, seed, options))
-        print(accuracy_row(name, *(np.array(found[side]) for side in TARGETS)), flush=True)
+            print(accuracy_row(f"{name}, {seed + 1}", *(np.array(found[side]) for side in TARGETS)), flush=True)
 
 
 def accuracy_row(name, direct, winograd):
     """Return the row of a data set; each side has (accuracy, seconds) of every seed."""
-    row = f"{name:14}"
+    row = f"{name:16}"
     for results in (direct, winograd):
         scores = results[:, 0]
         row += f" {scores.mean():8.4f} {f'{scores.min():.4f} to {scores.max():.4f}':>18} "
