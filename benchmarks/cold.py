@@ -28,10 +28,12 @@ classifier = ConvNetClassifier(random_state=0).fit(X, y)
 print(classifier.compile_time_)
 """
 ENTRIES = """
+import logging
 from time import process_time
 from skconvnet.engine.cpu import compile, machine
 from skconvnet.engine.program.instructions import Op
 
+logging.disable()
 machine.entries = lambda functions: list(map(timed, functions))
 
 def timed(function):

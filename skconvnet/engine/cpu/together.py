@@ -87,7 +87,7 @@ def helpers(count, function, argument):
 def _started(count, function, argument):
     """Start processes that call a function, as many as can be started."""
     module, name = function.__module__, function.__name__
-    source = f"import sys; sys.path[:] = {sys.path!r}; from {module} import {name}; {name}({argument!r})"
+    source = f"import sys; sys.path[:] = {[*map(str, sys.path)]!r}; from {module} import {name}; {name}({argument!r})"
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     no_window = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows
     if _is_python(sys.executable):
