@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from time import perf_counter
 
 import numpy as np
 from scipy.linalg.blas import dnrm2, snrm2
@@ -16,6 +17,9 @@ __all__ = ["Scorer"]
 # maximum, and warns of nothing.
 _BOUNDS = {np.dtype(np.uint8): lambda pixels: 255.0, np.dtype(np.float32): snrm2, np.dtype(np.float64): dnrm2}
 _ROUNDED = 0.999  # of a limit: norms are rounded
+
+_N_TIMES = 5  # whose median is compared
+_TRIAL = 32  # of so many images, one is scored the slower way
 
 
 class Scorer:
@@ -66,7 +70,7 @@ class Scorer:
         if channels == 1:
             self._shapes_of_one.add((1, height, width))
         self._limit = _ROUNDED * network.pixel_limit
-        self._splits_image = self._n_workers(1, 2) > 1
+        self._splits_image, self._pace = self._n_workers(1, 2) > 1, Pace()
         self._idle_for_one = defaultdict(list)  # as `_idle`, by number of workers
 
     def on(self, image_shape):
@@ -113,7 +117,15 @@ class Scorer:
         pixels = pixels.ravel()
         if not bound(pixels) <= self._limit:  # nor is NaN
             return None
-        n_workers = count_threads() if self._splits_image else 1
+        n_threads = count_threads() if self._splits_image else 1
+        if n_threads == 1:
+            return self._scores_of_one(pixels, 1)
+        splits, begin = self._pace.splits(), perf_counter()
+        scores = self._scores_of_one(pixels, n_threads if splits else 1)
+        self._pace.note(splits, perf_counter() - begin)
+        return scores
+
+    def _scores_of_one(self, pixels, n_workers):
         idle = self._idle_for_one[n_workers]
         try:
             one_image = idle.pop()
@@ -191,3 +203,39 @@ class Scorer:
                 network.architecture, layout, batch_size, target, split_image
             )
         return plan
+
+
+class Pace:
+    """Tells whether workers should share single images, from the time that images took.
+
+    Workers that share an image wait for one another. Where other programs need the processors, that takes longer than
+    the work, so the faster way is found by trying both. Several threads may use a pace; the scores do not depend on it.
+
+    Examples
+    --------
+    >>> pace = Pace()
+    >>> for _ in range(3):
+    ...     splits = pace.splits()
+    ...     pace.note(splits, 0.002 if splits else 0.001)
+    >>> pace.splits()
+    False
+    """
+
+    def __init__(self):
+        self._times = {True: (), False: ()}  # the last ones, of either way
+        self._n_images = 0
+
+    def splits(self):
+        """Return whether to split the next image: mostly the faster way, at times the other."""
+        self._n_images += 1
+        is_faster = _median(self._times[True]) <= _median(self._times[False])
+        return is_faster != (self._n_images % _TRIAL == 0)
+
+    def note(self, is_split, seconds):
+        """Note the time that an image took."""
+        self._times[is_split] = (*self._times[is_split][1 - _N_TIMES :], seconds)
+
+
+def _median(times):
+    """Return the median, or 0 of none: what has no time yet is tried."""
+    return sorted(times)[len(times) // 2] if times else 0.0

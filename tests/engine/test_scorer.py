@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal
 from skconvnet.engine import Images, Scorer
 from skconvnet.engine.cpu.execution import _even_shard
 from skconvnet.engine.device import CpuDevice
+from skconvnet.engine.scorer import Pace
 from tests.engine.networks import (
     BRANCHED,
     BRANCHED_SHAPE,
@@ -91,13 +92,42 @@ def test_one_image_gives_the_same_bits(dtype, shape):
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_workers_may_share_one_image_after_another(name, workers):
+def test_workers_may_share_one_image_after_another(name, workers, monkeypatch):
     problem = Problem(*PROBLEMS[name], n=3)
     sharing = Scorer(problem.network(DEVICES[name]))
     expected = sharing.scores(problem.images, 1)
-    for x, scores in zip(problem.x.astype(np.float32), expected, strict=True):
-        assert_array_equal(sharing.scores_of_one(x[None], lambda: 2), scores[None])
-    assert set(workers) == {2}
+    for splits in (True, False):
+        workers.clear()
+        monkeypatch.setattr(Pace, "splits", lambda pace, splits=splits: splits)
+        for x, scores in zip(problem.x.astype(np.float32), expected, strict=True):
+            assert_array_equal(sharing.scores_of_one(x[None], lambda: 2), scores[None])
+        assert set(workers) == ({2} if splits else set())
+
+
+def paced(pace, seconds, n):
+    """Whether each of `n` images was split, if that takes as long as `seconds` say."""
+    found = []
+    for _ in range(n):
+        found.append(pace.splits())
+        pace.note(found[-1], seconds[found[-1]])
+    return found
+
+
+def test_the_faster_way_is_taken_and_the_other_one_tried():
+    pace = Pace()
+    alone = [number for number, is_split in enumerate(paced(pace, {True: 1.0, False: 2.0}, 96)) if not is_split]
+    assert alone == [1, 31, 63, 95]
+    split = [number for number, is_split in enumerate(paced(pace, {True: 9.0, False: 2.0}, 96)) if is_split]
+    assert split == [0, 1, 2, 31, 63, 95]  # until three of the last five times are the new ones
+    split = [number for number, is_split in enumerate(paced(pace, {True: 1.0, False: 2.0}, 128)) if is_split]
+    assert split == [31, 63, *range(95, 127)]
+
+
+def test_a_single_slow_image_changes_nothing():
+    pace = Pace()
+    paced(pace, {True: 1.0, False: 2.0}, 40)
+    pace.note(True, 100.0)
+    assert all(paced(pace, {True: 1.0, False: 2.0}, 20))
 
 
 def test_other_images_are_left_to_a_closer_look():
