@@ -2,9 +2,10 @@
 
 All sides have the same network with the same weights in float32 and take float32 images from memory. Two calls of
 skconvnet are timed. "skconvnet" is ConvNetClassifier.decision_function, as a user calls it: it checks X and the
-estimator, standardises the pixels and returns float64. "engine" is Scorer.scores, without these checks. The peers get
-standardised pixels in their preferred layout and a model for exactly this batch size, and are called without checks.
-MNN always uses all threads that it is given, so "MNN, 1" is MNN on one thread, which is faster for small images.
+estimator, standardises the pixels and returns float64. "engine" is the scorer's part of it, without the checks of the
+estimator: Scorer.scores_of_one for a single image, unless it is large, else Scorer.scores. The peers get standardised
+pixels in their preferred layout and a model for exactly this batch size, and are called without checks. MNN always uses
+all threads that it is given, so "MNN, 1" is MNN on one thread, which is faster for small images.
 
 The sides take turns, and the table has the medians over the rounds. "ratio" is the median of the ratios of "skconvnet"
 to the fastest peer, round by round, with the least and the greatest; the next column is the median for "engine".
@@ -127,7 +128,9 @@ def engine_call(problem, batch_size, n_threads):
         classifier.coefs_, classifier.intercepts_, classifier.norm_means_, classifier.norm_variances_
     )
     X, _ = problem.examples(batch_size)
-    return partial(Scorer(network).scores, Images(X, classifier.image_shape_), n_threads)
+    scorer = Scorer(network)
+    call = partial(scorer.scores_of_one, X, lambda: n_threads)
+    return partial(scorer.scores, Images(X, classifier.image_shape_), n_threads) if call() is None else call
 
 
 if __name__ == "__main__":
