@@ -59,12 +59,21 @@ def test_workers_that_share_one_image_give_the_same_bits(name, n_threads, worker
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 31, 45])
 @pytest.mark.parametrize("n_threads", [2, 3, 16])
-def test_any_number_of_images_on_any_number_of_workers(n, n_threads, workers):
-    problem = Problem(VARIED, VARIED_SHAPE, n=n)
+@pytest.mark.parametrize("name", ["varied", "filtered"])
+def test_any_number_of_images_on_any_number_of_workers(name, n, n_threads, workers):
+    problem = Problem(*PROBLEMS[name], n=n)
     network = problem.network(EAGER)
     expected = Scorer(network).scores(problem.images, 1)
     assert_array_equal(Scorer(network).scores(problem.images, n_threads), expected)
     assert set(workers) == ({n_threads} if n == 1 else {min(n, n_threads)})
+
+
+@pytest.mark.parametrize("name", ["varied", "filtered"])
+def test_an_image_has_the_same_scores_alone_and_in_a_batch(name):
+    problem = Problem(*PROBLEMS[name], n=21)
+    scorer = Scorer(problem.network())
+    alone = [scorer.scores(Images(x[None], problem.shape), 1)[0] for x in problem.x]
+    assert_array_equal(alone, scorer.scores(problem.images, 1))
 
 
 def test_no_threads_are_used_for_little_work(monkeypatch):

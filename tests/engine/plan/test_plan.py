@@ -86,6 +86,7 @@ def assert_walks_agree(problem, planner, n_samples, target):
         assert padding(problem, target)[packed.zeros].all()
 
 
+DIRECT = replace(CPU, winograd_depth=UNLIMITED)  # no segment transforms weights
 FEW_SHARDS = replace(CPU, max_shards=2, max_micro_batch=4, arena=UNLIMITED)
 NORMS, NORMS_SHAPE = "INPUT -> CONV(K=8) -> NORM -> RELU -> CONV(K=8) -> NORM -> RELU -> FC", (6, 6, 3)
 
@@ -395,7 +396,7 @@ def test_segments_follow_one_another_and_leave_no_instruction_out(trap):
 @given(problems())
 def test_samples_are_interrupted_for_each_batch_norm_forward_and_backward_and_for_nothing_else(problem):
     n_norms = sum(layer.kind == "NORM" and layer.mode == "batch" for layer in walk(problem.bound.layers))
-    training, inference = planned(problem)[0], planned(problem, plan_inference)[0]
+    training, inference = (planned(problem, planner, target=DIRECT)[0] for planner in (train, plan_inference))
     once, per_sample = ["REDUCE"] * (2 * n_norms), ["PER_SAMPLE"] * (2 * n_norms + 1)
     kinds = kinds_of_segments(training)
     assert kinds.pop() == "UPDATE"
