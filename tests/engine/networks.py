@@ -18,7 +18,7 @@ from skconvnet.engine import SGD, Images, Learned, Network, Scorer, SoftmaxCross
 from skconvnet.engine.cpu.llvm import tile
 from skconvnet.engine.device import CpuDevice
 from skconvnet.engine.plan.steps.winograd import has_fewer_products
-from skconvnet.engine.program.target import CPU
+from skconvnet.engine.program.target import CPU, UNLIMITED
 from skconvnet.engine.weights.layout import lay_out_parameters, learning_layers
 from tests import oracles
 from tests.engine import torch_networks
@@ -54,11 +54,14 @@ WINOGRAD = replace(
     winograd_depth=1,
     winograd_extent=1,
     winograd_band=300,
+    winograd_tiles=0,
     winograd_sums=300,
     largest_arena=300,
     max_shards=2,
     max_micro_batch=2,
 )
+# The same with transformed weights that are not kept, but transformed again for every band.
+WINOGRAD_IN_BLOCKS = replace(WINOGRAD, winograd_tiles=UNLIMITED, winograd_block=(8, 16))
 
 # What drawing may miss of the layers that VARIED has not: each is a trap of its own.
 NEW_TRAPS = {

@@ -33,6 +33,7 @@ from tests.engine.networks import (
     VARIED,
     VARIED_SHAPE,
     WINOGRAD,
+    WINOGRAD_IN_BLOCKS,
     WINOGRAD_TRAPS,
     Problem,
     convs_of_tiles,
@@ -137,6 +138,12 @@ def test_answers_to_traps_by_minimal_filtering(trap):
     """Two shards of two micro-batches, the second of which has one image."""
     problem = Problem(*FILTERED_TRAPS[trap], n=6)
     assert mismatches(problem.answers(FORCED), problem.expected()) == {}
+
+
+@pytest.mark.parametrize("trap", FILTERED_TRAPS)
+def test_transforming_weights_block_by_block_changes_no_bit(trap):
+    problem = Problem(*FILTERED_TRAPS[trap], n=6)
+    assert differences(problem.answers(CpuDevice(WINOGRAD_IN_BLOCKS)), problem.answers(FORCED)) == []
 
 
 @settings(max_examples=12)

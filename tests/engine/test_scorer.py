@@ -21,7 +21,7 @@ from tests.engine.networks import (
     NEW_TRAPS,
     VARIED,
     VARIED_SHAPE,
-    WINOGRAD,
+    WINOGRAD_IN_BLOCKS,
     WINOGRAD_TRAPS,
     Problem,
     cpu,
@@ -29,7 +29,9 @@ from tests.engine.networks import (
 
 # However little there is to do, workers are woken, and share a single image.
 EAGER = cpu(worker_flops=1, split_image_flops=0, split_flops=0)
-FORCED = CpuDevice(replace(WINOGRAD, worker_flops=1, split_image_flops=0, split_flops=0))
+# A batch of 3 keeps its transformed weights, and most single images have them transformed block by block.
+IN_BLOCKS = replace(WINOGRAD_IN_BLOCKS, winograd_tiles=9)
+FORCED = CpuDevice(replace(IN_BLOCKS, worker_flops=1, split_image_flops=0, split_flops=0))
 PROBLEMS = {"varied": (VARIED, VARIED_SHAPE), "branched": (BRANCHED, BRANCHED_SHAPE), **NEW_TRAPS}
 DEVICES = dict.fromkeys(PROBLEMS, EAGER) | dict.fromkeys(WINOGRAD_TRAPS, FORCED) | {"filtered": EAGER}
 PROBLEMS |= WINOGRAD_TRAPS | {"filtered": (FILTERED, FILTERED_SHAPE)}
@@ -68,10 +70,10 @@ def test_any_number_of_images_on_any_number_of_workers(name, n, n_threads, worke
     assert set(workers) == ({n_threads} if n == 1 else {min(n, n_threads)})
 
 
-@pytest.mark.parametrize("name", ["varied", "filtered"])
+@pytest.mark.parametrize("name", ["varied", "filtered", *WINOGRAD_TRAPS])
 def test_an_image_has_the_same_scores_alone_and_in_a_batch(name):
     problem = Problem(*PROBLEMS[name], n=21)
-    scorer = Scorer(problem.network())
+    scorer = Scorer(problem.network(None if name == "varied" else CpuDevice(IN_BLOCKS)))
     alone = [scorer.scores(Images(x[None], problem.shape), 1)[0] for x in problem.x]
     assert_array_equal(alone, scorer.scores(problem.images, 1))
 

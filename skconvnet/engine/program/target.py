@@ -51,7 +51,8 @@ class Target:
     winograd_band : int
         Size that the transformed tiles of one image may fill.
     winograd_tiles : int
-        Tiles of a batch below which transformed weights that outgrow `winograd_band` are not kept, but transformed again.
+        Tiles of a batch below which transformed weights that outgrow `winograd_band` are not kept, but transformed
+        again.
     winograd_block : tuple of int
         Rows and columns of a block of them.
     winograd_sums : int

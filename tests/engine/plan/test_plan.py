@@ -32,6 +32,7 @@ from tests.engine.networks import (
     VARIED,
     VARIED_SHAPE,
     WINOGRAD,
+    WINOGRAD_IN_BLOCKS,
     WINOGRAD_TRAPS,
     Problem,
     convs_of_tiles,
@@ -120,16 +121,22 @@ def test_no_address_of_traps_leaves_its_space_and_packing_changes_no_value(trap,
     assert_walks_agree(Problem(*NEW_TRAPS[trap], n=9), planner, 9, FEW_SHARDS)
 
 
+@pytest.mark.parametrize("target", [WINOGRAD, WINOGRAD_IN_BLOCKS], ids=["", "in blocks"])
 @pytest.mark.parametrize("planner", [train, plan_inference, infer_split])
 @pytest.mark.parametrize("trap", WINOGRAD_TRAPS)
-def test_no_address_of_minimal_filtering_leaves_its_space_and_packing_changes_no_value(trap, planner):
-    assert_walks_agree(Problem(*WINOGRAD_TRAPS[trap], n=5), planner, 5, WINOGRAD)
+def test_no_address_of_minimal_filtering_leaves_its_space_and_packing_changes_no_value(trap, planner, target):
+    assert_walks_agree(Problem(*WINOGRAD_TRAPS[trap], n=5), planner, 5, target)
 
 
 @settings(max_examples=20)
-@given(problems(convs=convs_of_tiles), st.sampled_from([train, plan_inference, infer_split]), st.data())
-def test_no_address_of_drawn_minimal_filtering_leaves_its_space(problem, planner, data):
-    assert_walks_agree(problem, planner, data.draw(st.integers(1, problem.n)), WINOGRAD)
+@given(
+    problems(convs=convs_of_tiles),
+    st.sampled_from([train, plan_inference, infer_split]),
+    st.sampled_from([WINOGRAD, WINOGRAD_IN_BLOCKS]),
+    st.data(),
+)
+def test_no_address_of_drawn_minimal_filtering_leaves_its_space(problem, planner, target, data):
+    assert_walks_agree(problem, planner, data.draw(st.integers(1, problem.n)), target)
 
 
 @pytest.mark.parametrize("planner", [train, plan_inference])

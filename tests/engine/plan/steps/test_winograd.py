@@ -12,6 +12,8 @@ from skconvnet.engine.weights.layout import lay_out_parameters
 from tests.engine.networks import FILTERED, FILTERED_SHAPE, WINOGRAD, WINOGRAD_TRAPS, Problem
 from tests.engine.walker import decode
 
+KEEPS_WEIGHTS = replace(CPU, winograd_tiles=0)
+
 
 def trained(problem, target=CPU, batch_size=4):
     layout = lay_out_parameters(problem.bound, target)
@@ -100,6 +102,23 @@ def test_workers_transform_the_weights_first_and_scoring_does_so_once():
     assert (training.n_preparing, inference.n_preparing) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("tiles", "band", "are_kept"),
+    [(36, 0, True), (37, 0, False), (37, 36 * 16 * 24, True), (37, 36 * 16 * 24 - 1, False)],
+)
+def test_weights_are_kept_if_they_are_small_or_if_many_tiles_need_them(tiles, band, are_kept):
+    """Four images have 36 tiles."""
+    target = replace(CPU, winograd_tiles=tiles, winograd_band=band, winograd_block=(8, 16))
+    for plan in (trained, inferred):
+        made = plan(ONE, target)
+        assert (made.segments[0, Segment.KIND] == SegmentKind.SPLIT) == are_kept
+        assert made.n_preparing == (are_kept and plan is inferred)
+        if not are_kept:
+            blocks = [(n["columns"], n["depth"]) for n in transforms(made, Transform.WEIGHTS)]
+            bands = len(transforms(made, Transform.OUTPUT))
+            assert blocks == [(8, 16), (8, 16), (8, 8), (8, 8)] * bands
+
+
 def test_no_input_gradient_is_computed_of_the_images():
     assert len(transforms(trained(ONE), Transform.WEIGHTS)) == len(transforms(trained(ONE), Transform.OUTPUT)) == 1
 
@@ -150,7 +169,7 @@ READ = 36 * 64 * 64  # the larger of its two matrices of transformed weights
 
 @pytest.mark.parametrize("largest", [0, 60_000, UNLIMITED])
 def test_volumes_may_fill_as_much_as_the_transformed_weights_that_are_read_for_them(largest):
-    target = replace(CPU, arena=40_000, largest_arena=largest, max_micro_batch=UNLIMITED)
+    target = replace(KEEPS_WEIGHTS, arena=40_000, largest_arena=largest, max_micro_batch=UNLIMITED)
     made, one = inferred(HEAVY, target, batch_size=1000), inferred(HEAVY, target, batch_size=1).arena
     size = max(40_000, min(READ, largest))
     assert made.micro_batch == size // one
@@ -161,7 +180,7 @@ def test_volumes_may_fill_as_much_as_the_transformed_weights_that_are_read_for_t
     ("batch_size", "arena", "shard_size"), [(32, READ, 2), (32, READ - 1, 4), (2, READ - 1, 2), (100, READ - 1, 7)]
 )
 def test_shards_have_some_samples_if_they_read_heavy_weights(batch_size, arena, shard_size):
-    assert trained(HEAVY, replace(CPU, arena=arena), batch_size).shard_size == shard_size
+    assert trained(HEAVY, replace(KEEPS_WEIGHTS, arena=arena), batch_size).shard_size == shard_size
 
 
 # -- Work --------------------------------------------------------------------------------------------------------------
