@@ -27,13 +27,20 @@ from skconvnet.engine.program.memory import N_ZEROS
 NOBODY, TRANSPOSITION, ZEROS = -1, -2, -3  # writers that are no instruction; one zero is as good as another
 _LANES = 16  # what a sum that starts from zeros (start_q = 0) reads of them at most
 _CLEARING = (Op.CLEAR, Op.CLEAR_BORDER)
-TILES = {  # numbers along an axis that each transform reads and writes
-    Transform.INPUT: (6, 6),
-    Transform.OUTPUT: (6, 4),
-    Transform.GRADIENT: (4, 6),
-    Transform.WEIGHTS: (3, 6),
-    Transform.WEIGHTS_GRADIENT: (6, 3),
-}
+
+
+def tile_of(transform, F):
+    """The numbers along an axis that a transform reads, and those that it writes."""
+    m = 7 - F
+    return {
+        Transform.INPUT: (6, 6),
+        Transform.OUTPUT: (6, m),
+        Transform.GRADIENT: (m, 6),
+        Transform.WEIGHTS: (F, 6),
+        Transform.WEIGHTS_GRADIENT: (6, F),
+    }[transform]
+
+
 _SPLIT = (Op.CONTRACT, Op.TRANSFORM)
 _REDUCTIONS = (Op.BATCH_STATISTICS, Op.RUNNING_STATISTICS, Op.BATCH_GRADIENTS)
 
@@ -273,13 +280,13 @@ def _contract(n, samples, first):
 
 def _transform(n, samples, first):
     """Tiles of `x`, of which those at the end of an OUTPUT are written in part."""
-    inputs, outputs = TILES[n["transform"]]
+    inputs, outputs = tile_of(n["transform"], n["F"])
     depth, is_output = (n["depth"], 1), n["transform"] == Transform.OUTPUT
     tiles = np.mgrid[: n["rows"], : n["columns"]].reshape(2, -1).T
     y = []
     for row, column in tiles:
         down, across = (
-            min(outputs, limit - 4 * at) if is_output else outputs
+            min(outputs, limit - outputs * at) if is_output else outputs
             for limit, at in ((n["down"], row), (n["across"], column))
         )
         y.append(grid(row * n["y_row"] + column * n["y_column"], (down, n["y_a"]), (across, n["y_b"]), depth))

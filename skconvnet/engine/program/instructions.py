@@ -20,7 +20,9 @@ import numpy as np
 
 __all__ = [
     "INSTRUCTIONS",
+    "N_POINTS",
     "REAL",
+    "TRANSFORMED_FILTERS",
     "WIDTH",
     "Adds",
     "Block",
@@ -36,6 +38,7 @@ __all__ = [
     "Transform",
     "Warp",
     "encode",
+    "outputs_of_tile",
 ]
 
 _MOST_OPERANDS = 4
@@ -90,13 +93,25 @@ class Op(IntEnum):
 
 
 class Transform(IntEnum):
-    """What a TRANSFORM of Winograd's minimal filtering does to each tile; `cpu.llvm.winograd` has the matrices."""
+    """What a TRANSFORM of Winograd's minimal filtering does to each tile of m x m outputs, with m = 7 - F.
+
+    `cpu.llvm.winograd` has the matrices.
+    """
 
     INPUT = 0  # 6 x 6 activations to 6 x 6 positions
-    OUTPUT = 1  # 6 x 6 positions to 4 x 4 outputs
-    GRADIENT = 2  # 4 x 4 gradients of outputs to 6 x 6 positions
-    WEIGHTS = 3  # 3 x 3 weights to 6 x 6 positions
-    WEIGHTS_GRADIENT = 4  # 6 x 6 positions to 3 x 3 gradients of weights
+    OUTPUT = 1  # 6 x 6 positions to m x m outputs
+    GRADIENT = 2  # m x m gradients of outputs to 6 x 6 positions
+    WEIGHTS = 3  # F x F weights to 6 x 6 positions
+    WEIGHTS_GRADIENT = 4  # 6 x 6 positions to F x F gradients of weights
+
+
+N_POINTS = 6  # of minimal filtering along an axis: outputs of a tile + F - 1
+TRANSFORMED_FILTERS = (3, 5)  # F for which there are transforms
+
+
+def outputs_of_tile(F):
+    """Return m, the outputs along an axis of a tile that TRANSFORM cuts for filters of F x F."""
+    return N_POINTS + 1 - F
 
 
 class Adds(IntEnum):
@@ -183,7 +198,7 @@ INSTRUCTIONS = {
         (Op.BATCH_GRADIENTS, "sums coefficients", "depth pixels"),
         (Op.LAYER_GRADIENTS, "sums scales dscales coefficients", "depth channels pixels"),
         (Op.NORMALISE_BACKWARD, "dy x coefficients dx", "rows columns depth dy_row x_row dx_row"),
-        (Op.TRANSFORM, "x start y", f"transform rows columns depth {_TILES} down across RELU each_sample adds"),
+        (Op.TRANSFORM, "x start y", f"transform F rows columns depth {_TILES} down across RELU each_sample adds"),
         (Op.DEPTHWISE, "x w bias y", f"rows columns depth channels {_TAPS} w_t w_r w_c y_row y_column RELU has_bias"),
         (Op.DEPTHWISE_WEIGHTS, "x dy dw", f"rows columns depth channels {_TAPS} dy_row dw_t dw_r dw_c"),
     ]

@@ -3,12 +3,11 @@
 from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.llvm.winograd import transform_tile
 from skconvnet.engine.cpu.task import number_columns
-from skconvnet.engine.program.instructions import Adds, Op
+from skconvnet.engine.program.instructions import N_POINTS, Adds, Op
 
 __all__ = ["transform"]
 
 _Number = number_columns(Op.TRANSFORM)
-_TILE = 4  # outputs of a tile along each axis
 
 
 @kernel
@@ -36,6 +35,7 @@ def transform(code, x, start, y, first, part, parts):
     adds = code[_Number.adds] == Adds.ALWAYS or (code[_Number.adds] == Adds.BEHIND_FIRST and not first)
     start_a, start_b = (code[_Number.y_a], code[_Number.y_b]) if adds else (0, 0)
     start_q = 1 if adds else code[_Number.start_q]
+    m = N_POINTS + 1 - code[_Number.F]
     for row in range(first_row, last_row):
         for column in range(first_column, last_column):
             x_at = x + 4 * (row * code[_Number.x_row] + column * code[_Number.x_column])
@@ -43,12 +43,13 @@ def transform(code, x, start, y, first, part, parts):
             transform_tile(
                 code.ctypes.data,
                 code[_Number.transform],
+                code[_Number.F],
                 x_at,
                 y_at if adds else start,
                 y_at,
                 start_a,
                 start_b,
                 start_q,
-                code[_Number.down] - _TILE * row,
-                code[_Number.across] - _TILE * column,
+                code[_Number.down] - m * row,
+                code[_Number.across] - m * column,
             )

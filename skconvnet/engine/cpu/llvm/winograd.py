@@ -1,19 +1,23 @@
-"""The transforms of Winograd's minimal filtering F(4x4, 3x3), written for vectors of channels.
+"""The transforms of Winograd's minimal filtering, written for vectors of channels.
 
-A CONV of 3x3 filters and stride 1 computes tiles of 4 x 4 outputs from tiles of 6 x 6 inputs. Along one axis, tile and
-filter are polynomials. Their product is found from its values at six points, with one multiplication for each::
+A CONV of F x F filters and stride 1 computes tiles of m x m outputs, m = 7 - F, from tiles of 6 x 6 inputs. Along one
+axis, tile and filter are polynomials. Their product is found from its values at six points, with one multiplication
+for each::
 
-    y  = A' [(G w) * (B' x)]        forward: 6 multiplications in place of 12 for 4 outputs of 3 weights
+    y  = A' [(G w) * (B' x)]        forward: 6 multiplications in place of m F for m outputs of F weights
     dw = G' [(B' x) * (A dy)]       gradient of the weights
 
-With two axes, a tile X becomes P X P' for the P of the transform, and 36 multiplications take the place of 144.
+With two axes, a tile X becomes P X P' for the P of the transform. 36 multiplications take the place of 144 with F = 3,
+and of 100 with F = 5.
 
 The points are 0, 3/4, -3/4, 3/2, -3/2 and infinity. All are exact in binary. They give a third to a fifth of the
 rounding error of the customary 0, 1, -1, 2, -2 and infinity. Points of opposite sign share their even and their odd
-part, so that none of the transforms needs more than 12 multiply-adds for six numbers.
+part, so that no transform needs more than 15 operations along an axis of a tile.
 
 Source: A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks" (2015).
 """
+
+from itertools import product
 
 from llvmlite import ir
 from numba import types
@@ -22,7 +26,7 @@ from numba.extending import intrinsic
 
 from skconvnet.engine.cpu.llvm.tile import HAS_FMA, PANELS
 from skconvnet.engine.cpu.task import number_columns
-from skconvnet.engine.program.instructions import Op, Transform
+from skconvnet.engine.program.instructions import N_POINTS, TRANSFORMED_FILTERS, Op, Transform, outputs_of_tile
 
 __all__ = ["transform_tile"]
 
@@ -54,10 +58,13 @@ class _Vectors:
         return self.builder.fsub(x, y)
 
     def scale(self, number, x):
-        return self.builder.fmul(self.constant(number), x)
+        """Return number * x."""
+        return x if number == 1 else self.builder.fmul(self.constant(number), x)
 
     def fma(self, number, x, y):
         """Return number * x + y."""
+        if number == 1:
+            return self.add(x, y)
         if not HAS_FMA:
             return self.add(self.scale(number, x), y)
         kind = ir.FunctionType(self.type, [self.type] * 3)
@@ -79,55 +86,64 @@ def _input(v, x):
     ]
 
 
-def _output(v, m):
-    """Return A' m: row e has the powers p**e of the points; infinity counts in the last."""
-    sum_a, sub_a, sum_b, sub_b = v.add(m[1], m[2]), v.sub(m[1], m[2]), v.add(m[3], m[4]), v.sub(m[3], m[4])
-    return [
-        v.add(m[0], v.add(sum_a, sum_b)),
-        v.fma(_A, sub_a, v.scale(_B, sub_b)),
-        v.fma(_AA, sum_a, v.scale(_BB, sum_b)),
-        v.fma(_A * _AA, sub_a, v.fma(_B * _BB, sub_b, m[5])),
-    ]
+def _values(v, coefficients, scales):
+    """Return the values of a polynomial at the points, times the scales of 0, the near and the far points.
+
+    Its value at infinity is the last coefficient.
+    """
+    at_zero, *others = scales
+    found = [v.scale(at_zero, coefficients[0])]
+    for point, scale in zip((_A, _B), others, strict=True):
+        even, odd = v.scale(scale, coefficients[0]), coefficients[1]
+        for power in range(2, len(coefficients), 2):
+            even = v.fma(scale * point**power, coefficients[power], even)
+        for power in range(3, len(coefficients), 2):
+            odd = v.fma(point ** (power - 1), coefficients[power], odd)
+        found += v.opposite(scale * point, even, odd)
+    return [*found, coefficients[-1]]
 
 
-def _gradient(v, dy):
-    """Return A dy: the values at the points of a polynomial of degree 3."""
-    return [
-        dy[0],
-        *v.opposite(_A, v.fma(_AA, dy[2], dy[0]), v.fma(_AA, dy[3], dy[1])),
-        *v.opposite(_B, v.fma(_BB, dy[2], dy[0]), v.fma(_BB, dy[3], dy[1])),
-        dy[3],
-    ]
+def _moments(v, values, n, scales):
+    """Return the transpose of `_values` times `values`: for each e < n, the sum of point**e * scale * value."""
+    at_zero, near, far = scales
+    sums = v.add(values[1], values[2]), v.sub(values[1], values[2])
+    far_sums = v.add(values[3], values[4]), v.sub(values[3], values[4])
+    found = []
+    for e in range(n):
+        if e == 0:
+            moment = v.fma(far, far_sums[0], v.scale(at_zero, values[0]))
+        elif e == n - 1:
+            moment = v.fma(far * _B**e, far_sums[e % 2], values[5])
+        else:
+            moment = v.scale(far * _B**e, far_sums[e % 2])
+        found.append(v.fma(near * _A**e, sums[e % 2], moment))
+    return found
 
 
-def _weights(v, w):
-    """Return G w: the values at the points of a polynomial of degree 2, divided as `_NA` says."""
-    return [
-        v.scale(1 / _PRODUCT, w[0]),
-        *v.opposite(_A * _NA, v.fma(_AA * _NA, w[2], v.scale(_NA, w[0])), w[1]),
-        *v.opposite(_B * _NB, v.fma(_BB * _NB, w[2], v.scale(_NB, w[0])), w[1]),
-        w[2],
-    ]
+_OUTPUTS = (1, 1, 1)
+_WEIGHTS = (1 / _PRODUCT, _NA, _NB)
 
 
-def _weights_gradient(v, z):
-    """Return G' z."""
-    sum_a, sub_a, sum_b, sub_b = v.add(z[1], z[2]), v.sub(z[1], z[2]), v.add(z[3], z[4]), v.sub(z[3], z[4])
-    return [
-        v.fma(1 / _PRODUCT, z[0], v.fma(_NA, sum_a, v.scale(_NB, sum_b))),
-        v.fma(_A * _NA, sub_a, v.scale(_B * _NB, sub_b)),
-        v.fma(_AA * _NA, sum_a, v.fma(_BB * _NB, sum_b, z[5])),
-    ]
+def _along_axis(v, transform, F, x):
+    """Return P x for the matrix P of a transform."""
+    match transform:
+        case Transform.INPUT:
+            return _input(v, x)
+        case Transform.OUTPUT:
+            return _moments(v, x, outputs_of_tile(F), _OUTPUTS)
+        case Transform.GRADIENT:
+            return _values(v, x, _OUTPUTS)
+        case Transform.WEIGHTS:
+            return _values(v, x, _WEIGHTS)
+        case Transform.WEIGHTS_GRADIENT:
+            return _moments(v, x, F, _WEIGHTS)
 
 
-# For each transform: P x, and the numbers along one axis of its input.
-_ALONG_AXIS = {
-    Transform.INPUT: (_input, 6),
-    Transform.OUTPUT: (_output, 6),
-    Transform.GRADIENT: (_gradient, 4),
-    Transform.WEIGHTS: (_weights, 3),
-    Transform.WEIGHTS_GRADIENT: (_weights_gradient, 6),
-}
+def _inputs_of(transform, F):
+    """Return the numbers of a tile along an axis, before the transform."""
+    return {Transform.GRADIENT: outputs_of_tile(F), Transform.WEIGHTS: F}.get(transform, N_POINTS)
+
+
 _HAVE_START = (Transform.OUTPUT, Transform.WEIGHTS_GRADIENT)
 _Number = number_columns(Op.TRANSFORM)
 
@@ -135,14 +151,13 @@ _Number = number_columns(Op.TRANSFORM)
 class _Emitter:
     """Writes the LLVM function of one transform: a tile of all channels."""
 
-    def __init__(self, module, transform):
-        self.module, self.transform = module, transform
-        self.along_axis, self.n_inputs = _ALONG_AXIS[transform]
+    def __init__(self, module, transform, F):
+        self.module, self.transform, self.F = module, transform, F
 
     def function(self):
         """Return the transform's LLVM function, with the arguments of `transform_tile`, written on first use."""
         kind = ir.FunctionType(ir.VoidType(), [_I64.as_pointer(), *[_I64] * 8])
-        name = f"skconvnet_transform_{self.transform.name.lower()}"
+        name = f"skconvnet_transform_{self.transform.name.lower()}_{self.F}"
         function = cgutils.get_or_insert_function(self.module, kind, name)
         if not function.blocks:
             function.linkage = "internal"
@@ -160,7 +175,8 @@ class _Emitter:
         if self.transform != Transform.OUTPUT:
             self._depth(None)
             return
-        is_inside = b.and_(b.icmp_signed(">=", down, _I64(4)), b.icmp_signed(">=", across, _I64(4)))
+        m = _I64(outputs_of_tile(self.F))
+        is_inside = b.and_(b.icmp_signed(">=", down, m), b.icmp_signed(">=", across, m))
         with b.if_else(is_inside) as (inside, at_the_end):
             with inside:
                 self._depth(None)
@@ -181,7 +197,7 @@ class _Emitter:
         """Transform `lanes` channels; with `limits`, write only as many rows and columns of them."""
         b, n = self.b, self.n
         v = _Vectors(b, lanes)
-        pointer, inputs = v.type.as_pointer(), range(self.n_inputs)
+        pointer, inputs = v.type.as_pointer(), range(_inputs_of(self.transform, self.F))
 
         def at(base, first, strides, i, j):
             away = b.add(b.mul(strides[0], _I64(i)), b.mul(strides[1], _I64(j)))
@@ -191,9 +207,9 @@ class _Emitter:
             return b.load(address, align=4)  # align=4: LLVM would assume that of a whole vector, and fault
 
         x_strides, y_strides = (n["x_i"], n["x_j"]), (n["y_a"], n["y_b"])
-        columns = [self.along_axis(v, [load(at(self.x, channel, x_strides, i, j)) for i in inputs]) for j in inputs]
+        columns = [self._along_axis(v, [load(at(self.x, channel, x_strides, i, j)) for i in inputs]) for j in inputs]
         for a, row in enumerate(zip(*columns, strict=True)):
-            for c, value in enumerate(self.along_axis(v, row)):
+            for c, value in enumerate(self._along_axis(v, row)):
                 if self.transform in _HAVE_START:
                     first = b.mul(channel, self.start_q)
                     value = v.add(value, load(at(self.start, first, self.start_strides, a, c)))
@@ -207,6 +223,9 @@ class _Emitter:
                     with b.if_then(b.and_(*within)):
                         b.store(value, place, align=4)
 
+    def _along_axis(self, v, x):
+        return _along_axis(v, self.transform, self.F, x)
+
     def _rectified(self, v, value):
         """Replace negatives by zero if the instruction says so. An ordered comparison keeps NaN."""
         b = self.b
@@ -216,15 +235,15 @@ class _Emitter:
 
 
 @intrinsic
-def transform_tile(typingctx, code, transform, x, start, y, start_a, start_b, start_q, down, across):
+def transform_tile(typingctx, code, transform, F, x, start, y, start_a, start_b, start_q, down, across):
     """Transform one tile of all channels; the arguments are int64.
 
     Parameters
     ----------
     code : address of the instruction
         A TRANSFORM.
-    transform : int
-        Its `Transform`.
+    transform, F : int
+        Its `Transform`, and the filter that it belongs to.
     x, start, y : addresses
         Of the tile, of what is added, and of the result.
     start_a, start_b, start_q : int
@@ -234,17 +253,18 @@ def transform_tile(typingctx, code, transform, x, start, y, start_a, start_b, st
     """
 
     def codegen(context, builder, signature, arguments):
-        code, transform, *others = arguments
+        code, transform, F, *others = arguments
         code = builder.inttoptr(code, _I64.as_pointer())
         done = builder.function.append_basic_block("transformed")
-        switch = builder.switch(transform, done)
-        for one in Transform:
-            block = builder.function.append_basic_block(one.name.lower())
-            switch.add_case(_I64(one), block)
+        number = builder.add(transform, builder.mul(F, _I64(len(Transform))))
+        switch = builder.switch(number, done)
+        for one, filter_ in product(Transform, TRANSFORMED_FILTERS):
+            block = builder.function.append_basic_block(f"{one.name.lower()}_{filter_}")
+            switch.add_case(_I64(one + filter_ * len(Transform)), block)
             builder.position_at_end(block)
-            builder.call(_Emitter(builder.module, one).function(), [code, *others])
+            builder.call(_Emitter(builder.module, one, filter_).function(), [code, *others])
             builder.branch(done)
         builder.position_at_end(done)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 10), codegen
+    return types.void(*[types.int64] * 11), codegen

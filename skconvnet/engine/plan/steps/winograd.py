@@ -1,8 +1,8 @@
-"""CONV by Winograd's minimal filtering F(4x4, 3x3): transforms around products (see `cpu.llvm.winograd`).
+"""CONV by Winograd's minimal filtering: transforms around products (see `cpu.llvm.winograd`).
 
-The outputs are cut into tiles of 4 x 4. A tile has 36 positions, and at each position the channels of all tiles are one
-matrix product: the 36 products are the groups of one CONTRACT. A transformed volume is stored position by position,
-[36 x tiles x depth].
+The outputs are cut into tiles of m x m: 4 x 4 for F = 3, and 2 x 2 for F = 5. A tile has 36 positions, and at each
+position the channels of all tiles are one matrix product: the 36 products are the groups of one CONTRACT. A transformed
+volume is stored position by position, [36 x tiles x depth].
 
     forward            U = G w G'      V = B' x B      M = V U at each position      y = A' M A + bias
     input gradient     the same, with the output gradient for x and the transposed weights for w
@@ -12,14 +12,21 @@ matrix product: the 36 products are the groups of one CONTRACT. A transformed vo
 from dataclasses import dataclass, replace
 
 from skconvnet.engine.plan.steps.convolution import Convolution, emit_contract
-from skconvnet.engine.program.instructions import Adds, Op, Samples, Space, Transform
+from skconvnet.engine.program.instructions import (
+    N_POINTS,
+    TRANSFORMED_FILTERS,
+    Adds,
+    Op,
+    Samples,
+    Space,
+    Transform,
+    outputs_of_tile,
+)
 from skconvnet.engine.program.memory import ZEROS, Operand, element, offset
 
 __all__ = ["WinogradConvolution", "has_fewer_products"]
 
-_TILE = 4  # outputs along each axis
-_POSITIONS = 36
-_OVERLAP = 2  # inputs that a tile shares with the next: F - S
+_POSITIONS = N_POINTS**2
 
 
 def has_fewer_products(layer, weights, target):
@@ -34,28 +41,36 @@ def has_fewer_products(layer, weights, target):
         The machine.
     """
     return (
-        (layer.F, layer.S, layer.groups) == (3, 1, 1)
+        layer.F in TRANSFORMED_FILTERS
+        and layer.S == layer.groups == 1
         and min(layer.input.depth, layer.K) >= target.winograd_depth
         and min(layer.output.height, layer.output.width) >= target.winograd_extent
         and weights.rows[2] % target.lanes == 0  # images are stored without padding of their depth
     )
 
 
-def _tiles(extent):
-    return -(-extent // _TILE)
+def _tiles(extent, F):
+    """Return the tiles along an axis of `extent` outputs."""
+    return -(-extent // outputs_of_tile(F))
 
 
-def _beyond(x, y, before):
+def _covered(extent, F):
+    """Return the outputs of those tiles."""
+    return _tiles(extent, F) * outputs_of_tile(F)
+
+
+def _beyond(x, y, F, before):
     """Return the inputs that the last tile of `y` outputs reads behind the last of `x`."""
-    return max(0, _TILE * _tiles(y) + _OVERLAP - before - x)
+    return max(0, _covered(y, F) + F - 1 - before - x)
 
 
 @dataclass(frozen=True)
 class _Weights:
-    """Nine matrices of weights, one for each filter tap.
+    """F x F matrices of weights, one for each filter tap.
 
     Parameters
     ----------
+    F : int
     first : Operand
         Their first element.
     rows, columns : int
@@ -64,6 +79,7 @@ class _Weights:
         Distance between two rows, and between two matrices.
     """
 
+    F: int
     first: Operand
     rows: int
     columns: int
@@ -87,12 +103,13 @@ class _Weights:
         _emit_transform(
             builder,
             Transform.WEIGHTS,
+            self.F,
             replace(self.first, offset=self.first.offset + row * self.row + column),
             U,
             columns=n_rows,
             depth=n_columns,
             x_column=self.row,
-            x_i=3 * self.tap,
+            x_i=self.F * self.tap,
             x_j=self.tap,
             y_column=stride,
             y_a=6 * n_rows * stride,
@@ -118,7 +135,10 @@ class _Products:
     def __init__(self, builder, weights, output):
         self.weights = weights
         self.stride = builder.target.row_stride(weights.columns)
-        size, tiles = _POSITIONS * weights.rows * self.stride, _tiles(output.height) * _tiles(output.width)
+        size, tiles = (
+            _POSITIONS * weights.rows * self.stride,
+            _tiles(output.height, weights.F) * _tiles(output.width, weights.F),
+        )
         self.U = None
         if size <= builder.target.winograd_band or builder.batch_size * tiles >= builder.target.winograd_tiles:
             self.U = offset(Space.SHARED, builder.allocate_shared(size))
@@ -167,7 +187,7 @@ def _runs(extent, most):
 
 
 class WinogradConvolution(Convolution):
-    """A CONV with F = 3, S = 1 and one group, and possibly ReLU, by minimal filtering.
+    """A CONV with F = 3 or 5, S = 1 and one group, and possibly ReLU, by minimal filtering.
 
     Parameters
     ----------
@@ -178,22 +198,23 @@ class WinogradConvolution(Convolution):
 
     def __init__(self, layer, weights):
         super().__init__(layer, weights)
-        self.before_gradient = _OVERLAP - layer.P  # the padding of the input gradient's CONV
+        self.F, self.m = layer.F, outputs_of_tile(layer.F)
+        self.before_gradient = self.F - 1 - layer.P  # the padding of the input gradient's CONV
 
     @property
     def border(self):
         """The padding P; on the far sides as much of it as the last tile reaches."""
         x, y, P = self.layer.input, self.layer.output, self.P
-        return P, P, _beyond(x.height, y.height, P), _beyond(x.width, y.width, P)
+        return P, P, _beyond(x.height, y.height, self.F, P), _beyond(x.width, y.width, self.F, P)
 
     @property
     def gradient_border(self):
         """Zeros around the output gradient: those that its tiles reach, as output and as input."""
         x, y, before = self.layer.input, self.layer.output, self.before_gradient
-        after = [_TILE * _tiles(extent) - extent for extent in (y.height, y.width)]
+        after = [_covered(extent, self.F) - extent for extent in (y.height, y.width)]
         if not self.needs_input_gradient:
             return 0, 0, *after
-        beyond = (_beyond(y.height, x.height, before), _beyond(y.width, x.width, before))
+        beyond = (_beyond(y.height, x.height, self.F, before), _beyond(y.width, x.width, self.F, before))
         return max(0, before), max(0, before), *map(max, after, beyond)
 
     # The weights
@@ -201,12 +222,14 @@ class WinogradConvolution(Convolution):
     def transform_weights(self, builder):
         """Emit the transformed weights, and those of the input gradient from the transposed weights."""
         w = self.weights
-        weights = _Weights(offset(Space.PARAMETERS, w.weights), w.rows[2], w.filters, w.columns, w.rows[2] * w.columns)
+        weights = _Weights(
+            self.F, offset(Space.PARAMETERS, w.weights), w.rows[2], w.filters, w.columns, w.rows[2] * w.columns
+        )
         self._products = _Products(builder, weights, self.layer.output)
         if self.needs_input_gradient:
             self.transposed = builder.allocate_shared(self.phases.group_size)
             source = offset(Space.SHARED, self.transposed)
-            weights = _Weights(source, w.filters, w.rows[2], w.transposed_stride, self.phases.tap_size)
+            weights = _Weights(self.F, source, w.filters, w.rows[2], w.transposed_stride, self.phases.tap_size)
             self._gradient_products = _Products(builder, weights, self.layer.input)
 
     # Forward and backward
@@ -219,20 +242,23 @@ class WinogradConvolution(Convolution):
 
     def _convolve(self, builder, x, before, products, y, bias, relu=False):
         """Emit the CONV of `x`, padded by `before`, into `y`."""
-        C, K, columns = x.depth, y.depth, _tiles(y.columns)
+        C, K, columns = x.depth, y.depth, _tiles(y.columns, self.F)
         is_split = builder.split_image and self.layer.n_flops > builder.target.split_flops
-        for first, rows in _bands(builder.target, _tiles(y.rows), columns, C, K):
+        for first, rows in _bands(builder.target, _tiles(y.rows, self.F), columns, C, K):
             n = rows * columns
             V, M = (builder.buffer(_POSITIONS, n, depth, depth) for depth in (C, K))
             with builder.in_parts(is_split):
-                _transform_tiles(builder, Transform.INPUT, element(x, _TILE * first - before, -before), x, V, columns)
+                self._transform_tiles(
+                    builder, Transform.INPUT, element(x, self.m * first - before, -before), x, V, columns
+                )
             products.emit(builder, V, M, is_split)
             with builder.in_parts(is_split):
                 _emit_transform(
                     builder,
                     Transform.OUTPUT,
+                    self.F,
                     element(M),
-                    element(y, _TILE * first),
+                    element(y, self.m * first),
                     start=bias,
                     rows=rows,
                     columns=columns,
@@ -242,11 +268,11 @@ class WinogradConvolution(Convolution):
                     x_i=6 * M.row,
                     x_j=M.row,
                     start_q=0 if bias is ZEROS else 1,
-                    y_row=_TILE * y.row,
-                    y_column=_TILE * y.depth,
+                    y_row=self.m * y.row,
+                    y_column=self.m * y.depth,
                     y_a=y.row,
                     y_b=y.depth,
-                    down=y.rows - _TILE * first,
+                    down=y.rows - self.m * first,
                     across=y.columns,
                     RELU=relu,
                     each_sample=1,
@@ -255,14 +281,14 @@ class WinogradConvolution(Convolution):
     def weights_gradient(self, builder, x, dy, space, first_element):
         """Emit the gradient of the weights, by bands of tiles and blocks of channels."""
         w, target = self.weights, builder.target
-        C, K, columns = x.depth, dy.depth, _tiles(dy.columns)
+        C, K, columns = x.depth, dy.depth, _tiles(dy.columns, self.F)
         block = max(target.lanes, min(C, target.winograd_sums // (_POSITIONS * K) // target.lanes * target.lanes))
         sums = builder.worker_scratch(_POSITIONS * block * K)
-        for first, rows in _bands(target, _tiles(dy.rows), columns, C, K):
+        for first, rows in _bands(target, _tiles(dy.rows, self.F), columns, C, K):
             n = rows * columns
             V, D = (builder.buffer(_POSITIONS, n, depth, depth) for depth in (C, K))
-            _transform_tiles(builder, Transform.INPUT, element(x, _TILE * first - self.P, -self.P), x, V, columns)
-            _transform_tiles(builder, Transform.GRADIENT, element(dy, _TILE * first), dy, D, columns)
+            self._transform_tiles(builder, Transform.INPUT, element(x, self.m * first - self.P, -self.P), x, V, columns)
+            self._transform_tiles(builder, Transform.GRADIENT, element(dy, self.m * first), dy, D, columns)
             for channel in range(0, C, block):
                 count = min(block, C - channel)
                 emit_contract(
@@ -280,6 +306,7 @@ class WinogradConvolution(Convolution):
                 number = _emit_transform(
                     builder,
                     Transform.WEIGHTS_GRADIENT,
+                    self.F,
                     sums,
                     offset(space, first_element + channel * w.columns),
                     columns=count,
@@ -288,11 +315,33 @@ class WinogradConvolution(Convolution):
                     x_i=6 * count * K,
                     x_j=count * K,
                     y_column=w.columns,
-                    y_a=3 * C * w.columns,
+                    y_a=self.F * C * w.columns,
                     y_b=C * w.columns,
                     adds=Adds.BEHIND_FIRST if first == 0 else Adds.ALWAYS,
                 )
         return number
+
+    def _transform_tiles(self, builder, transform, first, volume, positions, columns):
+        """Emit the transform of all tiles of a band of a volume, whose first tile begins at the operand `first`."""
+        _emit_transform(
+            builder,
+            transform,
+            self.F,
+            first,
+            element(positions),
+            rows=positions.columns // columns,
+            columns=columns,
+            depth=volume.depth,
+            x_row=self.m * volume.row,
+            x_column=self.m * volume.depth,
+            x_i=volume.row,
+            x_j=volume.depth,
+            y_row=columns * volume.depth,
+            y_column=volume.depth,
+            y_a=6 * positions.row,
+            y_b=positions.row,
+            each_sample=1,
+        )
 
 
 def _bands(target, rows, columns, C, K):
@@ -315,30 +364,8 @@ def _bands(target, rows, columns, C, K):
         yield first, min(band, rows - first)
 
 
-def _transform_tiles(builder, transform, first, volume, positions, columns):
-    """Emit the transform of all tiles of a band of a volume, whose first tile begins at the operand `first`."""
-    _emit_transform(
-        builder,
-        transform,
-        first,
-        element(positions),
-        rows=positions.columns // columns,
-        columns=columns,
-        depth=volume.depth,
-        x_row=_TILE * volume.row,
-        x_column=_TILE * volume.depth,
-        x_i=volume.row,
-        x_j=volume.depth,
-        y_row=columns * volume.depth,
-        y_column=volume.depth,
-        y_a=6 * positions.row,
-        y_b=positions.row,
-        each_sample=1,
-    )
-
-
-def _emit_transform(builder, transform, x, y, *, start=ZEROS, **numbers):
+def _emit_transform(builder, transform, F, x, y, *, start=ZEROS, **numbers):
     """Emit a TRANSFORM and return its number: counts are 1 and all else is 0 unless given."""
     zero = "x_row y_row start_q down across RELU each_sample adds"
     numbers = {"rows": 1} | dict.fromkeys(zero.split(), 0) | numbers
-    return builder.emit(Op.TRANSFORM, {"x": x, "start": start, "y": y}, transform=transform, **numbers)
+    return builder.emit(Op.TRANSFORM, {"x": x, "start": start, "y": y}, transform=transform, F=F, **numbers)

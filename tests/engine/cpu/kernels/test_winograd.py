@@ -9,7 +9,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skconvnet.engine.program.instructions import INSTRUCTIONS, Adds, Op, SegmentKind, Space, Transform
+from skconvnet.engine.program.instructions import (
+    INSTRUCTIONS,
+    TRANSFORMED_FILTERS,
+    Adds,
+    Op,
+    SegmentKind,
+    Space,
+    Transform,
+)
 from tests.engine.cpu.programs import Memory, assert_only_written, run, shared
 from tests.engine.walker import grid
 
@@ -34,16 +42,31 @@ def monic(roots):
 
 OTHERS = [[q for q in POINTS if q != p] for p in POINTS]
 DISTANCES = np.array([np.prod([p - q for q in others]) for p, others in zip(POINTS, OTHERS, strict=True)] + [1])
-A = values_at_the_points(3)  # outputs
-G = values_at_the_points(2) / DISTANCES[:, None]  # weights
 B = np.array([monic(others) for others in OTHERS] + [monic(POINTS)]).T  # inputs
+
+
+def outputs(F):
+    """A: it takes the outputs of a tile to the points."""
+    return values_at_the_points(6 - F)
+
+
+def weights(F):
+    """G: it takes the weights to the points."""
+    return values_at_the_points(F - 1) / DISTANCES[:, None]
+
+
 MATRICES = {
-    Transform.INPUT: B.T,
-    Transform.OUTPUT: A.T,
-    Transform.GRADIENT: A,
-    Transform.WEIGHTS: G,
-    Transform.WEIGHTS_GRADIENT: G.T,
+    (transform, F): matrix
+    for F in TRANSFORMED_FILTERS
+    for transform, matrix in {
+        Transform.INPUT: B.T,
+        Transform.OUTPUT: outputs(F).T,
+        Transform.GRADIENT: outputs(F),
+        Transform.WEIGHTS: weights(F),
+        Transform.WEIGHTS_GRADIENT: weights(F).T,
+    }.items()
 }
+KINDS = pytest.mark.parametrize(("transform", "F"), MATRICES, ids=lambda kind: getattr(kind, "name", kind))
 # All sums of the others are exact in float32: their matrices are fractions of powers of two.
 ROUNDED = (Transform.WEIGHTS, Transform.WEIGHTS_GRADIENT)
 
@@ -52,63 +75,69 @@ def units(n):
     return np.eye(n, dtype=int) * Fraction(1)
 
 
-def test_six_products_are_the_direct_sum():
+@pytest.mark.parametrize("F", TRANSFORMED_FILTERS)
+def test_six_products_are_the_direct_sum(F):
     """In rationals. Both sides are linear in x and in w, so it is enough that they agree on the unit vectors."""
-    for x, w in product(units(6), units(3)):
-        direct = [sum(x[i + u] * w[u] for u in range(3)) for i in range(4)]
+    A, G = outputs(F), weights(F)
+    for x, w in product(units(6), units(F)):
+        direct = [sum(x[i + u] * w[u] for u in range(F)) for i in range(7 - F)]
         assert (A.T @ ((G @ w) * (B.T @ x))).tolist() == direct
 
 
-def test_six_products_are_the_direct_gradient_of_the_weights():
-    for x, dy in product(units(6), units(4)):
-        direct = [sum(x[i + u] * dy[i] for i in range(4)) for u in range(3)]
+@pytest.mark.parametrize("F", TRANSFORMED_FILTERS)
+def test_six_products_are_the_direct_gradient_of_the_weights(F):
+    A, G = outputs(F), weights(F)
+    for x, dy in product(units(6), units(7 - F)):
+        direct = [sum(x[i + u] * dy[i] for i in range(7 - F)) for u in range(F)]
         assert (G.T @ ((B.T @ x) * (A @ dy))).tolist() == direct
 
 
-def test_36_products_are_the_direct_sum_along_two_axes():
-    rng = np.random.default_rng(0)
-    x, w = (rng.integers(-9, 10, (n, n)) * Fraction(1) for n in (6, 3))
-    direct = [[(x[i : i + 3, j : j + 3] * w).sum() for j in range(4)] for i in range(4)]
+@pytest.mark.parametrize("F", TRANSFORMED_FILTERS)
+def test_36_products_are_the_direct_sum_along_two_axes(F):
+    rng, A, G = np.random.default_rng(0), outputs(F), weights(F)
+    x, w = (rng.integers(-9, 10, (n, n)) * Fraction(1) for n in (6, F))
+    direct = [[(x[i : i + F, j : j + F] * w).sum() for j in range(7 - F)] for i in range(7 - F)]
     assert (A.T @ ((G @ w @ G.T) * (B.T @ x @ B)) @ A).tolist() == direct
 
 
 # -- The instruction ---------------------------------------------------------------------------------------------------
 
-SIMPLE = dict.fromkeys(INSTRUCTIONS[Op.TRANSFORM].numbers, 0) | {"rows": 1, "columns": 1, "depth": 8}
+SIMPLE = dict.fromkeys(INSTRUCTIONS[Op.TRANSFORM].numbers, 0) | {"F": 3, "rows": 1, "columns": 1, "depth": 8}
 
 
 def sides(n):
     """(numbers along an axis of a tile of y, numbers along an axis of a tile of x)."""
-    return MATRICES[n["transform"]].shape
+    return MATRICES[n["transform"], n["F"]].shape
 
 
-def dense(transform, depth=8, **numbers):
+def dense(transform, depth=8, F=3, **numbers):
     """The numbers of one tile in contiguous memory."""
-    y, x = MATRICES[transform].shape
+    y, x = MATRICES[transform, F].shape
     strides = {"x_i": x * depth, "x_j": depth, "y_a": y * depth, "y_b": depth}
-    return SIMPLE | {"transform": transform, "depth": depth, "down": 4, "across": 4} | strides | numbers
+    return SIMPLE | {"transform": transform, "F": F, "depth": depth, "down": 4, "across": 4} | strides | numbers
 
 
 @st.composite
 def transforms(draw):
     """Any counts, and any strides of x; of y, strides that put no two elements in one place."""
     n = SIMPLE | {"transform": draw(st.sampled_from(Transform)), "depth": 8 * draw(st.integers(1, 5))}
+    n |= {"F": draw(st.sampled_from(TRANSFORMED_FILTERS))}
     n |= {"rows": draw(st.integers(0, 3)), "columns": draw(st.integers(1, 4))}
     n |= {f"x_{letter}": draw(st.integers(-9, 70)) for letter in ("row", "column", "i", "j")}
-    outputs, distance = sides(n)[0], n["depth"]
+    m, distance = sides(n)[0], n["depth"]
     for letter in draw(st.permutations(["row", "column", "a", "b"])):
         n[f"y_{letter}"] = distance = distance + draw(st.integers(0, 3))
-        distance *= {"row": max(1, n["rows"]), "column": n["columns"]}.get(letter, outputs)
+        distance *= {"row": max(1, n["rows"]), "column": n["columns"]}.get(letter, m)
     if n["transform"] == Transform.OUTPUT:
-        n |= {"down": draw(st.integers(0, 4 * n["rows"])), "across": draw(st.integers(0, 4 * n["columns"]))}
+        n |= {"down": draw(st.integers(0, m * n["rows"])), "across": draw(st.integers(0, m * n["columns"]))}
         n |= {"RELU": draw(st.integers(0, 1)), "start_q": draw(st.integers(0, 1))}
     return n | {"each_sample": draw(st.integers(0, 1))}
 
 
 def reach(n, operand, *letters):
     """(elements before, elements after) the operand's address, its channels included."""
-    outputs, inputs = sides(n)
-    side = {"x": inputs, "y": outputs}[operand]
+    m, inputs = sides(n)
+    side = {"x": inputs, "y": m}[operand]
     counts = {"row": n["rows"], "column": n["columns"]}
     steps = [n[f"{operand}_{letter}"] * max(0, counts.get(letter, side) - 1) for letter in letters]
     return -sum(step for step in steps if step < 0), sum(step for step in steps if step > 0) + n["depth"] + 16
@@ -130,14 +159,14 @@ def laid_out(n, samples, rng):
 def tiles_of(n, memory, operands, sample=0):
     """For each tile: its outputs in float64, and the indices of those that are written."""
     (_, x, x_size), (_, y, y_size), (_, start, _) = (operands[name] for name in ("x", "y", "start"))
-    P, (_, inputs), depth = MATRICES[n["transform"]].astype(float), sides(n), n["depth"]
+    P, (m, inputs), depth = MATRICES[n["transform"], n["F"]].astype(float), sides(n), n["depth"]
     start = memory[start + np.arange(depth) * n["start_q"]]
     for row, column in np.ndindex(n["rows"], n["columns"]):
         at = x + sample * x_size + row * n["x_row"] + column * n["x_column"]
         tile = memory[grid(at, (inputs, n["x_i"]), (inputs, n["x_j"]), (depth, 1))].reshape(inputs, inputs, depth)
         values = np.einsum("ai,ijq,bj->abq", P, tile, P) + start
         if n["transform"] == Transform.OUTPUT:
-            values = values[: max(0, n["down"] - 4 * row), : max(0, n["across"] - 4 * column)]
+            values = values[: max(0, n["down"] - m * row), : max(0, n["across"] - m * column)]
         at = y + sample * y_size + row * n["y_row"] + column * n["y_column"]
         rows, columns = values.shape[:2]
         yield (values, grid(at, (rows, n["y_a"]), (columns, n["y_b"]), (depth, 1)))
@@ -166,25 +195,26 @@ def test_any_counts_and_strides(n, samples, seed):
 
 
 @pytest.mark.parametrize("depth", [8, 16, 24, 32, 40])
-@pytest.mark.parametrize("transform", Transform, ids=lambda transform: transform.name)
-def test_every_depth(transform, depth):
-    assert_transformed(dense(transform, depth), samples=1)
+@KINDS
+def test_every_depth(transform, F, depth):
+    assert_transformed(dense(transform, depth, F), samples=1)
 
 
+@pytest.mark.parametrize("F", TRANSFORMED_FILTERS)
 @pytest.mark.parametrize(("down", "across"), [*product(range(-1, 6), range(-1, 6))])
-def test_an_output_is_cut_at_the_end_of_its_volume(down, across):
-    assert_transformed(dense(Transform.OUTPUT, 24, down=down, across=across, start_q=1), samples=1)
+def test_an_output_is_cut_at_the_end_of_its_volume(down, across, F):
+    assert_transformed(dense(Transform.OUTPUT, 24, F, down=down, across=across, start_q=1), samples=1)
 
 
-@pytest.mark.parametrize("transform", Transform, ids=lambda transform: transform.name)
-def test_another_coefficient_is_noticed(transform, monkeypatch):
-    matrix = MATRICES[transform]
+@KINDS
+def test_another_coefficient_is_noticed(transform, F, monkeypatch):
+    matrix = MATRICES[transform, F]
     for place in zip(*matrix.nonzero(), strict=True):
         changed = matrix.copy()
         changed[place] *= Fraction(1001, 1000)
-        monkeypatch.setitem(MATRICES, transform, changed)
+        monkeypatch.setitem(MATRICES, (transform, F), changed)
         with pytest.raises(AssertionError):
-            assert_transformed(dense(transform, 24), samples=1)
+            assert_transformed(dense(transform, 24, F), samples=1)
 
 
 @pytest.mark.parametrize("relu", [0, 1])
@@ -231,6 +261,6 @@ def test_each_shard_begins_its_gradient_of_weights_anew():
     memory = memory.array()
     operands = {"x": shared(x), "start": shared(0), "y": (Space.SHARD, slots, 0)}
     run([(Op.TRANSFORM, operands, n)], memory, samples=5, micro_batch=1, shard_size=2, slot=80)
-    once = np.outer(G.sum(0), G.sum(0)).astype(float).ravel().repeat(8)
+    once = np.outer(weights(3).sum(0), weights(3).sum(0)).astype(float).ravel().repeat(8)
     for slot, count in zip(memory[slots : slots + 240].reshape(3, 80), (2, 2, 1), strict=True):
         assert_allclose(slot, np.r_[count * once, np.full(8, 99)], atol=1e-5)
