@@ -223,6 +223,11 @@ NEW_TRAPS = {
 
 # What minimal filtering may miss.
 WINOGRAD_TRAPS = {
+    "filters of 5x5, of 3x3, and padding beyond them": (
+        "INPUT -> CONV(K=16) -> RELU -> CONV(K=9, F=5) -> RELU -> CONV(K=17, F=5, P=0) -> CONV(K=8, F=5, P=6) -> RELU"
+        " -> CONV(K=8) -> FC",
+        (9, 7, 3),
+    ),
     "images of eight channels": ("INPUT -> CONV(K=9) -> RELU -> FC", (6, 5, 8)),
     "images of eight channels in branches": (
         "INPUT -> (CONV(K=9) -> RELU | CONV(K=8, P=same, bias=no)) -> FC",

@@ -46,8 +46,8 @@ class Target:
     spared_flops : int
         Work on the zero-padding of an image above which more instructions are written to leave it out.
     winograd_depth, winograd_extent : int
-        Channels and filters, and output rows and columns, from which a CONV of F = 3 and S = 1 has fewer multiply-adds
-        by Winograd's minimal filtering.
+        Channels and filters, and output rows and columns, from which a CONV of F = 3 or 5 and S = 1 is computed by
+        Winograd's minimal filtering.
     winograd_band : int
         Size that the transformed tiles of one image may fill.
     winograd_tiles : int
@@ -134,7 +134,7 @@ CPU = Target(
     worker_flops=2_000_000,
     spared_flops=8192,
     winograd_depth=16,
-    winograd_extent=6,
+    winograd_extent=7,
     winograd_band=128 * 1024,
     winograd_tiles=64,
     winograd_block=(32, 64),

@@ -42,14 +42,15 @@ def products(made, sample_loop):
 @pytest.mark.parametrize(
     ("layers", "shape"),
     [
-        ("CONV(K=16)", (6, 6, 16)),
-        ("CONV(K=16)", (6, 6, 24)),
-        ("CONV(K=17)", (6, 7, 16)),
-        ("CONV(K=16, P=0)", (8, 8, 16)),
-        ("CONV(K=16, P=3, bias=no) -> RELU", (4, 2, 16)),
-        ("CONV(K=16, F=1) -> CONV(K=16)", (6, 6, 3)),
-        ("CONV(K=20, F=1) -> CONV(K=17)", (6, 6, 3)),
-        ("(CONV(K=16) | SKIP)", (6, 6, 20)),  # images in front of branches are padded
+        ("CONV(K=16)", (7, 7, 16)),
+        ("CONV(K=16)", (7, 7, 24)),
+        ("CONV(K=16, F=5)", (7, 7, 16)),
+        ("CONV(K=17)", (7, 8, 16)),
+        ("CONV(K=16, P=0)", (9, 9, 16)),
+        ("CONV(K=16, P=3, bias=no) -> RELU", (5, 3, 16)),
+        ("CONV(K=16, F=1) -> CONV(K=16)", (7, 7, 3)),
+        ("CONV(K=20, F=1) -> CONV(K=17)", (7, 7, 3)),
+        ("(CONV(K=16) | SKIP)", (7, 7, 20)),  # images in front of branches are padded
     ],
 )
 def test_a_layer_that_is_large_enough_is_computed_by_minimal_filtering(layers, shape):
@@ -61,17 +62,17 @@ def test_a_layer_that_is_large_enough_is_computed_by_minimal_filtering(layers, s
 @pytest.mark.parametrize(
     ("layers", "shape"),
     [
-        ("CONV(K=15)", (6, 6, 16)),
-        ("CONV(K=15, F=1) -> CONV(K=16)", (6, 6, 3)),
-        ("CONV(K=16, F=1) -> CONV(K=15)", (6, 6, 3)),
-        ("CONV(K=16)", (5, 6, 16)),
-        ("CONV(K=16)", (6, 5, 16)),
-        ("CONV(K=16, P=0)", (7, 8, 16)),
-        ("CONV(K=16)", (6, 6, 20)),  # images are not padded
-        ("CONV(K=16, F=2, P=0)", (7, 7, 16)),
-        ("CONV(K=16, F=5)", (6, 6, 16)),
-        ("CONV(K=16, S=2, P=1)", (11, 11, 16)),
-        ("CONV(K=16, groups=2)", (6, 6, 16)),
+        ("CONV(K=15)", (7, 7, 16)),
+        ("CONV(K=15, F=1) -> CONV(K=16)", (7, 7, 3)),
+        ("CONV(K=16, F=1) -> CONV(K=15)", (7, 7, 3)),
+        ("CONV(K=16)", (6, 7, 16)),
+        ("CONV(K=16)", (7, 6, 16)),
+        ("CONV(K=16, P=0)", (8, 9, 16)),
+        ("CONV(K=16)", (7, 7, 20)),  # images are not padded
+        ("CONV(K=16, F=2, P=0)", (8, 8, 16)),
+        ("CONV(K=16, F=4, P=0)", (10, 10, 16)),
+        ("CONV(K=16, S=2, P=1)", (13, 13, 16)),
+        ("CONV(K=16, groups=2)", (7, 7, 16)),
     ],
 )
 def test_any_other_layer_is_computed_by_the_direct_sum(layers, shape):
@@ -163,7 +164,7 @@ def test_workers_share_the_layers_of_one_image():
 
 # -- The cache ---------------------------------------------------------------------------------------------------------
 
-HEAVY = Problem("INPUT -> CONV(K=64, F=1) -> CONV(K=64) -> CONV(K=32) -> FC", (6, 6, 1))
+HEAVY = Problem("INPUT -> CONV(K=64, F=1) -> CONV(K=64) -> CONV(K=32) -> FC", (7, 7, 1))
 READ = 36 * 64 * 64  # the larger of its two matrices of transformed weights
 
 
