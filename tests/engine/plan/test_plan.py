@@ -128,7 +128,7 @@ def test_no_address_of_minimal_filtering_leaves_its_space_and_packing_changes_no
     assert_walks_agree(Problem(*WINOGRAD_TRAPS[trap], n=5), planner, 5, target)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(
     problems(convs=convs_of_tiles),
     st.sampled_from([train, plan_inference, infer_split]),
