@@ -491,8 +491,8 @@ def convs(draw, depth):
 @st.composite
 def convs_of_tiles(draw, depth):
     """CONV that minimal filtering can compute."""
-    K, P = draw(st.sampled_from([1, 8, 9, 20])), draw(st.integers(0, 4))
-    return f"CONV(K={K}, F=3, S=1, P={P}, bias={draw(st.sampled_from(['yes', 'yes', 'no']))})"
+    K, F, P = draw(st.sampled_from([1, 8, 9, 20])), draw(st.sampled_from([3, 3, 5])), draw(st.integers(0, 4))
+    return f"CONV(K={K}, F={F}, S=1, P={P}, bias={draw(st.sampled_from(['yes', 'yes', 'no']))})"
 
 
 @st.composite
