@@ -150,19 +150,19 @@ class VolumeTable:
 
     def _total(self):
         n = self.n_activations
-        return "total", "", f"{n:,}", _bytes(_BYTES * n), "", f"{self.n_params:,}", f"{self.n_flops:,}"
+        return "total", "", f"{n:,}", spell_bytes(_BYTES * n), "", f"{self.n_params:,}", f"{self.n_flops:,}"
 
     def _notes(self):
         """Return the lines about memory as (name, text)."""
-        image, parameters = _bytes(_BYTES * self.n_activations), _bytes(_BYTES * self.n_params)
-        both_ways = _bytes(2 * _BYTES * self.n_activations)
-        moments = _bytes(OPTIMIZER_STATE["adam"] * _BYTES * self.n_params)
-        training = _bytes(self.training_bytes()["total"])
+        image, parameters = spell_bytes(_BYTES * self.n_activations), spell_bytes(_BYTES * self.n_params)
+        both_ways = spell_bytes(2 * _BYTES * self.n_activations)
+        moments = spell_bytes(OPTIMIZER_STATE["adam"] * _BYTES * self.n_params)
+        training = spell_bytes(self.training_bytes()["total"])
         return [
             ("activations of an image", f"{image} forward, {both_ways} forward and backward"),
             ("parameters", f"{parameters}, and as much for their gradients"),
             ("state of the optimizer", f"none for plain SGD, {parameters} with momentum, {moments} with Adam"),
-            ("predicting one image", f"{parameters} + {image} = {_bytes(self.n_bytes)}"),
+            ("predicting one image", f"{parameters} + {image} = {spell_bytes(self.n_bytes)}"),
             (
                 f"training on {_BATCH_SIZE} images",
                 f"{2 + OPTIMIZER_STATE['adam']} * {parameters} with Adam + {_BATCH_SIZE} * {both_ways} = {training}",
@@ -210,7 +210,7 @@ def _row(record):
         "  " * record["level"] + record["layer"],
         str(Volume(record["height"], record["width"], record["depth"])),
         f"{n_activations:,}" if n_activations else "in place",
-        _bytes(record["n_bytes"]) if n_activations else "",
+        spell_bytes(record["n_bytes"]) if n_activations else "",
         f"{record['parameters']} =" if n_params else "",
         f"{n_params:,}" if n_params else "",
         f"{n_flops:,}" if n_flops else "",
@@ -236,8 +236,9 @@ def _line(row, widths):
     return "  ".join([*left, *right]).rstrip()
 
 
-def _bytes(n):
+def spell_bytes(n):
     """Return a number of bytes with its unit."""
+    n = int(n)
     if n < 1000:
         return f"{n} B"
     power = min((len(str(n)) - 1) // 3, 4)

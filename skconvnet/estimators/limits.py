@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 from skconvnet.architecture import walk
+from skconvnet.architecture.summary import spell_bytes
 from skconvnet.engine.device import CudaDevice
 from skconvnet.engine.network import BYTES_PER_PARAMETER
 
@@ -69,14 +70,9 @@ def check_memory(bound, memory_needed, device):
     if needed <= available:
         return
     raise ValueError(
-        f"The network needs {_spell_bytes(needed)} of memory to train, and {device.name} has "
-        f"{_spell_bytes(available)}. {_how_to_need_less(table)}"
+        f"The network needs {spell_bytes(needed)} of memory to train, and {device.name} has "
+        f"{spell_bytes(available)}. {_how_to_need_less(table)}"
     )
-
-
-def _spell_bytes(n_bytes):
-    """Return a number of bytes for an error: in GB, or in MB below 1 GB."""
-    return f"{n_bytes / 1e9:,.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"
 
 
 def _how_to_need_less(table):
@@ -125,7 +121,7 @@ def _memory_of_gpu(device, task, advice):
         if not isinstance(device, CudaDevice):
             raise
         raise ValueError(
-            f"Memory ran out in {task} on {device.name} ({error}); {_spell_bytes(device.free_memory())} of the GPU are "
+            f"Memory ran out in {task} on {device.name} ({error}); {spell_bytes(device.free_memory())} of the GPU are "
             f"free now. {advice()}"
         ) from error
 
@@ -144,6 +140,6 @@ def check_scoring_memory(image_shape, needed, device):
     """
     if needed > _ALWAYS_AVAILABLE and needed > (available := device.memory()):
         raise ValueError(
-            f"Scoring images of shape {image_shape} needs {_spell_bytes(needed)} of memory, and {device.name} has "
-            f"{_spell_bytes(available)}. Use fewer images at a time, smaller images, or n_jobs=1."
+            f"Scoring images of shape {image_shape} needs {spell_bytes(needed)} of memory, and {device.name} has "
+            f"{spell_bytes(available)}. Use fewer images at a time, smaller images, or n_jobs=1."
         )

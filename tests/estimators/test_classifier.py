@@ -136,7 +136,7 @@ def test_a_text_that_does_not_parse_shows_where(digits):
 def test_too_much_memory_is_refused_before_any_work(digits, monkeypatch):
     monkeypatch.setattr("skconvnet.engine.device.machine_memory", lambda: 10_000)
     estimator = quick()
-    with refused("GB of memory to train, and this machine has 0.0 GB."):
+    with refused("kB of memory to train, and this machine has 10.0 kB."):
         estimator.fit(*digits)
     assert not hasattr(estimator, "coefs_")
 
@@ -146,7 +146,7 @@ def test_nothing_is_looked_at_before_the_network_fits(digits, monkeypatch):
     with refused("(8 - 9 + 0)/1 + 1 = 0"):
         quick(F=9, P=0).fit(*digits)
     monkeypatch.setattr("skconvnet.engine.device.machine_memory", lambda: 10_000)
-    with refused("GB of memory to train"):
+    with refused("kB of memory to train"):
         quick().fit(*digits)
 
 

@@ -382,7 +382,7 @@ def test_a_training_that_diverges_later_ends_with_its_epoch(held, monkeypatch):
 
 def test_memory_that_the_network_does_not_have(cuda, monkeypatch):
     Troubled(cuda, memory=lambda: (10_000, 10_000), name="Toy").use(monkeypatch)
-    with refused("GB of memory to train, and the GPU Toy has 0.0 GB. ") as refusal:
+    with refused("kB of memory to train, and the GPU Toy has 10.0 kB. ") as refusal:
         quick().fit(X, Y)
     assert "CONV 1" in str(refusal.value)
 

@@ -41,9 +41,9 @@ def test_too_much_memory_is_refused_with_the_table_and_the_largest_layer():
 def test_memory_below_a_gigabyte_is_told_in_megabytes():
     bound = Architecture.parse("INPUT -> FC").bind((8, 8, 1), 10)
     little = SimpleNamespace(name="the GPU Toy", memory=lambda: 2.4e7)
-    with pytest.raises(ValueError, match=r"needs 1\.0 GB of memory to train, and the GPU Toy has 24 MB\."):
+    with pytest.raises(ValueError, match=r"needs 1\.0 GB of memory to train, and the GPU Toy has 24\.0 MB\."):
         check_memory(bound, lambda: 1e9, little)
-    with pytest.raises(ValueError, match=r"needs 999 MB of memory, and the GPU Toy has 24 MB\."):
+    with pytest.raises(ValueError, match=r"needs 999\.\d MB of memory, and the GPU Toy has 24\.0 MB\."):
         check_scoring_memory((8, 8, 1), 9.99e8, little)
 
 

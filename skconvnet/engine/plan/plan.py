@@ -135,7 +135,7 @@ def plan_training(architecture, layout, loss, batch_size, target):
     builder = PlanBuilder(architecture, batch_size, target)
     steps = steps_of(architecture, layout, target, training=True)
     mark_gradients(steps)
-    _transform_weights(builder, steps)
+    _transform_weights(builder, steps, in_training=True)
     scores = forward_chain(builder, steps, builder.load_images(steps[0].border))
     backward_chain(builder, steps, loss.emit(builder, scores))
     builder.begin(SegmentKind.UPDATE)
@@ -176,7 +176,7 @@ def plan_inference(architecture, layout, batch_size, target, split_image=False):
     with builder.reduce():
         for step in walk_steps(steps):
             step.prepare(builder)
-    _transform_weights(builder, steps)
+    _transform_weights(builder, steps, in_training=False)
     n_preparing = len(builder.segments())
     scores = forward_chain(builder, steps, builder.load_images(steps[0].border))
     builder.emit(
@@ -191,11 +191,11 @@ def plan_inference(architecture, layout, batch_size, target, split_image=False):
     return _plan(builder, None, batch_size, slot=0, n_preparing=n_preparing)
 
 
-def _transform_weights(builder, steps):
+def _transform_weights(builder, steps, in_training):
     """Emit a segment that transforms the weights, each worker a part of them."""
     builder.begin(SegmentKind.SPLIT)
     for step in walk_steps(steps):
-        step.transform_weights(builder)
+        step.transform_weights(builder, in_training)
     builder.begin(SegmentKind.PER_SAMPLE)
 
 

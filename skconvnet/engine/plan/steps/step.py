@@ -40,8 +40,8 @@ class Step:
     def prepare(self, builder):
         """Emit what scoring computes from the parameters alone, once for all batches."""
 
-    def transform_weights(self, builder):
-        """Emit what is computed from the weights alone: once a step in training, before the first sample in scoring."""
+    def transform_weights(self, builder, in_training):
+        """Emit the weights in the form that the step reads: for every batch in training, once for all in scoring."""
 
     def forward(self, builder, x, border):
         """Emit the output of the volume `x`, and return the output's buffer, inside a `border`."""

@@ -120,8 +120,9 @@ class _Weights:
 class _Products:
     """The products with transformed weights at the 36 positions: M = V U.
 
-    The transformed weights are four times as many as the weights. If they outgrow the cache, to read them for a few
-    tiles takes longer than to transform the weights again, block by block. Either way the sums have the same order.
+    With F = 3 the transformed weights are four times as many as the weights. If they outgrow the cache, to read them
+    for the few tiles of a few images takes longer than to transform the weights again, block by block. Either way the
+    sums have the same order.
 
     Parameters
     ----------
@@ -130,9 +131,11 @@ class _Products:
     weights : _Weights
     output : Volume
         The volume that the tiles cover.
+    in_training : bool
+        Whether the weights change from batch to batch, and so are transformed once for each.
     """
 
-    def __init__(self, builder, weights, output):
+    def __init__(self, builder, weights, output, in_training):
         self.weights = weights
         self.stride = builder.target.row_stride(weights.columns)
         size, tiles = (
@@ -140,9 +143,10 @@ class _Products:
             _tiles(output.height, weights.F) * _tiles(output.width, weights.F),
         )
         self.U = None
-        if size <= builder.target.winograd_band or builder.batch_size * tiles >= builder.target.winograd_tiles:
+        builder.weights_read = max(builder.weights_read, size)
+        has_few_tiles = not in_training and builder.batch_size * tiles < builder.target.winograd_tiles
+        if size <= builder.target.winograd_band or not has_few_tiles:
             self.U = offset(Space.SHARED, builder.allocate_shared(size))
-            builder.weights_read = max(builder.weights_read, size)
             weights.transform(builder, self.U, self.stride)
 
     def emit(self, builder, V, M, is_split):
@@ -219,18 +223,18 @@ class WinogradConvolution(Convolution):
 
     # The weights
 
-    def transform_weights(self, builder):
+    def transform_weights(self, builder, in_training):
         """Emit the transformed weights, and those of the input gradient from the transposed weights."""
         w = self.weights
         weights = _Weights(
             self.F, offset(Space.PARAMETERS, w.weights), w.rows[2], w.filters, w.columns, w.rows[2] * w.columns
         )
-        self._products = _Products(builder, weights, self.layer.output)
+        self._products = _Products(builder, weights, self.layer.output, in_training)
         if self.needs_input_gradient:
             self.transposed = builder.allocate_shared(self.phases.group_size)
             source = offset(Space.SHARED, self.transposed)
             weights = _Weights(self.F, source, w.filters, w.rows[2], w.transposed_stride, self.phases.tap_size)
-            self._gradient_products = _Products(builder, weights, self.layer.input)
+            self._gradient_products = _Products(builder, weights, self.layer.input, in_training)
 
     # Forward and backward
 
