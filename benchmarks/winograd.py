@@ -35,14 +35,11 @@ from sklearn.model_selection import train_test_split
 
 from benchmarks import machine
 from benchmarks.networks import LARGE, NETWORKS, Problem
-from skconvnet.architecture import CASE_STUDIES, Architecture, walk
+from skconvnet.architecture import CASE_STUDIES, Architecture
 from skconvnet.engine.program.target import CPU, UNLIMITED
 
 SUMS = ("forward", "input", "weights")
-TARGETS = {
-    "direct": replace(CPU, winograd_depth=UNLIMITED),
-    "Winograd": replace(CPU, winograd_depth=16, winograd_extent=6),
-}
+TARGETS = {"direct": replace(CPU, winograd_depth=UNLIMITED), "Winograd": CPU}
 LARGEST_RATIO = 4  # of the errors
 N_PROBES = 128  # pixels at which the gradient of the input is read
 _MOST_DRAWS, _DRAWN_FLOPS = 8, 4e8  # of a layer whose errors are measured
@@ -50,25 +47,26 @@ _BATCH_FLOPS = 1e9  # of a layer that is timed, direct, in one direction
 _LARGEST_BATCH = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Layer:
-    """A CONV with F = 3 and S = 1.
+    """A CONV with S = 1.
 
     Parameters
     ----------
     height, width, channels : int
         Of its input.
-    filters, padding : int
+    filters, F, padding : int
     """
 
     height: int
     width: int
     channels: int
     filters: int
+    F: int
     padding: int
 
     def __str__(self):
-        return f"{self.height}x{self.width}x{self.channels}->{self.filters}"
+        return f"{self.height}x{self.width}x{self.channels}->{self.filters} F{self.F}"
 
     @property
     def image_shape(self):
@@ -78,18 +76,18 @@ class Layer:
     @property
     def output_shape(self):
         """Return (height, width, filters)."""
-        more = 2 * self.padding - 2
+        more = 2 * self.padding + 1 - self.F
         return self.height + more, self.width + more, self.filters
 
     @property
     def text(self):
         """The layer in the notation."""
-        return f"CONV(K={self.filters}, F=3, P={self.padding})"
+        return f"CONV(K={self.filters}, F={self.F}, P={self.padding})"
 
     @property
     def flops(self):
         """Multiply-adds of one direct sum."""
-        return 9 * self.channels * math.prod(self.output_shape)
+        return self.F**2 * self.channels * math.prod(self.output_shape)
 
 
 def layers_of(problems, target):
@@ -104,15 +102,16 @@ def layers_of(problems, target):
     -------
     dict of Layer to list of str
     """
+    from skconvnet.engine.plan.steps.winograd import has_fewer_products
+    from skconvnet.engine.weights.layout import lay_out_parameters, learning_layers
+
     found = {}
     for name, problem in problems.items():
-        for layer in walk(problem.bind().layers):
-            if layer.kind != "CONV" or (layer.F, layer.S, layer.groups) != (3, 1, 1):
-                continue
-            x, y = layer.input, layer.output
-            is_deep = min(x.depth, layer.K) >= target.winograd_depth
-            if is_deep and min(y.height, y.width) >= target.winograd_extent:
-                names = found.setdefault(Layer(x.height, x.width, x.depth, layer.K, layer.P), [])
+        bound = problem.bind()
+        for layer, slot in zip(learning_layers(bound), lay_out_parameters(bound, target).slots, strict=True):
+            if layer.kind == "CONV" and has_fewer_products(layer, slot, target):
+                x = layer.input
+                names = found.setdefault(Layer(x.height, x.width, x.depth, layer.K, layer.F, layer.P), [])
                 names += [name] * (name not in names)
     return found
 
@@ -139,7 +138,8 @@ def draw(layer, seed):
     """Return the `Numbers` of a layer."""
     rng = np.random.default_rng(seed)
     x = np.maximum(rng.standard_normal(layer.image_shape), 0)
-    w = rng.standard_normal((3, 3, layer.channels, layer.filters)) * math.sqrt(2 / (9 * layer.channels))
+    w = rng.standard_normal((layer.F, layer.F, layer.channels, layer.filters))
+    w *= math.sqrt(2 / (layer.F**2 * layer.channels))
     dy = rng.standard_normal(layer.output_shape)
     return Numbers(*(array.astype(np.float32) for array in (x, w, dy)))
 
@@ -150,7 +150,7 @@ def true_sums(layer, numbers):
     P, (rows, columns, _) = layer.padding, layer.output_shape
     padded = np.pad(x, ((P, P), (P, P), (0, 0)))
     y, dw, dx = np.zeros(layer.output_shape), np.zeros(w.shape), np.zeros(padded.shape)
-    for u, v in np.ndindex(3, 3):
+    for u, v in np.ndindex(layer.F, layer.F):
         seen = np.s_[u : u + rows, v : v + columns]
         y += padded[seen] @ w[u, v]
         dw[u, v] = np.tensordot(padded[seen], dy, ((0, 1), (0, 1)))
@@ -175,7 +175,7 @@ def engine_forward(layer, numbers, target):
     """Return the outputs: the scores of a network with an FC that copies them."""
     from skconvnet.engine import Scorer
 
-    fits = 3 - 2 * layer.padding  # an input with one output
+    fits = layer.F - 2 * layer.padding  # an input with one output
     network = network_of(f"INPUT -> {layer.text} -> FC", (fits, fits, layer.channels), layer.filters, target)
     set_weights(network, numbers.w, np.eye(layer.filters))
     scores = Scorer(network).on(layer.image_shape).scores(images_of(numbers.x), n_threads=1)
@@ -273,12 +273,12 @@ def errors_of_draw(layer, seed):
 
 def print_errors(options):
     """Print the errors of each layer, and the largest ratios."""
-    print(f"{'':18}" + "".join(f"{name:>34}" for name in SUMS))
-    print(f"{'layer':18}" + f"{'direct':>10}{'Winograd':>10}{'ratio':>8}{'rms':>6}" * 3 + "  networks")
+    print(f"{'':20}" + "".join(f"{name:>34}" for name in SUMS))
+    print(f"{'layer':20}" + f"{'direct':>10}{'Winograd':>10}{'ratio':>8}{'rms':>6}" * 3 + "  networks")
     worst = dict.fromkeys(SUMS, np.zeros(2))
     layers = layers_of(chosen(options), TARGETS["Winograd"])
-    for layer in sorted(layers, key=lambda layer: (layer.height, layer.channels, layer.filters)):
-        errors, row = errors_of(layer), f"{layer!s:18}"
+    for layer in sorted(layers):
+        errors, row = errors_of(layer), f"{layer!s:20}"
         for name in SUMS:
             direct, winograd = errors["direct", name], errors["Winograd", name]
             ratios = np.divide(winograd, direct)
@@ -373,12 +373,12 @@ def print_speed(options):
     """Print the ratios of seconds of each layer."""
     clock = thread_time if options.threads == 1 else perf_counter
     print(machine.description(options.threads) + "\n")
-    print(f"{'layer':18} {'batch':>5}" + "".join(f" {name:>7}, GFLOP/s {'ratio':>6} {'spread':>14}" for name in SUMS))
+    print(f"{'layer':20} {'batch':>5}" + "".join(f" {name:>7}, GFLOP/s {'ratio':>6} {'spread':>14}" for name in SUMS))
     layers = layers_of(chosen(options), TARGETS["Winograd"])
-    for layer in sorted(layers, key=lambda layer: (layer.height, layer.channels, layer.filters)):
+    for layer in sorted(layers):
         n_images = max(options.threads, min(_LARGEST_BATCH, int(_BATCH_FLOPS / layer.flops)))
         sides = [timed_sums(layer, n_images, options.threads, target) for target in TARGETS.values()]
-        row = f"{layer!s:18} {n_images:5}"
+        row = f"{layer!s:20} {n_images:5}"
         for name in SUMS:
             turns = [partial(seconds_of_call, side[name], options.seconds, clock) for side in sides]
             direct, winograd = machine.take_turns(options.rounds, *turns)
@@ -433,7 +433,7 @@ def runs(numbers, kind):
 
 @contextmanager
 def noted_sums():
-    """Note the numbers of the instructions that a CONV with F = 3 emits, by the name of their sum."""
+    """Note the numbers of the instructions that a CONV with F > 1 emits, by the name of their sum."""
     from skconvnet.engine.plan.builder import PlanBuilder
     from skconvnet.engine.plan.steps.convolution import Convolution
 
@@ -447,7 +447,7 @@ def noted_sums():
 
     def noted(name, method):
         def emit_sum(step, *arguments):
-            if step.layer.kind != "CONV" or step.layer.F != 3:
+            if step.layer.kind != "CONV" or step.layer.F == 1:
                 return method(step, *arguments)
             current.append(name)
             try:

@@ -1,6 +1,7 @@
 """The benchmark of minimal filtering: its layers, its sums of single layers, and what it prints."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,27 +10,30 @@ from benchmarks import winograd
 from benchmarks.networks import Problem
 from benchmarks.winograd import SUMS, TARGETS, Layer
 
-LAYER = Layer(height=7, width=6, channels=16, filters=24, padding=1)
+LAYER = Layer(height=7, width=8, channels=16, filters=24, F=3, padding=1)
 PROBES = np.array([0, 5, 20, 41])
 NETWORKS = {
     "one": Problem(
         (8, 8, 1), "INPUT -> CONV(K=16) -> [CONV(K=16) -> RELU]*2 -> CONV(K=8) -> CONV(K=16, S=2, round=floor) -> FC"
     ),
-    "two": Problem((10, 10, 16), "INPUT -> CONV(K=16, P=0) -> (CONV(K=16) + SKIP) -> POOL -> CONV(K=16) -> FC"),
+    "two": Problem(
+        (12, 12, 16),
+        "INPUT -> CONV(K=16, F=5, P=0) -> (CONV(K=16) + SKIP) -> CONV(K=16, F=7) -> POOL -> CONV(K=16) -> FC",
+    ),
 }
 
 
 def test_layers_are_those_for_which_minimal_filtering_is_made():
     found = winograd.layers_of(NETWORKS, TARGETS["Winograd"])
-    assert found == {Layer(8, 8, 16, 16, 1): ["one", "two"], Layer(10, 10, 16, 16, 0): ["two"]}
+    assert found == {Layer(8, 8, 16, 16, 3, 1): ["one", "two"], Layer(12, 12, 16, 16, 5, 0): ["two"]}
     assert winograd.layers_of(NETWORKS, TARGETS["direct"]) == {}
 
 
 @pytest.mark.parametrize("side", TARGETS)
-@pytest.mark.parametrize("padding", [0, 1])
-def test_sums_of_the_engine_are_those_of_the_layer(side, padding):
+@pytest.mark.parametrize(("F", "padding"), [(3, 0), (3, 1), (5, 2)])
+def test_sums_of_the_engine_are_those_of_the_layer(side, F, padding):
     """They differ by rounding alone, so every other number on the way is exact."""
-    layer = Layer(7, 8, 16, 24, padding)
+    layer = Layer(9, 10, 16, 24, F, padding)
     numbers = winograd.draw(layer, seed=0)
     true = winograd.true_sums(layer, numbers)
     true["input"] = true["input"].reshape(-1, layer.channels)[PROBES]
@@ -48,17 +52,25 @@ def test_the_sides_differ_and_each_has_errors():
         assert 0 < other[1] < other[0] < 1e-5
 
 
+@pytest.mark.parametrize("layer", [Layer(14, 14, 16, 16, 3, 1), Layer(24, 24, 16, 16, 5, 2)], ids=str)
+def test_errors_of_each_sum_are_bounded(layer):
+    errors = winograd.errors_of(layer)
+    for name in SUMS:
+        assert errors["Winograd", name][0] <= winograd.LARGEST_RATIO * errors["direct", name][0], name
+
+
 def test_errors_are_printed_for_each_layer(monkeypatch, capsys):
     monkeypatch.setattr(winograd, "all_networks", lambda: NETWORKS)
     winograd.main(["errors", "--networks", "one"])
     lines = capsys.readouterr().out.splitlines()
-    assert re.match(r"8x8x16->16 +\S+e-\d+ .* one$", lines[2])
+    assert re.match(r"8x8x16->16 F3 +\S+e-\d+ .* one$", lines[2])
     assert re.fullmatch(r"1 layers; (all|NOT all) ratios are at most 4", lines[-1])
 
 
-def test_instructions_of_each_sum_are_apart():
+@pytest.mark.parametrize("layer", [LAYER, replace(LAYER, F=5, padding=2)], ids=str)
+def test_instructions_of_each_sum_are_apart(layer):
     """Every sum has some, and none has those of another; without a gradient, the functions can be called again."""
-    timed = winograd.timed_sums(LAYER, 3, 1, TARGETS["Winograd"])
+    timed = winograd.timed_sums(layer, 3, 1, TARGETS["Winograd"])
     spans = {name: timed[name].keywords["segments"] for name in SUMS}
     numbers = [number for rows in spans.values() for _, first, last in rows for number in range(first, last)]
     assert all(len(rows) for rows in spans.values())
@@ -73,8 +85,9 @@ def test_runs_of_consecutive_instructions():
 
 def test_speed_is_printed_for_each_layer(monkeypatch, capsys):
     monkeypatch.setattr(winograd, "all_networks", lambda: NETWORKS)
-    winograd.main(["speed", "--networks", "one", "--rounds", "1", "--seconds", "0.001", "--threads", "1"])
-    assert re.search(r"^8x8x16->16 +32 ", capsys.readouterr().out, re.MULTILINE)
+    winograd.main(["speed", "--networks", *NETWORKS, "--rounds", "1", "--seconds", "0.001", "--threads", "1"])
+    printed = capsys.readouterr().out
+    assert re.findall(r"^(\S+ F\d) +32 ", printed, re.MULTILINE) == ["8x8x16->16 F3", "12x12x16->16 F5"]
 
 
 def test_estimators_plan_for_the_target():
