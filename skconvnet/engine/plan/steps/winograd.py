@@ -138,14 +138,11 @@ class _Products:
     def __init__(self, builder, weights, output, in_training):
         self.weights = weights
         self.stride = builder.target.row_stride(weights.columns)
-        size, tiles = (
-            _POSITIONS * weights.rows * self.stride,
-            _tiles(output.height, weights.F) * _tiles(output.width, weights.F),
-        )
-        self.U = None
+        target, size = builder.target, _POSITIONS * weights.rows * self.stride
+        tiles = builder.batch_size * _tiles(output.height, weights.F) * _tiles(output.width, weights.F)
         builder.weights_read = max(builder.weights_read, size)
-        has_few_tiles = not in_training and builder.batch_size * tiles < builder.target.winograd_tiles
-        if size <= builder.target.winograd_band or not has_few_tiles:
+        self.U = None
+        if in_training or size <= target.winograd_band or tiles >= target.winograd_tiles:
             self.U = offset(Space.SHARED, builder.allocate_shared(size))
             weights.transform(builder, self.U, self.stride)
 
