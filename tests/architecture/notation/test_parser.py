@@ -217,10 +217,10 @@ def test_other_types_than_text_are_rejected(value):
     ids=range(15),
 )
 def test_hostile_texts_are_rejected_quickly(text):
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(ArchitectureError) as caught:
         Architecture.parse(text)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert len(str(caught.value)) < 1000
 
 
