@@ -120,9 +120,12 @@ class Scorer:
         n_threads = count_threads() if self._splits_image else 1
         if n_threads == 1:
             return self._scores_of_one(pixels, 1)
-        splits, begin = self._pace.splits(), perf_counter()
-        scores = self._scores_of_one(pixels, n_threads if splits else 1)
-        self._pace.note(splits, perf_counter() - begin)
+        splits = self._pace.splits()
+        n_workers = n_threads if splits else 1
+        is_first, begin = not self._idle_for_one[n_workers], perf_counter()
+        scores = self._scores_of_one(pixels, n_workers)
+        if not is_first:  # then an execution was made, which is not the work of one image
+            self._pace.note(splits, perf_counter() - begin)
         return scores
 
     def _scores_of_one(self, pixels, n_workers):

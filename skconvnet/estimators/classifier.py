@@ -668,8 +668,9 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     def _scores(self, X):
         """Return the scores of images, float64 of shape (n, n_classes)."""
-        scorer = self._scorer()
-        if type(X) is np.ndarray and "feature_names_in_" not in self.__dict__:  # else names are looked for in X
+        scorer, n_jobs = self._scorer(), self.n_jobs
+        is_usual = n_jobs is None or (type(n_jobs) is int and n_jobs != 0)  # below, others raise an error
+        if is_usual and type(X) is np.ndarray and "feature_names_in_" not in self.__dict__:  # else X may have names
             scores = scorer.scores_of_one(X, self._count_threads)
             if scores is not None:
                 return scores

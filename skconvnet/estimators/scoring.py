@@ -1,6 +1,7 @@
 """Scores of images by a fitted classifier, whose scorer is kept."""
 
 from itertools import chain
+from operator import is_
 
 from skconvnet.engine import Scorer, thread_count
 from skconvnet.estimators.fitted import fitted_objects, learned_arrays, load_network
@@ -33,8 +34,8 @@ def score_images(scorer, images, n_jobs):
         check_scoring_memory(images.shape, needed, scorer.device)
 
     with memory_for_scoring(images.shape, scorer.device):
-        n_threads = thread_count(n_jobs) if scorer.can_use_threads(len(images)) else 1
-        return scorer.scores(images, n_threads, check)
+        n_threads = thread_count(n_jobs)  # also where one is enough: it refuses a wrong n_jobs
+        return scorer.scores(images, n_threads if scorer.can_use_threads(len(images)) else 1, check)
 
 
 class ScorerCache:
@@ -91,12 +92,5 @@ class ScorerCache:
 
 
 def _are_same(attributes, kept):
-    """Return whether two lists have the same objects.
-
-    To compare lists is fast where they have the same objects, and arrays that are others raise an error. Only an array
-    of one number, or a plain value, may be another object that is equal: it then gives the same scores.
-    """
-    try:
-        return attributes == kept
-    except (TypeError, ValueError):
-        return False
+    """Return whether two lists have the same objects."""
+    return len(attributes) == len(kept) and all(map(is_, attributes, kept))

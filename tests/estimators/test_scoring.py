@@ -129,12 +129,25 @@ def test_threads_score_one_image_each_at_the_same_time(classifier):
             assert_array_equal(found, expected[[number] * 200])
 
 
-def test_an_array_of_one_number_may_be_replaced_and_changed():
-    """It may be another object that is equal; as soon as it is not, the scorer is made again."""
+def test_an_equal_object_of_another_type_is_noticed():
+    """An array of one number is equal to its number, and is refused as after unpickling."""
     gray, text = X[..., 0], "INPUT -> CONV(K=1) -> RELU -> FC"
     classifier = ConvNetClassifier(text, max_iter=1, n_jobs=1, random_state=0).fit(gray, Y)
     before = classifier.decision_function(gray[:1])
-    classifier.pixel_mean_ = classifier.pixel_mean_.copy()
+    mean = classifier.pixel_mean_
+    classifier.pixel_mean_ = mean.copy()
     assert_array_equal(classifier.decision_function(gray[:1]), before)
-    classifier.pixel_mean_ += 1
-    assert (classifier.decision_function(gray[:1]) != before).any()
+    for other in (float(mean[0]), mean.reshape(1, 1)):
+        classifier.pixel_mean_ = other
+        with pytest.raises(ValueError, match="pixel_mean_"):
+            classifier.decision_function(gray[:1])
+
+
+@pytest.mark.parametrize("n", [1, 5])
+@pytest.mark.parametrize("n_jobs", [0, "two"])
+def test_a_wrong_n_jobs_is_refused_where_one_thread_is_enough(n_jobs, n):
+    classifier = ConvNetClassifier("INPUT -> CONV(K=1) -> RELU -> FC", max_iter=1, random_state=0).fit(X, Y)
+    classifier.predict(X[:n])
+    classifier.set_params(n_jobs=n_jobs)
+    with pytest.raises((ValueError, TypeError)):
+        classifier.predict(X[:n])

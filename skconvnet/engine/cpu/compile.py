@@ -180,7 +180,8 @@ def _file_of(function, stamp=STAMP):
     """Return the cached file of an entry. It depends on the sources, the processor, Python and Numba."""
     processor = cpu_target.target_context.codegen().magic_tuple()
     python = sys.implementation.cache_tag, getattr(sys, "abiflags", "")
-    depends_on = function.__module__, stamp, processor, python, numba.__version__, llvmlite.__version__
+    settings = [str(getattr(numba.config, name)) for name in _SETTINGS]
+    depends_on = function.__module__, stamp, processor, python, numba.__version__, llvmlite.__version__, settings
     return CachedFile(cache_folder("cpu"), function.__name__, depends_on)
 
 
@@ -194,6 +195,7 @@ def _warn_once(reason):
     )
 
 
+_SETTINGS = ("OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE")  # of Numba, which decide about the code
 _MOST_HELPERS = 3  # the entry that takes longest takes a fifth of the time of all
 
 _log = logging.getLogger("skconvnet")
@@ -244,7 +246,7 @@ def _compile(functions, leads):
     folder = cache_folder("cpu")
     is_kept = os.access(folder, os.W_OK)
     if leads:
-        _tell(functions, folder if is_kept else None)
+        _log_compiling(functions, folder if is_kept else None)
     names = [(function.__module__, function.__name__) for function in functions]
     with helpers(_n_helpers(functions) if leads and is_kept else 0, compile_unclaimed, names):
         do_all(_jobs(functions))
@@ -274,8 +276,8 @@ def _n_helpers(functions):
     return min(_MOST_HELPERS, most_threads() - 1, len(functions) // 3)
 
 
-def _tell(functions, folder):
-    """Say that kernels are compiled, and that this happens once if there is a directory to keep them in."""
+def _log_compiling(functions, folder):
+    """Say that kernels are compiled, and that each is compiled once if there is a directory to keep them in."""
     names = ", ".join(function.__name__ for function in functions)
-    kept = f" This happens once: they are kept in {folder}." if folder else ""
-    _log.warning("Compiling the kernels %s for this processor, which takes some seconds.%s", names, kept)
+    kept = f" They are kept in {folder}, so that each is compiled once." if folder else ""
+    _log.warning("Compiling the kernels %s for this processor, which may take a minute.%s", names, kept)

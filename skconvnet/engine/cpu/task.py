@@ -13,7 +13,7 @@ class Task(IntEnum):
     """What a run of a plan needs: addresses of arrays, and counts."""
 
     ENTRIES = 0  # int64, (opcodes,): addresses of the entries that execute them
-    WORK = 1  # address of the entry that does one worker's share of a segment
+    WORK = 1  # address of the entry by which one worker takes part in all segments
     LAYOUT = 2  # int64, (columns of Layout,)
     PROGRAM = 3  # int64, (instructions, WIDTH)
     N_INSTRUCTIONS = 4

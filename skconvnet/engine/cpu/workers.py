@@ -170,7 +170,7 @@ def _turns(segment, task):
 
 @kernel
 def _take_turn(turn, segment, task, frame, made):
-    """Do a turn: a shard, a block of parameters, a part of the contractions, or all of the segment."""
+    """Do a turn: a shard, a block of parameters, a part of the instructions, or all of the segment."""
     kind = segment[Segment.KIND]
     if kind == SegmentKind.PER_SAMPLE:
         _take_shard(turn, segment, task, frame, made)

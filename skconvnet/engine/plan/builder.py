@@ -33,9 +33,9 @@ class PlanBuilder:
         Blocks of parameters, with the columns of `Block`.
     deferred_weight_gradients : list of tuple
         (step, input, gradient of the output) of the weight gradients that the update computes.
-    scratch : int
+    update_scratch : int
         Elements that a worker needs for the gradient of one block.
-    own : int
+    arena_scratch : int
         Elements at the beginning of each worker's arena that no volume shares.
     weights_read : int
         Elements of the largest matrix of transformed weights, which each micro-batch reads.
@@ -49,8 +49,8 @@ class PlanBuilder:
         self.shared = N_ZEROS
         self.blocks = []
         self.deferred_weight_gradients = []
-        self.scratch = 0
-        self.own = 0
+        self.update_scratch = 0
+        self.arena_scratch = 0
         self.weights_read = 0
         self._instructions = []
         self._zeros = []  # instructions for the allocation of memory
@@ -91,7 +91,7 @@ class PlanBuilder:
 
     @contextmanager
     def split_across_workers(self, step):
-        """Emit the contractions of a step: split across workers where that is faster, else sample by sample."""
+        """Emit the sums of a step: split across workers where that is faster, else sample by sample."""
         weights = step.weights
         is_heavy = weights.whole_batch and weights.n_rows * weights.columns > self.target.split_weights
         with self.in_parts(is_heavy or (self.split_image and step.layer.n_flops > self.target.split_flops)):
@@ -122,7 +122,7 @@ class PlanBuilder:
 
     def worker_scratch(self, size):
         """Return the operand for `size` elements of a worker's own, for use until the next ones are asked for."""
-        self.own = max(self.own, round_to_line(size))
+        self.arena_scratch = max(self.arena_scratch, round_to_line(size))
         return offset(Space.LOCAL, 0)
 
     def buffer(self, rows, columns, depth, channels, border=NO_BORDER, **more):
@@ -225,7 +225,7 @@ class PlanBuilder:
                 stride=stride,
             )
             if target.defers_fc_gradients:
-                self.scratch = max(self.scratch, round_to_line(max(target.block, here * weights.columns)))
+                self.update_scratch = max(self.update_scratch, round_to_line(max(target.block, here * weights.columns)))
 
     def block(
         self, offset, rows, columns, *, contraction=-1, first_row=0, decay=0, transposed=-1, stride=0, gradient=-1
@@ -257,7 +257,7 @@ class PlanBuilder:
         batch = pack([b for b in self._buffers if b.space == Space.BATCH], lambda use: use[time])
         size = max(self.target.arena, min(self.weights_read, self.target.largest_arena))
         micro_batch = max(1, min(size // max(1, local), max_micro_batch, self.target.max_micro_batch))
-        return micro_batch, self.own + local * micro_batch, batch * self.batch_size
+        return micro_batch, self.arena_scratch + local * micro_batch, batch * self.batch_size
 
     def _check_offsets(self):
         """Raise a ValueError if a volume of the whole batch is larger than the target's kernels can address."""
@@ -273,7 +273,7 @@ class PlanBuilder:
 
     def program(self, micro_batch):
         """Encode the instructions, and those that write what stays zero, once all buffers are placed."""
-        places = {Space.LOCAL: (self.own, micro_batch), Space.BATCH: (0, self.batch_size)}
+        places = {Space.LOCAL: (self.arena_scratch, micro_batch), Space.BATCH: (0, self.batch_size)}
         return _encode(self._instructions, places), _encode(self._zeros, places)
 
 

@@ -221,7 +221,7 @@ def _plan(builder, shard_size, max_micro_batch, slot, n_outcomes=0, n_preparing=
         shared=builder.shared,
         batch=batch,
         slot=slot,
-        arena=max(arena, builder.scratch),
+        arena=max(arena, builder.update_scratch),
         micro_batch=micro_batch,
         shard_size=micro_batch if shard_size is None else shard_size,
         batch_size=builder.batch_size,

@@ -129,7 +129,7 @@ def test_what_is_compiled_is_told_once(cache, caplog):
     entries_of_copies()
     (record,) = caplog.records
     assert re.fullmatch(
-        rf"Compiling the kernels double, fill for this processor, .* once: they are kept in {re.escape(str(cache))}.*",
+        rf"Compiling the kernels double, fill for this processor, .* They are kept in {re.escape(str(cache))}.* once\.",
         record.getMessage(),
     )
     caplog.clear()

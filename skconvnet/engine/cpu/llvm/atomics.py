@@ -13,9 +13,9 @@ __all__ = ["add_to", "wait_for"]
 
 _I64 = ir.IntType(64)
 _PAUSE = "llvm.x86.sse2.pause" if platform.machine().lower() in ("x86_64", "amd64") else None
-_TURNS = 4000  # some tens of microseconds
+_TURNS = 4000  # about 0.1 ms, by the length of a pause
 _sleep = types.ExternalFunction("Sleep" if sys.platform == "win32" else "usleep", types.int32(types.uint32))
-_NAP = 1 if sys.platform == "win32" else 50  # a millisecond, or 50 microseconds
+_NAP = 1 if sys.platform == "win32" else 50  # ms, or us, and as much again by which the kernel may be late
 
 
 @intrinsic
@@ -54,7 +54,7 @@ def _pause(typingctx):
 
 @kernel
 def wait_for(address, count):
-    """Wait until the counter is `count` or more: awake for a short time, then asleep with short looks at it."""
+    """Wait until the counter is `count` or more: awake for about 0.1 ms, then asleep with a look at it every 0.1 ms."""
     turns = 0
     while _read(address) < count:
         turns += 1

@@ -27,6 +27,9 @@ from skconvnet.engine.program.memory import ZEROS, Operand, element, offset
 __all__ = ["WinogradConvolution", "has_fewer_products"]
 
 _POSITIONS = N_POINTS**2
+# Output rows and columns from which the weight gradient is computed by minimal filtering, by F. With fewer, the direct
+# sum has so few terms that its error is a fourth or less.
+_LEAST_OF_GRADIENT = {3: 0, 5: 24}
 
 
 def has_fewer_products(layer, weights, target):
@@ -280,7 +283,12 @@ class WinogradConvolution(Convolution):
                 )
 
     def weights_gradient(self, builder, x, dy, space, first_element):
-        """Emit the gradient of the weights, by bands of tiles and blocks of channels."""
+        """Emit the gradient of the weights, by bands of tiles and blocks of channels.
+
+        The parameters are those of `Convolution.weights_gradient`.
+        """
+        if min(dy.rows, dy.columns) < _LEAST_OF_GRADIENT[self.F]:
+            return super().weights_gradient(builder, x, dy, space, first_element)
         w, target = self.weights, builder.target
         C, K, columns = x.depth, dy.depth, _tiles(dy.columns, self.F)
         block = max(target.lanes, min(C, target.winograd_sums // (_POSITIONS * K) // target.lanes * target.lanes))
