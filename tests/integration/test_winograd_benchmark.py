@@ -52,7 +52,9 @@ def test_the_sides_differ_and_each_has_errors():
         assert 0 < other[1] < other[0] < 1e-5
 
 
-@pytest.mark.parametrize("layer", [Layer(14, 14, 16, 16, 3, 1), Layer(24, 24, 16, 16, 5, 2)], ids=str)
+@pytest.mark.parametrize(
+    "layer", [Layer(14, 14, 16, 16, 3, 1), Layer(14, 14, 16, 48, 5, 2), Layer(24, 24, 16, 16, 5, 2)], ids=str
+)
 def test_errors_of_each_sum_are_bounded(layer):
     errors = winograd.errors_of(layer)
     for name in SUMS:
