@@ -67,7 +67,7 @@ def load_image_folder(path, *, size=None, channels=None, on_error="raise", retur
     FileNotFoundError
         If nothing is at `path`.
     ImportError
-        If Pillow is not installed: ``pip install skconvnet[images]``.
+        If Pillow is not installed: ``pip install 'skconvnet[images]'``.
 
     Warns
     -----
@@ -140,7 +140,7 @@ def _require_pillow():
     try:
         import PIL.Image  # noqa: F401
     except ImportError as error:
-        raise ImportError("load_image_folder needs Pillow: pip install skconvnet[images]") from error
+        raise ImportError("load_image_folder needs Pillow: pip install 'skconvnet[images]'") from error
 
 
 def _classes(path, files):

@@ -445,7 +445,7 @@ def test_without_pillow(tmp_path):
         "except ImportError as error: print(error)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "pip install skconvnet[images]" in found
+    assert "pip install 'skconvnet[images]'" in found
 
 
 def test_pillow_is_imported_when_it_is_needed():
