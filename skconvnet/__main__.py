@@ -31,17 +31,22 @@ def main(arguments=None):
     """
     options = parser().parse_args(arguments)
     try:
-        options.command(options)
+        status = options.command(options)
         sys.stdout.flush()
     except ArchitectureError as error:
         sys.exit(str(error))
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python raises again when it exits
         sys.exit(1)
+    if status:
+        sys.exit(status)
 
 
 def parser():
-    """Return the parser of the command line. `command` in its result is the function to call."""
+    """Return the parser of the command line.
+
+    `command` in its result is the function to call; it returns an exit status, or None for 0.
+    """
     parser = argparse.ArgumentParser(prog="python -m skconvnet", description="Convolutional networks for scikit-learn.")
     commands = parser.add_subparsers(required=True, metavar="demo | summary | warmup")
 
@@ -132,8 +137,10 @@ def summary(options):
 
 
 def warmup(options):
-    """Compile or load the kernels, and print how long it took and where the cache is."""
-    print(kernels.warmup())
+    """Compile or load the kernels, and print how long it took and where the cache is; 1 if no directory keeps them."""
+    done = kernels.warmup()
+    print(done)
+    return int(done.cache is None)
 
 
 if __name__ == "__main__":

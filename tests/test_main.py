@@ -10,6 +10,7 @@ import pytest
 from skconvnet import ARCHITECTURES
 from skconvnet import __main__ as command_line
 from skconvnet.architecture.case_studies import CASE_STUDIES
+from skconvnet.engine.warmup import Warmup
 
 
 def test_demo_reports_the_table_the_accuracy_and_the_times(capsys):
@@ -104,3 +105,11 @@ def test_warmup_says_how_long_it_took_and_where_the_cache_is(capsys):
     ready, cache = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"kernels (compiled|loaded) in \d+\.\d s", ready)
     assert Path(cache.removeprefix("cache: ")).is_dir()
+
+
+def test_warmup_fails_where_no_directory_keeps_the_kernels(capsys, monkeypatch):
+    monkeypatch.setattr(command_line.kernels, "warmup", lambda: Warmup(8.3, compiled=True, cache=None))
+    with pytest.raises(SystemExit) as ended:
+        command_line.main(["warmup"])
+    assert ended.value.code == 1
+    assert "cache: none" in capsys.readouterr().out

@@ -33,7 +33,7 @@ def processes(tmp_path_factory):
     """`python -m skconvnet warmup` three times at once, with output and errors of each, and the cache of the first two.
 
     Two share a cache that is empty at first. The third has no place for one: NUMBA_CACHE_DIR and the home directory
-    cannot be written to. It imports another copy of the package.
+    cannot be written to. It imports another copy of the package, and ends with exit status 1.
     """
     cache, root = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("package")
     copy = root / PACKAGE.name
@@ -43,7 +43,7 @@ def processes(tmp_path_factory):
     nowhere = dict.fromkeys(("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"), NOWHERE)
     alone = start(*command, root=root, **nowhere)
     outputs = [process.communicate(timeout=600) for process in (*shared, alone)]
-    assert [process.returncode for process in (*shared, alone)] == [0, 0, 0], outputs
+    assert [process.returncode for process in (*shared, alone)] == [0, 0, 1 if sys.platform != "win32" else 0], outputs
     return *outputs, cache
 
 
