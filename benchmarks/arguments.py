@@ -3,7 +3,7 @@
 import re
 from argparse import ArgumentTypeError
 
-__all__ = ["at_least", "image_shape"]
+__all__ = ["image_shape", "whole_number"]
 
 
 def image_shape(text):
@@ -14,24 +14,24 @@ def image_shape(text):
     >>> image_shape("8x8"), image_shape("32x32x3")
     ((8, 8, 1), (32, 32, 3))
     """
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)(?:x([1-9]\d*))?", text.lower())
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", text.lower())
     if found is None:
-        raise ArgumentTypeError(f"{text!r} is not HxW or HxWxC, such as 8x8 or 32x32x3, of numbers from 1 on")
+        raise ArgumentTypeError(f"{text!r} is not HxW or HxWxC, such as 8x8 or 32x32x3, of numbers from 1 to 99999")
     return tuple(int(size or 1) for size in found.groups())
 
 
-def at_least(least):
-    """Return a function that reads a whole number of `least` or more.
+def whole_number(lowest):
+    """Return a function that reads a whole number, `lowest` or more.
 
     Examples
     --------
-    >>> at_least(1)("12")
+    >>> whole_number(1)("12")
     12
     """
 
     def read(text):
-        if not re.fullmatch(r"\d+", text) or int(text) < least:
-            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+        if not re.fullmatch(r"\d{1,18}", text) or int(text) < lowest:
+            raise ArgumentTypeError(f"a whole number from {lowest} on is needed, not {text!r}")
         return int(text)
 
     return read

@@ -15,6 +15,7 @@ from time import perf_counter
 
 import numpy as np
 
+from benchmarks.arguments import whole_number
 from benchmarks.machine import Side, description
 from skconvnet.architecture.case_studies import CASE_STUDIES
 from tests.integration import case_studies, torch_case_studies
@@ -97,8 +98,10 @@ def row(values):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(CASE_STUDIES)} (default: all)")
-    parser.add_argument("--n", type=int, default=2, help="images (default: 2)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of each side (default: all)")
+    parser.add_argument("--n", type=whole_number(1), default=2, help="images (default: 2)")
+    parser.add_argument(
+        "--threads", type=whole_number(1), default=os.cpu_count(), help="threads of each side (default: all)"
+    )
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in CASE_STUDIES]
     if unknown:

@@ -1,11 +1,9 @@
 """How the command line of a benchmark chooses networks: by name, as a text, or drawn at random."""
 
-import argparse
-import re
 from statistics import geometric_mean
 
+from benchmarks.arguments import image_shape, whole_number
 from benchmarks.drawn import draw
-from benchmarks.machine import whole_number
 from benchmarks.networks import LARGE, NETWORKS, Problem
 
 
@@ -37,13 +35,6 @@ def chosen_networks(command_line, options, default):
     if options.random is not None:
         return {f"{options.seed}/{number}": draw(number, options.seed) for number in range(options.random)}
     return {name: (NETWORKS | LARGE)[name] for name in options.networks or default}
-
-
-def image_shape(text):
-    """Read HxWxC from the command line."""
-    if not re.fullmatch(r"[1-9]\d{0,4}(x[1-9]\d{0,4}){2}", text):
-        raise argparse.ArgumentTypeError(f"an image shape is height x width x channels, as in 28x28x1, not {text!r}")
-    return tuple(map(int, text.split("x")))
 
 
 def print_texts(problems):

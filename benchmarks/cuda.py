@@ -29,7 +29,7 @@ from time import perf_counter, process_time
 
 import numpy as np
 
-from benchmarks.arguments import at_least
+from benchmarks.arguments import whole_number
 from benchmarks.cold import whole_process
 from benchmarks.machine import Side, description, parser_of_rounds, take_turns
 from benchmarks.networks import LARGE, NETWORKS, Problem, training_flops
@@ -58,7 +58,7 @@ def main(arguments=None):
     names = [*NETWORKS, *LARGE]
     command_line.add_argument("--networks", nargs="+", choices=names, metavar="NAME", help="(default: all of the docs)")
     command_line.add_argument(
-        "--batches", nargs="+", type=at_least(1), metavar="SIZE", help="(default: 128 1024; large: 64)"
+        "--batches", nargs="+", type=whole_number(1), metavar="SIZE", help="(default: 128 1024; large: 64)"
     )
     precisions = ("ieee", "tf32x3")
     command_line.add_argument("--float32-precision", choices=precisions, default="ieee", help="(default: ieee)")

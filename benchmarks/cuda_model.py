@@ -24,7 +24,7 @@ from math import ceil, prod
 
 import numpy as np
 
-from benchmarks.arguments import at_least, image_shape
+from benchmarks.arguments import image_shape, whole_number
 from benchmarks.networks import LARGE, NETWORKS, Problem, training_flops
 
 LAUNCH = 1e-6  # seconds from one kernel of a graph to the next
@@ -303,9 +303,9 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("architecture", help=f"one of {', '.join([*NETWORKS, *LARGE])}, or a text in the notation")
     parser.add_argument("--input", type=image_shape, metavar="HxWxC", help="shape of the images; needed for a text")
-    parser.add_argument("--batch", type=at_least(1), default=128)
+    parser.add_argument("--batch", type=whole_number(1), default=128)
     parser.add_argument("--gpu", choices=GPUS, default="h100")
-    parser.add_argument("--worst", type=at_least(0), default=12, metavar="N", help="launches to print (default: 12)")
+    parser.add_argument("--worst", type=whole_number(0), default=12, metavar="N", help="launches shown (default: 12)")
     options = parser.parse_args(arguments)
     if find_spec("numba_cuda") is None:
         parser.error("it needs the extra skconvnet[cuda]; `make cuda` installs it.")

@@ -19,6 +19,7 @@ from statistics import median
 
 import numpy as np
 
+from benchmarks.arguments import whole_number
 from benchmarks.choice import add_networks, chosen_networks, print_texts, summary
 from benchmarks.machine import (
     Side,
@@ -28,7 +29,6 @@ from benchmarks.machine import (
     parser_of_rounds,
     ratio,
     take_turns,
-    whole_number,
 )
 from benchmarks.networks import LARGE, NETWORKS
 from benchmarks.runtimes import images_path, mnn, mnn_on_one_thread, onnx_runtime, open_vino

@@ -14,6 +14,8 @@ from time import perf_counter
 
 import numpy as np
 
+from benchmarks.arguments import whole_number
+
 _FEATURES = "sse2 avx avx2 fma avx512f avx512_bf16 amx_tile asimd sve".split()  # that kernels of the peers look for
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _SGEMM_EXTENT = 2048
@@ -120,17 +122,6 @@ def parser(doc):
     count = os.cpu_count()
     parser.add_argument("--threads", type=whole_number(1), default=count, help="threads of each side (default: all)")
     return parser
-
-
-def whole_number(lowest):
-    """Return a function that reads a whole number, `lowest` or more, from the command line."""
-
-    def read(text):
-        if not text.isdecimal() or int(text) < lowest:
-            raise argparse.ArgumentTypeError(f"a whole number from {lowest} on is needed, not {text!r}")
-        return int(text)
-
-    return read
 
 
 def positive_seconds(text):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.arguments import whole_number
 from benchmarks.datasets import fashion_mnist
 from benchmarks.machine import description, free_openblas, parser, threads
 
@@ -53,7 +54,7 @@ print(imported, loaded - imported, resident("VmHWM") - loaded)
 
 def main():
     command_line = parser(__doc__)
-    command_line.add_argument("--images", type=int, default=60_000, help="images to fit (default: all)")
+    command_line.add_argument("--images", type=whole_number(1), default=60_000, help="images to fit (default: all)")
     options = command_line.parse_args()
     free_openblas()
     packages = ("numpy", "numba", "scikit-learn", "torch", "skorch")

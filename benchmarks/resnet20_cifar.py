@@ -14,6 +14,7 @@ from time import perf_counter
 
 import numpy as np
 
+from benchmarks.arguments import whole_number
 from benchmarks.datasets import cifar10
 from benchmarks.machine import description
 from skconvnet.engine import Images  # imports Numba only when a network runs
@@ -30,9 +31,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", help="image folder or zip archive of the CIFAR-10 training images")
     parser.add_argument("--peer", action="store_true", help="train in PyTorch instead")
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--epochs", type=whole_number(1), default=24)
     parser.add_argument("--cache", help=".npz file for the decoded images")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(default: all)")
+    parser.add_argument("--threads", type=whole_number(1), default=os.cpu_count(), help="(default: all)")
     arguments = parser.parse_args()
 
     print(f"{__doc__}\n{description(arguments.threads)}\n", flush=True)

@@ -19,8 +19,9 @@ from time import perf_counter
 import numpy as np
 from sklearn.model_selection import GridSearchCV
 
+from benchmarks.arguments import whole_number
 from benchmarks.datasets import digits
-from benchmarks.machine import description, free_openblas, parser_of_rounds, ratio, threads, whole_number
+from benchmarks.machine import description, free_openblas, parser_of_rounds, ratio, threads
 from skconvnet import ConvNetClassifier
 from skconvnet.engine import thread_count
 

@@ -18,6 +18,7 @@ from statistics import median
 
 import numpy as np
 
+from benchmarks.arguments import whole_number
 from benchmarks.choice import add_networks, chosen_networks, print_texts, summary
 from benchmarks.machine import (
     Side,
@@ -28,7 +29,6 @@ from benchmarks.machine import (
     ratio,
     sgemm_flops,
     take_turns,
-    whole_number,
 )
 from benchmarks.networks import NETWORKS, training_flops
 from benchmarks.peers import module

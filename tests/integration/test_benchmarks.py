@@ -26,8 +26,8 @@ def values(name, kind="CONV"):
     [
         (["--architecture", "INPUT -> FC"], "give --architecture and --input together"),
         (["--input", "8x8x1"], "give --architecture and --input together"),
-        (["--architecture", "INPUT -> FC", "--input", "8x8"], "height x width x channels, as in 28x28x1, not '8x8'"),
-        (["--architecture", "INPUT -> FC", "--input", "8x0x1"], "height x width x channels"),
+        (["--architecture", "INPUT -> FC", "--input", "8"], "'8' is not HxW or HxWxC, such as 8x8"),
+        (["--architecture", "INPUT -> FC", "--input", "8x0x1"], "'8x0x1' is not HxW or HxWxC"),
         (["--architecture", "INPUT -> CONV(F=9, P=0) -> FC", "--input", "4x4x1"], "argument --architecture: CONV 1"),
         (["--architecture", "INPUT -> CNOV -> FC", "--input", "4x4x1"], "argument --architecture: "),
         (["--architecture", "rsnet20", "--input", "4x4x1"], "no architecture is named 'rsnet20'"),

@@ -37,9 +37,9 @@ def test_without_the_extra_a_command_says_how_to_install_it(module):
     [
         (cuda.main, ["--compile", "--architecture", "x"], "--architecture: invalid choice: 'x'"),
         (cuda.main, ["--compile", "--architecture", "7.0"], "--architecture: invalid choice: '7.0'"),
-        (cuda.main, ["--batches", "0"], "--batches: '0' is not a whole number from 1 on"),
+        (cuda.main, ["--batches", "0"], "--batches: a whole number from 1 on is needed, not '0'"),
         (cuda_model.main, ["digits", "--input", "8"], "--input: '8' is not HxW or HxWxC"),
-        (cuda_model.main, ["digits", "--batch", "0"], "--batch: '0' is not a whole number from 1 on"),
+        (cuda_model.main, ["digits", "--batch", "0"], "--batch: a whole number from 1 on is needed, not '0'"),
     ],
 )
 def test_an_option_that_cannot_be_read_is_refused(capsys, main, options, says):

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from benchmarks.arguments import at_least, image_shape
+from benchmarks.arguments import image_shape, whole_number
 from skconvnet.architecture import Architecture
 from skconvnet.engine import SGD, Adam, Images, Network, Scorer, SoftmaxCrossEntropy, Trainer
 from skconvnet.engine.device import CpuDevice, CudaDevice
@@ -105,9 +105,9 @@ def main(arguments=None):
     parser = ArgumentParser("python -m tests.engine.cuda.run", description=__doc__.splitlines()[0])
     parser.add_argument("architecture", help="a text in the notation")
     parser.add_argument("--input", type=image_shape, required=True, help="the shape of the images, HxW or HxWxC")
-    parser.add_argument("--steps", type=at_least(1), default=3, help="training steps (default: 3)")
-    parser.add_argument("--batch", type=at_least(1), default=16, help="images of a minibatch (default: 16)")
-    parser.add_argument("--classes", type=at_least(2), default=10, help="number of classes (default: 10)")
+    parser.add_argument("--steps", type=whole_number(1), default=3, help="training steps (default: 3)")
+    parser.add_argument("--batch", type=whole_number(1), default=16, help="images of a minibatch (default: 16)")
+    parser.add_argument("--classes", type=whole_number(2), default=10, help="number of classes (default: 10)")
     parser.add_argument("--solver", choices=SOLVERS, default="adam", help="optimizer (default: adam)")
     chosen = parser.parse_args(arguments)
     if find_spec("numba_cuda") is None:
