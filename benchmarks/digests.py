@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
+from benchmarks.machine import bare_parser
 from skconvnet import ConvNetClassifier, ConvNetFeatures
 
 N_IMAGES = 300
@@ -110,6 +111,7 @@ def digest(arrays):
 
 def main():
     """Fit, and print a line for each fit: name, digest of the learned numbers, digest of scores."""
+    bare_parser(__doc__).parse_args()
     X, y = load_digits(return_X_y=True)
     X, y = X[:N_IMAGES], y[:N_IMAGES]
     with tempfile.TemporaryDirectory() as directory:

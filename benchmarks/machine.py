@@ -116,10 +116,14 @@ def fit_and_score(classifier, X_train, X_test, y_train, y_test):
     return classifier.score(X_test, y_test), elapsed - compiling, compiling
 
 
+def bare_parser(doc):
+    """Return the command line of a benchmark without options: it shows help, and refuses arguments."""
+    return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
 def parser(doc):
     """Return the command line of a benchmark, with the number of threads."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    count = os.cpu_count()
+    parser, count = bare_parser(doc), os.cpu_count()
     parser.add_argument("--threads", type=whole_number(1), default=count, help="threads of each side (default: all)")
     return parser
 

@@ -3,12 +3,11 @@
 The speed does not depend on the weights, so the networks are hardly trained.
 """
 
-import os
 from time import perf_counter
 
 import numpy as np
 
-from benchmarks.machine import description
+from benchmarks.machine import description, n_threads
 from skconvnet import ConvNetClassifier
 
 # name: (text, side of the images in fit, stride of the network)
@@ -23,19 +22,19 @@ ROUNDS = 7
 
 
 def main():
-    n_threads = os.cpu_count()
-    print(f"{__doc__}\n{description(n_threads)}\n")
+    threads = n_threads(__doc__)
+    print(f"{__doc__}\n{description(threads)}\n")
     print("| network | images | map, s | crops, s | ratio |\n|---|---|---|---|---|")
     for name, (text, side, stride) in NETWORKS.items():
-        classifier = fitted(text, side, n_threads)
+        classifier = fitted(text, side, threads)
         for n in N_IMAGES:
             whole, crops = seconds(classifier, n, side, stride)
             print(f"| {name} | {n} | {whole:.4f} | {crops:.4f} | {whole / crops:.2f} |", flush=True)
 
 
-def fitted(text, side, n_threads):
+def fitted(text, side, threads):
     X = np.random.default_rng(0).integers(0, 256, (10, side, side)).astype(np.uint8)
-    return ConvNetClassifier(text, max_iter=1, random_state=0, n_jobs=n_threads).fit(X, np.arange(10))
+    return ConvNetClassifier(text, max_iter=1, random_state=0, n_jobs=threads).fit(X, np.arange(10))
 
 
 def seconds(classifier, n, side, stride):

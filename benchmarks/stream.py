@@ -8,7 +8,7 @@ from time import thread_time
 
 import numpy as np
 
-from benchmarks.machine import description
+from benchmarks.machine import bare_parser, description
 from skconvnet import ConvNetClassifier
 from skconvnet.architecture import Architecture
 from skconvnet.engine import Adam, Images, Network, SoftmaxCrossEntropy, Trainer
@@ -24,6 +24,7 @@ ROUNDS = 300
 
 
 def main():
+    bare_parser(__doc__).parse_args()
     print(f"{__doc__}\n{description(1)}\n")
     print("| network | step, ms | call, ms | ratio | median step, ms | median call, ms | ratio |")
     print("|---|---|---|---|---|---|---|")

@@ -1,6 +1,7 @@
 """What benchmarks do before they measure: the command line, the random networks, and the medians of rounds."""
 
 import importlib
+import sys
 
 import pytest
 
@@ -49,6 +50,20 @@ def test_wrong_arguments_are_refused_before_anything_is_measured(module, argumen
         benchmark.main(arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["accuracy_digits", "defaults", "digests", "score_map", "stream"])
+@pytest.mark.parametrize(
+    ("argument", "status", "shows"), [("--help", 0, "show this help"), ("--fast", 2, "unrecognized arguments: --fast")]
+)
+def test_help_and_unknown_arguments_end_a_benchmark_at_once(module, argument, status, shows, capsys, monkeypatch):
+    benchmark = importlib.import_module(f"benchmarks.{module}")
+    monkeypatch.setattr(benchmark, "ConvNetClassifier", None)
+    monkeypatch.setattr(sys, "argv", [module, argument])
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main()
+    assert ended.value.code == status
+    assert shows in "".join(capsys.readouterr())
 
 
 def test_drawn_networks_are_within_the_limits():
