@@ -14,8 +14,8 @@ def add_networks(command_line, names):
     choice.add_argument("--architecture", metavar="TEXT", help="a name or a text in the notation; needs --input")
     choice.add_argument("--random", type=whole_number(1), metavar="N", help="draw N networks: see benchmarks/drawn.py")
     command_line.add_argument("--input", type=image_shape, metavar="HxWxC", help="image shape of --architecture")
-    command_line.add_argument("--classes", type=whole_number(1), default=10, help="of --architecture (default: 10)")
-    command_line.add_argument("--seed", type=whole_number(0), default=0, help="of --random (default: 0)")
+    command_line.add_argument("--classes", type=whole_number(1), help="of --architecture (default: 10)")
+    command_line.add_argument("--seed", type=whole_number(0), help="of --random (default: 0)")
 
 
 def chosen_networks(command_line, options, default):
@@ -25,15 +25,20 @@ def chosen_networks(command_line, options, default):
     """
     if (options.architecture is None) != (options.input is None):
         command_line.error("give --architecture and --input together, as in --architecture 'INPUT -> FC' --input 8x8x1")
+    if options.classes is not None and options.architecture is None:
+        command_line.error("--classes is of --architecture, so give both, or leave it out")
+    if options.seed is not None and options.random is None:
+        command_line.error("--seed is of --random, so give both, or leave it out")
     if options.architecture is not None:
-        problem = Problem(options.input, options.architecture, options.classes)
+        problem = Problem(options.input, options.architecture, options.classes or 10)
         try:
             problem.bind()
         except ValueError as error:
             command_line.error(f"argument --architecture: {error}")
         return {"text": problem}
     if options.random is not None:
-        return {f"{options.seed}/{number}": draw(number, options.seed) for number in range(options.random)}
+        seed = options.seed or 0
+        return {f"{seed}/{number}": draw(number, seed) for number in range(options.random)}
     return {name: (NETWORKS | LARGE)[name] for name in options.networks or default}
 
 

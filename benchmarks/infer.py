@@ -43,6 +43,8 @@ def main(arguments=None):
     add_networks(command_line, [*NETWORKS, *LARGE])
     command_line.add_argument("--batches", nargs="+", type=whole_number(1), metavar="SIZE")
     options = command_line.parse_args(arguments)
+    if options.large and (options.random, options.architecture) != (None, None):
+        command_line.error("--large has networks of its own; give it without --random and --architecture")
     problems = chosen_networks(command_line, options, LARGE if options.large else NETWORKS)
     batches = options.batches or ((1, 16) if options.large else (1, 32, 256))
     ours, *theirs = (Side(options.threads) for _ in range(1 + len(PEERS)))

@@ -5,9 +5,11 @@ import sys
 
 import pytest
 
-from benchmarks.choice import summary
+from benchmarks import infer
+from benchmarks.choice import add_networks, chosen_networks, summary
 from benchmarks.drawn import MOST_ACTIVATIONS, MOST_MULTIPLY_ADDS, MOST_WEIGHTS, draw
-from benchmarks.machine import description, fastest, ratio
+from benchmarks.machine import description, fastest, parser, ratio
+from benchmarks.networks import Problem
 from skconvnet.architecture import walk
 
 DRAWN = [draw(number, seed=0) for number in range(100)]
@@ -35,6 +37,10 @@ def values(name, kind="CONV"):
         (["--architecture", "INPUT -> FC", "--input", "4x4x1", "--random", "2"], "not allowed with argument"),
         (["--random", "0"], "a whole number from 1 on is needed, not '0'"),
         (["--random", "2", "--seed", "-1"], "a whole number from 0 on is needed, not '-1'"),
+        (["--seed", "1"], "--seed is of --random"),
+        (["--architecture", "INPUT -> FC", "--input", "4x4x1", "--seed", "0"], "--seed is of --random"),
+        (["--classes", "10"], "--classes is of --architecture"),
+        (["--random", "2", "--classes", "3"], "--classes is of --architecture"),
         (["--networks", "resnet21"], "invalid choice: 'resnet21'"),
         (["--batches", "0"], "a whole number from 1 on is needed, not '0'"),
         (["--threads", "two"], "a whole number from 1 on is needed, not 'two'"),
@@ -50,6 +56,28 @@ def test_wrong_arguments_are_refused_before_anything_is_measured(module, argumen
         benchmark.main(arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("chosen", [["--random", "2"], ["--architecture", "lenet5", "--input", "32x32x1"]])
+def test_large_networks_are_not_chosen_together_with_others(chosen, capsys, monkeypatch):
+    monkeypatch.setattr(infer, "Side", None)
+    with pytest.raises(SystemExit):
+        infer.main(["--large", *chosen])
+    assert "give it without --random and --architecture" in capsys.readouterr().err
+
+
+def test_a_text_has_ten_classes_and_drawn_networks_have_the_seed_0_by_default():
+    command_line = parser("")
+    add_networks(command_line, [])
+
+    def chosen(*arguments):
+        return chosen_networks(command_line, command_line.parse_args(arguments), [])
+
+    text = "--architecture", "INPUT -> FC", "--input", "4x4"
+    assert chosen(*text) == {"text": Problem((4, 4, 1), "INPUT -> FC", 10)}
+    assert chosen(*text, "--classes", "3")["text"].n_classes == 3
+    assert chosen("--random", "2") == {"0/0": DRAWN[0], "0/1": DRAWN[1]}
+    assert list(chosen("--random", "1", "--seed", "7")) == ["7/0"]
 
 
 @pytest.mark.parametrize("module", ["accuracy_digits", "defaults", "digests", "score_map", "stream"])
