@@ -29,6 +29,7 @@ from benchmarks.machine import (
     parser_of_rounds,
     ratio,
     take_turns,
+    warn_if_busy,
 )
 from benchmarks.networks import LARGE, NETWORKS
 from benchmarks.runtimes import images_path, mnn, mnn_on_one_thread, onnx_runtime, open_vino
@@ -51,6 +52,7 @@ def main(arguments=None):
 
     packages = ("numpy", "numba", "scikit-learn", "onnxruntime", "openvino", "MNN")
     print(f"{__doc__}\n{description(options.threads, packages)}\n")
+    warn_if_busy(options.threads)
     print_texts(problems)
     print(f"{'images/s':16}", *(f"{name:>10}" for name in ("skconvnet", "engine", *PEERS)), end=" ")
     print(f"{'ratio':>6} {'':16} {'engine':>6} {'differ':>8}")

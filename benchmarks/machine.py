@@ -161,6 +161,14 @@ def description(n_threads, packages=("numpy", "numba", "scikit-learn", "torch"))
     return f"{machine}; {versions}; load {os.getloadavg()[0]:.1f}"
 
 
+def warn_if_busy(n_threads):
+    """Print a warning if other programs use more than half of the machine's threads before a benchmark starts."""
+    load = os.getloadavg()[0]
+    if load > os.cpu_count() / 2:
+        advice = "use --threads 1 or wait" if n_threads > 1 else "wait"
+        print(f"other programs use the processors (load {load:.1f}): ratios mean little; {advice}\n", flush=True)
+
+
 def version_of(package):
     """Return the version of a package, or "missing"."""
     try:

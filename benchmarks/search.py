@@ -21,7 +21,7 @@ from sklearn.model_selection import GridSearchCV
 
 from benchmarks.arguments import whole_number
 from benchmarks.datasets import digits
-from benchmarks.machine import description, free_openblas, parser_of_rounds, ratio, threads
+from benchmarks.machine import description, free_openblas, parser_of_rounds, ratio, threads, warn_if_busy
 from skconvnet import ConvNetClassifier
 from skconvnet.engine import thread_count
 
@@ -39,6 +39,7 @@ def main():
         os.environ.pop(name, None)  # joblib sets the number of threads in its workers
     packages = ("numpy", "numba", "scikit-learn", "joblib", "torch", "skorch")
     print(f"{__doc__}\n{description(os.cpu_count(), packages)}\n")
+    warn_if_busy(1)  # --threads does not change what this benchmark runs
 
     in_process("warmup")
     names = ("search_ours", "search_skorch")

@@ -29,6 +29,7 @@ from benchmarks.machine import (
     ratio,
     sgemm_flops,
     take_turns,
+    warn_if_busy,
 )
 from benchmarks.networks import NETWORKS, training_flops
 from benchmarks.peers import module
@@ -46,6 +47,7 @@ def main(arguments=None):
     ours, theirs, blas = (Side(options.threads) for _ in range(3))
 
     print(f"{__doc__}\n{description(options.threads)}\n")
+    warn_if_busy(options.threads)
     print_texts(problems)
     print(
         f"{'images/s':16} {'skconvnet':>10} {'PyTorch':>10} {'ratio':>6} {'':16} {'of peak':>7} {'PyTorch':>7}", end=""

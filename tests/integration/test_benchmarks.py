@@ -1,6 +1,7 @@
 """What benchmarks do before they measure: the command line, the random networks, and the medians of rounds."""
 
 import importlib
+import os
 import sys
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from benchmarks import infer
 from benchmarks.choice import add_networks, chosen_networks, summary
 from benchmarks.drawn import MOST_ACTIVATIONS, MOST_MULTIPLY_ADDS, MOST_WEIGHTS, draw
-from benchmarks.machine import description, fastest, parser, ratio
+from benchmarks.machine import description, fastest, parser, ratio, warn_if_busy
 from benchmarks.networks import Problem
 from skconvnet.architecture import walk
 
@@ -139,3 +140,18 @@ def test_the_description_says_which_machine_and_versions():
     found = description(3, ("numpy", "no-such-package"))
     for part in ("3 threads of", "numpy 2", "no-such-package missing", "load "):
         assert part in found
+
+
+@pytest.mark.parametrize(
+    ("load", "n_threads", "printed"),
+    [
+        (8.1, 16, "other programs use the processors (load 8.1): ratios mean little; use --threads 1 or wait\n\n"),
+        (8.1, 1, "other programs use the processors (load 8.1): ratios mean little; wait\n\n"),
+        (8.0, 16, ""),
+    ],
+)
+def test_more_load_than_half_of_the_threads_is_warned_of(load, n_threads, printed, capsys, monkeypatch):
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    warn_if_busy(n_threads)
+    assert capsys.readouterr().out == printed
