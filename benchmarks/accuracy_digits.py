@@ -6,15 +6,17 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
 from benchmarks.datasets import digits
-from benchmarks.machine import Side, description, fit_and_score, n_threads
-from benchmarks.peers import TorchClassifier
+from benchmarks.machine import Side, description, fit_and_score, parser
+from benchmarks.peers import TorchClassifier, require
 from skconvnet import ConvNetClassifier
 
 RECIPE = "INPUT -> [CONV(K=32, F=3, P=1) -> RELU]*2 -> POOL(F=2, S=2) -> FC(128) -> RELU -> FC"
 
 
 def main():
-    threads = n_threads(__doc__)
+    command_line = parser(__doc__)
+    threads = command_line.parse_args().threads
+    require(command_line, "torch")
     scikit_learn, pytorch = Side(threads), Side(threads)
     contestants = {
         "SVC()": (scikit_learn, SVC()),

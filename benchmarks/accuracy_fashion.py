@@ -10,13 +10,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
 from benchmarks.datasets import fashion_mnist
-from benchmarks.machine import Side, description, fit_and_score, n_threads
-from benchmarks.peers import TorchClassifier
+from benchmarks.machine import Side, description, fit_and_score, parser
+from benchmarks.peers import TorchClassifier, require
 from skconvnet import ConvNetClassifier
 
 
 def main():
-    threads = n_threads(__doc__)
+    command_line = parser(__doc__)
+    threads = command_line.parse_args().threads
+    require(command_line, "torch")
     scikit_learn, pytorch = Side(threads), Side(threads)
     print(f"{__doc__}\n{description(threads)}\n")
     print(f"{'':34} {'accuracy':>9} {'fit, s':>8} {'compiling, s':>13}")

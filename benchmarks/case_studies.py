@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks.arguments import whole_number
 from benchmarks.machine import Side, description
+from benchmarks.peers import require
 from skconvnet.architecture.case_studies import CASE_STUDIES
 from tests.integration import case_studies, torch_case_studies
 
@@ -106,6 +107,7 @@ def parse():
     unknown = [name for name in arguments.names if name not in CASE_STUDIES]
     if unknown:
         parser.error(f"unknown case studies: {', '.join(unknown)}; the known ones are {', '.join(CASE_STUDIES)}")
+    require(parser, "torch")
     return arguments
 
 

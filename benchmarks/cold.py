@@ -15,6 +15,7 @@ from statistics import median
 from time import perf_counter
 
 from benchmarks.machine import alternate, description, free_openblas, parser_of_rounds, threads
+from benchmarks.peers import require
 
 NOTHING = "pass"
 IMPORT_SKLEARN = "import sklearn.base"
@@ -67,7 +68,9 @@ classifier.fit(X.astype(np.float32).reshape(-1, 1, 8, 8), y)
 
 
 def main():
-    options = parser_of_rounds(__doc__, rounds=5).parse_args()
+    command_line = parser_of_rounds(__doc__, rounds=5)
+    options = command_line.parse_args()
+    require(command_line, "torch", "skorch")
     free_openblas()
     packages = ("numpy", "numba", "scikit-learn", "torch", "skorch")
     print(f"{__doc__}\n{description(options.threads, packages)}\n")

@@ -32,6 +32,7 @@ from benchmarks.machine import (
     warn_if_busy,
 )
 from benchmarks.networks import LARGE, NETWORKS
+from benchmarks.peers import require
 from benchmarks.runtimes import images_path, mnn, mnn_on_one_thread, onnx_runtime, open_vino
 
 TOLERANCE = 1e-3  # relative to the largest score
@@ -48,6 +49,7 @@ def main(arguments=None):
         command_line.error("--large has networks of its own; give it without --random and --architecture")
     problems = chosen_networks(command_line, options, LARGE if options.large else NETWORKS)
     batches = options.batches or ((1, 16) if options.large else (1, 32, 256))
+    require(command_line, "onnx", "onnxruntime", "openvino", "MNN")
     ours, *theirs = (Side(options.threads) for _ in range(1 + len(PEERS)))
 
     packages = ("numpy", "numba", "scikit-learn", "onnxruntime", "openvino", "MNN")

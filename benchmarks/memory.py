@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.arguments import whole_number
 from benchmarks.datasets import fashion_mnist
 from benchmarks.machine import description, free_openblas, parser, threads
+from benchmarks.peers import require
 
 OURS = """
 from skconvnet import ConvNetClassifier
@@ -56,6 +57,7 @@ def main():
     command_line = parser(__doc__)
     command_line.add_argument("--images", type=whole_number(1), default=60_000, help="images to fit (default: all)")
     options = command_line.parse_args()
+    require(command_line, "torch", "skorch")
     free_openblas()
     packages = ("numpy", "numba", "scikit-learn", "torch", "skorch")
     print(f"{__doc__}\n{description(options.threads, packages)}\n")

@@ -1,11 +1,21 @@
 """The same networks in PyTorch and skorch, which are imported only where they run."""
 
 from functools import partial, reduce
+from importlib.util import find_spec
 from operator import add
 
 import numpy as np
 
 from skconvnet.architecture import Hyperparameters, find_architecture
+
+
+def require(command_line, *packages):
+    """End the command line with an error that names the packages that are not installed, if there are any."""
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        command_line.error(
+            f"not installed: {', '.join(missing)}; `make peers` installs all peers, the extra skconvnet[peers]"
+        )
 
 
 def module(bound):

@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.arguments import whole_number
 from benchmarks.datasets import cifar10
 from benchmarks.machine import description
+from benchmarks.peers import require
 from skconvnet.engine import Images  # imports Numba only when a network runs
 from skconvnet.training import OneCycle
 
@@ -35,6 +36,8 @@ def main():
     parser.add_argument("--cache", help=".npz file for the decoded images")
     parser.add_argument("--threads", type=whole_number(1), default=os.cpu_count(), help="(default: all)")
     arguments = parser.parse_args()
+    if arguments.peer:
+        require(parser, "torch")
 
     print(f"{__doc__}\n{description(arguments.threads)}\n", flush=True)
     started = perf_counter()

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.machine import Side, alternate, description, parser_of_rounds
 from benchmarks.networks import NETWORKS, Problem
-from benchmarks.peers import TorchClassifier
+from benchmarks.peers import TorchClassifier, require
 from benchmarks.train import MEMORY_FORMATS, our_speed, their_speed
 from skconvnet import ConvNetClassifier
 
@@ -39,6 +39,7 @@ def main():
     command_line = parser_of_rounds(__doc__, rounds=3, seconds=0.5)
     command_line.add_argument("--plot", type=Path, metavar="FOLDER", help="to plot the tables in; needs matplotlib")
     options = command_line.parse_args()
+    require(command_line, "torch", *(["matplotlib"] if options.plot else []))
     print(f"{__doc__}\n{description(options.threads)}")
 
     ours, theirs = Side(options.threads), Side(options.threads)
@@ -114,10 +115,8 @@ def table(what, turns, options):
 
 def draw(what, values, seconds, slopes, folder):
     """Write the plot of a table, with logarithmic axes."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise SystemExit("--plot needs matplotlib: pip install 'skconvnet[bench]'") from None
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
     for name, marker, side, slope in zip(("skconvnet", "PyTorch"), "os", seconds.T, slopes, strict=True):

@@ -22,6 +22,7 @@ from sklearn.model_selection import GridSearchCV
 from benchmarks.arguments import whole_number
 from benchmarks.datasets import digits
 from benchmarks.machine import description, free_openblas, parser_of_rounds, ratio, threads, warn_if_busy
+from benchmarks.peers import require
 from skconvnet import ConvNetClassifier
 from skconvnet.engine import thread_count
 
@@ -34,6 +35,7 @@ def main():
     command_line = parser_of_rounds(__doc__, rounds=3)
     command_line.add_argument("--epochs", type=whole_number(1), default=20)
     options = command_line.parse_args()
+    require(command_line, "torch", "skorch")
     free_openblas()
     for name in threads(1):
         os.environ.pop(name, None)  # joblib sets the number of threads in its workers

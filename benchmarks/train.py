@@ -32,7 +32,7 @@ from benchmarks.machine import (
     warn_if_busy,
 )
 from benchmarks.networks import NETWORKS, training_flops
-from benchmarks.peers import module
+from benchmarks.peers import module, require
 
 MEMORY_FORMATS = ("contiguous_format", "channels_last")
 
@@ -44,6 +44,7 @@ def main(arguments=None):
     command_line.add_argument("--compile", action="store_true", help="time torch.compile too")
     options = command_line.parse_args(arguments)
     problems = chosen_networks(command_line, options, NETWORKS)
+    require(command_line, "torch")
     ours, theirs, blas = (Side(options.threads) for _ in range(3))
 
     print(f"{__doc__}\n{description(options.threads)}\n")

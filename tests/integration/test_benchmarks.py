@@ -59,6 +59,38 @@ def test_wrong_arguments_are_refused_before_anything_is_measured(module, argumen
     assert message in capsys.readouterr().err
 
 
+PEERS = {
+    "accuracy_digits": ["torch"],
+    "accuracy_fashion": ["torch"],
+    "case_studies": ["torch"],
+    "cold": ["torch", "skorch"],
+    "infer": ["onnx", "onnxruntime", "openvino", "MNN"],
+    "memory": ["torch", "skorch"],
+    "resnet20_cifar --peer folder": ["torch"],
+    "scale --plot folder": ["torch", "matplotlib"],
+    "search": ["torch", "skorch"],
+    "train": ["torch"],
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "hidden"), [(command, package) for command, packages in PEERS.items() for package in packages]
+)
+def test_without_a_peer_a_benchmark_says_how_to_install_it_before_any_work(command, hidden, capsys, monkeypatch):
+    module, *arguments = command.split()
+    benchmark = importlib.import_module(f"benchmarks.{module}")
+    monkeypatch.setattr(benchmark, "description", None)  # every benchmark calls it before it measures
+    monkeypatch.setattr(benchmark, "Side", None, raising=False)
+    monkeypatch.setitem(sys.modules, hidden, None)  # as if it were not installed
+    monkeypatch.setattr(sys, "argv", [module, *arguments])
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main()
+    assert ended.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert hidden in last.partition("error: not installed: ")[2].partition(";")[0].split(", ")
+    assert "`make peers` installs" in last
+
+
 @pytest.mark.parametrize("chosen", [["--random", "2"], ["--architecture", "lenet5", "--input", "32x32x1"]])
 def test_large_networks_are_not_chosen_together_with_others(chosen, capsys, monkeypatch):
     monkeypatch.setattr(infer, "Side", None)
