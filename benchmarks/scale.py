@@ -72,7 +72,8 @@ def step_turns(ours, theirs, problem, seconds, n_threads):
         return BATCH_SIZE / ours.run(our_speed, problem, BATCH_SIZE, n_threads, seconds)
 
     def their_turn():
-        speeds = [theirs.run(their_speed, problem, BATCH_SIZE, formatted, seconds) for formatted in MEMORY_FORMATS]
+        ways = [(problem, BATCH_SIZE, False, memory_format, seconds) for memory_format in MEMORY_FORMATS]
+        speeds = [theirs.run(their_speed, *way) for way in ways]
         return BATCH_SIZE / max(speeds)
 
     return our_turn, their_turn

@@ -3,10 +3,11 @@
 import importlib
 import os
 import sys
+from inspect import signature
 
 import pytest
 
-from benchmarks import infer
+from benchmarks import infer, scale
 from benchmarks.choice import add_networks, chosen_networks, summary
 from benchmarks.drawn import MOST_ACTIVATIONS, MOST_MULTIPLY_ADDS, MOST_WEIGHTS, draw
 from benchmarks.machine import description, fastest, parser, ratio, warn_if_busy
@@ -187,3 +188,12 @@ def test_more_load_than_half_of_the_threads_is_warned_of(load, n_threads, printe
     monkeypatch.setattr(os, "cpu_count", lambda: 16)
     warn_if_busy(n_threads)
     assert capsys.readouterr().out == printed
+
+
+def test_steps_of_growing_networks_are_called_with_what_they_take():
+    class Caller:
+        def run(self, function, *arguments):
+            signature(function).bind(*arguments)
+            return scale.BATCH_SIZE
+
+    assert [turn() for turn in scale.step_turns(Caller(), Caller(), DRAWN[0], 0.1, 1)] == [1, 1]
