@@ -158,7 +158,7 @@ def test_a_refused_fit_leaves_the_fitted_network_as_it_was(digits, parameters, c
     estimator = quick().fit(X, y)
     before = estimator.predict_proba(X)
     estimator.set_params(**parameters)
-    with pytest.raises(ValueError, match=r"K must be|GB of memory|minimum of 1"):
+    with pytest.raises(ValueError, match=r"K must be|TB of memory|minimum of 1"):
         estimator.fit(X[:, :columns], np.array(list("abcdefghij"))[y])
     estimator.set_params(**quick().get_params())
     assert (estimator.predict_proba(X) == before).all()
