@@ -178,8 +178,8 @@ def test_a_fit_goes_through_the_driver(library):
     printed, lines = library(FIT)
     assert printed == ["3", "1797", "True"]
     graphs = [line.split()[2] for line in lines if line.startswith("launch")]
-    # The transposed weights twice, three epochs of three minibatches of 30 and one of 10, the scores of 1,797 images.
-    assert len(graphs) == 2 + 3 * 4 + 1
+    # The transposed weights, three epochs of three minibatches of 30 and one of 10, the scores of 1,797 images.
+    assert len(graphs) == 1 + 3 * 4 + 1
     assert len(set(graphs[2:-1])) == 2
 
 

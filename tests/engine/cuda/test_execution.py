@@ -324,10 +324,10 @@ def test_the_command_refuses_what_is_no_network(capsys, wrong):
         ("--input", "8xb", "'8xb' is not HxW"),
         ("--input", "8x0", "'8x0' is not HxW"),
         ("--input", "8x8x1x1", "'8x8x1x1' is not HxW"),
-        ("--steps", "0", "'0' is not a whole number from 1 on"),
-        ("--batch", "-3", "'-3' is not a whole number from 1 on"),
-        ("--batch", "two", "'two' is not a whole number from 1 on"),
-        ("--classes", "1", "'1' is not a whole number from 2 on"),
+        ("--steps", "0", "a whole number from 1 on is needed, not '0'"),
+        ("--batch", "-3", "a whole number from 1 on is needed, not '-3'"),
+        ("--batch", "two", "a whole number from 1 on is needed, not 'two'"),
+        ("--classes", "1", "a whole number from 2 on is needed, not '1'"),
     ],
 )
 def test_the_command_says_what_it_needs(capsys, option, value, says):
