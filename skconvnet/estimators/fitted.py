@@ -16,6 +16,7 @@ from skconvnet.engine import Learned, Network, OptimizerState, device_for_scorin
 from skconvnet.engine.network import image_work
 from skconvnet.engine.program.target import CPU
 from skconvnet.engine.weights.layout import lay_out_parameters
+from skconvnet.interchange import StoredNetwork
 from skconvnet.training import History, TrainingState
 
 _ATTRIBUTES = ("architecture_", "image_shape_", "n_features_in_", "classes_", "pixel_mean_", "pixel_scale_")
@@ -74,8 +75,8 @@ def unpack_parameters(classifier, parameters):
     return layout.unpack(parameters)
 
 
-def load_network(classifier, device=None):
-    """Check the attributes of a fitted classifier, and make its network.
+def fitted_network(classifier, device=None):
+    """Make the network of a fitted classifier, whose attributes are checked.
 
     Parameters
     ----------
@@ -105,6 +106,30 @@ def load_network(classifier, device=None):
             for number, array in enumerate(arrays):
                 _check_finite(f"{name}[{number}]", array)
     return network
+
+
+def stored_network(classifier):
+    """Return the network of a fitted classifier.
+
+    Parameters
+    ----------
+    classifier : ConvNetClassifier
+        A fitted classifier.
+
+    Returns
+    -------
+    StoredNetwork
+        It shares the arrays with the classifier.
+
+    Raises
+    ------
+    ValueError
+        If the fitted attributes do not belong together: see `check_fitted`.
+    """
+    bound = check_fitted(classifier)
+    return StoredNetwork(
+        bound, learned_arrays(classifier), classifier.classes_, classifier.pixel_mean_, classifier.pixel_scale_
+    )
 
 
 def check_fitted(classifier):

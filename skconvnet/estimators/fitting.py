@@ -29,7 +29,7 @@ from skconvnet.engine import (
 from skconvnet.engine.network import image_work, plan_memory
 from skconvnet.engine.plan.plan import plan_training
 from skconvnet.engine.weights.layout import lay_out_parameters
-from skconvnet.estimators.fitted import LEARNED, load_network
+from skconvnet.estimators.fitted import LEARNED, fitted_network
 from skconvnet.estimators.identity import fit_identity
 from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, memory_for_training
 from skconvnet.estimators.network import bind_network
@@ -189,7 +189,7 @@ class Fit:
             network = Network(bound, *images.statistics(data.examples.weights), device)
             network.initialise(np.random.default_rng(self.seed))
         else:
-            network = load_network(estimator, device)
+            network = fitted_network(estimator, device)
         with memory_for_training(bound, device):
             return Trainer(
                 network,

@@ -4,7 +4,7 @@ from itertools import chain
 from operator import is_
 
 from skconvnet.engine import Scorer, thread_count
-from skconvnet.estimators.fitted import fitted_objects, learned_arrays, load_network
+from skconvnet.estimators.fitted import fitted_network, fitted_objects, learned_arrays
 from skconvnet.estimators.limits import check_scoring_memory, memory_for_scoring
 
 
@@ -84,7 +84,7 @@ class ScorerCache:
         attributes = fitted_objects(classifier)
         kept, scorer = self._kept
         if not _are_same(attributes, kept) or scorer.device.is_lost():
-            scorer = make(load_network(classifier))
+            scorer = make(fitted_network(classifier))
             for array in (classifier.pixel_mean_, classifier.pixel_scale_, *chain(*learned_arrays(classifier))):
                 array.flags.writeable = False
             self._kept = attributes, scorer  # one assignment: another thread sees both or neither

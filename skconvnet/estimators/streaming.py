@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from skconvnet.architecture import HYPERPARAMETERS
 from skconvnet.engine import OptimizerState, Trainer, thread_count
-from skconvnet.estimators.fitted import load_network, network_attributes, state_to_resume
+from skconvnet.estimators.fitted import fitted_network, network_attributes, state_to_resume
 from skconvnet.estimators.fitting import Fit
 from skconvnet.training import TrainingState
 
@@ -39,7 +39,7 @@ class PartialFit(Fit):
         for name, value in self._settings(trainer.network.architecture.image_shape).items():
             setattr(trainer, name, value)
         if kept.state is not self.previous:  # the learned arrays may have been changed
-            trainer.network.parameters[:] = load_network(estimator, trainer.network.device).parameters
+            trainer.network.parameters[:] = fitted_network(estimator, trainer.network.device).parameters
         return trainer
 
     def _first_state(self, trainer, data, batches):

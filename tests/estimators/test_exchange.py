@@ -1,0 +1,46 @@
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from skconvnet import ConvNetFeatures
+from skconvnet.estimators.exchange import classifier_of
+from skconvnet.estimators.fitted import stored_network
+from tests.estimators.quick import quick, same_network
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    rng = np.random.default_rng(0)
+    text = "INPUT -> CONV(K=8) -> NORM -> RELU -> POOL -> FC"
+    return quick(architecture=text, max_iter=1).fit(rng.random((32, 8, 8, 1)), np.arange(32) % 3 > 1)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(1).random((5, 8, 8, 1))
+
+
+def test_a_stored_network_is_a_fitted_classifier(fitted, images):
+    loaded = classifier_of(stored_network(fitted))
+    assert np.array_equal(loaded.predict_proba(images), fitted.predict_proba(images))
+    assert loaded.predict(images).dtype == bool
+    again = pickle.loads(pickle.dumps(loaded))
+    assert np.array_equal(again.score_map(images), fitted.score_map(images))
+    features = [ConvNetFeatures(classifier).fit(images).transform(images) for classifier in (loaded, fitted)]
+    assert np.array_equal(*features)
+    assert "0 epochs" in loaded._repr_html_()
+
+
+def test_a_loaded_classifier_is_trained_further(fitted, images):
+    loaded = classifier_of(stored_network(fitted)).set_params(warm_start=True, n_jobs=1, max_iter=1)
+    y = np.array([True, False, True, False, True])
+    assert loaded.fit(images, y).n_iter_ == 1
+    assert not same_network(loaded, fitted)
+    assert loaded.partial_fit(images, y).t_ == 10
+
+
+def test_a_clone_of_a_loaded_classifier_fits_other_classes(fitted, images):
+    loaded = clone(classifier_of(stored_network(fitted))).set_params(n_jobs=1, max_iter=1)
+    assert loaded.fit(images, list("abcda")).coefs_[-1].shape[1] == 4
