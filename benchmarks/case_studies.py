@@ -1,4 +1,4 @@
-"""Every case study compared with PyTorch: the same network with the same weights, its differences and seconds.
+"""Case studies and published networks compared with PyTorch, with the same weights: differences and seconds.
 
 ``python -m benchmarks.case_studies [name ...]`` compares the named networks, or all of them. Logits are compared with
 PyTorch's in float32 and must differ by less than 1e-4. Loss, gradients and statistics of a training step are compared
@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks.arguments import whole_number
 from benchmarks.machine import Side, description
 from benchmarks.peers import require
-from skconvnet.architecture.case_studies import CASE_STUDIES
 from tests.integration import case_studies, torch_case_studies
+from tests.integration.case_studies import STUDIES
 
 COLUMNS = (
     "network",
@@ -43,7 +43,7 @@ def main():
     ours, theirs = Side(arguments.threads), Side(arguments.threads)
     print(row(COLUMNS), row(["---"] * len(COLUMNS)), sep="\n")
     failed = []
-    for name in arguments.names or CASE_STUDIES:
+    for name in arguments.names or STUDIES:
         record = compare(name, arguments, ours, theirs)
         print(row(record.values()), flush=True)
         # The largest difference of all arrays depends on chance: which activations change sides differs from PyTorch's.
@@ -98,15 +98,15 @@ def row(values):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(CASE_STUDIES)} (default: all)")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(STUDIES)} (default: all)")
     parser.add_argument("--n", type=whole_number(1), default=2, help="images (default: 2)")
     parser.add_argument(
         "--threads", type=whole_number(1), default=os.cpu_count(), help="threads of each side (default: all)"
     )
     arguments = parser.parse_args()
-    unknown = [name for name in arguments.names if name not in CASE_STUDIES]
+    unknown = [name for name in arguments.names if name not in STUDIES]
     if unknown:
-        parser.error(f"unknown case studies: {', '.join(unknown)}; the known ones are {', '.join(CASE_STUDIES)}")
+        parser.error(f"unknown case studies: {', '.join(unknown)}; the known ones are {', '.join(STUDIES)}")
     require(parser, "torch")
     return arguments
 

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from skconvnet import ARCHITECTURES, ArchitectureError, ConvNetClassifier
-from skconvnet.architecture import CASE_STUDIES, Hyperparameters, find_architecture
+from skconvnet.architecture import CASE_STUDIES, PUBLISHED, Hyperparameters, find_architecture
 from skconvnet.engine import warmup as kernels
 
 _LETTERS = {
@@ -124,7 +124,7 @@ def demo(options):
 
 def summary(options):
     """Print the volume table of an architecture."""
-    study = CASE_STUDIES.get(options.architecture)
+    study = (CASE_STUDIES | PUBLISHED).get(options.architecture)
     image_shape = options.input or (study.image_shape if study else (32, 32, 3))
     n_classes = options.classes if options.classes is not None else (study.n_classes if study else 10)
     letters = {letter: getattr(options, letter) for letter in _LETTERS}

@@ -10,6 +10,7 @@ import pytest
 from skconvnet import ARCHITECTURES
 from skconvnet import __main__ as command_line
 from skconvnet.architecture.case_studies import CASE_STUDIES
+from skconvnet.architecture.published import PUBLISHED
 from skconvnet.engine.warmup import Warmup
 
 
@@ -29,7 +30,8 @@ def test_summary_reads_width_then_height(capsys):
         assert volume in out
 
 
-PATTERNS = [name for name in ARCHITECTURES if name not in CASE_STUDIES]
+STUDIES = CASE_STUDIES | PUBLISHED
+PATTERNS = [name for name in ARCHITECTURES if name not in STUDIES]
 
 
 @pytest.mark.parametrize("name", ["auto", *PATTERNS])
@@ -39,7 +41,7 @@ def test_summary_knows_the_names(capsys, name):
     assert "[1x1x7]" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("name", "study"), CASE_STUDIES.items())
+@pytest.mark.parametrize(("name", "study"), STUDIES.items())
 def test_summary_of_a_case_study_uses_the_images_of_its_paper(capsys, name, study):
     command_line.main(["summary", name])
     out = capsys.readouterr().out

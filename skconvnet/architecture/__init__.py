@@ -7,6 +7,7 @@ from skconvnet.architecture.errors import ArchitectureError
 from skconvnet.architecture.hyperparameters import HYPERPARAMETERS, Hyperparameters
 from skconvnet.architecture.layers.arithmetic import Volume
 from skconvnet.architecture.layers.branches import walk
+from skconvnet.architecture.published import PUBLISHED
 from skconvnet.architecture.summary import VolumeTable
 from skconvnet.architecture.zoo import ARCHITECTURES, auto_architecture, find_architecture
 
@@ -14,6 +15,7 @@ __all__ = [
     "ARCHITECTURES",
     "CASE_STUDIES",
     "HYPERPARAMETERS",
+    "PUBLISHED",
     "Advice",
     "Architecture",
     "ArchitectureError",

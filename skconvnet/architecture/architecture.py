@@ -66,7 +66,8 @@ class Architecture:
         image_shape : sequence of three ints
             (height, width, channels).
         n_classes : int or None, default=None
-            None: the units of the last FC or the depth of the last volume if the text states them, else 10.
+            None: the units of the last FC or the depth of the last volume if the text states them, else 10. A CONV
+            with K=classes has as many filters.
         hyperparameters : Hyperparameters, optional
 
         Returns

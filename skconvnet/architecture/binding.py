@@ -57,7 +57,7 @@ def bind_chain(chain, source, image, n_classes, hyperparameters):
         The text of the chain, for errors.
     image : Volume
     n_classes : int or None
-        At least 1. None: the depth of the last volume, where a last FC without units has 10.
+        At least 1. None: the depth of the last volume, where K=classes and a last FC without units have 10.
     hyperparameters : Hyperparameters
 
     Returns
@@ -156,12 +156,12 @@ def _kept(chain, is_kept):
 
 def _fill(unrolled, n_classes, hyperparameters, source):
     """Set the options of CONV, POOL and FC that the text does not spell."""
-    _fill_conv(unrolled, hyperparameters)
+    _fill_conv(unrolled, n_classes, hyperparameters)
     _fill_pool(unrolled.places("POOL"), hyperparameters)
     _fill_fc(unrolled.places("FC"), n_classes, hyperparameters.hidden_layer_sizes, source)
 
 
-def _fill_conv(unrolled, hyperparameters):
+def _fill_conv(unrolled, n_classes, hyperparameters):
     places = unrolled.places("CONV")
     blocks = [place.block for place in places]
     columns = {name: spread(name, getattr(hyperparameters, name), blocks, unrolled.n_blocks) for name in "KFSP"}
@@ -169,6 +169,8 @@ def _fill_conv(unrolled, hyperparameters):
         columns["K"] = _automatic_filters(unrolled.places())
     for place, *numbers in zip(places, *columns.values(), strict=True):
         place.options = dict(zip(columns, numbers, strict=True)) | place.options
+        if place.options["K"] == "classes":
+            place.options = place.options | {"K": n_classes or _N_CLASSES}
 
 
 def _automatic_filters(places):
@@ -273,5 +275,8 @@ def _check_output(layers, source, n_classes):
     n_classes = n_classes or volume.depth
     needed = Volume(1, 1, n_classes)
     if volume != needed:
-        message = f"the network ends in {volume}, but {n_classes} classes need {needed}: end it with FC"
+        message = (
+            f"the network ends in {volume}, but {n_classes} classes need {needed}: "
+            "end it with FC, or with CONV(K=classes) -> POOL(average, F=all)"
+        )
         raise error_at(message, source, len(source.rstrip()))

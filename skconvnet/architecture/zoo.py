@@ -10,6 +10,7 @@ from skconvnet.architecture.errors import ArchitectureError, did_you_mean
 from skconvnet.architecture.hyperparameters import Hyperparameters, spread
 from skconvnet.architecture.layers.arithmetic import output_extent, padding
 from skconvnet.architecture.notation.table import MAX_LAYERS
+from skconvnet.architecture.published import PUBLISHED
 
 _DEFAULTS = Hyperparameters()
 
@@ -21,7 +22,7 @@ _PATTERNS = {  # the examples of the CS231n notes, section "Layer Patterns"
     "double-conv": "INPUT -> [CONV -> RELU -> CONV -> RELU -> POOL]*3 -> [FC -> RELU]*2 -> FC",
     "pattern": "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC",
 }
-_TEXTS = _PATTERNS | {name: study.text for name, study in CASE_STUDIES.items()}
+_TEXTS = _PATTERNS | {name: study.text for name, study in (CASE_STUDIES | PUBLISHED).items()}
 ARCHITECTURES = {name: Architecture.parse(text) for name, text in _TEXTS.items()}
 
 

@@ -160,8 +160,24 @@ def test_the_last_fc_has_the_classes():
 
 def test_a_network_ends_in_its_classes():
     message = refusal("INPUT -> FC -> CONV(K=3)")
-    assert message.startswith("the network ends in [1x1x3], but 10 classes need [1x1x10]: end it with FC\n")
+    assert message.startswith(
+        "the network ends in [1x1x3], but 10 classes need [1x1x10]: end it with FC, or with CONV(K=classes) "
+    )
     assert bind("INPUT -> CONV(K=10) -> POOL(average, F=all)").layers[-1].output == Volume(1, 1, 10)
+
+
+def test_a_conv_has_as_many_filters_as_there_are_classes():
+    text = "INPUT -> CONV(K=4) -> CONV(K=classes, F=1) -> RELU -> POOL(average, F=all)"
+    assert numbers(bind(text, n_classes=7), "CONV", "K") == [4, 7]
+    assert "CONV(K=7, F=1, S=1, P=0)" in bind(text, n_classes=7).text
+    assert Architecture.parse(text).bind((32, 32, 3)).n_classes == 10
+    assert numbers(bind(text, K=[5, 6]), "CONV", "K") == [4, 10]
+    assert numbers(bind("INPUT -> (CONV(K=classes) + CONV(K=classes)) -> FC", n_classes=3), "FC", "units") == [3]
+    message = refusal("INPUT -> CONV(K=classes) -> RELU", n_classes=7)
+    assert message.startswith(
+        "the network ends in [32x32x7], but 7 classes need [1x1x7]: end it with FC, or with CONV("
+    )
+    assert "need [1x1x7]" in refusal("INPUT -> CONV(K=1000) -> POOL(average, F=all)", n_classes=7)
 
 
 @pytest.mark.parametrize("text", ["[FC]*0", "NORM", "(NORM + SKIP) -> RELU", "NORM -> POOL(average, F=all)"])

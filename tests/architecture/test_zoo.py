@@ -11,6 +11,7 @@ from skconvnet.architecture import (
     find_architecture,
 )
 from skconvnet.architecture.case_studies import CASE_STUDIES
+from skconvnet.architecture.published import PUBLISHED
 
 
 @given(st.tuples(st.integers(1, 70), st.integers(1, 70), st.integers(1, 5)))
@@ -74,7 +75,8 @@ def test_auto_raises_the_errors_of_binding(hyperparameters, message):
         auto_architecture((8, 8, 1), hyperparameters).bind((8, 8, 1), 2, hyperparameters)
 
 
-PATTERNS = [name for name in ARCHITECTURES if name not in CASE_STUDIES]
+STUDIES = CASE_STUDIES | PUBLISHED
+PATTERNS = [name for name in ARCHITECTURES if name not in STUDIES]
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -98,9 +100,9 @@ def test_patterns_bind_with_the_defaults(name):
     assert find_architecture(name, (32, 32, 3)).bind((32, 32, 3), 10).n_classes == 10
 
 
-@pytest.mark.parametrize("name", CASE_STUDIES)
+@pytest.mark.parametrize("name", STUDIES)
 def test_case_studies_are_found_by_name(name):
-    assert find_architecture(name, (1, 1, 1)) == Architecture.parse(CASE_STUDIES[name].text)
+    assert find_architecture(name, (1, 1, 1)) == Architecture.parse(STUDIES[name].text)
 
 
 def test_an_architecture_is_found_by_name_or_text():

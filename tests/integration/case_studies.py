@@ -1,19 +1,20 @@
-"""The package's case studies, with the weights that `torch_case_studies` draws."""
+"""The package's case studies and published networks, with the weights that `torch_case_studies` draws."""
 
 import re
 from math import prod
 
 import numpy as np
 
-from skconvnet.architecture import Architecture, walk
-from skconvnet.architecture.case_studies import CASE_STUDIES
+from skconvnet.architecture import CASE_STUDIES, PUBLISHED, Architecture, walk
 from skconvnet.engine import SGD, Images, Learned, Network, Scorer, SoftmaxCrossEntropy, Trainer
 from tests.integration import torch_case_studies
+
+STUDIES = CASE_STUDIES | PUBLISHED
 
 
 def bound(name, dropout=True):
     """The network, bound to images of its paper. Without DROPOUT, its gradients are deterministic."""
-    study = CASE_STUDIES[name]
+    study = STUDIES[name]
     text = study.text if dropout else re.sub(r" -> DROPOUT\(.*?\)", "", study.text)
     return Architecture.parse(text).bind(study.image_shape, study.n_classes)
 
@@ -38,7 +39,7 @@ def shape(layer):
 
 def batch(name, n=2):
     """Images (n, height, width, channels) and targets."""
-    study, rng = CASE_STUDIES[name], np.random.default_rng(1)
+    study, rng = STUDIES[name], np.random.default_rng(1)
     x = rng.standard_normal((n, *study.image_shape), np.float32)
     return x, rng.integers(0, study.n_classes, n)
 

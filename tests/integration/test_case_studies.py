@@ -1,4 +1,4 @@
-"""The case studies against the same networks written by hand in PyTorch, with the same weights.
+"""The case studies and published networks against the same networks written by hand in PyTorch, with the same weights.
 
 These tests run those that take seconds. ``python -m benchmarks.case_studies`` runs all.
 """
@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skconvnet.architecture.case_studies import CASE_STUDIES
 from skconvnet.engine import thread_count
 from tests.integration import case_studies, torch_case_studies
 
 
-@pytest.mark.parametrize("name", CASE_STUDIES)
+@pytest.mark.parametrize("name", case_studies.STUDIES)
 def test_learned_arrays_have_the_shapes_of_the_modules(in_torch, name):
     assert case_studies.shapes(name) == in_torch(torch_case_studies.shapes, name)
 
 
-@pytest.mark.parametrize("name", ["lenet5", "alexnet", "googlenet", "resnet18", "preact_resnet18", "resnet56"])
+@pytest.mark.parametrize(
+    "name", ["lenet5", "alexnet", "googlenet", "resnet18", "preact_resnet18", "resnet56", "squeezenet1_1"]
+)
 def test_logits_as_in_pytorch(in_torch, name):
     x, _ = case_studies.batch(name)
     found = case_studies.logits(name, x, thread_count())

@@ -1,4 +1,4 @@
-"""Shapes, random weights and results of the case studies in PyTorch, whose networks are in `torch_modules`.
+"""Shapes, random weights and results in PyTorch of the networks in `torch_modules` and `torch_published`.
 
 Like those of `tests.torch_answers`, these functions run in another process and import PyTorch themselves.
 """
@@ -6,6 +6,9 @@ Like those of `tests.torch_answers`, these functions run in another process and 
 import numpy as np
 
 from tests.integration.torch_modules import CASE_STUDIES
+from tests.integration.torch_published import PUBLISHED
+
+NETWORKS = CASE_STUDIES | PUBLISHED
 
 
 def shapes(name):
@@ -13,7 +16,7 @@ def shapes(name):
     import torch
 
     with torch.device("meta"):
-        return shapes_of(CASE_STUDIES[name]())
+        return shapes_of(NETWORKS[name]())
 
 
 def shapes_of(network):
@@ -68,7 +71,7 @@ def loaded(name, seed, dtype):
     """The network with the weights that `drawn` returns."""
     import torch
 
-    network = CASE_STUDIES[name]()
+    network = NETWORKS[name]()
     learning = learning_modules(network)
     weights, biases, means, variances = drawn(*shapes_of(network), seed)
     with torch.no_grad():

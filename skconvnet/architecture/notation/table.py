@@ -53,7 +53,7 @@ ROUNDING = Option(words=("floor", "ceil"))
 # The options of each layer, in the order of the canonical text. The first mode is the default.
 NOTATION = {
     "CONV": {
-        "K": COUNT,
+        "K": Option(lowest=1, words=("classes",)),
         "F": COUNT,
         "S": COUNT,
         "P": PADDING,
