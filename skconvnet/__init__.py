@@ -10,6 +10,7 @@ from skconvnet.architecture import ARCHITECTURES, Architecture, ArchitectureErro
 from skconvnet.data.folder import load_image_folder
 from skconvnet.engine.warmup import warmup
 from skconvnet.estimators.classifier import ConvNetClassifier
+from skconvnet.estimators.exchange import load_network, save_network
 from skconvnet.estimators.features import ConvNetFeatures
 from skconvnet.model_selection import valid_param_grid
 
@@ -21,6 +22,8 @@ __all__ = [
     "ConvNetFeatures",
     "VolumeTable",
     "load_image_folder",
+    "load_network",
+    "save_network",
     "valid_param_grid",
     "warmup",
 ]

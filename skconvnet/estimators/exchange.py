@@ -1,12 +1,135 @@
-"""Networks from files as fitted classifiers."""
+"""Networks from files as fitted classifiers, and fitted classifiers as files."""
 
+import os
 from math import inf, prod
+from pathlib import Path
+
+from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.estimators.classifier import ConvNetClassifier
-from skconvnet.estimators.fitted import LEARNED, check_fitted
+from skconvnet.estimators.fitted import LEARNED, check_fitted, stored_network
 from skconvnet.estimators.scoring import ScorerCache
-from skconvnet.interchange import StoredNetwork
+from skconvnet.interchange import read_network, write_network
 from skconvnet.training import History, TrainingState
+from skconvnet.training.atomic import find_target, replacing
+
+
+def load_network(
+    path,
+    *,
+    architecture=None,
+    image_shape=None,
+    classes=None,
+    pixel_mean=None,
+    pixel_std=None,
+    channel_order="rgb",
+    layout="auto",
+):
+    """Load a network from a file as a fitted classifier.
+
+    Nothing in the file is executed. What an argument gives comes before what the file says.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file of `save_network`, or another .safetensors file with the same header.
+    architecture : str or Architecture, default=None
+        The network: a name in `skconvnet.ARCHITECTURES`, or a text.
+    image_shape : tuple of int, default=None
+        (height, width, channels) of the images that the network takes.
+    classes : array-like of shape (n_classes,), default=None
+        The labels, in the order of the scores in the file. They need not be sorted: those of the classifier are, and
+        the last layer with weights is changed accordingly.
+    pixel_mean, pixel_std : float or sequence of float, default=None
+        The mean and the standard deviation by which the network expects pixels to be standardised, of pixels from 0 to
+        255. One number, or one for each channel.
+    channel_order : {"rgb", "bgr"}, default="rgb"
+        The order of the channels that the network was trained with. The classifier takes RGB in either case.
+    layout : str, default="auto"
+        The names and shapes of the arrays in the file.
+
+    Returns
+    -------
+    ConvNetClassifier
+        Fitted. Its `predict` and `score_map`, `ConvNetFeatures` and pickle work at once.
+
+    Raises
+    ------
+    ImportError
+        If a library that the format needs is not installed.
+    ValueError
+        If the file is not a network, or not one that fits the other arguments.
+
+    Examples
+    --------
+    >>> import os
+    >>> import tempfile
+    >>> from sklearn.datasets import load_digits
+    >>> from skconvnet import ConvNetClassifier, load_network, save_network
+    >>> X, y = load_digits(return_X_y=True)
+    >>> classifier = ConvNetClassifier(K=8, max_iter=1, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "digits.safetensors")
+    ...     save_network(classifier, path)
+    ...     loaded = load_network(path)
+    >>> bool((loaded.predict_proba(X) == classifier.predict_proba(X)).all())
+    True
+    """
+    return classifier_of(
+        read_network(
+            path,
+            architecture=architecture,
+            image_shape=image_shape,
+            classes=classes,
+            pixel_mean=pixel_mean,
+            pixel_std=pixel_std,
+            channel_order=channel_order,
+            layout=layout,
+        )
+    )
+
+
+def save_network(classifier, path):
+    """Save the network of a fitted classifier in a .safetensors file, from which `load_network` gets the same bits.
+
+    The header of the file has the text of the network, the image shape, the classes and how pixels are standardised.
+    Neither parameters nor the state of training are saved; pickle saves these.
+
+    Parameters
+    ----------
+    classifier : ConvNetClassifier
+        A fitted classifier.
+    path : str or os.PathLike
+        The file. If it exists, it is replaced, as a whole.
+
+    Raises
+    ------
+    ImportError
+        If the library safetensors is not installed.
+    sklearn.exceptions.NotFittedError
+        If the classifier is not fitted.
+    ValueError
+        If the classifier is not a ConvNetClassifier or is damaged, or if the file cannot be written.
+
+    Examples
+    --------
+    See `load_network`.
+    """
+    if not isinstance(classifier, ConvNetClassifier):
+        raise ValueError(
+            f"save_network needs a fitted ConvNetClassifier, got a {type(classifier).__name__}. Pass the step of a "
+            "Pipeline, or the best_estimator_ of a search."
+        )
+    check_is_fitted(classifier)
+    content = write_network(stored_network(classifier))
+    try:
+        with replacing(find_target(Path(path)), check=lambda: None) as file:
+            file.write(content)
+    except OSError as error:
+        raise ValueError(
+            f"{os.fspath(path)!r} cannot be written: {error.strerror or error}. Give the path of a file in a directory "
+            "that exists and is writable."
+        ) from error
 
 
 def classifier_of(stored):

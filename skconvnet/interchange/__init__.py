@@ -3,6 +3,8 @@
 Nothing in a file is executed.
 """
 
+from skconvnet.interchange.own import write_network
+from skconvnet.interchange.reading import read_network
 from skconvnet.interchange.stored import StoredNetwork
 
-__all__ = ["StoredNetwork"]
+__all__ = ["StoredNetwork", "read_network", "write_network"]

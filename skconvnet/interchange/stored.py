@@ -1,15 +1,16 @@
 """The stored network: what every file format is read into, and written from."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from skconvnet.architecture import BoundArchitecture
 from skconvnet.engine import Learned
+from skconvnet.engine.weights.layout import learning_layers
 
-__all__ = ["StoredNetwork"]
+__all__ = ["StoredNetwork", "sort_classes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,3 +48,53 @@ class StoredNetwork:
                 found.update(repr(array.shape).encode())
                 found.update(np.ascontiguousarray(array, "<f4"))
         return found.hexdigest()
+
+
+def sort_classes(stored):
+    """Return the network with its classes sorted, as scikit-learn expects them.
+
+    Parameters
+    ----------
+    stored : StoredNetwork
+        Any network.
+
+    Returns
+    -------
+    StoredNetwork
+        The same network, whose last layers compute the scores in the order of the sorted labels.
+
+    Raises
+    ------
+    ValueError
+        If a label occurs twice, or if the order of the scores cannot be changed in the last layers.
+    """
+    classes, order = np.unique(stored.classes, return_index=True)
+    if len(classes) < len(stored.classes):
+        twice = next(label for n, label in enumerate(stored.classes.tolist()) if label in stored.classes[:n].tolist())
+        raise ValueError(f"the class {twice!r} occurs twice in classes. Give each class a name of its own.")
+    if (order == np.arange(len(order))).all():
+        return stored
+    learned = Learned(*map(list, stored.learned))
+    _reorder_output(stored.architecture, learned, order)
+    return replace(stored, learned=learned, classes=classes)
+
+
+def _reorder_output(architecture, learned, order):
+    """Change the order of the last volume's channels, in the layers that compute them."""
+    layers = learning_layers(architecture)
+    running = [layer for layer in layers if layer.kind == "NORM" and layer.mode == "batch"]
+    for layer in reversed(architecture.layers):
+        if hasattr(layer, "branches") or getattr(layer, "groups", 1) > 1 or getattr(layer, "mode", "") == "lrn":
+            raise ValueError(
+                f"its classes are not sorted, and {layer.name} does not let them be sorted. Pass sorted classes."
+            )
+        if layer in layers:
+            place = layers.index(layer)
+            learned.coefs[place] = np.ascontiguousarray(learned.coefs[place][..., order])
+            if learned.intercepts[place].size:
+                learned.intercepts[place] = learned.intercepts[place][order]
+        if layer in running:
+            for statistics in (learned.means, learned.variances):
+                statistics[running.index(layer)] = statistics[running.index(layer)][order]
+        if layer.kind in ("CONV", "FC"):
+            return

@@ -3,11 +3,13 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
-from skconvnet import ConvNetFeatures
+from skconvnet import ConvNetFeatures, load_network, save_network
 from skconvnet.estimators.exchange import classifier_of
 from skconvnet.estimators.fitted import stored_network
-from tests.estimators.quick import quick, same_network
+from tests.estimators.quick import quick, refused, same_network
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +46,21 @@ def test_a_loaded_classifier_is_trained_further(fitted, images):
 def test_a_clone_of_a_loaded_classifier_fits_other_classes(fitted, images):
     loaded = clone(classifier_of(stored_network(fitted))).set_params(n_jobs=1, max_iter=1)
     assert loaded.fit(images, list("abcda")).coefs_[-1].shape[1] == 4
+
+
+def test_a_saved_network_is_loaded_to_the_bit(fitted, images, tmp_path):
+    save_network(fitted, tmp_path / "network.safetensors")
+    loaded = load_network(tmp_path / "network.safetensors")
+    assert same_network(loaded, fitted)
+    assert np.array_equal(loaded.predict_proba(images), fitted.predict_proba(images))
+    assert loaded.predict(images).dtype == bool
+
+
+def test_only_a_fitted_classifier_is_saved(fitted, tmp_path):
+    with refused("save_network needs a fitted ConvNetClassifier, got a Pipeline"):
+        save_network(make_pipeline(fitted), tmp_path / "network.safetensors")
+    with pytest.raises(NotFittedError):
+        save_network(quick(), tmp_path / "network.safetensors")
+    with refused("cannot be written: No such file or directory"):
+        save_network(fitted, tmp_path / "folder" / "network.safetensors")
+    assert not list(tmp_path.iterdir())

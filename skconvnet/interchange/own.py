@@ -1,0 +1,125 @@
+"""The layout of skconvnet itself: the learned arrays by number, and all else that a network needs in the header."""
+
+import json
+from contextlib import suppress
+
+import numpy as np
+
+from skconvnet.engine import Learned
+from skconvnet.engine.program.target import CPU
+from skconvnet.engine.weights.layout import lay_out_parameters, learning_layers
+from skconvnet.interchange.safetensors import write_safetensors
+from skconvnet.interchange.weights import Wanted
+
+__all__ = ["is_own", "read_labels", "wanted_of_own", "write_network"]
+
+_FORMAT = "skconvnet network 1"
+_DTYPES = {np.dtype(code).str: code for code in "?bBhHiIlLqQefd"}  # of labels that are no strings
+_GROUPS = ("coefs", "intercepts", "norm_means", "norm_variances")
+
+
+def write_network(stored):
+    """Return the content of a .safetensors file with a network.
+
+    Parameters
+    ----------
+    stored : StoredNetwork
+        The network.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ImportError
+        If the library safetensors is not installed.
+    """
+    metadata = {
+        "format": _FORMAT,
+        "architecture": str(stored.architecture),
+        "image_shape": json.dumps(stored.architecture.image_shape),
+        "classes": json.dumps(stored.classes.tolist()),
+        "classes_dtype": stored.classes.dtype.str,
+        "pixel_mean": json.dumps(stored.pixel_mean.tolist()),
+        "pixel_scale": json.dumps(stored.pixel_scale.tolist()),
+    }
+    arrays = {
+        _key(group, number): array
+        for group, arrays in zip(_GROUPS, stored.learned, strict=True)
+        for number, array in enumerate(arrays)
+        if array.size
+    }
+    return write_safetensors(arrays, metadata)
+
+
+def is_own(file):
+    """Return whether a `WeightsFile` has this layout."""
+    return any(key.startswith("coefs.") for key in file.arrays) and "architecture" in file.metadata
+
+
+def wanted_of_own(bound):
+    """Return the arrays that a network needs from a file of this layout.
+
+    Parameters
+    ----------
+    bound : BoundArchitecture
+        The network.
+
+    Returns
+    -------
+    Learned of lists of Wanted or None
+    """
+    layers = [layer.name for layer in learning_layers(bound)]
+    norms = [layer.name for layer in learning_layers(bound) if layer.kind == "NORM" and layer.mode == "batch"]
+    shapes = lay_out_parameters(bound, CPU).shapes
+    return Learned(
+        *(
+            [
+                Wanted(name, _key(group, number), (shape,)) if shape != (0,) else None
+                for number, (name, shape) in enumerate(zip(names, shapes_of_group, strict=True))
+            ]
+            for group, names, shapes_of_group in zip(_GROUPS, (layers, layers, norms, norms), shapes, strict=True)
+        )
+    )
+
+
+def _key(group, number):
+    return f"{group}.{number:02}"
+
+
+def read_labels(metadata):
+    """Return the labels in a header.
+
+    Parameters
+    ----------
+    metadata : dict of str to str
+        "classes" is a list in JSON; "classes_dtype", if it is there, the dtype of the labels.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,), or None
+        None if the header has no list of labels.
+
+    Raises
+    ------
+    ValueError
+        If they are not labels of one type.
+
+    Examples
+    --------
+    >>> read_labels({"classes": "[false, true]"})
+    array([False,  True])
+    """
+    try:
+        values = json.loads(metadata["classes"])
+    except (KeyError, ValueError):  # a description in words
+        return None
+    kinds = {type(value) for value in values} if isinstance(values, list) else set()
+    dtype = metadata.get("classes_dtype", "")
+    if len(kinds) == 1 and kinds <= {str, bool, int, float}:
+        with suppress(OverflowError):
+            labels = np.array(values, _DTYPES.get(dtype))
+            if labels.dtype.kind in "biufU" and labels.tolist() == values:  # neither rounded nor NaN
+                return labels
+    raise ValueError(f"its header has the classes {metadata['classes']:.80}, which are not labels of one type {dtype}.")

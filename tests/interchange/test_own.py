@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from skconvnet.interchange.own import is_own, read_labels, write_network
+from skconvnet.interchange.safetensors import read_safetensors
+from tests.estimators.quick import refused
+from tests.interchange.networks import random_network
+
+
+def test_a_file_has_an_array_for_each_learned_one_and_the_rest_in_its_header():
+    stored = random_network()
+    file = read_safetensors(write_network(stored))
+    assert is_own(file)
+    assert sorted(file.arrays) == [
+        *("coefs.00", "coefs.01", "coefs.02", "coefs.03"),
+        *("intercepts.00", "intercepts.01", "intercepts.03"),
+        *("norm_means.00", "norm_variances.00"),
+    ]
+    assert np.array_equal(file.arrays["coefs.02"], stored.learned.coefs[2])
+    assert file.metadata["architecture"] == str(stored.architecture)
+    assert file.metadata["image_shape"] == "[6, 4, 3]"
+    assert file.metadata["classes"] == '["a", "b", "c"]'
+
+
+@pytest.mark.parametrize(
+    ("classes", "dtype", "expected"),
+    [
+        ('["a", "bc"]', "<U9", np.array(["a", "bc"])),
+        ("[false, true]", "|b1", np.array([False, True])),
+        ("[3, 200]", "|u1", np.array([3, 200], np.uint8)),
+        ("[3, 4]", None, np.array([3, 4])),
+        ("[0.1, 2.0]", "<f8", np.array([0.1, 2.0])),
+        ("[18446744073709551615]", "<u8", np.array([2**64 - 1], np.uint64)),
+    ],
+)
+def test_labels_keep_their_type(classes, dtype, expected):
+    labels = read_labels({"classes": classes} | ({"classes_dtype": dtype} if dtype else {}))
+    assert labels.dtype == expected.dtype
+    assert np.array_equal(labels, expected)
+
+
+@pytest.mark.parametrize(
+    ("classes", "dtype"),
+    [("[1, true]", ""), ("[]", ""), ("[NaN]", ""), ("[300]", "|u1"), ("[[1]]", ""), ("[0.1]", "<f4"), ("{}", "")],
+)
+def test_labels_that_are_not_of_one_type_are_refused(classes, dtype):
+    with refused("which are not labels of one type"):
+        read_labels({"classes": classes, "classes_dtype": dtype})
+
+
+def test_a_description_in_words_is_no_list_of_labels():
+    assert read_labels({"classes": "ImageNet-1k"}) is None

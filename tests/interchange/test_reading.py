@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from skconvnet.interchange import read_network, write_network
+from tests.estimators.quick import refused
+from tests.interchange.networks import random_network
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "network.safetensors"
+    path.write_bytes(write_network(random_network()))
+    return path
+
+
+def test_what_is_written_is_read_to_the_bit(path):
+    stored, expected = read_network(path), random_network()
+    assert stored.digest == expected.digest
+    assert stored.classes.tolist() == ["a", "b", "c"]
+
+
+def test_arguments_come_before_the_file(path):
+    stored = read_network(str(path), classes=["z", "y", "x"], pixel_mean=3, pixel_std=[1, 2, 4])
+    assert stored.classes.tolist() == ["x", "y", "z"]
+    assert np.array_equal(stored.learned.coefs[-1], random_network().learned.coefs[-1][:, ::-1])
+    assert stored.pixel_mean.tolist() == [3, 3, 3]
+    assert stored.pixel_scale.tolist() == [1, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"classes": [1, 2]}, "classes has 2 labels, and the network has 3 scores"),
+        ({"classes": [1, 2, 1]}, "the class 1 occurs twice"),
+        ({"classes": [[1], [2], [3]]}, "is not a list of strings, booleans or numbers"),
+        ({"image_shape": (6, 4, 1)}, "CONV 1: coefs.00 has the shape (3, 3, 3, 4), and needs (3, 3, 1, 4)"),
+        ({"image_shape": (8, 4, 3)}, "FC 1: coefs.03 has the shape (60, 3), and needs (80, 3)"),
+        ({"architecture": "resnet81"}, "did you mean resnet18?"),
+        ({"pixel_mean": [1, 2]}, "pixel_mean=[1, 2] is not a finite number, nor one for each of 3 channels"),
+        ({"pixel_std": 0}, "pixel_std=0 is not"),
+        ({"pixel_std": "much"}, "pixel_std='much' is not a number"),
+    ],
+)
+def test_arguments_that_do_not_fit_the_file_are_refused(path, given, message):
+    with refused(message):
+        read_network(path, **given)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with refused("there is no such file"):
+        read_network(tmp_path / "other.safetensors")
