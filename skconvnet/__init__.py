@@ -8,6 +8,7 @@ ConvNetClassifier(F=5, K=[16, 32])
 from skconvnet._version import __version__ as __version__
 from skconvnet.architecture import ARCHITECTURES, Architecture, ArchitectureError, VolumeTable
 from skconvnet.data.folder import load_image_folder
+from skconvnet.data.image_file import load_image
 from skconvnet.engine.warmup import warmup
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.exchange import load_network, save_network
@@ -21,6 +22,7 @@ __all__ = [
     "ConvNetClassifier",
     "ConvNetFeatures",
     "VolumeTable",
+    "load_image",
     "load_image_folder",
     "load_network",
     "save_network",

@@ -3,12 +3,37 @@
 import os
 import stat
 import zipfile
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from threading import Lock
+from typing import NamedTuple
 
-__all__ = ["open_files"]
+__all__ = ["Files", "open_files", "read_file"]
 
 _MAX_BYTES = 2**29  # of a file: an image within Pillow's limit of pixels needs less
+
+
+class Files(NamedTuple):
+    """The visible files below a directory or in an archive. A name is a tuple of parts, relative to it.
+
+    Parameters
+    ----------
+    names : list of tuple of str
+        The files.
+    folders : list of tuple of str
+        The directories. Those of an archive that has no entry for them are missing.
+    skipped : list of str
+        Links to directories that have another name in the same place. Each directory is read once.
+    read : callable
+        Returns the bytes of the file with this name, in any thread. Raises a ValueError if it is too large or not a
+        regular file.
+    """
+
+    names: list
+    folders: list
+    skipped: list
+    read: Callable
 
 
 @contextmanager
@@ -24,12 +49,8 @@ def open_files(path, max_bytes=_MAX_BYTES):
 
     Yields
     ------
-    names : list of tuple of str
-        The visible files: the parts of their names, relative to `path`.
-    read : callable
-        Returns the bytes of the file with this name. Raises a ValueError if it is too large or not a regular file.
-    skipped : list of str
-        Links to directories that have another name below `path`. Each directory is read once.
+    Files
+        What is there.
 
     Raises
     ------
@@ -40,9 +61,9 @@ def open_files(path, max_bytes=_MAX_BYTES):
     """
     path = Path(path)
     if path.is_dir():
-        found, skipped = _walk(path)
-        names, links = ([file.relative_to(path).parts for file in group] for group in (found, skipped))
-        yield names, lambda name: _read(path.joinpath(*name), max_bytes), ["/".join(link) for link in links]
+        names, folders, links = ([found.relative_to(path).parts for found in group] for group in _walk(path))
+        skipped = ["/".join(link) for link in links]
+        yield Files(names, folders, skipped, lambda name: read_file(path.joinpath(*name), max_bytes))
         return
     if not path.exists():
         raise FileNotFoundError(f"{str(path)!r} does not exist. Pass a directory or a zip archive.")
@@ -53,17 +74,25 @@ def open_files(path, max_bytes=_MAX_BYTES):
     except zipfile.BadZipFile as error:
         raise ValueError(f"{str(path)!r} is neither a directory nor a zip archive: {error}.") from error
     with archive:
-        entries = {_parts(path, entry.filename): entry for entry in archive.infolist() if not _is_directory(entry)}
-        names = [name for name in entries if not any(map(_is_hidden, name))]
-        yield names, lambda name: _unpack(archive, entries[name], max_bytes), []
+        parts = [(_parts(path, entry.filename), entry) for entry in archive.infolist()]
+        visible = [(name, entry) for name, entry in parts if not any(map(_is_hidden, name))]
+        entries = {name: entry for name, entry in visible if not _is_directory(entry)}
+        folders = [name for name, entry in visible if name and _is_directory(entry)]
+        one_at_a_time = Lock()  # an archive counts its readers without a lock of its own
+
+        def read(name):
+            with one_at_a_time:
+                return _unpack(archive, entries[name], max_bytes)
+
+        yield Files(list(entries), folders, [], read)
 
 
 def _walk(root):
-    """Return the visible files below a directory, and the links to directories that were skipped.
+    """Return the visible files and folders below a directory, and the links to directories that were skipped.
 
     Links are followed after all directories that are not links, so that a directory keeps the name of its own place.
     """
-    files, links, skipped, seen = [], [root], [], set()
+    files, visited, links, skipped, seen = [], [], [root], [], set()
     while links:
         link = links.pop(0)
         if os.path.realpath(link) in seen:
@@ -75,8 +104,9 @@ def _walk(root):
             if real not in seen:
                 seen.add(real)
                 files += [folder / part for part in names if not _is_hidden(part)]
+                visited.append(folder)
                 links += [folder / part for part in folders if (folder / part).is_symlink()]
-    return files, skipped
+    return files, visited[1:], skipped
 
 
 def _is_hidden(part):
@@ -84,8 +114,28 @@ def _is_hidden(part):
     return part.startswith(".") or part == "__MACOSX"
 
 
-def _read(file, max_bytes):
-    """Return the bytes of a file on disk, or of the file to which a link leads."""
+def read_file(file, max_bytes=_MAX_BYTES):
+    """Return the bytes of a file on disk, or of the file to which a link leads.
+
+    Parameters
+    ----------
+    file : Path
+        The file or link.
+    max_bytes : int, optional
+        A larger file is not read.
+
+    Returns
+    -------
+    bytes
+        The content.
+
+    Raises
+    ------
+    ValueError
+        If it is too large or not a regular file.
+    OSError
+        If it does not exist or may not be read.
+    """
     status = file.stat()
     if not stat.S_ISREG(status.st_mode):  # a FIFO would wait for a writer, and some devices never end
         raise ValueError("it is not a regular file")

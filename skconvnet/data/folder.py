@@ -1,25 +1,46 @@
-"""Load images from a directory or zip archive with a folder of JPEG and PNG files for each class."""
+"""Load images from a directory or zip archive, with a folder for each class or without classes."""
 
-import io
 import warnings
-from math import prod
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from pathlib import Path, PurePosixPath
 
+import joblib
 import numpy as np
 from sklearn.utils import Bunch
 
-from skconvnet._system import machine_memory
 from skconvnet.data.files import open_files
+from skconvnet.data.image_file import (
+    check_form,
+    check_memory,
+    decode,
+    is_grey,
+    is_image,
+    is_other_image,
+    require_pillow,
+    warn_of_few_bits,
+)
 
 __all__ = ["load_image_folder"]
 
-_ENDINGS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png"}
-_OTHER_IMAGES = {".avif", ".bmp", ".gif", ".heic", ".tif", ".tiff", ".webp"}
-_GREY = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}  # Pillow's names for images without colour
+_AHEAD = 4  # files for each thread: some decode while others wait for their turn
 
 
-def load_image_folder(path, *, size=None, channels=None, on_error="raise", return_X_y=False):
+def load_image_folder(
+    path,
+    *,
+    size=None,
+    channels=None,
+    crop=None,
+    labelled=True,
+    on_error="raise",
+    n_jobs=None,
+    return_X_y=False,
+):
     """Load images from a directory with one folder for each class, as scikit-learn's `load_files` loads texts.
 
     Parameters
@@ -27,17 +48,26 @@ def load_image_folder(path, *, size=None, channels=None, on_error="raise", retur
     path : str or path-like
         A directory or a zip archive. It contains one folder for each class, with the name of the class; subfolders
         belong to the same class. A folder around all others, without an image of its own, is passed through: an
-        archive may hold ``cats/1.png`` or ``animals/cats/1.png``. Images are the files that end in .jpg, .jpeg, .jpe,
-        .jfif or .png, in either case. Other files are ignored, and so are hidden ones (a name that begins with a dot,
-        ``__MACOSX``).
+        archive may hold ``cats/1.png`` or ``animals/cats/1.png``. Images are the files whose name ends like a format
+        that is read (see the notes), in either case. Other files are ignored, and so are hidden ones (a name that
+        begins with a dot, ``__MACOSX``).
     size : int or tuple of int, default=None
-        (height, width) to which every image is scaled, or the side of a square; proportions are not kept. None needs
-        images of one size.
+        (height, width) to which every image is scaled, or the side of a square. None needs images of one size.
     channels : {1, 3}, default=None
         1 converts all images to grey, 3 to RGB. None converts them to grey if all are grey, else to RGB.
+    crop : {"center"}, default=None
+        What is scaled to `size`. None: all of the image; proportions are not kept. "center": the middle of the image,
+        in the proportions of `size`, which takes 7/8 of the side that limits it. So ``size=224`` gives what scaling
+        the shorter side to 256 and cutting out 224 x 224 pixels gives: most networks trained on ImageNet are tested
+        with such images.
+    labelled : bool, default=True
+        Whether folders are classes. False loads all images at and below `path`, and no target.
     on_error : {"raise", "warn"}, default="raise"
         What to do with a file that cannot be read as an image: raise an error, or warn and leave it out. Both name
         the file.
+    n_jobs : int, default=None
+        How many threads decode, as scikit-learn understands it; None is one for each processor. The result is the
+        same.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a Bunch.
 
@@ -47,10 +77,10 @@ def load_image_folder(path, *, size=None, channels=None, on_error="raise", retur
         A dictionary-like object with the attributes
 
         data : ndarray of uint8, shape (n, height, width) if grey, (n, height, width, 3) if RGB
-            The images, sorted by class and then by name. `ConvNetClassifier` takes them in this form, other estimators
-            take ``data.reshape(len(data), -1)``.
+            The images, sorted by class and then by name; if not `labelled`, by name. `ConvNetClassifier` takes them in
+            this form, other estimators take ``data.reshape(len(data), -1)``.
         target : ndarray of str, shape (n,)
-            The class of each image.
+            The class of each image. If not `labelled`, it is missing, and so is `target_names`.
         target_names : list of str
             The classes, sorted.
         filenames : ndarray of str, shape (n,)
@@ -72,15 +102,23 @@ def load_image_folder(path, *, size=None, channels=None, on_error="raise", retur
     Warns
     -----
     UserWarning
-        If a folder has files but no JPEG or PNG, or also images in other formats; if links lead to a directory that is
-        read under another name; if all classes have the same subfolders, as ``train`` and ``test`` have, since these
-        are more likely the classes.
+        If a folder beside the classes has no image; if images in other formats are left out; if links lead to a
+        directory that is read under another name; if all classes have the same subfolders, as ``train`` and ``test``
+        have, since these are more likely the classes; if images of 16 bits have no value of more than 14.
 
     Notes
     -----
-    The orientation in a file's EXIF data is applied. Transparency is ignored. Of 16 bits the upper 8 are kept. CMYK
-    and palettes become RGB. Scaling is bilinear, over all pixels that a new one covers. Memory is allocated once, for
-    all images. Links to files and directories are followed, except in an archive; each directory is read once.
+    Formats: AVIF, BMP, GIF, JPEG, JPEG 2000, MPO, PCX, PNG, PPM (also PGM and PBM), QOI, SGI, Sun raster, TGA, TIFF and
+    WebP, as far as the installed Pillow decodes them. The content of a file decides, not which of their endings it has.
+    Of an animation or a file of several pages, the first picture is read.
+
+    The orientation in a file's EXIF data is applied. Transparent pixels are laid on white. Of 16 bits the upper 8 are
+    kept; pixels of 32 bits or floating-point numbers are refused, since their range is not known. CMYK and palettes
+    become RGB. Scaling is bilinear, over all pixels that a new one covers; a JPEG of at least four times the size is
+    decoded smaller first. A file has the same pixels whatever is loaded with it: see `load_image`.
+
+    Memory is allocated once, for all images. Links to files and directories are followed, except in an archive; each
+    directory is read once.
 
     Examples
     --------
@@ -97,58 +135,62 @@ def load_image_folder(path, *, size=None, channels=None, on_error="raise", retur
     >>> X.shape, X[:, 0, 0].tolist(), y.tolist()
     ((3, 8, 8), [0, 0, 200], ['dark', 'dark', 'light'])
     """
-    size = _check_size(size)
-    if channels not in (None, 1, 3):
-        raise ValueError(f"channels={channels!r} is invalid. Use None, 1 (grey) or 3 (RGB).")
-    if on_error not in ("raise", "warn"):
-        raise ValueError(f"on_error={on_error!r} is invalid. Use 'raise' or 'warn'.")
-    _require_pillow()
-    with open_files(path) as (files, read, skipped):
-        if skipped:
+    form = check_form(size, channels, crop)
+    _check_options(labelled, on_error, n_jobs, return_X_y)
+    require_pillow("load_image_folder")
+    with open_files(path) as files:
+        if files.skipped:
             warnings.warn(
-                f"{_some(skipped)} below {str(path)!r}: these links are left out. They lead to directories that are "
-                "read under another name.",
+                f"{_some(files.skipped)} below {str(path)!r}: these links are left out. They lead to directories that "
+                "are read under another name.",
                 stacklevel=2,
             )
-        classes = _classes(path, files)
-        names = sorted(classes)  # by class first: the parts in front of the class are the same
-        mode = {1: "L", 3: "RGB", None: None}[channels] or _mode_of_all(names, read)
-        if size is not None:
-            _check_memory(len(names), size if mode == "L" else (*size, 3))
-        data, kept = _decode(path, names, lambda name: _pixels(read(name), size, mode), on_error)
+        names = _images(path, files)
+        classes = _classes(path, files, names) if labelled else None
+        if form.mode is None:
+            form = replace(form, mode=_mode_of_all(names, files.read))
+        if form.size is not None:
+            check_memory(len(names), form.size if form.mode == "L" else (*form.size, 3))
+        data, kept = _decode(path, names, lambda name: decode(files.read(name), form), on_error, n_jobs)
+    filenames = np.array(["/".join(name) for name in kept])
+    if not labelled:
+        return Bunch(data=data, filenames=filenames)
     target = np.array([classes[name] for name in kept])
     if return_X_y:
         return data, target
-    filenames = np.array(["/".join(name) for name in kept])
     return Bunch(data=data, target=target, target_names=np.unique(target).tolist(), filenames=filenames)
 
 
-def _check_size(size):
-    """Return the parameter `size` as (height, width) or None."""
-    sides = (size, size) if isinstance(size, Integral) else size
-    if sides is None:
-        return None
-    if not (isinstance(sides, (tuple, list)) and len(sides) == 2):
-        raise ValueError(f"size={size!r} is invalid. Use an int, (height, width) or None.")
-    if not all(isinstance(side, Integral) and not isinstance(side, bool) and side >= 1 for side in sides):
-        raise ValueError(f"size={size!r} is invalid. Height and width must be whole numbers, 1 or more.")
-    return int(sides[0]), int(sides[1])
+def _check_options(labelled, on_error, n_jobs, return_X_y):
+    """Raise a ValueError if one of these parameters is invalid."""
+    if labelled not in (True, False):
+        raise ValueError(f"labelled={labelled!r} is invalid. Use True or False.")
+    if not labelled and return_X_y:
+        raise ValueError("labelled=False loads no y for return_X_y=True. Use the attribute data of the Bunch.")
+    if on_error not in ("raise", "warn"):
+        raise ValueError(f"on_error={on_error!r} is invalid. Use 'raise' or 'warn'.")
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+        raise ValueError(f"n_jobs={n_jobs!r} is invalid. Use a number of threads, -1 or None (all processors).")
 
 
-def _require_pillow():
-    """Raise an ImportError that says how to install Pillow, if it is missing."""
-    try:
-        import PIL.Image  # noqa: F401
-    except ImportError as error:
-        raise ImportError("load_image_folder needs Pillow: pip install 'skconvnet[images]'") from error
-
-
-def _classes(path, files):
-    """Return a dict from the names of the images among the files to their classes."""
-    names = [name for name in files if _ending(name) in _ENDINGS]
+def _images(path, files):
+    """Return the names of the images among the files, sorted: by class first, for what is before the class is equal."""
+    names = [name for name in files.names if is_image(name)]
     if not names:
-        found = f"only {_formats(files)} files" if files else "no files"
-        raise ValueError(f"There are no JPEG or PNG images below {str(path)!r}, {found}.")
+        found = f"only {_formats(files.names)} files" if files.names else "no files"
+        raise ValueError(f"There are no images below {str(path)!r} that can be read, {found}.")
+    others = [name for name in files.names if is_other_image(name)]
+    if others:
+        warnings.warn(
+            f"{len(others)} images below {str(path)!r} are left out, for example {'/'.join(min(others))!r}: their "
+            "format is not read. Convert them to PNG or JPEG.",
+            stacklevel=3,
+        )
+    return sorted(names)
+
+
+def _classes(path, files, names):
+    """Return a dict from the names of images to their classes."""
     depth = 0
     while len({name[depth] for name in names}) == 1 and all(len(name) > depth + 2 for name in names):
         depth += 1  # one folder around all others, without an image of its own
@@ -158,15 +200,9 @@ def _classes(path, files):
                 f"{'/'.join(name)!r} in {str(path)!r} is not in a folder. Put each image in a folder with the name of "
                 "its class."
             )
-    for find_warnings in (_folders_without_images, _images_in_other_formats, _equal_subfolders):
-        for warning in find_warnings(path, files, names, depth):
-            warnings.warn(warning, stacklevel=3)
+    for warning in (*_folders_without_images(path, files, names, depth), *_equal_subfolders(path, names, depth)):
+        warnings.warn(warning, stacklevel=3)
     return {name: name[depth] for name in names}
-
-
-def _ending(name):
-    """Return the suffix of a file's name, in lower case."""
-    return PurePosixPath(name[-1]).suffix.lower()
 
 
 def _formats(names):
@@ -176,33 +212,23 @@ def _formats(names):
 
 
 def _folders_without_images(path, files, names, depth):
-    """Yield a warning for each folder, no deeper than the classes at `depth`, that has files but no image."""
+    """Yield a warning for each folder, no deeper than the classes at `depth`, that has no image."""
     with_images = {name[:end] for name in names for end in range(1, depth + 2)}
     without = {}
-    for name in files:
-        folders = (name[:end] for end in range(1, min(depth + 2, len(name))))
+    for name, most in [(name, len(name)) for name in files.folders] + [(name, len(name) - 1) for name in files.names]:
+        folders = (name[:end] for end in range(1, min(depth + 1, most) + 1))
         outermost = next((folder for folder in folders if folder not in with_images), None)
         if outermost is not None:
-            without.setdefault(outermost, []).append(name)
+            others = without.setdefault(outermost, [])
+            others += [name] * (most < len(name))
     for folder, others in sorted(without.items()):
         yield (
-            f"{'/'.join(folder)!r} in {str(path)!r} is not a class: it has no JPEG or PNG images, only "
-            f"{_formats(others)} files. Convert them if they are images."
+            f"{'/'.join(folder)!r} in {str(path)!r} is not a class: it has no images that can be read, "
+            f"{f'only {_formats(others)} files' if others else 'and no other files'}."
         )
 
 
-def _images_in_other_formats(path, files, names, depth):
-    """Yield a warning if the folders of classes have images in other formats."""
-    classes = {name[: depth + 1] for name in names}
-    others = [name for name in files if _ending(name) in _OTHER_IMAGES and name[: depth + 1] in classes]
-    if others:
-        yield (
-            f"{len(others)} images below {str(path)!r} are left out, for example {'/'.join(min(others))!r}: only JPEG "
-            "and PNG are read. Convert them."
-        )
-
-
-def _equal_subfolders(path, files, names, depth):
+def _equal_subfolders(path, names, depth):
     """Yield a warning if all classes have the same subfolders and nothing else, as train and test have."""
     within = {}
     for name in names:
@@ -221,81 +247,73 @@ def _some(names):
     return ", ".join(map(repr, sorted(names)[:5])) + ", ..." * (len(names) > 5)
 
 
-def _check_memory(n, shape):
-    """Raise a ValueError if n images of this shape need more memory than the machine has."""
-    needed, memory = n * prod(shape), machine_memory()
-    if needed > memory:
-        raise ValueError(
-            f"{n} images of {' x '.join(map(str, shape))} need {needed:,} bytes of memory, and this machine has "
-            f"{memory:,}. Use a smaller size, or fewer images."
-        )
-
-
-def _open(content):
-    """Return a Pillow image. Only the beginning of the file is decoded."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        return Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
-    except UnidentifiedImageError:  # Pillow's message names the BytesIO, not the file
-        raise ValueError("it is not a JPEG or PNG file, or is truncated") from None
-
-
 def _mode_of_all(names, read):
     """Return "L" if no image has colour, else "RGB"."""
     for name in names:
         try:
-            if _open(read(name)).mode not in _GREY:
+            if not is_grey(read(name)):
                 return "RGB"
         except Exception:  # it comes again in `_decode`
             continue
     return "L"
 
 
-def _decode(path, names, decode, on_error):
-    """Return the pixels and the names of all images that ``decode(name)`` can read."""
-    data, kept = None, []
-    for name in names:
-        try:
-            pixels = decode(name)
-        except MemoryError:
-            raise
-        except Exception as error:  # decoders raise many types, even SyntaxError and struct.error
-            trouble = f"{'/'.join(name)!r} in {str(path)!r} cannot be read as an image: {error}"
-            if on_error == "raise":
-                raise ValueError(f"{trouble}. Use on_error='warn' to leave it out.") from error
-            warnings.warn(f"{trouble}. It is left out.", stacklevel=3)
-            continue
-        if data is None:
-            _check_memory(len(names), pixels.shape)
-            data = np.empty((len(names), *pixels.shape), np.uint8)
-        if pixels.shape != data.shape[1:]:
-            raise ValueError(
-                f"Images differ in size: {'/'.join(kept[0])!r} has {_sides(data[0])} pixels and {'/'.join(name)!r} has "
-                f"{_sides(pixels)} (height x width). Use size=(height, width) to scale all to one size."
-            )
-        data[len(kept)] = pixels
-        kept.append(name)
+def _decode(path, names, decode_file, on_error, n_jobs):
+    """Return the pixels and the names of all images that ``decode_file(name)`` can decode."""
+    data, kept, highest = None, [], None
+    with closing(_in_order(partial(_attempt, decode_file), names, n_jobs)) as attempts:
+        for name, (decoded, error) in zip(names, attempts, strict=True):
+            if error is not None:
+                trouble = f"{'/'.join(name)!r} in {str(path)!r} cannot be read as an image: {error}"
+                if on_error == "raise":
+                    raise ValueError(f"{trouble}. Use on_error='warn' to leave it out.") from error
+                warnings.warn(f"{trouble}. It is left out.", stacklevel=3)
+                continue
+            if data is None:
+                check_memory(len(names), decoded.pixels.shape)
+                data = np.empty((len(names), *decoded.pixels.shape), np.uint8)
+            if decoded.pixels.shape != data.shape[1:]:
+                raise ValueError(
+                    f"Images differ in size: {'/'.join(kept[0])!r} has {_sides(data[0])} pixels and {'/'.join(name)!r} "
+                    f"has {_sides(decoded.pixels)} (height x width). Use size=(height, width) to scale all to one size."
+                )
+            data[len(kept)] = decoded.pixels
+            kept.append(name)
+            if decoded.highest is not None:
+                highest = max(decoded.highest, highest or 0)
     if not kept:
         raise ValueError(f"None of the {len(names)} files below {str(path)!r} can be read as an image.")
+    warn_of_few_bits(path, highest, stacklevel=4)
     return data[: len(kept)], kept
+
+
+def _attempt(decode_file, name):
+    """Return a decoded image and None, or None and the error. Decoders raise many types, even SyntaxError."""
+    try:
+        return decode_file(name), None
+    except MemoryError:
+        raise
+    except Exception as error:
+        return None, error
+
+
+def _in_order(work, names, n_jobs):
+    """Yield ``work(name)`` for each name, in order. Threads work a few names ahead, so that few results wait."""
+    n_threads = joblib.effective_n_jobs(-1 if n_jobs is None else int(n_jobs))
+    with ThreadPoolExecutor(n_threads) as threads:
+        started = deque()
+        try:
+            for name in names:
+                started.append(threads.submit(work, name))
+                if len(started) > _AHEAD * n_threads:
+                    yield started.popleft().result()
+            while started:
+                yield started.popleft().result()
+        finally:  # after an error, nothing is decoded in vain
+            for future in started:
+                future.cancel()
 
 
 def _sides(pixels):
     """Return the height and width for a message."""
     return f"{pixels.shape[0]} x {pixels.shape[1]}"
-
-
-def _pixels(content, size, mode):
-    """Decode a file to uint8, of shape (height, width) in mode "L" and (height, width, 3) in mode "RGB"."""
-    from PIL import Image, ImageOps
-
-    image = _open(content)
-    ImageOps.exif_transpose(image, in_place=True)
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    image.info.pop("transparency", None)  # else convert warns about some palettes
-    image = image.convert(mode)
-    if size is not None:
-        image = image.resize(size[::-1], Image.Resampling.BILINEAR)
-    return np.asarray(image)

@@ -150,6 +150,7 @@ def test_odd_names_in_an_archive(tmp_path, form):
     assert folder.filenames.tolist() == ["animals/cat/1.png", "animals/dog/1.png"]
 
 
+@pytest.mark.filterwarnings("ignore:'empty.png' in .* is not a class:UserWarning")
 @pytest.mark.parametrize("name", [".", "/", "\\", "./", "cat/", "cat\\", "empty.png/", "empty.png\\"])
 def test_directories_in_an_archive_are_not_files(tmp_path, name):
     path = packed(tmp_path / "images.zip", {name: b"", "cat/1.png": encoded(grey(1))})
@@ -201,11 +202,11 @@ def test_a_damaged_entry_is_named(tmp_path):
 
 def test_an_entry_that_unpacks_to_far_too_much(tmp_path):
     path = packed(tmp_path / "images.zip", {"cat/1.png": encoded(grey(1)), "cat/2.png": bytes(10_001)})
-    with open_files(path, max_bytes=10_000) as (names, read, _):
-        assert names == [("cat", "1.png"), ("cat", "2.png")]
-        assert read(("cat", "1.png")) == encoded(grey(1))
+    with open_files(path, max_bytes=10_000) as files:
+        assert files.names == [("cat", "1.png"), ("cat", "2.png")]
+        assert files.read(("cat", "1.png")) == encoded(grey(1))
         with pytest.raises(ValueError, match="it unpacks to 10,001 bytes"):
-            read(("cat", "2.png"))
+            files.read(("cat", "2.png"))
 
 
 def test_a_dangling_link(tmp_path):
