@@ -38,6 +38,7 @@ TESTED_IN = {
     "estimators/base": "estimators/test_classifier",
     "estimators/identity": "training/test_checkpoint_identity",
     "estimators/parameters": "estimators/test_classifier",
+    "interchange/onnx_package": "interchange/test_onnx_writer",
     "training/state": "training/test_checkpoint",
 }
 

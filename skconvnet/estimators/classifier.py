@@ -28,11 +28,13 @@ from skconvnet.data import (
 )
 from skconvnet.engine import thread_count
 from skconvnet.estimators.base import BaseConvNet
-from skconvnet.estimators.fitted import state_to_resume
+from skconvnet.estimators.fitted import state_to_resume, stored_network
 from skconvnet.estimators.fitting import Fit, TrainingData
 from skconvnet.estimators.parameters import Numbers, check_settings
 from skconvnet.estimators.scoring import ScorerCache, score_images
 from skconvnet.estimators.streaming import PartialFit, state_of_stream
+from skconvnet.interchange import write_onnx
+from skconvnet.training.atomic import write_file
 from skconvnet.training.callbacks import FitCallbacks
 
 _FEATURES = ("n_features_in_", "feature_names_in_")
@@ -590,6 +592,52 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         larger = scorer.on(images.shape)
         scores = score_images(larger, images, self.n_jobs)
         return scores.astype(np.float64).reshape(len(images), larger.output.height, larger.output.width, -1)
+
+    def to_onnx(self, path=None, *, input="images", dtype="uint8", batch_size=None):
+        """Convert the fitted network to an ONNX model, which ONNX Runtime and others run without this package.
+
+        The model takes pixels as `fit` does, from 0 to 255 if the training data are so: they are standardised inside.
+
+        Parameters
+        ----------
+        path : str or path-like, default=None
+            A file to write the model to. An existing file is replaced.
+        input : {"images", "rows"}, default="images"
+            The shape of the model's input X: (n, height, width, channels) or (n, height * width * channels).
+        dtype : {"uint8", "float32"}, default="uint8"
+            The dtype of X.
+        batch_size : int, default=None
+            The number of images in each X. None: any number.
+
+        Returns
+        -------
+        onnx.ModelProto
+            Its outputs have the names that skl2onnx gives them: "label", of shape (n,), and "probabilities", float32 of
+            shape (n, n_classes) in the order of `classes_`.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed.
+        ValueError
+            If an argument is invalid, if the labels are neither numbers, booleans nor texts, if a NORM(lrn) has an even
+            size, if the model would be larger than 2 GiB, or if the file cannot be written.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skconvnet import ConvNetClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> classifier = ConvNetClassifier(K=8, max_iter=1, random_state=0).fit(X, y)
+        >>> model = classifier.to_onnx(input="rows", dtype="float32")  # doctest: +SKIP
+        >>> [output.name for output in model.graph.output]  # doctest: +SKIP
+        ['label', 'probabilities']
+        """
+        check_is_fitted(self)
+        model = write_onnx(stored_network(self), input=input, dtype=dtype, batch_size=batch_size)
+        if path is not None:
+            write_file(path, model.SerializeToString())
+        return model
 
     def _check_classes(self, classes, previous):
         """Return the sorted labels that `partial_fit` may be given, from `classes` or from the call before."""

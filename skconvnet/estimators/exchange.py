@@ -1,8 +1,6 @@
 """Networks from files as fitted classifiers, and fitted classifiers as files."""
 
-import os
 from math import inf, prod
-from pathlib import Path
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -11,7 +9,7 @@ from skconvnet.estimators.fitted import LEARNED, check_fitted, stored_network
 from skconvnet.estimators.scoring import ScorerCache
 from skconvnet.interchange import read_network, write_network
 from skconvnet.training import History, TrainingState
-from skconvnet.training.atomic import find_target, replacing
+from skconvnet.training.atomic import write_file
 
 
 def load_network(
@@ -121,15 +119,7 @@ def save_network(classifier, path):
             "Pipeline, or the best_estimator_ of a search."
         )
     check_is_fitted(classifier)
-    content = write_network(stored_network(classifier))
-    try:
-        with replacing(find_target(Path(path)), check=lambda: None) as file:
-            file.write(content)
-    except OSError as error:
-        raise ValueError(
-            f"{os.fspath(path)!r} cannot be written: {error.strerror or error}. Give the path of a file in a directory "
-            "that exists and is writable."
-        ) from error
+    write_file(path, write_network(stored_network(classifier)))
 
 
 def classifier_of(stored):

@@ -3,8 +3,9 @@
 Nothing in a file is executed.
 """
 
+from skconvnet.interchange.onnx_writer import write_onnx
 from skconvnet.interchange.own import write_network
 from skconvnet.interchange.reading import read_network
 from skconvnet.interchange.stored import StoredNetwork
 
-__all__ = ["StoredNetwork", "read_network", "write_network"]
+__all__ = ["StoredNetwork", "read_network", "write_network", "write_onnx"]

@@ -81,6 +81,31 @@ def replacing(target, check):
     _sync_directory(target.parent)
 
 
+def write_file(path, content):
+    """Write a file that a user names, as a whole. An existing file is replaced.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+    content : bytes
+        All of it.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be written.
+    """
+    try:
+        with replacing(find_target(Path(path)), check=lambda: None) as file:
+            file.write(content)
+    except OSError as error:
+        raise ValueError(
+            f"{os.fspath(path)!r} cannot be written: {error.strerror or error}. Give the path of a file in a directory "
+            "that exists and is writable."
+        ) from error
+
+
 def remove_parts(target):
     """Remove unfinished files that killed processes left beside `target`. One that is being written goes as well."""
     ours = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{16}}{re.escape(_PART)}")

@@ -1,0 +1,22 @@
+"""The import of onnx, which is not needed without files of ONNX."""
+
+__all__ = ["import_onnx"]
+
+
+def import_onnx():
+    """Import onnx.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    ImportError
+        If it is not installed; the error has the line that installs it.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError('ONNX files need the package onnx. Install it: pip install "skconvnet[onnx]"') from error
+    return onnx

@@ -1,0 +1,141 @@
+import builtins
+
+import numpy as np
+import pytest
+
+from skconvnet.estimators.exchange import classifier_of
+from skconvnet.interchange import write_onnx
+from tests.interchange.onnx_cases import drawn, pixels, run
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+# Each kind of layer, with borders and overhanging windows that differ along both axes, on volumes and on rows.
+NETWORKS = {
+    "CONV": ("INPUT -> CONV(K=4) -> CONV(K=6, F=3, S=2, groups=2, bias=no, round=floor) -> FC", (6, 5, 2)),
+    "windows that overhang": (
+        "INPUT -> CONV(K=4, S=2, round=ceil) -> POOL(F=3, S=2, P=1, round=ceil)"
+        " -> POOL(average, F=2, S=2, P=1, round=ceil) -> FC",
+        (12, 9, 1),
+    ),
+    "POOL": (
+        "INPUT -> CONV(K=4) -> (POOL(F=3, S=1, P=1) | POOL(average, F=3, S=1, P=1)) -> POOL(F=all) -> FC",
+        (5, 6, 3),
+    ),
+    "average of all pixels": ("INPUT -> CONV(K=3, bias=no) -> POOL(average, F=all)", (5, 6, 3)),
+    "NORM(batch)": ("INPUT -> NORM -> CONV(K=4) -> NORM(eps=0.1) -> RELU -> FC(5) -> NORM -> FC", (4, 5, 2)),
+    "NORM(layer)": ("INPUT -> CONV(K=4) -> NORM(layer, eps=0.1) -> RELU -> FC(5) -> NORM(layer) -> FC", (4, 5, 2)),
+    "NORM(lrn)": ("INPUT -> CONV(K=9) -> NORM(lrn, size=3, alpha=0.5, k=1) -> FC(7) -> NORM(lrn) -> FC", (4, 5, 2)),
+    "activations": ("INPUT -> CONV(K=4) -> TANH -> DROPOUT -> CONV(K=4) -> SIGMOID -> FC(4) -> RELU -> FC", (4, 5, 2)),
+    "CONV behind FC": (
+        "INPUT -> FC(3) -> TANH -> CONV(K=4, F=1) -> POOL(F=1, S=1) -> CONV(K=3, F=1) -> RELU",
+        (4, 5, 2),
+    ),
+    "branches": (
+        "INPUT -> CONV(K=4) -> (CONV(K=4) -> RELU + SKIP + NORM)"
+        " -> (SKIP | (CONV(K=2) + CONV(K=2, F=1)) -> RELU) -> FC",
+        (4, 5, 2),
+    ),
+    "branches of rows and volumes": (
+        "INPUT -> CONV(K=4) -> (FC(3) -> RELU | POOL(F=all)) -> (FC(7) + SKIP + CONV(K=7, F=1)) -> RELU -> FC",
+        (4, 5, 2),
+    ),
+}
+
+
+def same_as(classifier, outputs, X):
+    assert np.array_equal(outputs["label"], classifier.predict(X))
+    assert np.abs(outputs["probabilities"] - classifier.predict_proba(X)).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_onnx_runtime_computes_the_same(name):
+    stored = drawn(*NETWORKS[name])
+    X = pixels(stored)
+    model = write_onnx(stored)
+    onnx.checker.check_model(model, full_check=True)
+    classifier = classifier_of(stored)
+    probabilities = classifier.predict_proba(X)
+    assert np.ptp(probabilities, axis=0).max() > 1e-3  # the pixels matter
+    same_as(classifier, run(model, X), X)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return drawn("INPUT -> CONV(K=4) -> RELU -> FC", (4, 5, 2))
+
+
+def test_rows_floats_and_a_fixed_batch(small):
+    X, classifier = pixels(small, 5), classifier_of(small)
+    rows = X.reshape(5, -1)
+    same_as(classifier, run(classifier.to_onnx(input="rows"), rows), X)
+    floats = rows / np.float32(3)
+    model = classifier.to_onnx(input="rows", dtype="float32", batch_size=5)
+    same_as(classifier, run(model, floats), floats)
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 5
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ["ant", "bee", "cat"],
+        [False, True],
+        [0.5, 1.5, -2],
+        np.array([3, 1, 2], np.uint8),
+        np.array(list("abc"), object),
+    ],
+    ids=["text", "bool", "float", "uint8", "object"],
+)
+def test_labels_keep_their_type(classes):
+    stored = drawn("INPUT -> CONV(K=4) -> RELU -> FC", (4, 5, 2), len(classes), classes)
+    X = pixels(stored, 20)
+    labels = run(write_onnx(stored), X)["label"]
+    assert labels.tolist() == classifier_of(stored).predict(X).tolist()
+    assert len(set(labels.tolist())) > 1
+
+
+def test_the_file_is_the_model(small, tmp_path):
+    path = tmp_path / "network.onnx"
+    path.write_bytes(b"older")
+    model = classifier_of(small).to_onnx(path)
+    assert onnx.load(path) == model
+    assert [file.name for file in tmp_path.iterdir()] == ["network.onnx"]
+    assert (model.producer_name, model.graph.doc_string) == ("skconvnet", str(small.architecture))
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"input": "X"}, "input='X' is invalid. Use 'images' or 'rows'"),
+        ({"dtype": "int8"}, "dtype='int8' is invalid. Use 'uint8' or 'float32'"),
+        ({"batch_size": 0}, "batch_size=0 is invalid"),
+        ({"batch_size": True}, "batch_size=True is invalid"),
+    ],
+)
+def test_wrong_arguments_are_refused(small, argument, message):
+    with pytest.raises(ValueError, match=message):
+        write_onnx(small, **argument)
+
+
+def test_labels_that_onnx_has_not_are_refused():
+    stored = drawn("INPUT -> FC", (2, 2, 1), classes=np.array(["2020-01-01", "2020-01-02", "2020-01-03"], "M8[D]"))
+    with pytest.raises(ValueError, match="The labels have dtype datetime64"):
+        write_onnx(stored)
+
+
+def test_local_normalisation_of_even_size_is_refused():
+    with pytest.raises(ValueError, match="NORM 1: size=4 is even"):
+        write_onnx(drawn("INPUT -> CONV(K=4) -> NORM(lrn, size=4) -> FC", (4, 5, 2)))
+
+
+def test_without_onnx_the_error_says_how_to_install_it(small, monkeypatch):
+    real = builtins.__import__
+
+    def without_onnx(name, *args, **kwargs):
+        if name == "onnx":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_onnx)
+    with pytest.raises(ImportError, match=r'pip install "skconvnet\[onnx\]"'):
+        write_onnx(small)
