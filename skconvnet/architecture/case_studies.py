@@ -6,6 +6,7 @@ accept images of other sizes that fit their arithmetic.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ _LENET5 = (
 )
 
 # groups=2 are the two towers of the paper: only CONV 3 and the FC layers see both. The images are 227x227, which fits
-# the arithmetic, not 224x224 as in the paper. PyTorch's AlexNet is another network, with one tower.
+# the arithmetic, not 224x224 as in the paper. torchvision's AlexNet is another network, with one tower.
 _ALEXNET = (
     "INPUT"
     " -> CONV(K=96, F=11, S=4, P=0) -> RELU"  # 55x55
@@ -85,10 +86,28 @@ _ZFNET = (
 )
 
 
-def _vgg(*counts):
-    """Return the VGGNet with these numbers of CONV in its five stages, of 224x224 to 14x14."""
+def vgg(*counts, normalised=False):
+    """Return the text of a VGGNet.
+
+    Parameters
+    ----------
+    *counts : int
+        The number of CONV in each of the five stages, of 224x224 to 14x14.
+    normalised : bool, default=False
+        Whether NORM follows each CONV. In the paper there is none.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> vgg(1, 1, 2, 2, 2).count("NORM"), vgg(1, 1, 2, 2, 2, normalised=True).count("NORM")
+    (0, 5)
+    """
+    norm = " -> NORM" if normalised else ""
     stages = (
-        f" -> [CONV(K={K}, F=3, S=1, P=1) -> RELU]*{n} -> POOL(max, F=2, S=2, P=0)"
+        f" -> [CONV(K={K}, F=3, S=1, P=1){norm} -> RELU]*{n} -> POOL(max, F=2, S=2, P=0)"
         for K, n in zip((64, 128, 256, 512, 512), counts, strict=True)
     )
     return f"INPUT{''.join(stages)} -> [FC(4096) -> RELU -> DROPOUT(0.5)]*2 -> FC"
@@ -146,18 +165,40 @@ def _basic(K, S=1, projection=False):
     return f"({_conv(K, 3, S)} -> NORM -> RELU -> {_conv(K, 3)} -> NORM + {shortcut}) -> RELU"
 
 
-def _bottleneck(K, S=1, projection=False):
-    """Return a block of CONV of 1x1, 3x3 and 1x1.
-
-    The first CONV has the stride, as in the paper, which gives its 3.8e9 multiply-adds. PyTorch's ResNet-50 has the
-    stride in the CONV of 3x3, with as many parameters and 4.1e9 multiply-adds.
-    """
+def _bottleneck(K, S=1, projection=False, strided=1):
+    """Return a block of CONV of 1x1, 3x3 and 1x1. The first of the extent `strided` has the stride."""
     shortcut = f"{_conv(4 * K, 1, S)} -> NORM" if projection else "SKIP"
-    convs = f"{_conv(K, 1, S)} -> NORM -> RELU -> {_conv(K, 3)} -> NORM -> RELU -> {_conv(4 * K, 1)} -> NORM"
+    first, second = (S, 1) if strided == 1 else (1, S)
+    convs = (
+        f"{_conv(K, 1, first)} -> NORM -> RELU -> {_conv(K, 3, second)} -> NORM -> RELU -> {_conv(4 * K, 1)} -> NORM"
+    )
     return f"({convs} + {shortcut}) -> RELU"
 
 
-def _resnet(stem, block, K, counts):
+def bottleneck_resnet(*counts, strided=1):
+    """Return the text of a ResNet whose blocks are bottlenecks: CONV of 1x1, 3x3 and 1x1.
+
+    Parameters
+    ----------
+    *counts : int
+        The number of blocks in each of the four stages.
+    strided : {1, 3}, default=1
+        The F of the CONV that has the stride of a block. In the paper it is the first of 1x1, which gives ResNet-50 its
+        3.8e9 multiply-adds. In torchvision it is the CONV of 3x3, with as many parameters and 4.1e9 multiply-adds.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> bottleneck_resnet(3, 4, 6, 3).count("F=1, S=2"), bottleneck_resnet(3, 4, 6, 3, strided=3).count("F=1, S=2")
+    (6, 3)
+    """
+    return _resnet(_IMAGENET_STEM, partial(_bottleneck, strided=strided), 64, counts, first_projects=True)
+
+
+def _resnet(stem, block, K, counts, first_projects=False):
     """Return the ResNet with these numbers of blocks in its stages. Each stage doubles the K of the one before.
 
     Where the depth changes, the shortcut is a projection: a CONV of 1x1 with NORM, option B in section 3.3. The paper's
@@ -166,7 +207,7 @@ def _resnet(stem, block, K, counts):
     """
     items = ["INPUT", stem]
     for stage, n in enumerate(counts):
-        if stage > 0 or block is _bottleneck:
+        if stage > 0 or first_projects:
             items.append(block(K, 1 if stage == 0 else 2, projection=True))
             n -= 1
         items.append(f"[{block(K)}]*{n}" if n > 1 else block(K))
@@ -208,9 +249,10 @@ CASE_STUDIES = {
     "zfnet": CaseStudy(
         _ZFNET, "Zeiler and Fergus, Visualizing and understanding convolutional networks, 2014, figure 3", **_IMAGENET
     ),
-    "vgg11": CaseStudy(_vgg(1, 1, 2, 2, 2), f"{_VGG_PAPER}, column A", **_IMAGENET),
-    "vgg16": CaseStudy(_vgg(2, 2, 3, 3, 3), f"{_VGG_PAPER}, column D", **_IMAGENET),
-    "vgg19": CaseStudy(_vgg(2, 2, 4, 4, 4), f"{_VGG_PAPER}, column E", **_IMAGENET),
+    "vgg11": CaseStudy(vgg(1, 1, 2, 2, 2), f"{_VGG_PAPER}, column A", **_IMAGENET),
+    "vgg13": CaseStudy(vgg(2, 2, 2, 2, 2), f"{_VGG_PAPER}, column B", **_IMAGENET),
+    "vgg16": CaseStudy(vgg(2, 2, 3, 3, 3), f"{_VGG_PAPER}, column D", **_IMAGENET),
+    "vgg19": CaseStudy(vgg(2, 2, 4, 4, 4), f"{_VGG_PAPER}, column E", **_IMAGENET),
     "googlenet": CaseStudy(
         _GOOGLENET, "Szegedy et al., Going deeper with convolutions, 2015, table 1 and figure 3", **_IMAGENET
     ),
@@ -220,9 +262,9 @@ CASE_STUDIES = {
     "resnet34": CaseStudy(
         _resnet(_IMAGENET_STEM, _basic, 64, (3, 4, 6, 3)), f"{_RESNET_PAPER}, table 1, 34-layer", **_IMAGENET
     ),
-    "resnet50": CaseStudy(
-        _resnet(_IMAGENET_STEM, _bottleneck, 64, (3, 4, 6, 3)), f"{_RESNET_PAPER}, table 1, 50-layer", **_IMAGENET
-    ),
+    "resnet50": CaseStudy(bottleneck_resnet(3, 4, 6, 3), f"{_RESNET_PAPER}, table 1, 50-layer", **_IMAGENET),
+    "resnet101": CaseStudy(bottleneck_resnet(3, 4, 23, 3), f"{_RESNET_PAPER}, table 1, 101-layer", **_IMAGENET),
+    "resnet152": CaseStudy(bottleneck_resnet(3, 8, 36, 3), f"{_RESNET_PAPER}, table 1, 152-layer", **_IMAGENET),
     "preact_resnet18": CaseStudy(
         _preact_resnet18(),
         "He, Zhang, Ren and Sun, Identity mappings in deep residual networks, 2016, figure 4(e) and appendix",

@@ -25,12 +25,15 @@ N_PARAMS = {
     "zfnet": (7 * 7 * 3 + 1) * 96 + (5 * 5 * 96 + 1) * 256 + (9 * 256 + 1) * 384 + (9 * 384 + 1) * 384
     + (9 * 384 + 1) * 256 + (6 * 6 * 256 + 1) * 4096 + (4096 + 1) * 4096 + (4096 + 1) * 1000,
     "vgg11": 132_863_336,
+    "vgg13": 133_047_848,
     "vgg16": 138_357_544,
     "vgg19": 143_667_240,
     "googlenet": 6_998_552,
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
     "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+    "resnet152": 60_192_808,
     # The filters of resnet18 with other NORM layers: in conv1, in conv2_x to conv5_x, and one at the end.
     "preact_resnet18": 11_689_512
     - 2 * (64 + 4 * 64 + (4 * 128 + 128) + (4 * 256 + 256) + (4 * 512 + 512))
@@ -50,7 +53,16 @@ def test_parameters_as_published(name):
 @pytest.mark.parametrize(
     ("name", "billions"),
     # He et al., table 1; Szegedy et al., section 5, "about 1.5 billion"; He et al. on VGG-19: 19.6.
-    [("resnet18", 1.8), ("resnet34", 3.6), ("resnet50", 3.8), ("googlenet", 1.5), ("vgg16", 15.3), ("vgg19", 19.6)],
+    [
+        ("resnet18", 1.8),
+        ("resnet34", 3.6),
+        ("resnet50", 3.8),
+        ("resnet101", 7.6),
+        ("resnet152", 11.3),
+        ("googlenet", 1.5),
+        ("vgg16", 15.3),
+        ("vgg19", 19.6),
+    ],
 )
 def test_multiply_adds_as_published(name, billions):
     assert bound(name).summary().n_flops == pytest.approx(billions * 1e9, rel=0.06)
@@ -77,7 +89,7 @@ def test_zfnet_volumes():
     assert volumes("zfnet", "FC") == [[1, 4096], [1, 4096], [1, 1000]]
 
 
-@pytest.mark.parametrize(("name", "convs"), [("vgg11", 8), ("vgg16", 13), ("vgg19", 16)])
+@pytest.mark.parametrize(("name", "convs"), [("vgg11", 8), ("vgg13", 10), ("vgg16", 13), ("vgg19", 16)])
 def test_vgg_volumes(name, convs):
     assert volumes(name, "POOL") == [[112, 64], [56, 128], [28, 256], [14, 512], [7, 512]]
     assert len(volumes(name, "CONV")) == convs

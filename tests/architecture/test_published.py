@@ -13,6 +13,16 @@ def bound(name):
 
 # Parameters, and multiply-adds in billions: those in torchvision's table of weights, unless a comment says other.
 COSTS = {
+    "alexnet_torchvision": (61_100_840, 0.714),
+    "vgg11_bn": (132_868_840, 7.609),
+    "vgg13_bn": (133_053_736, 11.308),
+    "vgg16_bn": (138_365_992, 15.470),
+    "vgg19_bn": (143_678_248, 19.632),
+    "googlenet_torchvision": (6_624_904, 1.498),
+    "resnet50_torchvision": (25_557_032, 4.089),
+    "resnet101_torchvision": (44_549_160, 7.801),
+    "resnet152_torchvision": (60_192_808, 11.514),
+    "densenet121": (7_978_856, 2.834),
     "squeezenet1_1": (1_235_496, 0.349),
     "squeezenet1_1_padded": (1_235_496, 0.387),  # the same sum with volumes of 112, 56, 28 and 14 pixels
 }
