@@ -11,7 +11,7 @@ from skconvnet.engine.optimizers import SGD, Adam, OptimizerState
 from skconvnet.engine.plan.steps import SoftmaxCrossEntropy
 from skconvnet.engine.scorer import Scorer
 from skconvnet.engine.trainer import Outcome, Trainer
-from skconvnet.engine.weights.cut import cut_behind
+from skconvnet.engine.weights.cut import cut_behind, split_architecture
 from skconvnet.engine.weights.layout import Learned
 
 __all__ = [
@@ -32,5 +32,6 @@ __all__ = [
     "device_for_scoring",
     "device_for_training",
     "memory_needed",
+    "split_architecture",
     "thread_count",
 ]

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin, _fit_context, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
 from sklearn.utils.validation import check_is_fitted
@@ -139,6 +140,20 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         A file for the state of `fit`, written after every epoch; a ``~`` in its path is not expanded. If a `fit` was
         killed, the same `fit` with the same parameters and data resumes after the last complete epoch, and its result
         is the same to the bit as without the kill. If it was complete, its result is loaded. See the notes.
+    pretrained : str, os.PathLike, FrozenEstimator or None, default=None
+        A network whose weights `fit` begins with: a `sklearn.frozen.FrozenEstimator` of a fitted classifier.
+        ``architecture="auto"`` is then its architecture, and another one must be the same up to the head, the last CONV
+        or FC. The head is new, unless the labels are those of the network. Pixels are standardised as there. The images
+        may have another height and width, where the layers fit.
+    freeze : str or None, default=None
+        What of the pretrained network stays as it is: "body", all layers before the head, or a layer such as "CONV 3"
+        and all before it. NORM(batch) there uses its running statistics, and DROPOUT drops nothing. Without `augment`,
+        the activations that these layers end in are computed once. To unfreeze layers later, use ``set_params`` and
+        `warm_start`; the optimizer then begins anew.
+    body_rate : float, default=0.03
+        The learning rate of pretrained layers before the head, as a part of the learning rate of the head.
+    head_first : bool, default=True
+        Whether a new head begins as a LogisticRegression on the pretrained features, and not with random weights.
 
     Attributes
     ----------
@@ -268,6 +283,10 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "checkpoint": [str, os.PathLike, None],
+        "pretrained": [str, os.PathLike, FrozenEstimator, None],
+        "freeze": [str, None],
+        "body_rate": [Numbers(Real, 0, None, closed="neither")],
+        "head_first": ["boolean"],
     }
 
     def __init__(
@@ -308,6 +327,10 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         random_state=None,
         verbose=0,
         checkpoint=None,
+        pretrained=None,
+        freeze=None,
+        body_rate=0.03,
+        head_first=True,
     ):
         self.architecture = architecture
         self.K = K
@@ -344,6 +367,10 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         self.random_state = random_state
         self.verbose = verbose
         self.checkpoint = checkpoint
+        self.pretrained = pretrained
+        self.freeze = freeze
+        self.body_rate = body_rate
+        self.head_first = head_first
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):

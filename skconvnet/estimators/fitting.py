@@ -24,6 +24,7 @@ from skconvnet.engine import (
     Trainer,
     compile_time,
     device_for_training,
+    split_architecture,
     thread_count,
 )
 from skconvnet.engine.network import image_work, plan_memory
@@ -33,7 +34,9 @@ from skconvnet.estimators.fitted import LEARNED, fitted_network
 from skconvnet.estimators.identity import fit_identity
 from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, memory_for_training
 from skconvnet.estimators.network import bind_network
+from skconvnet.estimators.pretrained import begin_with, pretrained_network
 from skconvnet.estimators.scoring import ScorerCache
+from skconvnet.estimators.tuning import TrainedPart, first_trained, frozen_layers
 from skconvnet.training import (
     Batches,
     Ending,
@@ -100,6 +103,11 @@ class Fit:
         self.callbacks = callbacks
         self.file = None if estimator.checkpoint is None else CheckpointFile(estimator.checkpoint)
 
+    @cached_property
+    def stored(self):
+        """The pretrained network; None if there is none, or if the network of the estimator is resumed."""
+        return pretrained_network(self.estimator.pretrained) if self.previous is None else None
+
     @property
     def max_iter(self):
         """The largest number of epochs."""
@@ -146,7 +154,7 @@ class Fit:
         batches = self._batches(data)
         trainer = self._trainer(data, batches)
         if data.validation_is_given:
-            trainer.network.check_pixels(data.validation.images, "X_val")
+            self.part.whole.check_pixels(data.validation.images, "X_val")
         state = self._first_state(trainer, data, batches)
         self._compile_time = compile_time() - self._compiled
         if estimator.verbose:
@@ -177,23 +185,23 @@ class Fit:
         """Return a trainer, of a new network or of the network to resume."""
         estimator, images = self.estimator, data.examples.images
         bound = self._bind(images.shape, len(data.classes))
-        check_batch_size(bound, batches.batch_size)
         settings = self._settings(bound.image_shape)
+        frozen = frozen_layers(bound, estimator.freeze)
+        n_frozen = first_trained(bound, frozen, changes_images=estimator.augment is not None)
+        body, trained = split_architecture(bound, n_frozen)
+        check_batch_size(trained, batches.batch_size)
         if self.file is not None:
-            self.file.claim(fit_identity(estimator, bound, data, batches))
+            self.file.claim(fit_identity(estimator, bound, data, batches, self.stored))
         n_threads = thread_count(estimator.n_jobs)
-        work = _PASSES * image_work(bound) * len(data.indices) * int(self.max_iter)
+        passes = _PASSES * len(data.indices) * int(self.max_iter)
+        work = passes * image_work(trained) + (len(images) * image_work(body) if n_frozen else 0)
         device = device_for_training(estimator.device, work, estimator.float32_precision)
-        plan = _plan_within_memory(bound, settings["loss"], batches.batch_size, n_threads, device)
-        if self.previous is None:
-            network = Network(bound, *images.statistics(data.examples.weights), device)
-            network.initialise(np.random.default_rng(self.seed))
-        else:
-            network = fitted_network(estimator, device)
-        with memory_for_training(bound, device):
+        plan = _plan_within_memory(trained, settings["loss"], batches.batch_size, n_threads, device)
+        self.part = TrainedPart.behind(self._network(bound, data, device), n_frozen, estimator.n_jobs)
+        with memory_for_training(trained, device):
             return Trainer(
-                network,
-                images,
+                self.part.network,
+                self.part.images(images),
                 data.examples.targets,
                 data.examples.weights,
                 batch_size=batches.batch_size,
@@ -203,9 +211,24 @@ class Fit:
                 **settings,
             )
 
+    def _network(self, bound, data, device):
+        """Return the network to resume, the pretrained one, or a new one."""
+        if self.previous is not None:
+            return fitted_network(self.estimator, device)
+        rng = np.random.default_rng(self.seed)
+        if self.stored is not None:
+            network, _ = begin_with(self.stored, bound, data.classes, device, rng)
+            return network
+        network = Network(bound, *data.examples.images.statistics(data.examples.weights), device)
+        network.initialise(rng)
+        return network
+
     def _bind(self, image_shape, n_classes):
         """Bind the architecture; raise a ValueError if it is not that of the network to resume."""
-        bound = bind_network(self.estimator, image_shape, n_classes)
+        estimator = self.estimator
+        if self.previous is not None and estimator.pretrained is not None and estimator.architecture == "auto":
+            return estimator.architecture_
+        bound = bind_network(estimator, image_shape, n_classes, self.stored)
         if self.previous is not None and bound != self.estimator.architecture_:
             raise ValueError(
                 f"The parameters make the network {bound}, but the network to resume is "
@@ -229,13 +252,30 @@ class Fit:
         """Load the state to resume into the trainer, if there is one; return the state in which training begins."""
         estimator = self.estimator
         if self.previous is not None:
-            state = _resumed(self.previous, estimator, trainer.network.parameters)
+            state = self._resumed(trainer.network.parameters)
         elif self.file is not None and self.file.saved is not None:
             state = self.file.state(trainer.network.parameter_layout, batches, self._schedule(batches))
         else:
             return TrainingState(self.seed, 0, History(stops_early=estimator.early_stopping), estimator.solver)
         state.load(trainer)
         return state
+
+    def _resumed(self, parameters):
+        """Return the state in which this fit resumes the one before, which may have had another solver or `freeze`."""
+        previous, estimator, optimizer = self.previous, self.estimator, self.previous.optimizer
+        if (previous.solver, previous.frozen) != (estimator.solver, estimator.freeze):
+            optimizer = None
+        elif optimizer is not None:
+            optimizer = self.part.optimizer_of_part(optimizer)
+        history = previous.history.for_next_fit(estimator.early_stopping)
+        return replace(
+            previous,
+            history=history,
+            solver=estimator.solver,
+            frozen=estimator.freeze,
+            optimizer=optimizer,
+            parameters=parameters,
+        )
 
     def _schedule(self, batches):
         """Return the learning rates at the beginning of the fit."""
@@ -259,7 +299,8 @@ class Fit:
 
         validate = None
         if data.validation is not None:
-            validate = partial(_accuracy, trainer.network, data.validation, trainer.n_threads)
+            validation = replace(data.validation, images=self.part.images(data.validation.images))
+            validate = partial(_accuracy, trainer.network, validation, trainer.n_threads)
         if callbacks is not None:
             callbacks.begin(n_epochs)
         memory = memory_for_training(trainer.network.architecture, trainer.network.device)
@@ -277,18 +318,18 @@ class Fit:
     def _final_attributes(self, trainer, trained, data):
         """Return the attributes of the fitted estimator. With `warm_start` they include the optimizer's state."""
         keeps = self.estimator.warm_start and trained.ending is not Ending.DIVERGED
-        optimizer = trainer.state if keeps else None
+        optimizer = self.part.optimizer_of_whole(trainer.state) if keeps else None
         return self._attributes(trainer, trained.history, data, trained.parameters, optimizer)
 
     def _attributes(self, trainer, history, data, parameters, optimizer=None):
         """Return all fitted attributes after training with this result."""
-        learned = trainer.network.parameter_layout.unpack(parameters)
-        state = TrainingState(self.seed, trainer.n_drawn, history, self.estimator.solver, optimizer)
+        learned, estimator = self.part.learned(parameters), self.estimator
+        state = TrainingState(self.seed, trainer.n_drawn, history, estimator.solver, optimizer, frozen=estimator.freeze)
         return self._attributes_but_learned(trainer, state, data) | dict(zip(LEARNED, learned, strict=True))
 
     def _attributes_but_learned(self, trainer, state, data):
         """Return the fitted attributes except the lists of learned arrays."""
-        network, history = trainer.network, state.history
+        network, history = self.part.whole, state.history
         losses, scores = history.loss_curve, history.validation_scores
         return {
             "classes_": data.classes,
@@ -323,17 +364,6 @@ class Fit:
                 ConvergenceWarning,
                 stacklevel=5,
             )
-
-
-def _resumed(previous, estimator, parameters):
-    """Return the state in which a fit resumes the one before, which may have had another solver."""
-    return replace(
-        previous,
-        history=previous.history.for_next_fit(estimator.early_stopping),
-        solver=estimator.solver,
-        optimizer=previous.optimizer if previous.solver == estimator.solver else None,
-        parameters=parameters,
-    )
 
 
 def _plan_within_memory(bound, loss, batch_size, n_threads, device):

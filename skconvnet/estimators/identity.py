@@ -4,7 +4,7 @@ from skconvnet.training import make_augmentation
 from skconvnet.training.checkpoint import SEEDS, digest
 
 
-def fit_identity(estimator, bound, data, batches):
+def fit_identity(estimator, bound, data, batches, stored=None):
     """Return everything that decides about the result of a fit, by the names that an error uses.
 
     Parameters
@@ -17,6 +17,8 @@ def fit_identity(estimator, bound, data, batches):
         The data.
     batches : Batches
         The minibatches.
+    stored : StoredNetwork, optional
+        The pretrained network.
 
     Returns
     -------
@@ -43,6 +45,10 @@ def fit_identity(estimator, bound, data, batches):
         "label_smoothing": float(estimator.label_smoothing),
         "augment": sorted(make_augmentation(estimator.augment, bound.image_shape).kinds),
         SEEDS: None if estimator.random_state is None else batches.seed,
+        "the pretrained network": None if stored is None else stored.digest,
+        "freeze": estimator.freeze,
+        "body_rate": None if stored is None else float(estimator.body_rate),
+        "head_first": None if stored is None else bool(estimator.head_first),
         "the classes": digest(repr(data.classes.tolist())),
         **_digests("X", "y", "weights (sample_weight, class_weight)", data.examples),
         **({} if validation is None else _digests("X_val", "y_val", "sample_weight_val", validation)),

@@ -1,9 +1,10 @@
 """From a classifier's parameters, an image shape and classes to a bound architecture."""
 
 from skconvnet.architecture import HYPERPARAMETERS, Hyperparameters, find_architecture
+from skconvnet.estimators.pretrained import bind_pretrained, pretrained_network
 
 
-def bind_network(classifier, image_shape, n_classes):
+def bind_network(classifier, image_shape, n_classes, stored=None):
     """Bind the architecture of a classifier as its `fit` does.
 
     Parameters
@@ -13,7 +14,9 @@ def bind_network(classifier, image_shape, n_classes):
     image_shape : tuple of int
         (height, width, channels).
     n_classes : int or None
-        Number of classes. None: the width of the last FC in the text, or else 10.
+        Number of classes. None: those of the pretrained network, the width of the last FC in the text, or else 10.
+    stored : StoredNetwork, optional
+        The classifier's pretrained network, if it was read before.
 
     Returns
     -------
@@ -23,7 +26,20 @@ def bind_network(classifier, image_shape, n_classes):
     ------
     ArchitectureError
         If a parameter is wrong, or a layer does not fit its input.
+    ValueError
+        If the pretrained network is refused, or does not fit the images or the architecture.
     """
+    stored = pretrained_network(classifier.pretrained) if stored is None else stored
+    if stored is None:
+        return _bind(classifier, image_shape, n_classes)
+    if isinstance(classifier.architecture, str) and classifier.architecture == "auto":
+        return bind_pretrained(stored, image_shape, n_classes)
+    n_classes = stored.architecture.n_classes if n_classes is None else n_classes
+    return bind_pretrained(stored, image_shape, n_classes, _bind(classifier, image_shape, n_classes))
+
+
+def _bind(classifier, image_shape, n_classes):
+    """Bind the architecture that the parameters give."""
     hyperparameters = Hyperparameters(**{name: getattr(classifier, name) for name in HYPERPARAMETERS})
     architecture = find_architecture(classifier.architecture, image_shape, hyperparameters)
     return architecture.bind(image_shape, n_classes, hyperparameters)

@@ -29,6 +29,11 @@ def check_settings(estimator, splits):
             "warm_start=True resumes the network of the estimator, and checkpoint the network in the file. Use only "
             "one of them: warm_start=False or checkpoint=None."
         )
+    if estimator.freeze is not None and estimator.pretrained is None:
+        raise ValueError(
+            f"freeze={estimator.freeze!r} keeps pretrained weights, but pretrained=None. Pass pretrained, which may be "
+            "FrozenEstimator(classifier) with your own fitted classifier, or freeze=None."
+        )
     if splits and estimator.validation_fraction == 0:
         raise ValueError(
             "early_stopping=True needs validation data, but validation_fraction=0. Use a larger validation_fraction, "

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 from skconvnet.architecture import HYPERPARAMETERS
-from skconvnet.engine import OptimizerState, Trainer, thread_count
+from skconvnet.engine import Trainer, thread_count
 from skconvnet.estimators.fitted import fitted_network, network_attributes, state_to_resume
 from skconvnet.estimators.fitting import Fit
+from skconvnet.estimators.tuning import TrainedPart
 from skconvnet.training import TrainingState
 
 
@@ -32,13 +33,16 @@ class PartialFit(Fit):
             if kept is None
             else _origin(estimator, estimator.pixel_mean_, estimator.pixel_scale_, batches.batch_size)
         )
-        if kept is None or kept.trainer.network.architecture is not estimator.architecture_ or kept.origin != origin:
+        if kept is None or kept.part.whole.architecture is not estimator.architecture_ or kept.origin != origin:
             return super()._trainer(data, batches)
-        self._kept, trainer = kept, kept.trainer
-        trainer.set_data(data.examples.images, data.examples.targets, data.examples.weights)
-        for name, value in self._settings(trainer.network.architecture.image_shape).items():
+        are_same = kept.state is self.previous  # else the learned arrays may have been changed
+        if not are_same and kept.part.body is not None:
+            return super()._trainer(data, batches)
+        self._kept, self.part, trainer = kept, kept.part, kept.trainer
+        trainer.set_data(self.part.images(data.examples.images), data.examples.targets, data.examples.weights)
+        for name, value in self._settings(estimator.image_shape_).items():
             setattr(trainer, name, value)
-        if kept.state is not self.previous:  # the learned arrays may have been changed
+        if not are_same:
             trainer.network.parameters[:] = fitted_network(estimator, trainer.network.device).parameters
         return trainer
 
@@ -49,16 +53,23 @@ class PartialFit(Fit):
         return replace(previous, history=previous.history.for_next_fit(stops_early=False))
 
     def _final_attributes(self, trainer, trained, data):
-        network, kept, old = trainer.network, self._kept, trainer.state
+        network, kept = self.part.whole, self._kept
         origin = (
             _origin(self.estimator, network.mean, network.scale, trainer.batch_size) if kept is None else kept.origin
         )
-        optimizer = OptimizerState(old.moments.copy(), old.n_steps)
-        parameters = trained.parameters.copy()
-        state = TrainingState(self.seed, trainer.n_drawn, trained.history, self.estimator.solver, optimizer, parameters)
+        parameters = self.part.parameters(trained.parameters)
+        state = TrainingState(
+            self.seed,
+            trainer.n_drawn,
+            trained.history,
+            self.estimator.solver,
+            self.part.optimizer_of_whole(trainer.state),
+            parameters,
+            frozen=self.estimator.freeze,
+        )
         trainer.forget_images()  # they may be large
         attributes = self._attributes_but_learned(trainer, state, data)
-        return attributes | {"_kept_trainer": KeptTrainer(_Kept(trainer, state, origin), attributes)}
+        return attributes | {"_kept_trainer": KeptTrainer(_Kept(trainer, self.part, state, origin), attributes)}
 
 
 def state_of_stream(estimator):
@@ -114,6 +125,8 @@ class _Kept:
     ----------
     trainer : Trainer
         The trainer. It is only in this state as long as nothing runs it.
+    part : TrainedPart
+        What it trains.
     state : TrainingState
         The state after the last call.
     origin : tuple
@@ -121,12 +134,14 @@ class _Kept:
     """
 
     trainer: Trainer
+    part: TrainedPart
     state: TrainingState
     origin: tuple
 
 
 def _origin(estimator, mean, scale, batch_size):
     """Return values that change with anything that a trainer is made from, even with a list that changes in place."""
-    names = ("architecture", "device", "float32_precision", "label_smoothing", *HYPERPARAMETERS)
+    names = ("architecture", "device", "float32_precision", "label_smoothing", "freeze", *HYPERPARAMETERS)
     parameters = repr([getattr(estimator, name) for name in names])
-    return parameters, mean.tobytes(), scale.tobytes(), batch_size, thread_count(estimator.n_jobs)
+    computes_once = estimator.freeze is not None and estimator.augment is None
+    return parameters, computes_once, mean.tobytes(), scale.tobytes(), batch_size, thread_count(estimator.n_jobs)

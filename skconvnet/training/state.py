@@ -28,6 +28,8 @@ class TrainingState:
         The network's parameters, in the order of its `layout`. None where the estimator has them as `coefs_` etc.
     best : ndarray of float32, (n,), or None
         The parameters with the best validation score, during a fit with early stopping.
+    frozen : str or None
+        The estimator's `freeze`, which decides for which layers the moments are.
     """
 
     seed: int
@@ -37,6 +39,7 @@ class TrainingState:
     optimizer: OptimizerState | None = None
     parameters: np.ndarray | None = None
     best: np.ndarray | None = None
+    frozen: str | None = None
 
     def load(self, trainer):
         """Copy the parameters, moments and counters into a trainer. Without an optimizer it gets a new one.

@@ -1,9 +1,9 @@
-"""A network cut off after one of its layers, with the numbers learned up to there."""
+"""A network cut off after one of its layers, with the numbers learned up to there, or cut in two."""
 
 from skconvnet.architecture import BoundArchitecture, walk
 from skconvnet.engine.weights.layout import Learned, learning_layers
 
-__all__ = ["cut_behind"]
+__all__ = ["cut_behind", "split_architecture"]
 
 
 def cut_behind(architecture, learned, name):
@@ -51,6 +51,36 @@ def cut_behind(architecture, learned, name):
         _of(kept, running, learned.variances),
     )
     return BoundArchitecture(architecture.image_shape, layers[-1].output.depth, layers), own
+
+
+def split_architecture(architecture, number):
+    """Split a network into two.
+
+    Parameters
+    ----------
+    architecture : BoundArchitecture
+    number : int
+        The layers of the first part. Branches and their sum or stack count as one layer.
+
+    Returns
+    -------
+    first, second : BoundArchitecture
+        The images of the second are the activations that the first ends in. What the network learned is, list by list,
+        what the first has learned, and then what the second has.
+
+    Examples
+    --------
+    >>> from skconvnet.architecture import Architecture
+    >>> bound = Architecture.parse("INPUT -> CONV(K=4) -> RELU -> FC").bind((8, 8, 1), 10)
+    >>> split_architecture(bound, 2)[1]
+    BoundArchitecture('INPUT -> FC(10)', image_shape=(8, 8, 4), n_classes=10)
+    """
+    layers, shape = architecture.layers, architecture.image_shape
+    volume = layers[number].input
+    first = BoundArchitecture(shape, volume.depth, layers[:number])
+    return first, BoundArchitecture(
+        (volume.height, volume.width, volume.depth), architecture.n_classes, layers[number:]
+    )
 
 
 def _up_to(layers, name):

@@ -1,0 +1,110 @@
+"""Fits that begin with a pretrained network."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+
+from skconvnet import Architecture, ConvNetClassifier
+from skconvnet.estimators.fitted import stored_network
+from skconvnet.estimators.pretrained import begin_with, bind_pretrained, head_of
+from tests.estimators.quick import refused, same_network
+
+TEXT = "INPUT -> CONV(K=8) -> RELU -> POOL -> CONV(K=8) -> NORM -> RELU -> DROPOUT(0.2) -> FC(16) -> RELU -> FC"
+
+
+def tuned(source, **parameters):
+    """A classifier that begins with another's network."""
+    settings = {"max_iter": 2, "batch_size": 16, "n_jobs": 1, "random_state": 0}
+    return ConvNetClassifier(pretrained=FrozenEstimator(source), **settings | parameters)
+
+
+@pytest.fixture(scope="module")
+def source(digits):
+    """A network for the digits 0 to 4."""
+    X, y = digits
+    return ConvNetClassifier(TEXT, max_iter=2, batch_size=16, n_jobs=1, random_state=1).fit(X[y < 5], y[y < 5])
+
+
+def test_the_architecture_is_that_of_the_network_with_other_classes(source, digits):
+    classifier = tuned(source, max_iter=1).fit(*digits)
+    assert str(classifier.architecture_) == str(source.architecture_).replace("FC(5)", "FC(10)")
+    np.testing.assert_array_equal(classifier.pixel_mean_, source.pixel_mean_)
+    np.testing.assert_array_equal(classifier.pixel_scale_, source.pixel_scale_)
+
+
+def test_the_body_begins_with_the_weights_and_only_the_head_is_new(source):
+    stored = stored_network(source)
+    bound = bind_pretrained(stored, (8, 8, 1), 10)
+    network, has_new_head = begin_with(stored, bound, np.arange(10), None, np.random.default_rng(0))
+    learned = network.learned
+    assert has_new_head
+    assert learned.coefs[-1].shape == (16, 10)
+    for new, old in zip(learned, stored.learned, strict=True):
+        for ours, theirs in zip(new[:4], old[:4], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("labels", ["abcde", "ebadc"])
+def test_a_head_for_the_same_labels_is_kept_in_their_sorted_order(source, labels):
+    stored = stored_network(source)
+    object.__setattr__(stored, "classes", np.array(list(labels)))
+    bound = bind_pretrained(stored, (8, 8, 1), 5)
+    network, has_new_head = begin_with(stored, bound, np.array(list("abcde")), None, np.random.default_rng(0))
+    order = [labels.index(label) for label in "abcde"]
+    assert not has_new_head
+    np.testing.assert_array_equal(network.learned.coefs[-1], source.coefs_[-1][:, order])
+    np.testing.assert_array_equal(network.learned.intercepts[-1], source.intercepts_[-1][order])
+
+
+def test_images_of_another_size_fit_where_the_layers_do(source, digits):
+    bound = Architecture.parse("INPUT -> CONV(K=8) -> RELU -> POOL(average, F=all) -> FC").bind((8, 8, 1), 5)
+    stored = stored_network(source)
+    object.__setattr__(stored, "architecture", bound)
+    assert bind_pretrained(stored, (12, 9, 1), 3).layers[-2].output.size == 8
+    with refused(
+        "Images of shape (12, 12, 1) do not fit the pretrained network: here is FC 1, FC(16) with weights of shape"
+    ):
+        tuned(source, image_shape=(12, 12)).fit(np.zeros((20, 144)), np.arange(20) % 2)
+
+
+def test_channels_must_be_those_of_the_network(source):
+    with refused("for images with 1 channel, and X has images of shape (8, 8, 3)"):
+        tuned(source).fit(np.zeros((20, 8, 8, 3)), np.arange(20) % 2)
+    stored = stored_network(source)
+    object.__setattr__(stored, "architecture", Architecture.parse("INPUT -> CONV(K=8) -> FC").bind((8, 8, 3), 5))
+    with refused("load_image_folder(path, channels=3)"):
+        bind_pretrained(stored, (8, 8, 1), 2)
+
+
+def test_an_architecture_that_differs_is_refused_at_the_first_layer(source, digits):
+    with refused("The first layer that differs is CONV 2, CONV(K=9, F=3, S=1, P=1) with weights of shape (3, 3, 8, 9)"):
+        tuned(source, architecture=TEXT.replace("POOL -> CONV(K=8)", "POOL -> CONV(K=9)")).fit(*digits)
+    other_head = tuned(source, architecture=TEXT.replace("RELU -> FC", "RELU -> FC -> RELU"), max_iter=1)
+    assert str(other_head.fit(*digits).architecture_).endswith("FC(16) -> RELU -> FC(10) -> RELU")
+
+
+def test_what_is_no_fitted_classifier_is_refused(digits):
+    with refused("the FrozenEstimator has LogisticRegression()"):
+        tuned(LogisticRegression().fit(*digits)).fit(*digits)
+    with pytest.raises(NotFittedError):
+        tuned(ConvNetClassifier()).fit(*digits)
+
+
+def test_the_head_is_the_last_layer_with_weights():
+    bound = Architecture.parse("INPUT -> CONV(K=4) -> (CONV(K=4) + SKIP) -> RELU -> POOL(F=all)").bind((8, 8, 1), 4)
+    assert head_of(bound) == 1
+
+
+def test_clones_pickles_and_searches_begin_with_the_same_network(source, digits):
+    X, y = digits
+    classifier = tuned(source, freeze="body")
+    expected = clone(classifier).fit(X, y)
+    assert same_network(pickle.loads(pickle.dumps(classifier)).fit(X, y), expected)
+    search = GridSearchCV(classifier, {"freeze": ["body", "CONV 1"]}, cv=2, refit=False).fit(X[:100], y[:100])
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()

@@ -1,0 +1,138 @@
+"""Layers that stay as they are, and what is trained behind them."""
+
+import numpy as np
+import pytest
+from sklearn.frozen import FrozenEstimator
+
+from skconvnet import Architecture, ConvNetClassifier
+from skconvnet.estimators import tuning
+from skconvnet.estimators.fitted import learned_arrays
+from skconvnet.estimators.tuning import first_trained, frozen_layers
+from tests.estimators.quick import refused, same_network
+from tests.training.steps import interrupt_at
+
+TEXT = "INPUT -> CONV(K=8) -> RELU -> POOL -> CONV(K=8) -> NORM -> RELU -> DROPOUT(0.2) -> FC(16) -> RELU -> FC"
+BODY = ["CONV 1", "RELU 1", "POOL 1", "CONV 2", "NORM 1", "RELU 2", "DROPOUT 1", "FC 1", "RELU 3"]
+
+
+def tuned(source, **parameters):
+    """A classifier that begins with another's network, whose body is frozen."""
+    settings = {"freeze": "body", "max_iter": 2, "batch_size": 16, "n_jobs": 1, "random_state": 0}
+    return ConvNetClassifier(pretrained=FrozenEstimator(source), **settings | parameters)
+
+
+@pytest.fixture(scope="module")
+def source(digits):
+    """A network for the digits 0 to 4."""
+    X, y = digits
+    return ConvNetClassifier(TEXT, max_iter=2, batch_size=16, n_jobs=1, random_state=1).fit(X[y < 5], y[y < 5])
+
+
+def stays(source, classifier):
+    """For each list of learned arrays, which of them are as they were."""
+    pairs = zip(learned_arrays(source), learned_arrays(classifier), strict=True)
+    return [[np.array_equal(*arrays) for arrays in zip(*lists, strict=True)] for lists in pairs]
+
+
+def test_layers_are_frozen_up_to_the_one_that_is_named():
+    bound = Architecture.parse(TEXT).bind((8, 8, 1), 10)
+    assert frozen_layers(bound, None) == frozenset()
+    assert frozen_layers(bound, "body") == {*BODY}
+    assert frozen_layers(bound, "POOL 1") == {*BODY[:3]}
+    branches = Architecture.parse("INPUT -> CONV(K=4) -> (CONV(K=4) -> RELU + SKIP) -> FC").bind((8, 8, 1), 10)
+    assert frozen_layers(branches, "CONV 2") == {"CONV 1", "CONV 2"}
+    assert frozen_layers(branches, "SUM 1") == {"CONV 1", "CONV 2", "RELU 1", "SKIP 1", "SUM 1"}
+
+
+@pytest.mark.parametrize("name", ["FC 2", "CONV 9", "conv 1", ""])
+def test_a_layer_that_is_not_before_the_head_is_refused(source, digits, name):
+    with refused(f"freeze={name!r} is no layer before the head, which has to learn. Choose 'body', all of them, or"):
+        tuned(source, freeze=name).fit(*digits)
+
+
+def test_freeze_needs_pretrained(digits):
+    with refused("freeze='body' keeps pretrained weights, but pretrained=None"):
+        ConvNetClassifier(freeze="body").fit(*digits)
+
+
+@pytest.mark.parametrize(
+    ("text", "freeze", "n_layers"),
+    [
+        (TEXT, "CONV 1", 3),
+        (TEXT, "CONV 2", 4),
+        (TEXT, "NORM 1", 6),
+        (TEXT, "body", 9),
+        ("INPUT -> NORM -> CONV(K=4) -> FC", "NORM 1", 0),
+        ("INPUT -> CONV(K=4) -> (CONV(K=4) + SKIP) -> FC", "CONV 1", 1),
+        ("INPUT -> CONV(K=4) -> (CONV(K=4) + SKIP) -> FC", "CONV 2", 0),
+        ("INPUT -> CONV(K=4) -> (CONV(K=4) + SKIP) -> FC", "SUM 1", 2),
+    ],
+)
+def test_the_layers_that_are_computed_once(text, freeze, n_layers):
+    bound = Architecture.parse(text).bind((8, 8, 1), 10)
+    assert first_trained(bound, frozen_layers(bound, freeze), changes_images=False) == n_layers
+    assert first_trained(bound, frozen_layers(bound, freeze), changes_images=True) == 0
+
+
+def test_frozen_layers_keep_every_bit_and_the_others_learn(source, digits):
+    assert stays(source, tuned(source).fit(*digits)) == [[True] * 4 + [False]] * 2 + [[True]] * 2
+    classifier = tuned(source, freeze="CONV 2").fit(*digits)
+    assert stays(source, classifier) == [[True, True, False, False, False]] * 2 + [[False]] * 2
+    assert classifier.norm_means_[0].shape == (8,)
+
+
+def test_results_do_not_depend_on_memory_threads_or_the_form_of_images(source, digits, monkeypatch):
+    X, y = digits
+    expected = tuned(source, freeze="NORM 1", early_stopping=True).fit(X, y)
+    assert same_network(
+        tuned(source, freeze="NORM 1", early_stopping=True, n_jobs=2).fit(X.reshape(-1, 8, 8), y), expected
+    )
+    monkeypatch.setattr(tuning, "machine_memory", lambda: 0)
+    again = tuned(source, freeze="NORM 1", early_stopping=True).fit(X.astype(float), y)
+    assert same_network(again, expected)
+    assert again.validation_scores_ == expected.validation_scores_
+
+
+def test_the_scores_of_the_validation_are_those_of_the_whole_network(source, digits, more_digits):
+    classifier = tuned(source, max_iter=1).fit(*digits, X_val=more_digits[0], y_val=more_digits[1])
+    assert classifier.validation_scores_ == [classifier.score(*more_digits)]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_fits_that_are_continued_or_unfrozen(source, digits):
+    parameters = {"learning_rate": "constant", "warm_start": True}
+    whole = tuned(source, max_iter=3, **parameters | {"warm_start": False}).fit(*digits)
+    parts = tuned(source, max_iter=1, **parameters).fit(*digits)
+    parts.set_params(max_iter=2).fit(*digits)
+    assert same_network(parts, whole)
+    parts.set_params(freeze="CONV 1").fit(*digits)
+    assert stays(whole, parts)[0] == [True, False, False, False, False]
+    assert parts._training_state.optimizer.n_steps == 2 * 25
+
+
+def test_a_stream_of_images(source, digits):
+    X, y = digits
+    one, other = (tuned(source) for _ in range(2))
+    for first in range(0, 90, 30):
+        vars(other).pop("_kept_trainer", None)
+        for classifier in (one, other):
+            classifier.partial_fit(X[first : first + 30], y[first : first + 30], classes=range(10))
+    assert same_network(one, other)
+    assert stays(source, one)[0] == [True] * 4 + [False]
+    one.set_params(freeze="CONV 1").partial_fit(X[:30], y[:30])
+    assert stays(other, one)[0] == [True] + [False] * 4
+
+
+def test_a_checkpoint_is_resumed_to_the_bit_and_knows_the_network(source, digits, tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint"
+    expected = tuned(source).fit(*digits)
+    with monkeypatch.context() as patched:
+        interrupt_at(30, patched)
+        with pytest.warns(UserWarning, match="interrupted"):
+            tuned(source, checkpoint=path).fit(*digits)
+    assert same_network(tuned(source, checkpoint=path).fit(*digits), expected)
+    source_2 = ConvNetClassifier(TEXT, max_iter=1, n_jobs=1, random_state=2).fit(*digits)
+    with refused("the pretrained network differ"):
+        tuned(source_2, checkpoint=path).fit(*digits)
+    with refused("freeze is 'body' in the file and 'CONV 1' now"):
+        tuned(source, checkpoint=path, freeze="CONV 1").fit(*digits)
