@@ -13,8 +13,8 @@ help:   ## list the targets
 demo: $(VENV)/.has-package   ## install, fit scikit-learn's digits, report accuracy and times
 	$(python) -m skconvnet demo
 
-test: $(VENV)/.has-test   ## run the tests and the examples in docstrings
-	$(python) -m pytest
+test: $(VENV)/.has-test   ## run the tests and the examples in docstrings, in two processes
+	$(python) -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.has-lint   ## run ruff and check the import contracts of setup.cfg
 	$(VENV)/bin/ruff check
@@ -41,6 +41,7 @@ bench: $(VENV)/.has-bench   ## measure and compare with the peers; use an idle m
 	$(python) -m benchmarks.winograd errors
 	$(python) -m benchmarks.winograd accuracy
 	$(python) -m benchmarks.winograd speed
+	$(python) -m benchmarks.depthwise
 	$(python) -m benchmarks.cuda
 
 dist: $(VENV)/.has-dev   ## build the source archive and the wheel into dist/

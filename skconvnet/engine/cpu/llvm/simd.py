@@ -12,6 +12,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
+from skconvnet.engine.cpu.llvm.tile import HAS_FMA
+
 __all__ = [
     "BYTES",
     "LANES",
@@ -19,6 +21,7 @@ __all__ = [
     "load",
     "load_bytes",
     "logarithm",
+    "multiply_add",
     "peek",
     "peek_byte",
     "poke",
@@ -76,6 +79,20 @@ def _binary(emit, returns, *takes):
         return _emitting(emit, returns, *takes)
 
     return operation
+
+
+def _multiply_add(builder, x, y, z):
+    """Return x * y + z, in one instruction where the processor has it: LLVM would call a function where it has not."""
+    if not HAS_FMA:
+        return builder.fadd(builder.fmul(x, y), z)
+    kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32"), [x, y, z])
+
+
+@intrinsic
+def multiply_add(typingctx, x, y, z):
+    """Return x * y + z, rounded once where the processor has an instruction for it."""
+    return _emitting(_multiply_add, vector, vector, vector, vector)
 
 
 def _selection(comparison):

@@ -56,15 +56,19 @@ class DepthwiseConvolution(Convolution):
         )
 
     def _input_gradient(self, builder, dx, dy):
-        """Emit the gradient of the inputs, phase by phase: tap t of input m of a phase meets output m - t."""
+        """Emit the gradient of the inputs, phase by phase: tap t of input m of a phase meets output m - t.
+
+        Taps are in reverse order, so that outputs are in the order of their addresses, as inputs are forward.
+        """
+        strides = self._filter_strides("trk")
         for phase in self.phases:
             down, across = phase.rows, phase.columns
-            first_tap = [(axis.first + self.P) % self.S for axis in (down, across)]
-            strides = self._filter_strides("trk")
+            before = [max(0, axis.taps - 1) for axis in (down, across)]  # taps before the last of a phase, or none
+            last = [(axis.first + self.P) % self.S + self.S * n for axis, n in zip((down, across), before, strict=True)]
             self._emit_sums(
                 builder,
-                x=element(dy, down.output, across.output),
-                w=first_tap[0] * strides["t"] + first_tap[1] * strides["r"],
+                x=element(dy, down.output - before[0], across.output - before[1]),
+                w=last[0] * strides["t"] + last[1] * strides["r"],
                 y=element(dx, down.first, across.first),
                 bias=ZEROS,
                 rows=down.count,
@@ -73,17 +77,17 @@ class DepthwiseConvolution(Convolution):
                 R=across.taps,
                 x_row=dy.row,
                 x_column=dy.depth,
-                x_t=-dy.row,
-                x_r=-dy.depth,
+                x_t=dy.row,
+                x_r=dy.depth,
                 y_row=self.S * dx.row,
                 y_column=self.S * dx.depth,
                 RELU=0,
                 has_bias=0,
-                tap_step=self.S,
+                tap_step=-self.S,
             )
 
     def _emit_sums(self, builder, *, x, w, y, bias, tap_step, **numbers):
-        """Emit sums over every `tap_step`-th tap from offset `w` of the weights on."""
+        """Emit sums over every `tap_step`-th tap from offset `w` of the weights on, backward if it is negative."""
         strides = self._filter_strides("trk")
         builder.emit(
             Op.DEPTHWISE,

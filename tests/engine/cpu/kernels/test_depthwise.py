@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -65,6 +65,7 @@ def weights_of(rng, F, channels):
 
 @settings(max_examples=40)
 @given(convolutions(), st.booleans(), st.booleans())
+@example(((2, 9), 13, 3, 1, (0, 1, 2, 0)), True, True)  # four pixels that share loads of inputs, twice, and one more
 def test_depthwise(convolution, relu, has_bias):
     extent, channels, F, S, border = convolution
     rng = np.random.default_rng(0)
@@ -90,6 +91,7 @@ def test_depthwise(convolution, relu, has_bias):
 
 @settings(max_examples=40)
 @given(convolutions(), st.sampled_from([1, 2, 3]))
+@example(((2, 9), 13, 3, 1, (0, 1, 2, 0)), 2)
 def test_depthwise_weights(convolution, micro_batch):
     """The micro-batches of a shard are added up; only the weights of channels are written."""
     extent, channels, F, S, border = convolution
