@@ -30,21 +30,25 @@ def load_network(
     Parameters
     ----------
     path : str or os.PathLike
-        A file of `save_network`, or another .safetensors file with the same header.
+        A .safetensors file: of `save_network`, or with weights that a library of PyTorch has named.
     architecture : str or Architecture, default=None
-        The network: a name in `skconvnet.ARCHITECTURES`, or a text.
+        The network: a name in `skconvnet.ARCHITECTURES`, or a text. By default it is the one that the file states, or
+        whose layers have the names and shapes of the arrays.
     image_shape : tuple of int, default=None
-        (height, width, channels) of the images that the network takes.
+        (height, width, channels) of the images that the network takes. By default what the file states, or that of the
+        network's paper.
     classes : array-like of shape (n_classes,), default=None
         The labels, in the order of the scores in the file. They need not be sorted: those of the classifier are, and
-        the last layer with weights is changed accordingly.
+        the last layer with weights is changed accordingly. By default what the file states, or 0, 1, 2 and so on.
     pixel_mean, pixel_std : float or sequence of float, default=None
         The mean and the standard deviation by which the network expects pixels to be standardised, of pixels from 0 to
-        255. One number, or one for each channel.
+        255. One number, or one for each channel of the file. By default what the file states; for networks of RGB
+        images in the layout of a library, those of ImageNet.
     channel_order : {"rgb", "bgr"}, default="rgb"
-        The order of the channels that the network was trained with. The classifier takes RGB in either case.
-    layout : str, default="auto"
-        The names and shapes of the arrays in the file.
+        The order of the channels that the network was trained with. The classifier takes RGB in either case: the
+        filters of the first layer are reversed.
+    layout : {"auto", "skconvnet", "torchvision", "timm", "efficientnet_pytorch"}, default="auto"
+        Who has named the arrays in the file. "timm" also reads the config.json beside it.
 
     Returns
     -------

@@ -1,46 +1,25 @@
 """Read a network from a file, whichever format and layout it has."""
 
-import json
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from skconvnet.architecture import ArchitectureError, find_architecture
-from skconvnet.interchange.own import read_labels, wanted_of_own
+from skconvnet.interchange.description import Description, describe, read_config, read_header
+from skconvnet.interchange.layouts import LAYOUTS
+from skconvnet.interchange.matching import read_torch
+from skconvnet.interchange.own import is_own, wanted_of_own
 from skconvnet.interchange.safetensors import read_safetensors
-from skconvnet.interchange.stored import StoredNetwork, sort_classes
+from skconvnet.interchange.stored import StoredNetwork, reverse_channels, sort_classes
 from skconvnet.interchange.weights import collect
 
 __all__ = ["read_network"]
 
-
-@dataclass(frozen=True)
-class Description:
-    """What is said about a network besides its weights: by the caller, by the file, or by what is usual.
-
-    Parameters
-    ----------
-    architecture : str, Architecture or None
-        The network. None, as below: nothing is said.
-    image_shape : tuple of int or None
-        (height, width, channels).
-    classes : ndarray of shape (n_classes,) or None
-        The labels in the order of the scores.
-    pixel_mean, pixel_scale : array-like of float or None
-        A number, or one for each channel.
-    """
-
-    architecture: object = None
-    image_shape: object = None
-    classes: object = None
-    pixel_mean: object = None
-    pixel_scale: object = None
-
-    def or_else(self, other):
-        """Return the description in which `other` says what this one leaves open."""
-        return replace(self, **{name: value for name, value in vars(other).items() if getattr(self, name) is None})
+_OWN = "skconvnet"
+_ORDERS = ("rgb", "bgr")
+# The mean and standard deviation of ImageNet's pixels, which the libraries of PyTorch use.
+_IMAGENET = describe(pixel_mean=[123.675, 116.28, 103.53], pixel_std=[58.395, 57.12, 57.375])
 
 
 def read_network(
@@ -64,7 +43,7 @@ def read_network(
     Returns
     -------
     StoredNetwork
-        Its classes are sorted.
+        Its classes are sorted, and it takes RGB.
 
     Raises
     ------
@@ -73,49 +52,44 @@ def read_network(
     ValueError
         If the file is not a network, or not one that fits the other arguments.
     """
-    given = Description(architecture, image_shape, _labels(classes), pixel_mean, _scale(pixel_std))
+    _check_choice("channel_order", channel_order, _ORDERS)
+    _check_choice("layout", layout, ("auto", _OWN, *LAYOUTS))
+    given = describe(architecture, image_shape, classes, pixel_mean, pixel_std)
     try:
-        file = _read_weights(path)
-        return sort_classes(_stored(file, given.or_else(_header(file.metadata))))
+        stored = sort_classes(_read(Path(path), given, layout))
+        return reverse_channels(stored) if channel_order == "bgr" else stored
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)!r} cannot be loaded: {error}") from error
 
 
-def _read_weights(path):
-    path = Path(path)
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(f"{name}={value!r:.80} is not one of {', '.join(map(repr, choices))}.")
+
+
+def _read(path, given, layout):
+    """Return the network of a file; `given` comes before what the file says."""
     if not path.is_file():  # opening a FIFO would wait for a writer
         raise ValueError("there is no such file. Give the path of a .safetensors file.")
-    return read_safetensors(path.read_bytes())
+    file = read_safetensors(path.read_bytes())
+    description = given.or_else(read_header(file.metadata))
+    if layout == _OWN or (layout == "auto" and is_own(file)):
+        return _read_own(file, description)
+    description = description.or_else(read_config(path.with_name("config.json")))
+    bound, learned, classes = read_torch(file.arrays, description, layout)
+    description = description.or_else(_IMAGENET if bound.image_shape[2] == 3 else Description())
+    return StoredNetwork(bound, learned, classes, *_pixels(description, bound))
 
 
-def _header(metadata):
-    """Return what the header of a file says."""
-    said = {}
-    for name in ("image_shape", "pixel_mean", "pixel_scale", "pixel_std"):
-        if name in metadata:
-            try:
-                said[name] = json.loads(metadata[name])
-            except ValueError:
-                raise ValueError(f"its header has {name}={metadata[name]!r:.80}, and needs numbers in JSON.") from None
-    if "pixel_std" in said:
-        said["pixel_scale"] = _scale(said.pop("pixel_std"))
-    return Description(metadata.get("architecture"), classes=read_labels(metadata), **said)
-
-
-def _stored(file, description):
-    """Return the network of a file with a description."""
-    wanted_of = wanted_of_own
-    for name in ("architecture", "image_shape", "classes", "pixel_mean", "pixel_scale"):
+def _read_own(file, description):
+    """Return the network of a file that `save_network` has written."""
+    for name in ("architecture", "image_shape", "classes"):
         if getattr(description, name) is None:
-            raise ValueError(f"it does not say its {name}. Pass {name.replace('scale', 'std')}.")
-    classes = description.classes
+            raise ValueError(f"it does not say its {name}. Pass {name}.")
     architecture = find_architecture(description.architecture, description.image_shape)
-    bound = _bind(architecture, description.image_shape, len(classes))
-    learned = collect(wanted_of(bound), file.arrays)
-    pixels = [
-        _per_channel(name, getattr(description, name), bound.image_shape[2]) for name in ("pixel_mean", "pixel_scale")
-    ]
-    return StoredNetwork(bound, learned, classes, *pixels)
+    bound = _bind(architecture, description.image_shape, len(description.classes))
+    learned = collect(wanted_of_own(bound), file.arrays)
+    return StoredNetwork(bound, learned, description.classes, *_pixels(description, bound))
 
 
 def _bind(architecture, image_shape, n_classes):
@@ -131,37 +105,16 @@ def _bind(architecture, image_shape, n_classes):
         raise
 
 
-def _labels(classes):
-    """Return the labels that a caller gives as an array."""
-    if classes is None:
-        return None
-    labels = np.asarray(classes)
-    if labels.ndim != 1 or labels.dtype.kind not in "biufU":
-        raise ValueError(f"classes={classes!r:.80} is not a list of strings, booleans or numbers.")
-    return labels
-
-
-def _scale(std):
-    """Return the factors of pixels from their standard deviations."""
-    if std is None:
-        return None
-    numbers = _numbers("pixel_std", std)
-    if not (numbers > 0).all():
-        raise ValueError(f"pixel_std={std!r:.80} is not positive.")
-    return 1.0 / numbers
-
-
-def _numbers(name, values):
-    """Return numbers as an array of float64."""
-    try:
-        return np.asarray(values, np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}={values!r:.80} is not a number, nor one for each channel.") from None
-
-
-def _per_channel(name, values, channels):
-    """Return one finite float32 for each channel."""
-    numbers = _numbers(name, values)
-    if numbers.ndim > 1 or numbers.size not in (1, channels) or not np.isfinite(numbers.astype(np.float32)).all():
-        raise ValueError(f"{name}={values!r:.80} is not a finite number, nor one for each of {channels} channels.")
-    return np.array(np.broadcast_to(numbers.ravel(), channels), np.float32)
+def _pixels(description, bound):
+    """Return mean and scale of each channel."""
+    channels, pixels = bound.image_shape[2], []
+    for name, argument in (("pixel_mean", "pixel_mean"), ("pixel_scale", "pixel_std")):
+        numbers = getattr(description, name)
+        if numbers is None:
+            raise ValueError(f"it does not say its {argument}. Pass {argument}, for pixels from 0 to 255.")
+        if numbers.size not in (1, channels):
+            raise ValueError(
+                f"{argument} has {numbers.size} numbers. Pass one, or one for each of {channels} channels."
+            )
+        pixels.append(np.array(np.broadcast_to(numbers.ravel(), channels), np.float32))
+    return pixels

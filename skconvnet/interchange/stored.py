@@ -10,7 +10,7 @@ from skconvnet.architecture import BoundArchitecture
 from skconvnet.engine import Learned
 from skconvnet.engine.weights.layout import learning_layers
 
-__all__ = ["StoredNetwork", "sort_classes"]
+__all__ = ["StoredNetwork", "reverse_channels", "sort_classes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,3 +98,32 @@ def _reorder_output(architecture, learned, order):
                 statistics[running.index(layer)] = statistics[running.index(layer)][order]
         if layer.kind in ("CONV", "FC"):
             return
+
+
+def reverse_channels(stored):
+    """Return the network for images whose channels are in the reverse order.
+
+    Parameters
+    ----------
+    stored : StoredNetwork
+        A network that begins with a CONV or an FC.
+
+    Returns
+    -------
+    StoredNetwork
+        Of images with reversed channels, it computes the scores that `stored` computes of the images.
+
+    Raises
+    ------
+    ValueError
+        If the network begins with another layer.
+    """
+    first, depth = stored.architecture.layers[0], stored.architecture.image_shape[2]
+    if first.kind not in ("CONV", "FC") or getattr(first, "groups", 1) > 1:
+        raise ValueError(f"the channels of a network that begins with {first} cannot be reversed. Pass RGB images.")
+    learned = Learned(*map(list, stored.learned))
+    coef = learned.coefs[0]
+    by_channel = coef.reshape(-1, depth, coef.shape[-1])[:, ::-1]
+    learned.coefs[0] = np.ascontiguousarray(by_channel).reshape(coef.shape)
+    mean, scale = stored.pixel_mean[::-1].copy(), stored.pixel_scale[::-1].copy()
+    return replace(stored, learned=learned, pixel_mean=mean, pixel_scale=scale)

@@ -36,9 +36,9 @@ def test_arguments_come_before_the_file(path):
         ({"image_shape": (6, 4, 1)}, "CONV 1: coefs.00 has the shape (3, 3, 3, 4), and needs (3, 3, 1, 4)"),
         ({"image_shape": (8, 4, 3)}, "FC 1: coefs.03 has the shape (60, 3), and needs (80, 3)"),
         ({"architecture": "resnet81"}, "did you mean resnet18?"),
-        ({"pixel_mean": [1, 2]}, "pixel_mean=[1, 2] is not a finite number, nor one for each of 3 channels"),
-        ({"pixel_std": 0}, "pixel_std=0 is not"),
-        ({"pixel_std": "much"}, "pixel_std='much' is not a number"),
+        ({"pixel_mean": [1, 2]}, "pixel_mean has 2 numbers. Pass one, or one for each of 3 channels"),
+        ({"pixel_std": 0}, "pixel_std=0 is not positive"),
+        ({"pixel_std": "much"}, "pixel_std='much' is neither a finite number nor a list"),
     ],
 )
 def test_arguments_that_do_not_fit_the_file_are_refused(path, given, message):

@@ -4,7 +4,7 @@ import pytest
 from skconvnet.architecture import Architecture
 from skconvnet.engine import Images, Learned, Network, Scorer
 from skconvnet.interchange import StoredNetwork
-from skconvnet.interchange.stored import sort_classes
+from skconvnet.interchange.stored import reverse_channels, sort_classes
 from tests.estimators.quick import refused
 from tests.interchange.networks import random_network
 
@@ -52,3 +52,20 @@ def scores(stored, images):
     network = Network(stored.architecture, stored.pixel_mean, stored.pixel_scale)
     network.learned = stored.learned
     return Scorer(network).scores(images, 1)
+
+
+@pytest.mark.parametrize("begin", ["CONV(K=4) -> ", ""])
+def test_reversed_channels(begin):
+    network = random_network(f"INPUT -> {begin}FC")
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 6, 4, 3), np.uint8)
+    reverse = np.ascontiguousarray(pixels[..., ::-1])
+    one, other = (
+        scores(reverse_channels(network), Images(reverse, (6, 4, 3))),
+        scores(network, Images(pixels, (6, 4, 3))),
+    )
+    np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+def test_channels_that_another_layer_reads_are_not_reversed():
+    with refused("begins with POOL"):
+        reverse_channels(random_network("INPUT -> POOL -> FC"))

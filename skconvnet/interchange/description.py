@@ -1,0 +1,168 @@
+"""What is said about a network besides its weights: by the caller, by its file, or by a file beside it."""
+
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skconvnet.architecture import ARCHITECTURES
+from skconvnet.interchange.layouts import library_name
+from skconvnet.interchange.own import read_labels
+
+__all__ = ["Description", "describe", "read_config", "read_header"]
+
+_NO_HEAD = " without its classifier"  # behind the name of an architecture in a header
+_MOST_BYTES = 2**24  # of a config.json
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known about a network besides its weights. None: nothing is said.
+
+    Parameters
+    ----------
+    architecture : str, Architecture or None
+        The network.
+    image_shape : tuple of int or None
+        (height, width, channels).
+    classes : ndarray of shape (n_classes,) or None
+        The labels in the order of the scores.
+    pixel_mean, pixel_scale : ndarray of float64 or None
+        One number, or one for each channel; see `StoredNetwork`.
+    """
+
+    architecture: object = None
+    image_shape: object = None
+    classes: np.ndarray | None = None
+    pixel_mean: np.ndarray | None = None
+    pixel_scale: np.ndarray | None = None
+
+    def or_else(self, other):
+        """Return the description in which `other` says what this one leaves open."""
+        return replace(self, **{name: value for name, value in vars(other).items() if getattr(self, name) is None})
+
+
+def describe(architecture=None, image_shape=None, classes=None, pixel_mean=None, pixel_std=None):
+    """Return the description of the arguments of `skconvnet.load_network`.
+
+    Parameters
+    ----------
+    architecture, image_shape, classes, pixel_mean, pixel_std
+        As there.
+
+    Returns
+    -------
+    Description
+
+    Raises
+    ------
+    ValueError
+        If the labels are not a list, or the pixel statistics no numbers.
+
+    Examples
+    --------
+    >>> describe(pixel_std=[0.5, 1, 2]).pixel_scale
+    array([2. , 1. , 0.5])
+    """
+    if classes is not None:
+        labels = np.asarray(classes)
+        if labels.ndim != 1 or labels.dtype.kind not in "biufU":
+            raise ValueError(f"classes={classes!r:.80} is not a list of strings, booleans or numbers.")
+        classes = labels
+    if image_shape is not None and len(image_shape) == 2:
+        image_shape = (*image_shape, 1)
+    mean = None if pixel_mean is None else _numbers("pixel_mean", pixel_mean)
+    return Description(architecture, image_shape, classes, mean, _scale(pixel_std))
+
+
+def read_header(metadata):
+    """Return what the header of a .safetensors file says.
+
+    Parameters
+    ----------
+    metadata : dict of str to str
+        Numbers and lists are in JSON.
+
+    Returns
+    -------
+    Description
+
+    Raises
+    ------
+    ValueError
+        If an entry is not what its name says.
+    """
+    image_shape, mean, scale, std = (
+        _json(name, metadata) for name in ("image_shape", "pixel_mean", "pixel_scale", "pixel_std")
+    )
+    architecture = metadata.get("architecture")
+    if architecture is not None:
+        name = library_name(architecture.removesuffix(_NO_HEAD))
+        architecture = name if name in ARCHITECTURES else architecture
+    said = describe(architecture, image_shape, read_labels(metadata), mean, std)
+    return said if scale is None else replace(said, pixel_scale=_numbers("pixel_scale", scale))
+
+
+def read_config(path):
+    """Return what the config.json of timm says.
+
+    Parameters
+    ----------
+    path : Path
+        The file. It need not exist.
+
+    Returns
+    -------
+    Description
+        Nothing is said if there is no such file, or if it is not one of timm.
+
+    Raises
+    ------
+    ValueError
+        If the file is one of timm, and an entry is not what its name says.
+    """
+    if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+        return Description()
+    try:
+        config = json.loads(path.read_bytes())
+    except ValueError:
+        return Description()
+    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
+        return Description()
+    config |= config.get("pretrained_cfg") or {}
+    mean, std, size = (config.get(name) for name in ("mean", "std", "input_size"))
+    depth_last = None if size is None else (*size[1:], size[0])
+    said = describe(library_name(config["architecture"]), depth_last, config.get("label_names"), mean, std)
+    of_pixels = {"pixel_mean": 255.0, "pixel_scale": 1 / 255.0}  # timm has them for pixels from 0 to 1
+    return replace(
+        said, **{name: getattr(said, name) * by for name, by in of_pixels.items() if getattr(said, name) is not None}
+    )
+
+
+def _json(name, metadata):
+    if name not in metadata:
+        return None
+    try:
+        return json.loads(metadata[name])
+    except ValueError:
+        raise ValueError(f"its header has {name}={metadata[name]!r:.80}, and needs numbers in JSON.") from None
+
+
+def _scale(std):
+    if std is None:
+        return None
+    numbers = _numbers("pixel_std", std)
+    if not (numbers > 0).all():
+        raise ValueError(f"pixel_std={std!r:.80} is not positive.")
+    return 1.0 / numbers
+
+
+def _numbers(name, values):
+    """Return finite numbers as an array of float64."""
+    try:
+        numbers = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        numbers = np.array(np.nan)
+    if numbers.ndim > 1 or not np.isfinite(numbers.astype(np.float32)).all():
+        raise ValueError(f"{name}={values!r:.80} is neither a finite number nor a list of these, one for each channel.")
+    return numbers

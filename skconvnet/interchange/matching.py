@@ -1,0 +1,236 @@
+"""Which network the arrays of a file belong to, if a library of PyTorch has named them."""
+
+import re
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from skconvnet.architecture import (
+    ARCHITECTURES,
+    CASE_STUDIES,
+    PUBLISHED,
+    Architecture,
+    ArchitectureError,
+    BoundArchitecture,
+    find_architecture,
+)
+from skconvnet.engine import Learned
+from skconvnet.engine.weights.layout import learning_layers
+from skconvnet.interchange.layouts import LAYOUTS, library_name, wanted_of_torch
+from skconvnet.interchange.weights import collect, file_differences
+
+__all__ = ["find_match", "read_torch"]
+
+_STUDIES = CASE_STUDIES | PUBLISHED
+_UNKNOWN = np.array(["no classifier 1", "no classifier 2"])  # the labels if a file has no classifier
+_IGNORED = re.compile(r".*\.num_batches_tracked|aux[12]\..*")  # a counter of NORM, and what only trains GoogLeNet
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")  # names of torchvision before 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """A network whose layers a library would name, and the arrays of a file.
+
+    Parameters
+    ----------
+    name : str
+        Of the architecture.
+    bound : BoundArchitecture
+        The network, with as many classes as the file.
+    wanted : Learned of lists of Wanted or None
+        What it needs from the file.
+    arrays : dict of str to ndarray
+        Those of the file; zeros for a classifier that it does not have.
+    classes : ndarray
+        The labels.
+    has_classifier : bool
+        Whether the file has one.
+    """
+
+    name: str
+    bound: BoundArchitecture
+    wanted: Learned
+    arrays: dict
+    classes: np.ndarray
+    has_classifier: bool
+
+    @property
+    def ignored(self):
+        """The names of the arrays that are not needed."""
+        return {key for key in self.arrays if _IGNORED.fullmatch(key)}
+
+    @property
+    def differences(self):
+        """How the arrays differ from those of the network; see `file_differences`."""
+        return file_differences(self.wanted, self.arrays, self.ignored)
+
+
+def read_torch(arrays, description, layout="auto"):
+    """Return the network of arrays that one of PyTorch's libraries has named.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+        The arrays of the file.
+    description : Description
+        What is known about the network. Without an architecture, it is the one whose layers have these names.
+    layout : str
+        A key of `LAYOUTS`, or "auto".
+
+    Returns
+    -------
+    bound : BoundArchitecture
+        The network.
+    learned : Learned
+        Its arrays.
+    classes : ndarray of shape (n_classes,)
+        The labels.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are those of no network, or not those of this architecture.
+
+    Warns
+    -----
+    UserWarning
+        If the file has no classifier. Then the scores are zero.
+    """
+    match = find_match(arrays, description, layout)
+    if len(match.classes) != match.bound.n_classes:
+        raise ValueError(
+            f"classes has {len(match.classes)} labels, and the network has {match.bound.n_classes} scores. Pass one "
+            "label for each score."
+        )
+    learned = collect(match.wanted, match.arrays, match.ignored)
+    if not match.has_classifier:
+        warnings.warn(
+            "The file has no classifier: the scores of this network are zero. Use it in ConvNetFeatures, or in "
+            "ConvNetClassifier(pretrained=...), which makes a new classifier.",
+            stacklevel=5,  # the caller of load_network
+        )
+    return match.bound, learned, match.classes
+
+
+def find_match(arrays, description, layout="auto"):
+    """Find the network that arrays belong to; see `read_torch`.
+
+    Parameters
+    ----------
+    arrays, description, layout
+        As there.
+
+    Returns
+    -------
+    Match
+        Without differences, unless the description says which architecture it is.
+    """
+    arrays = _modern(arrays)
+    matches = [_match(*candidate, arrays, description) for candidate in _candidates(description, layout)]
+    nearest = min(filter(None, matches), key=lambda match: len(match.differences), default=None)
+    if nearest is None or (description.architecture is None and nearest.differences):
+        raise _unknown(arrays, description.architecture, nearest)
+    return nearest
+
+
+def _modern(arrays):
+    """Return the arrays with the names of today's libraries."""
+    if arrays and all(key.startswith("module.") for key in arrays):  # of DataParallel
+        arrays = {key.removeprefix("module."): array for key, array in arrays.items()}
+    return {_OLD_DENSENET.sub(r"\1\2", key): array for key, array in arrays.items()}
+
+
+def _candidates(description, layout):
+    """Return the architectures that a file may have, with the functions that name their layers.
+
+    Returns
+    -------
+    list of (str, Architecture, tuple of int, callable)
+        Name, network, image shape, function.
+    """
+    wanted = description.architecture
+    named = [
+        (name, function)
+        for library, networks in LAYOUTS.items()
+        if layout in ("auto", library)
+        for name, functions in networks.items()
+        if name in ARCHITECTURES
+        for function in functions
+    ]
+    if isinstance(wanted, str):
+        wanted = wanted.strip()
+        variant = library_name(wanted)
+        if variant != wanted and wanted in ARCHITECTURES and any(variant == name for name, _ in named):
+            raise ValueError(
+                f"{wanted!r} is the network of the paper. The libraries of PyTorch have another with the same shapes: "
+                f"pass architecture={variant!r}, or ARCHITECTURES[{wanted!r}] if the weights are for the paper's."
+            )
+        known = {name for name, _ in named}
+        if wanted in known or variant in known:
+            wanted = wanted if wanted in known else variant
+            named = [(name, function) for name, function in named if name == wanted]
+            wanted = None
+    if wanted is None:
+        return [
+            (name, ARCHITECTURES[name], description.image_shape or _STUDIES[name].image_shape, function)
+            for name, function in named
+        ]
+    architecture = find_architecture(wanted, description.image_shape)
+    if description.image_shape is None:
+        raise ValueError("it does not say its image_shape. Pass image_shape.")
+    architecture.bind(description.image_shape)  # raises an error if it does not fit
+    functions = dict.fromkeys(function for _, function in named)
+    return [(str(architecture), architecture, description.image_shape, function) for function in functions]
+
+
+_bind = lru_cache(64)(Architecture.bind)  # the candidates are the same for every file
+
+
+def _match(name, architecture, image_shape, name_layers, arrays, description):
+    """Return the match of arrays with an architecture; None if the function does not name its layers like these."""
+    try:
+        bound = _bind(architecture, tuple(image_shape))
+        names = name_layers(bound)
+    except (ArchitectureError, LookupError, ValueError):
+        return None
+    if len(names) != len(learning_layers(bound)) or f"{names[0]}.weight" not in arrays:
+        return None
+    head = f"{names[-1]}.weight"
+    has_classifier = head in arrays or f"{names[-1]}.bias" in arrays
+    if has_classifier:
+        n_classes = len(arrays[head]) if head in arrays and arrays[head].ndim else bound.n_classes
+        classes = np.arange(n_classes) if description.classes is None else description.classes
+    else:
+        classes = _UNKNOWN if description.classes is None else description.classes
+        n_classes = len(classes)
+    try:
+        bound = architecture.bind(image_shape, n_classes)
+    except ArchitectureError:
+        return None
+    wanted = wanted_of_torch(bound, names)
+    if not has_classifier:
+        last = {
+            one.key: np.zeros(one.shapes[0], np.float32) for one in (wanted.coefs[-1], wanted.intercepts[-1]) if one
+        }
+        arrays = arrays | last
+    return Match(name, bound, wanted, arrays, classes, has_classifier)
+
+
+def _unknown(arrays, architecture, nearest):
+    """Return the error for arrays that are those of no known network."""
+    if architecture is not None:
+        return ValueError(
+            f"no library names the layers of {str(architecture)!r:.100}. Pass an architecture of a library: "
+            f"{', '.join(_known())}."
+        )
+    some = ", ".join(list(arrays)[:3])
+    hint = ""
+    if nearest is not None:
+        hint = f" The nearest network is {nearest.name!r}: pass it as architecture to see the differences."
+    return ValueError(f"its arrays ({some}, ...) are those of no known network.{hint} Known are {', '.join(_known())}.")
+
+
+def _known():
+    return dict.fromkeys(name for networks in LAYOUTS.values() for name in networks if name in ARCHITECTURES)

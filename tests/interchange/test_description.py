@@ -1,0 +1,49 @@
+import json
+
+import numpy as np
+import pytest
+
+from skconvnet.interchange.description import Description, describe, read_config, read_header
+from tests.estimators.quick import refused
+
+CONFIG = {
+    "architecture": "resnet18.a1_in1k",
+    "label_names": ["cat", "dog"],
+    "pretrained_cfg": {"input_size": [3, 288, 256], "mean": [0.5, 0.4, 0.2], "std": [0.25, 0.5, 1]},
+}
+
+
+def test_what_is_said_first_counts():
+    merged = describe(image_shape=(8, 8)).or_else(describe("linear", (9, 9, 1)))
+    assert (merged.architecture, merged.image_shape) == ("linear", (8, 8, 1))
+
+
+def test_the_config_of_timm_is_for_pixels_from_0_to_1(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(CONFIG))
+    said = read_config(path)
+    assert (said.architecture, said.image_shape) == ("resnet18", (288, 256, 3))
+    assert said.classes.tolist() == ["cat", "dog"]
+    np.testing.assert_allclose(said.pixel_mean, [127.5, 102, 51])
+    np.testing.assert_allclose(1 / said.pixel_scale, [63.75, 127.5, 255])
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"architectures": ["Bert"]}', '{"architecture": 3}'])
+def test_another_config_says_nothing(tmp_path, content):
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    assert read_config(tmp_path / "config.json") == Description()
+
+
+def test_a_header_has_numbers_in_json_and_the_names_of_libraries():
+    header = {"architecture": "resnet50 without its classifier", "image_shape": "[8, 9, 1]", "pixel_std": "4"}
+    said = read_header(header | {"classes": "those of ImageNet"})
+    assert (said.architecture, said.image_shape) == ("resnet50_torchvision", [8, 9, 1])
+    assert said.pixel_scale == 0.25
+    assert said.classes is None
+
+
+@pytest.mark.parametrize(("name", "text"), [("image_shape", "8x8"), ("pixel_mean", "[NaN]"), ("pixel_scale", '"a"')])
+def test_a_wrong_header_is_refused_by_name(name, text):
+    with refused(f"{name}="):
+        read_header({name: text})
