@@ -7,14 +7,15 @@ the process that runs the tests must not import PyTorch: these functions import 
 import numpy as np
 
 
-def conv2d(x, filters, biases, d_out, S, P, groups=1):
+def conv2d(x, filters, biases, d_out, S, P, groups=1, dilation=1):
     """Returns out, d_x, d_filters and, unless `biases` is empty, d_biases. The extent is that of d_out."""
     from torch.nn import functional
 
     x, filters, biases, d_out = leaves(x, filters, biases, d_out)
-    framed = functional.pad(nchw(x), frame(x.shape, filters.shape[0], S, P, d_out.shape[1:3]))
+    framed = functional.pad(nchw(x), frame(x.shape, filters.shape[:2], S, P, d_out.shape[1:3], dilation))
     bias = biases if len(biases) else None
-    out = functional.conv2d(framed, filters.permute(3, 2, 0, 1).contiguous(), bias, stride=S, groups=groups)
+    place = {"stride": S, "groups": groups, "dilation": dilation}
+    out = functional.conv2d(framed, filters.permute(3, 2, 0, 1).contiguous(), bias, **place)
     out.backward(nchw(d_out))
     return arrays(nhwc(out), x.grad, filters.grad, *([] if bias is None else [biases.grad]))
 
@@ -156,8 +157,22 @@ def nhwc(x):
     return x.permute(0, 2, 3, 1)
 
 
-def frame(shape, F, S, P, extent):
-    """(left, right, top, bottom) padding with which `extent` receptive fields fit exactly. If negative, it crops."""
-    _, height, width, _ = shape
-    rows, columns = extent
-    return P, (columns - 1) * S + F - P - width, P, (rows - 1) * S + F - P - height
+def frame(shape, F, S, P, extent, dilation=1):
+    """(left, right, top, bottom) padding with which `extent` receptive fields fit exactly. If negative, it crops.
+
+    F, S, P and the dilation are numbers, or (of the rows, of the columns).
+    """
+    top, bottom, left, right = (
+        zeros
+        for side, last, *numbers in zip(shape[1:3], extent, *map(both, (F, S, P, dilation)), strict=True)
+        for zeros in frame_along(side, last, *numbers)
+    )
+    return left, right, top, bottom
+
+
+def frame_along(side, last, F, S, P, dilation):
+    return P, (last - 1) * S + (F - 1) * dilation + 1 - P - side
+
+
+def both(number):
+    return (number, number) if np.isscalar(number) else tuple(number)

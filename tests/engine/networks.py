@@ -121,6 +121,20 @@ NEW_TRAPS = {
         "INPUT -> CONV(K=9) -> CONV(K=9, F=2, S=3, P=1, groups=9, round=floor) -> CONV(K=9, P=3, groups=9) -> FC",
         (11, 8, 1),
     ),
+    "dilations that share a factor with the stride, and such that do not": (
+        "INPUT -> CONV(K=4, S=2, P=4, dilation=4, round=floor) -> RELU"
+        " -> CONV(K=6, F=4, S=2, P=4, dilation=3, groups=2, round=ceil) -> CONV(K=3, P=same, dilation=4) -> FC",
+        (11, 9, 1),
+    ),
+    "dilations beyond the volume": (
+        "INPUT -> CONV(K=5, P=same, dilation=7) -> RELU -> CONV(K=3, F=2, P=3, dilation=5) -> FC",
+        (4, 5, 2),
+    ),
+    "a dilated filter for each channel": (
+        "INPUT -> CONV(K=9, F=1) -> CONV(K=9, S=2, P=3, dilation=3, groups=9, round=floor) -> RELU"
+        " -> CONV(K=9, F=2, S=4, P=2, dilation=2, groups=9, round=floor) -> FC",
+        (7, 6, 2),
+    ),
     "groups of several panels": ("INPUT -> CONV(K=80, F=1) -> RELU -> CONV(K=140, groups=2) -> RELU -> FC", (4, 3, 2)),
     "no biases": ("INPUT -> CONV(K=5, bias=no) -> RELU -> CONV(K=9, F=2, S=2, P=0, bias=no) -> FC", (6, 6, 3)),
     "NORM first": ("INPUT -> NORM -> CONV(K=4) -> RELU -> FC", (5, 6, 3)),
@@ -485,7 +499,9 @@ def differences(found, expected):
 def convs(draw, depth):
     K = draw(st.sampled_from([1, 3, 8, 9, 20]))
     F, S, P = (draw(st.integers(*limits)) for limits in ((1, 6), (1, 4), (0, 4)))
-    return f"CONV({draw(filters(K, depth))}, F={F}, S={S}, P={P}, round={draw(st.sampled_from(['floor', 'ceil']))})"
+    dilation = draw(st.sampled_from([1, 1, 2, 3, 4]))
+    rounding = draw(st.sampled_from(["floor", "ceil"]))
+    return f"CONV({draw(filters(K, depth))}, F={F}, S={S}, P={P}, dilation={dilation}, round={rounding})"
 
 
 @st.composite

@@ -624,6 +624,46 @@ def test_a_filter_for_each_channel_is_well_without_a_mutation(expected_of_depthw
     assert mismatches(DEPTHWISE.answers(SOUND), expected_of_depthwise) == {}
 
 
+# -- Mutations of dilated sums -----------------------------------------------------------------------------------------
+
+# The other layer with weights has a single one for each channel, so that its strides from tap to tap are of no use.
+DILATED = Problem(
+    "INPUT -> CONV(K=4, F=1, P=0) -> CONV(K=3, S=2, P=3, dilation=3, round=floor) -> POOL(average, F=all)",
+    (7, 6, 2),
+    n=3,
+)
+
+
+@pytest.fixture(scope="module")
+def expected_of_dilated():
+    return DILATED.expected()
+
+
+def weights_gradient(mutated):
+    return contracts(mutated, Samples.T)
+
+
+def input_gradient(mutated):
+    return [row for row in backward(mutated, Op.CONTRACT) if get(row, "sample_loop") == Samples.I]
+
+
+@pytest.mark.parametrize(
+    ("find", "stride"),
+    [(find, stride) for find in (forward, input_gradient) for stride in ("a_t", "a_r")]
+    + [(weights_gradient, stride) for stride in ("a_i", "a_j")],
+)
+def test_taps_without_their_dilation_are_noticed(expected_of_dilated, find, stride):
+    def let_taps_be_neighbours(mutated):
+        for row in find(mutated):
+            put(row, **{stride: get(row, stride) // 3})
+
+    assert_noticed(DILATED, expected_of_dilated, let_taps_be_neighbours)
+
+
+def test_dilated_sums_are_well_without_a_mutation(expected_of_dilated):
+    assert mismatches(DILATED.answers(SOUND), expected_of_dilated) == {}
+
+
 # -- Mutations of plans for a GPU, with a loop over groups -------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 from tests.torch_answers import arrays, frame, layer_normalised, leaves, nchw, nhwc
 
-NUMBERS = ("F", "S", "P", "groups", "round", "mode", "rate", "momentum", "eps", "size", "alpha", "beta", "k")
+NUMBERS = tuple("F S P dilation groups round mode rate momentum eps size alpha beta k".split())
 
 
 def plain(bound_layers):
@@ -107,9 +107,8 @@ class Pass:
         from torch.nn import functional
 
         filters, biases = next(self.pairs)
-        framed = functional.pad(
-            nchw(volume), frame(volume.shape, numbers["F"], numbers["S"], numbers["P"], numbers["extent"])
-        )
+        place = [numbers[name] for name in ("F", "S", "P", "extent", "dilation")]
+        framed = functional.pad(nchw(volume), frame(volume.shape, *place))
         return nhwc(
             functional.conv2d(
                 framed,
@@ -117,6 +116,7 @@ class Pass:
                 biases if len(biases) else None,
                 stride=numbers["S"],
                 groups=numbers["groups"],
+                dilation=numbers["dilation"],
             )
         )
 

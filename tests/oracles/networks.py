@@ -59,7 +59,7 @@ def norm_of(bound):
 
 
 LAYER_OF = {
-    "BoundConv": lambda bound: Conv(bound.S, bound.P, extent_of(bound), bound.groups),
+    "BoundConv": lambda bound: Conv(bound.S, bound.P, extent_of(bound), bound.groups, bound.dilation),
     "BoundPool": pool_of,
     "BoundNorm": norm_of,
     "BoundRelu": lambda bound: Relu(),

@@ -1,8 +1,14 @@
-"""POOL: the largest pixel or the mean of each window."""
+"""POOL: the largest pixel or the mean of each window.
+
+F, S and P are numbers, or (of the rows, of the columns).
+"""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+
+from tests.oracles.convolution import both
 
 
 def max_pool(x, F, S, P, extent):
@@ -46,25 +52,23 @@ def average_pool_gradient(d_out, x, F, S, P):
     return d_x
 
 
+@cache
 def window(shape, i, j, F, S, P):
-    """[(row, column)] of the pixels of window (i, j), clipped to the image. F is an int or (rows, columns)."""
-    _, height, width, _ = shape
-    F_rows, F_columns = (F, F) if np.isscalar(F) else F
-    top, left = i * S - P, j * S - P
-    return [
-        (row, column)
-        for row in range(max(top, 0), min(top + F_rows, height))
-        for column in range(max(left, 0), min(left + F_columns, width))
-    ]
+    """[(row, column)] of the pixels of window (i, j), clipped to the image."""
+    firsts = [number * S - P for number, S, P in zip((i, j), both(S), both(P), strict=True)]
+    rows, columns = (
+        range(max(first, 0), min(first + F, side)) for first, F, side in zip(firsts, both(F), shape[1:3], strict=True)
+    )
+    return [(row, column) for row in rows for column in columns]
 
 
 @dataclass(frozen=True)
 class MaxPool:
-    """POOL(max). F is an int or (rows, columns)."""
+    """POOL(max)."""
 
     F: int | tuple
-    S: int
-    P: int
+    S: int | tuple
+    P: int | tuple
     extent: tuple
 
     def forward(self, x):
@@ -76,11 +80,11 @@ class MaxPool:
 
 @dataclass(frozen=True)
 class AveragePool:
-    """POOL(average). F is an int or (rows, columns)."""
+    """POOL(average)."""
 
     F: int | tuple
-    S: int
-    P: int
+    S: int | tuple
+    P: int | tuple
     extent: tuple
 
     def forward(self, x):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tests import oracles, torch_answers
-from tests.oracles.cases import COUNTING, geometries, plane
+from tests.oracles.cases import COUNTING, dilated, plane
 
 
 def test_conv2d_by_hand():
@@ -64,44 +64,60 @@ def test_conv2d_without_biases():
     assert_array_equal(out, plane([12, 16], [24, 28]))
 
 
+def test_conv2d_with_a_dilation_by_hand():
+    filters = np.array([[1.0, 2.0], [3.0, 4.0]]).reshape(2, 2, 1, 1)
+    out = oracles.conv2d(COUNTING, filters, np.array([10.0]), S=1, P=0, extent=(1, 1), dilation=2)
+    assert_array_equal(out, plane([1 * 1 + 2 * 3 + 3 * 7 + 4 * 9 + 10]))
+    d_x = oracles.conv2d_input_gradient(plane([2]), filters, S=1, P=0, input_shape=COUNTING.shape, dilation=2)
+    assert_array_equal(d_x, plane([2, 0, 4], [0, 0, 0], [6, 0, 8]))
+    d_filters = oracles.conv2d_weight_gradient(plane([2]), COUNTING, F=2, S=1, P=0, dilation=2)
+    assert_array_equal(d_filters[:, :, 0, 0], [[2, 6], [14, 18]])
+
+
+def test_conv2d_of_filters_that_are_not_square_by_hand():
+    row = np.array([1.0, 10.0]).reshape(1, 2, 1, 1)
+    out = oracles.conv2d(COUNTING, row, np.zeros(1), S=(2, 1), P=(0, 1), extent=(2, 4))
+    assert_array_equal(out, plane([10, 21, 32, 3], [70, 87, 98, 9]))
+
+
 @given(
-    geometry=geometries(max_P=lambda F: F),
+    geometry=dilated(max_P=lambda F: F),
     groups=st.integers(1, 3),
     sizes=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     bias=st.booleans(),
     seed=st.integers(0, 99),
 )
 def test_conv2d_and_its_gradients_agree_with_pytorch(in_torch, geometry, groups, sizes, bias, seed):
-    (n, height, width, _), F, S, P, extent = geometry
+    (n, height, width, _), F, S, P, extent, dilation = geometry
     C, K = sizes  # channels and filters of each group
     rng = np.random.default_rng(seed)
-    x, filters = rng.normal(size=(n, height, width, groups * C)), rng.normal(size=(F, F, C, groups * K))
+    x, filters = rng.normal(size=(n, height, width, groups * C)), rng.normal(size=(*oracles.both(F), C, groups * K))
     biases = rng.normal(size=groups * K if bias else 0)
     d_out = rng.normal(size=(n, *extent, groups * K))
     ours = [
-        oracles.conv2d(x, filters, biases, S, P, extent, groups),
-        oracles.conv2d_input_gradient(d_out, filters, S, P, x.shape, groups),
-        oracles.conv2d_weight_gradient(d_out, x, F, S, P, groups),
+        oracles.conv2d(x, filters, biases, S, P, extent, groups, dilation),
+        oracles.conv2d_input_gradient(d_out, filters, S, P, x.shape, groups, dilation),
+        oracles.conv2d_weight_gradient(d_out, x, F, S, P, groups, dilation),
         *([oracles.conv2d_bias_gradient(d_out)] if bias else []),
     ]
-    theirs = in_torch(torch_answers.conv2d, x, filters, biases, d_out, S, P, groups)
+    theirs = in_torch(torch_answers.conv2d, x, filters, biases, d_out, S, P, groups, dilation)
     for our, their in zip(ours, theirs, strict=True):
         assert_allclose(our, their, rtol=1e-12, atol=1e-12)
 
 
-@given(geometry=geometries(max_P=lambda F: F), groups=st.integers(1, 2), seed=st.integers(0, 99))
+@given(geometry=dilated(max_P=lambda F: F), groups=st.integers(1, 2), seed=st.integers(0, 99))
 def test_conv2d_gradients_agree_with_finite_differences(geometry, groups, seed):
-    (n, height, width, C), F, S, P, extent = geometry
+    (n, height, width, C), F, S, P, extent, dilation = geometry
     shape = (n, height, width, groups * C)
     rng = np.random.default_rng(seed)
-    x, filters, biases = rng.normal(size=shape), rng.normal(size=(F, F, C, 2)), rng.normal(size=2)
+    x, filters, biases = rng.normal(size=shape), rng.normal(size=(*oracles.both(F), C, 2)), rng.normal(size=2)
     d_out = rng.normal(size=(n, *extent, 2))
 
     def objective(x=x, filters=filters, biases=biases):
-        return np.sum(d_out * oracles.conv2d(x, filters, biases, S, P, extent, groups))
+        return np.sum(d_out * oracles.conv2d(x, filters, biases, S, P, extent, groups, dilation))
 
-    d_x = oracles.conv2d_input_gradient(d_out, filters, S, P, shape, groups)
-    d_filters = oracles.conv2d_weight_gradient(d_out, x, F, S, P, groups)
+    d_x = oracles.conv2d_input_gradient(d_out, filters, S, P, shape, groups, dilation)
+    d_filters = oracles.conv2d_weight_gradient(d_out, x, F, S, P, groups, dilation)
     d_biases = oracles.conv2d_bias_gradient(d_out)
     assert_allclose(d_x, oracles.finite_differences(lambda array: objective(x=array), x), atol=1e-6)
     assert_allclose(d_filters, oracles.finite_differences(lambda array: objective(filters=array), filters), atol=1e-6)

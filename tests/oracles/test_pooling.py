@@ -35,6 +35,11 @@ def test_max_pool_of_windows_that_are_not_square():
     assert_array_equal(oracles.max_pool(x, F=(2, 1), S=1, P=0, extent=(1, 2)), plane([3, 4]))
 
 
+def test_windows_of_two_strides_and_paddings():
+    assert oracles.window((1, 4, 5, 1), 1, 1, F=(1, 2), S=(2, 3), P=(0, 1)) == [(2, 2), (2, 3)]
+    assert oracles.window((1, 4, 5, 1), 0, 0, F=(1, 2), S=(2, 3), P=(0, 1)) == [(0, 0)]
+
+
 def test_average_pool_by_hand():
     x = plane([1, 1, 2, 4], [5, 6, 7, 8], [3, 2, 1, 0], [1, 2, 3, 4])
     assert_array_equal(oracles.average_pool(x, F=2, S=2, P=0, extent=(2, 2)), plane([3.25, 5.25], [2, 2]))
@@ -59,13 +64,15 @@ def test_average_pool_over_the_whole_image():
 def windows(draw, max_P):
     """Geometries of POOL. As in PyTorch, every window begins before the end of the image."""
     shape, _, S, P, extent = geometry = draw(geometries(max_P))
-    assume(all((last - 1) * S < side + P for last, side in zip(extent, shape[1:3], strict=True)))
+    axes = zip(extent, shape[1:3], oracles.both(S), oracles.both(P), strict=True)
+    assume(all((last - 1) * S < side + P for last, side, S, P in axes))
     return geometry
 
 
 def rounded_up(shape, F, S, P, extent):
     """Whether PyTorch needs ceil_mode=True for this extent."""
-    exact = tuple((side - F + 2 * P) / S + 1 for side in shape[1:3])
+    axes = zip(shape[1:3], *map(oracles.both, (F, S, P)), strict=True)
+    exact = [(side - F + 2 * P) / S + 1 for side, F, S, P in axes]
     return extent == tuple(map(ceil, exact)) != tuple(map(floor, exact))
 
 

@@ -1,8 +1,14 @@
-"""Volumes and the formula for output sizes: ``(W - F + 2P)/S + 1``."""
+"""Volumes and the formula for output sizes: ``(W - F + 2P)/S + 1``.
+
+Numbers that differ along the axes are stored as (rows, columns), as arrays have them, and spelled as width x height, as
+volumes are.
+"""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from skconvnet.architecture.errors import ArchitectureError
+from skconvnet.architecture.notation.table import collapse
 
 _REACH = 1000  # an error message searches for values that fit up to this distance
 
@@ -30,8 +36,62 @@ class Volume:
         return f"[{self.width}x{self.height}x{self.depth}]"
 
 
-def output_extent(W, F, S, P, round, name):
+class Axis(NamedTuple):
+    """A window along one axis.
+
+    Parameters
+    ----------
+    F, S, P : int
+        Extent, stride, and number of zeros on each side of the input.
+    dilation : int
+        The distance between two neighbouring pixels of the window.
+
+    Examples
+    --------
+    >>> Axis(F=3, S=1, P=0, dilation=2).reach
+    5
+    """
+
+    F: int
+    S: int
+    P: int
+    dilation: int = 1
+
+    @property
+    def reach(self):
+        """The pixels from the first to the last of the window."""
+        return (self.F - 1) * self.dilation + 1
+
+
+def axes_of(F, S, P, dilation=1):
+    """Return the axes of a window, those of its rows and of its columns.
+
+    Parameters
+    ----------
+    F, S, P, dilation : int or tuple of int
+        A number, or (rows, columns).
+
+    Returns
+    -------
+    tuple of Axis
+
+    Examples
+    --------
+    >>> axes_of(F=(1, 3), S=2, P=0)
+    (Axis(F=1, S=2, P=0, dilation=1), Axis(F=3, S=2, P=0, dilation=1))
+    """
+    return tuple(map(Axis, *map(_per_axis, (F, S, P, dilation))))
+
+
+def _per_axis(value):
+    """Return (rows, columns) of a number or of such a tuple."""
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def output_extent(W, F, S, P, round, name, dilation=1):
     """Return (W - F + 2P)/S + 1, the number of positions of a window along one axis.
+
+    Of a dilated window, (F - 1)*dilation + 1 takes the place of F.
 
     Parameters
     ----------
@@ -42,6 +102,8 @@ def output_extent(W, F, S, P, round, name):
         beyond the padded input. "ceil": keep one such window if it begins inside the input or the padding before it.
     name : str
         The layer and axis, for the error.
+    dilation : int, default=1
+        The distance between two neighbouring pixels of the window.
 
     Returns
     -------
@@ -64,27 +126,25 @@ def output_extent(W, F, S, P, round, name):
     >>> output_extent(W=10, F=3, S=2, P=0, round="floor", name="CONV 1")
     4
     """
-    span = W - F + 2 * P
+    span = W - Axis(F, S, P, dilation).reach + 2 * P
     if span < 0:
-        raise ArchitectureError(_too_large(W, F, S, P, name))
+        raise ArchitectureError(_too_large(W, F, S, P, dilation, name))
     whole_windows = span // S + 1
     if span % S == 0 or round == "floor":
         return whole_windows
     if round == "ceil":
         begins_inside = whole_windows * S < W + P  # the next window, counted from the first zero of the padding
         return whole_windows + begins_inside
-    raise ArchitectureError(_not_whole(W, F, S, P, name))
+    raise ArchitectureError(_not_whole(W, F, S, P, dilation, name))
 
 
-def output_extents(layer, window):
+def output_extents(layer):
     """Return the height and width of the output of a layer that slides a window over its input.
 
     Parameters
     ----------
     layer : BoundLayer
-        Its `name`, `input`, `S`, `P` and `round` are read.
-    window : tuple of int
-        Its (rows, columns).
+        Its `name`, `input`, `axes` and `round` are read.
 
     Returns
     -------
@@ -95,38 +155,56 @@ def output_extents(layer, window):
     ArchitectureError
         As `output_extent` does.
     """
-    axes = (("height", layer.input.height, window[0]), ("width", layer.input.width, window[1]))
+    rows, columns = layer.axes
     return [
-        output_extent(extent, F, layer.S, layer.P, layer.round, f"{layer.name} over the {axis} of {layer.input}")
-        for axis, extent, F in axes
+        output_extent(
+            extent, axis.F, axis.S, axis.P, layer.round, f"{layer.name} over the {side} of {layer.input}", axis.dilation
+        )
+        for side, extent, axis in (("height", layer.input.height, rows), ("width", layer.input.width, columns))
     ]
 
 
-def padding(P, F, name):
-    """Return P as a number of zeros: 0 for "valid", (F - 1)/2 for "same".
+def padding(P, F, name, dilation=1):
+    """Return P as a number of zeros: 0 for "valid", (F - 1)*dilation/2 for "same".
 
     Parameters
     ----------
-    P : int, "same" or "valid"
-    F : int
+    P : int, tuple of int, "same" or "valid"
+    F : int or tuple of int
+        A number, or (rows, columns), which have each their own zeros.
     name : str
         The layer, for the error.
+    dilation : int or tuple of int, default=1
 
     Returns
     -------
-    int
+    int or tuple of int
 
     Raises
     ------
     ArchitectureError
-        If P is "same" and F is even.
+        If P is "same" and (F - 1)*dilation is odd.
+
+    Examples
+    --------
+    >>> padding("same", F=(1, 3), name="CONV 1", dilation=2)
+    (0, 2)
     """
-    if P == "same" and F % 2 == 0:
+    if P == "same":
+        return collapse(_same(axis, name) for axis in axes_of(F, 1, 0, dilation))
+    return 0 if P == "valid" else P
+
+
+def _same(axis, name):
+    """Return the zeros on each side with which a window of stride 1 keeps the extent of its input."""
+    F, times, by = axis.F, *(("", "") if axis.dilation == 1 else ("*dilation", f"*{axis.dilation}"))
+    zeros, is_odd = divmod(axis.reach - 1, 2)
+    if is_odd:
         raise ArchitectureError(
-            f"{name}: P='same' is (F - 1)/2 = ({F} - 1)/2 = {F // 2 - 1}.5, which is not a whole number. "
+            f"{name}: P='same' is (F - 1){times}/2 = ({F} - 1){by}/2 = {zeros}.5, which is not a whole number. "
             f"What fits: F={F - 1} or F={F + 1}, or a whole number for P"
         )
-    return {"same": (F - 1) // 2, "valid": 0}.get(P, P)
+    return zeros
 
 
 def check_square(layer, window):
@@ -139,24 +217,30 @@ def check_square(layer, window):
         )
 
 
-def _arithmetic(W, F, S, P):
+def _arithmetic(W, F, S, P, dilation):
     """Return the formula with its numbers, with enough decimals that a fraction does not look whole."""
-    value = (W - F + 2 * P) / S + 1
+    value = (W - Axis(F, S, P, dilation).reach + 2 * P) / S + 1
     decimals = max(3, len(str(S)))
-    return f"(W - F + 2P)/S + 1 = ({W} - {F} + {2 * P})/{S} + 1 = {f'{value:.{decimals}f}'.rstrip('0').rstrip('.')}"
+    shown = f"{value:.{decimals}f}".rstrip("0").rstrip(".")
+    reach, number = ("F", F) if dilation == 1 else ("((F - 1)*dilation + 1)", f"(({F} - 1)*{dilation} + 1)")
+    return f"(W - {reach} + 2P)/S + 1 = ({W} - {number} + {2 * P})/{S} + 1 = {shown}"
 
 
-def _too_large(W, F, S, P, name):
+def _too_large(W, F, S, P, dilation, name):
+    window, padded, reach = f"F={F}", W + 2 * P, Axis(F, S, P, dilation).reach
+    if dilation > 1:
+        window += f" with dilation={dilation}, (F - 1)*dilation + 1 = {reach},"
     return (
-        f"{name}: the window F={F} is larger than the padded input, W + 2P = {W} + {2 * P} = {W + 2 * P}, so "
-        f"{_arithmetic(W, F, S, P)}. What fits: F={W + 2 * P} or smaller, P={(F - W + 1) // 2} or larger, "
-        f"or W={F - 2 * P} or larger"
+        f"{name}: the window {window} is larger than the padded input, W + 2P = {W} + {2 * P} = {padded}, so "
+        f"{_arithmetic(W, F, S, P, dilation)}. What fits: F={(padded - 1) // dilation + 1} or smaller, "
+        f"P={(reach - W + 1) // 2} or larger, or W={reach - 2 * P} or larger"
     )
 
 
-def _not_whole(W, F, S, P, name):
+def _not_whole(W, F, S, P, dilation, name):
     def fits(W=W, F=F, S=S, P=P):
-        return F <= W + 2 * P and (W - F + 2 * P) % S == 0
+        span = W - Axis(F, S, P, dilation).reach + 2 * P
+        return span >= 0 and span % S == 0
 
     nearest = [
         *_nearest("S", S, 1, lambda s: s <= max(S, F) and fits(S=s)),  # a larger stride skips pixels
@@ -166,7 +250,7 @@ def _not_whole(W, F, S, P, name):
         *_nearest("W", W, 1, lambda W: fits(W=W)),
     ]
     return (
-        f"{name}: {_arithmetic(W, F, S, P)} is not a whole number. "
+        f"{name}: {_arithmetic(W, F, S, P, dilation)} is not a whole number. "
         f"What fits: round=floor, round=ceil, {', '.join(nearest)}"
     )
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from skconvnet.architecture.errors import ArchitectureError
-from skconvnet.architecture.layers.arithmetic import Volume, check_square, output_extents, padding
+from skconvnet.architecture.layers.arithmetic import Volume, axes_of, check_square, output_extents, padding
 from skconvnet.architecture.layers.base import BoundLayer
 from skconvnet.architecture.notation.table import spell_layer
 
@@ -12,6 +12,9 @@ from skconvnet.architecture.notation.table import spell_layer
 @dataclass(frozen=True)
 class BoundConv(BoundLayer):
     """K filters of extent F x F x (input depth / groups), with stride S and padding P.
+
+    With a dilation, neighbouring weights of a filter see pixels that are so far apart. F, S, P and the dilation are
+    numbers, or (rows, columns) where the two differ.
 
     Examples
     --------
@@ -21,12 +24,13 @@ class BoundConv(BoundLayer):
     """
 
     K: int
-    F: int
-    S: int
-    P: int
+    F: int | tuple[int, int]
+    S: int | tuple[int, int]
+    P: int | tuple[int, int]
     groups: int = 1
     round: str | None = None
     bias: bool = True
+    dilation: int | tuple[int, int] = 1
 
     kind: ClassVar[str] = "CONV"
 
@@ -36,23 +40,28 @@ class BoundConv(BoundLayer):
                 f"{self.name}: groups={self.groups} must divide the depth of the input, {self.input.depth}, "
                 f"and K={self.K}"
             )
-        output_extents(self, (self.F, self.F))
+        output_extents(self)
 
     @classmethod
     def bind(cls, name, volume, options):
         """Make the layer from the options of the notation; P becomes a number."""
-        changed = {"P": padding(options["P"], options["F"], name), "bias": options.get("bias") != "no"}
-        return cls(name, volume, **options | changed)
+        P = padding(options["P"], options["F"], name, options.get("dilation", 1))
+        return cls(name, volume, **options | {"P": P, "bias": options.get("bias") != "no"})
+
+    @property
+    def axes(self):
+        """The numbers of the window, those of its rows and of its columns: two `Axis`."""
+        return axes_of(self.F, self.S, self.P, self.dilation)
 
     @property
     def output(self):
         """The volume of the output, of depth K."""
-        return Volume(*output_extents(self, (self.F, self.F)), self.K)
+        return Volume(*output_extents(self), self.K)
 
     @property
     def n_weights(self):
         """F * F * (depth of a filter) * K."""
-        return self.F * self.F * self._filter_depth * self.K
+        return self._filter_size * self.K
 
     @property
     def n_biases(self):
@@ -62,17 +71,23 @@ class BoundConv(BoundLayer):
     @property
     def n_flops(self):
         """One multiply-add per activation of the output and weight of a filter."""
-        return self.output.size * self.F * self.F * self._filter_depth
+        return self.output.size * self._filter_size
 
     @property
     def arithmetic(self):
         """The number of parameters as the CS231n notes write it."""
-        weights = f"{self.F}*{self.F}*{self._filter_depth}*{self.K}"
+        rows, columns = self.axes
+        weights = f"{columns.F}*{rows.F}*{self._filter_depth}*{self.K}"
         return f"{weights} + {self.K}" if self.bias else weights
 
     @property
     def _filter_depth(self):
         return self.input.depth // self.groups
+
+    @property
+    def _filter_size(self):
+        rows, columns = self.axes
+        return rows.F * columns.F * self._filter_depth
 
     def __str__(self):
         return spell_layer(self.kind, vars(self) | {"bias": "yes" if self.bias else "no"})
@@ -100,12 +115,10 @@ class BoundFC(BoundLayer):
     window: tuple[int, int]
 
     kind: ClassVar[str] = "FC"
-    S: ClassVar[int] = 1
-    P: ClassVar[int] = 0
     round: ClassVar[None] = None
 
     def __post_init__(self):
-        output_extents(self, self.window)
+        output_extents(self)
 
     @classmethod
     def bind(cls, name, volume, options):
@@ -113,9 +126,14 @@ class BoundFC(BoundLayer):
         return cls(name, volume, **options, window=(volume.height, volume.width))
 
     @property
+    def axes(self):
+        """The numbers of the window, those of its rows and of its columns: two `Axis`."""
+        return axes_of(self.window, 1, 0)
+
+    @property
     def output(self):
         """The volume of the output, of depth `units`; 1 x 1 if the window is the whole input."""
-        return Volume(*output_extents(self, self.window), self.units)
+        return Volume(*output_extents(self), self.units)
 
     @property
     def n_weights(self):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from skconvnet.architecture.errors import ArchitectureError
-from skconvnet.architecture.layers.arithmetic import Volume, check_square, output_extents, padding
+from skconvnet.architecture.layers.arithmetic import Volume, axes_of, check_square, output_extents, padding
 from skconvnet.architecture.layers.base import BoundLayer
 from skconvnet.architecture.notation.table import spell_layer
 
@@ -30,7 +30,7 @@ class BoundPool(BoundLayer):
             raise ArchitectureError(
                 f"{self.name}: with P={self.P} a window of F={min(self.F)} can contain only padding; P must be below F"
             )
-        output_extents(self, self.F)
+        output_extents(self)
 
     @classmethod
     def bind(cls, name, volume, options):
@@ -46,9 +46,14 @@ class BoundPool(BoundLayer):
         return cls(name, volume, **options | changed)
 
     @property
+    def axes(self):
+        """The numbers of the window, those of its rows and of its columns: two `Axis`."""
+        return axes_of(self.F, self.S, self.P)
+
+    @property
     def output(self):
         """The volume of the output, as deep as the input."""
-        return Volume(*output_extents(self, self.F), self.input.depth)
+        return Volume(*output_extents(self), self.input.depth)
 
     def convolutional(self):
         """Return the layer itself if its window is square."""

@@ -47,6 +47,7 @@ class Option:
 
 
 COUNT = Option(lowest=1)
+DILATION = Option(lowest=1, default=1)
 PADDING = Option(lowest=0, words=("same", "valid"))
 ROUNDING = Option(words=("floor", "ceil"))
 
@@ -57,6 +58,7 @@ NOTATION = {
         "F": COUNT,
         "S": COUNT,
         "P": PADDING,
+        "dilation": DILATION,
         "groups": Option(lowest=1, default=1),
         "round": ROUNDING,
         "bias": Option(words=("yes", "no"), default="yes"),
@@ -98,6 +100,18 @@ def read_whole_number(text, lowest):
         return None
     number = int(text.lstrip("0") or "0")
     return number if lowest <= number <= MAX_NUMBER else None
+
+
+def collapse(pair):
+    """Return (rows, columns) as a tuple, or one number where they are the same.
+
+    Examples
+    --------
+    >>> collapse([3, 3]), collapse([1, 3])
+    (3, (1, 3))
+    """
+    rows, columns = pair
+    return rows if rows == columns else (rows, columns)
 
 
 def spell_number(value):

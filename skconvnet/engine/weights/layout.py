@@ -26,7 +26,8 @@ class Learned(NamedTuple):
     Parameters
     ----------
     coefs : list of ndarray of float32
-        (F, F, C / groups, K) of a CONV, (inputs, units) of an FC, (C,) scales of a NORM(batch) or NORM(layer).
+        (F rows, F columns, C / groups, K) of a CONV, (inputs, units) of an FC, (C,) scales of a NORM(batch) or
+        NORM(layer).
     intercepts : list of ndarray of float32
         One for each of `coefs`: (K,), (units,), (C,); (0,) of a CONV without bias.
     means, variances : list of ndarray of float32
@@ -273,7 +274,7 @@ def _stored_shape(layer, target, *, reads_images):
     if layer.kind == "FC":
         extent, depth, columns = layer.window, layer.input.depth, target.pad(layer.units)  # read once a batch
     else:
-        extent, depth = (layer.F, layer.F), layer.input.depth // layer.groups
+        extent, depth = tuple(axis.F for axis in layer.axes), layer.input.depth // layer.groups
         columns = target.row_stride(target.pad(layer.K // layer.groups))
     # The network's input has no gradient and is read one number at a time, so its depth needs no padding.
     return (*extent, depth if reads_images else target.pad(depth), columns)
@@ -305,7 +306,7 @@ def _slot(layer, shape, offsets, target):
     groups = layer.groups if is_conv else 1
     depth, K = layer.input.depth // groups, layer.output.depth
     return WeightSlot(
-        shape=(layer.F, layer.F, depth, K) if is_conv else (prod(layer.window) * depth, K),
+        shape=(*shape[:2], depth, K) if is_conv else (prod(layer.window) * depth, K),
         rows=shape[:3],
         depth=depth,
         K=K,

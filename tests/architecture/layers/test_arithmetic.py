@@ -3,13 +3,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from skconvnet.architecture import ArchitectureError
-from skconvnet.architecture.layers.arithmetic import output_extent, padding
+from skconvnet.architecture.layers.arithmetic import Axis, output_extent, padding
 
 
-def slide(W, F, S, P, round):
+def slide(W, F, S, P, round, dilation=1):
     """Slide the window over pixels 0 to W - 1 and count its positions. None if it does not fit evenly."""
-    starts = []
-    start = -P
+    starts, F, start = [], len(range(0, F * dilation, dilation)), -P
+    F += (dilation - 1) * (F - 1)  # the gaps between its pixels
     while start + F <= W + P:
         starts.append(start)
         start += S
@@ -27,15 +27,21 @@ def slide(W, F, S, P, round):
     S=st.integers(1, 7),
     P=st.integers(0, 8),
     round=st.sampled_from([None, "floor", "ceil"]),
+    dilation=st.integers(1, 3),
 )
 @settings(max_examples=500)
-def test_extent_is_the_number_of_window_positions(W, F, S, P, round):
-    counted = slide(W, F, S, P, round)
+def test_extent_is_the_number_of_window_positions(W, F, S, P, round, dilation):
+    counted = slide(W, F, S, P, round, dilation)
     if counted is None:
         with pytest.raises(ArchitectureError, match="CONV 1"):
-            output_extent(W, F, S, P, round, "CONV 1")
+            output_extent(W, F, S, P, round, "CONV 1", dilation)
     else:
-        assert output_extent(W, F, S, P, round, "CONV 1") == counted
+        assert output_extent(W, F, S, P, round, "CONV 1", dilation) == counted
+
+
+def test_the_reach_of_a_window():
+    reaches = [Axis(F, 1, 0, dilation).reach for F, dilation in [(1, 1), (3, 1), (1, 9), (3, 2), (2, 5)]]
+    assert reaches == [1, 3, 1, 5, 6]
 
 
 def test_error_shows_the_arithmetic_and_what_fits():
@@ -54,21 +60,34 @@ def test_window_larger_than_the_padded_input():
     assert "F=6 or smaller, P=3 or larger, or W=7 or larger" in str(caught.value)
 
 
-@given(W=st.integers(1, 60), F=st.integers(1, 60), S=st.integers(2, 9), P=st.integers(0, 5))
-@settings(max_examples=200)
-def test_suggestions_of_an_error_fit(W, F, S, P):
-    assume(F <= W + 2 * P and (W - F + 2 * P) % S)
+def test_errors_of_a_dilated_window_show_its_reach():
     with pytest.raises(ArchitectureError) as caught:
-        output_extent(W, F, S, P, None, "CONV 1")
+        output_extent(10, 3, 2, 0, None, "CONV 1", dilation=3)
+    assert "(W - ((F - 1)*dilation + 1) + 2P)/S + 1 = (10 - ((3 - 1)*3 + 1) + 0)/2 + 1 = 2.5" in str(caught.value)
+    assert str(caught.value).endswith("S=1, S=3, F=2 with P=0, F=4 with P=0, W=9, W=11")
+    with pytest.raises(ArchitectureError) as caught:
+        output_extent(4, 3, 1, 1, None, "CONV 1", dilation=4)
+    window = "the window F=3 with dilation=4, (F - 1)*dilation + 1 = 9, is larger than the padded input"
+    assert window in str(caught.value)
+    assert "= (4 - ((3 - 1)*4 + 1) + 2)/1 + 1 = -2. What fits: F=2 or smaller, P=3 or larger" in str(caught.value)
+
+
+@given(W=st.integers(1, 60), F=st.integers(1, 60), S=st.integers(2, 9), P=st.integers(0, 5), dilation=st.integers(1, 3))
+@settings(max_examples=200)
+def test_suggestions_of_an_error_fit(W, F, S, P, dilation):
+    reach = Axis(F, S, P, dilation).reach
+    assume(reach <= W + 2 * P and (W - reach + 2 * P) % S)
+    with pytest.raises(ArchitectureError) as caught:
+        output_extent(W, F, S, P, None, "CONV 1", dilation)
     offers = str(caught.value).partition("What fits: ")[2].split(", ")
     assert offers[:2] == ["round=floor", "round=ceil"]
     assert {offer[0] for offer in offers[2:]} >= {"S", "W"}
-    assert P >= F or any(offer.startswith("F") for offer in offers)
+    assert P >= F or dilation > 1 or any(offer.startswith("F") for offer in offers)
     for offer in offers:
         values = dict(value.split("=") for value in offer.split(" with "))
         rounding = values.pop("round", None)
         numbers = {"W": W, "F": F, "S": S, "P": P} | {letter: int(value) for letter, value in values.items()}
-        assert output_extent(**numbers, round=rounding, name="") >= 1
+        assert output_extent(**numbers, round=rounding, name="", dilation=dilation) >= 1
         assert numbers["S"] <= max(S, F)
         assert "F" not in values or "P" in values  # which may have been "same"
         assert not values.keys() & {"F", "P"} or numbers["P"] < numbers["F"]  # POOL rejects all others
@@ -85,3 +104,9 @@ def test_padding():
     assert [padding(P, 5, "CONV 1") for P in ("same", "valid", 0, 3)] == [2, 0, 0, 3]
     with pytest.raises(ArchitectureError, match=r"CONV 1: P='same' is \(F - 1\)/2 = \(4 - 1\)/2 = 1.5.*F=3 or F=5"):
         padding("same", 4, "CONV 1")
+
+
+def test_padding_of_dilated_windows():
+    assert [padding("same", F, "CONV 1", dilation) for F, dilation in [(3, 2), (2, 2), (5, 3)]] == [2, 1, 6]
+    with pytest.raises(ArchitectureError, match=r"is \(F - 1\)\*dilation/2 = \(2 - 1\)\*3/2 = 1.5.*F=1 or F=3"):
+        padding("same", 2, "CONV 1", 3)

@@ -26,6 +26,15 @@ def test_conv_without_biases():
     assert str(conv) == "CONV(K=6, F=5, S=1, P=2, bias=no)"
 
 
+def test_a_dilated_conv_sees_farther_with_the_same_weights():
+    conv = BoundConv("CONV 1", Volume(height=7, width=9, depth=4), K=6, F=3, S=1, P=0, dilation=3)
+    assert conv.output == Volume(height=1, width=3, depth=6)
+    assert (conv.n_weights, conv.n_flops, conv.arithmetic) == (3 * 3 * 4 * 6, 3 * 6 * 3 * 3 * 4, "3*3*4*6 + 6")
+    assert str(conv) == "CONV(K=6, F=3, S=1, P=0, dilation=3)"
+    with pytest.raises(ArchitectureError, match=r"CONV 1 over the height of \[9x6x4\]: the window F=3 with dilation=3"):
+        conv.on(Volume(6, 9, 4))
+
+
 @pytest.mark.parametrize(("K", "groups"), [(4, 3), (3, 2)])
 def test_groups_divide_depth_and_filters(K, groups):
     with pytest.raises(

@@ -16,9 +16,10 @@ __all__ = ["Convolution", "emit_contract"]
 class Convolution(Step):
     """CONV, and FC as the CONV whose filter covers its input volume, with bias and possibly ReLU.
 
-    y[i, j, k] = bias[k] + sum over u, v < F and c < C of x[i*S + u - P, j*S + v - P, c] * w[u, v, c, k]
+    y[i, j, k] = bias[k] + sum over u, v < F and c < C of x[i*S + u*D - P, j*S + v*D - P, c] * w[u, v, c, k]
 
-    With groups, C and k are those of one group, and there is one such sum for each group.
+    D is the dilation. With groups, C and k are those of one group, and there is one such sum for each group. F, S, P
+    and D of i and u, those of the rows, may differ from those of j and v.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class Convolution(Step):
         super().__init__(layer)
         self.weights = weights
         self.transposed = None  # offset of the transposed weights in shared memory, if the input gradient is needed
-        self.S, self.P = layer.S, layer.P
+        self.down, self.across = layer.axes
 
     @property
     def overwrites(self):
@@ -44,10 +45,10 @@ class Convolution(Step):
     @property
     def border(self):
         """The padding P; on the far sides as much of it as the last filter reaches."""
-        x, y, (rows, columns, _) = self.layer.input, self.layer.output, self.weights.rows
-        bottom = (y.height - 1) * self.S + rows - self.P - x.height
-        right = (y.width - 1) * self.S + columns - self.P - x.width
-        return self.P, self.P, max(0, bottom), max(0, right)
+        x, y, down, across = self.layer.input, self.layer.output, self.down, self.across
+        bottom = (y.height - 1) * down.S + down.reach - down.P - x.height
+        right = (y.width - 1) * across.S + across.reach - across.P - x.width
+        return down.P, across.P, max(0, bottom), max(0, right)
 
     @property
     def gradient_border(self):
@@ -83,25 +84,25 @@ class Convolution(Step):
 
     def _sums_of_groups(self, builder, x, run, y, first, distance):
         """Emit the sums of a run of groups, written to the channels `first`, `first + distance`, ... of `y`."""
-        w = self.weights
+        w, down, across = self.weights, self.down, self.across
         weights = w.weights + run.first * w.group_size
         counts, strides = self._filter_counts("TRK", x), self._filter_strides("trk")
         tap_flops = _separate_rows(y.columns) * w.filters * counts["R"] * counts["K"]
-        taps = Taps(y.rows, counts["T"], step=self.S, tap_step=1, before=self.P, extent=x.rows)
+        taps = Taps(y.rows, down.F, step=down.S, tap_step=down.dilation, before=down.P, extent=x.rows)
         for band in taps.bands(tap_flops, builder.target.spared_flops):
             emit_contract(
                 builder,
-                a=self._first_seen(x, run, band.first * self.S + band.tap),
+                a=self._first_seen(x, run, band.first * down.S + band.tap * down.dilation),
                 b=offset(Space.PARAMETERS, weights + band.tap * strides["t"]),
                 start=self._bias(run.first * (w.K // w.groups)),
                 c=element(y, band.first, channel=first),
                 counts=counts | {"J": band.count, "M": y.columns, "N": w.filters, "T": band.taps, "groups": run.count},
                 a_strides={
                     "i": x.size,
-                    "j": self.S * x.row,
-                    "p": self.S * x.depth,
-                    "t": x.row,
-                    "r": x.depth,
+                    "j": down.S * x.row,
+                    "p": across.S * x.depth,
+                    "t": down.dilation * x.row,
+                    "r": across.dilation * x.depth,
                     "k": 1,
                     "g": w.depth,
                 },
@@ -175,7 +176,7 @@ class Convolution(Step):
     def weights_gradient(self, builder, x, dy, space, first_element):
         """Emit the gradient of the weights, and return the number of the last instruction.
 
-        dw[u, v, c, k] = sum over samples, i and j of x[i*S + u - P, j*S + v - P, c] * dy[i, j, k]
+        dw[u, v, c, k] = sum over samples, i and j of x[i*S + u*D - P, j*S + v*D - P, c] * dy[i, j, k]
 
         Parameters
         ----------
@@ -186,12 +187,12 @@ class Convolution(Step):
             Where the gradient is written, from `first_element` on.
         first_element : int
         """
-        w, target = self.weights, builder.target
+        w, target, down, across = self.weights, builder.target, self.down, self.across
         counts, strides = self._filter_counts("IJM", x), self._filter_strides("ijp")
         row_flops = _separate_rows(dy.columns) * w.filters * counts["J"] * counts["M"]
         if counts["J"] * counts["M"] < target.tile_rows:
             row_flops = 0  # rows of the filter had better share a tile
-        taps = Taps(counts["I"], dy.rows, step=1, tap_step=self.S, before=self.P, extent=x.rows)
+        taps = Taps(down.F, dy.rows, step=down.dilation, tap_step=down.S, before=down.P, extent=x.rows)
         for run in group_runs(target, w.groups):
             slices = GroupSlices(builder, dy, run, w.K // w.groups)
             gradient, first = slices.to_read()
@@ -199,19 +200,19 @@ class Convolution(Step):
             for band in taps.bands(row_flops, target.spared_flops):
                 number = emit_contract(
                     builder,
-                    a=self._first_seen(x, run, band.first + band.tap * self.S),
+                    a=self._first_seen(x, run, band.first * down.dilation + band.tap * down.S),
                     b=element(gradient, band.tap, channel=first),
                     start=ZEROS,
                     c=offset(space, into + band.first * strides["i"]),
                     counts=counts
                     | {"I": band.count, "N": w.filters, "R": band.taps, "K": dy.columns, "groups": run.count},
                     a_strides={
-                        "i": x.row,
-                        "j": x.depth,
+                        "i": down.dilation * x.row,
+                        "j": across.dilation * x.depth,
                         "p": 1,
                         "t": x.size,
-                        "r": self.S * x.row,
-                        "k": self.S * x.depth,
+                        "r": down.S * x.row,
+                        "k": across.S * x.depth,
                         "g": w.depth,
                     },
                     b_strides={
@@ -252,24 +253,23 @@ class Convolution(Step):
     def _phase_gradient(self, builder, phase, run, dx, first, distance, dy):
         """Emit the gradient of the inputs of one phase, for a run of groups.
 
-        dx[h, v, c] = sum over taps and k of dy[(h + P - u)/S, (v + P - u')/S, k] * w[u, u', c, k], a CONV of stride 1
-        with the taps in reverse order.
+        dx[h, v, c] = sum over taps and k of dy[(h + P - u*D)/S, (v + P - u'*D)/S, k] * w[u, u', c, k], a CONV of
+        stride 1 with the taps in reverse order.
         """
         rows, columns, w, tap = phase.rows, phase.columns, self.weights, self.phases.tap_size
         filters = w.K // w.groups
         products = dy.depth if w.groups == 1 else filters
         transposed = self.transposed + run.first * self.phases.group_size + phase.offset
-        above = rows.taps - 1 - rows.output
+        above, left = ((axis.taps - 1) * axis.step - axis.output for axis in (rows, columns))
         tap_flops = _separate_rows(columns.count) * w.rows[2] * columns.taps * products
-        taps = Taps(rows.count, rows.taps, step=1, tap_step=1, before=above, extent=dy.rows)
+        taps = Taps(rows.count, rows.taps, step=1, tap_step=rows.step, before=above, extent=dy.rows)
         for band in taps.bands(tap_flops, builder.target.spared_flops):
-            row, column = band.first + band.tap - above, columns.output - (columns.taps - 1)
             emit_contract(
                 builder,
-                a=element(dy, row, column, run.first * filters),
+                a=element(dy, band.first + band.tap * rows.step - above, -left, run.first * filters),
                 b=offset(Space.SHARED, transposed + band.tap * columns.taps * tap),
                 start=ZEROS,
-                c=element(dx, rows.first + self.S * band.first, columns.first, first),
+                c=element(dx, rows.first + self.down.S * band.first, columns.first, first),
                 counts={
                     "J": band.count,
                     "M": columns.count,
@@ -279,14 +279,27 @@ class Convolution(Step):
                     "K": products,
                     "groups": run.count,
                 },
-                a_strides={"i": dy.size, "j": dy.row, "p": dy.depth, "t": dy.row, "r": dy.depth, "k": 1, "g": filters},
+                a_strides={
+                    "i": dy.size,
+                    "j": dy.row,
+                    "p": dy.depth,
+                    "t": rows.step * dy.row,
+                    "r": columns.step * dy.depth,
+                    "k": 1,
+                    "g": filters,
+                },
                 b_strides={
                     "t": columns.taps * tap,
                     "r": tap,
                     "k": w.transposed_stride,
                     "g": self.phases.group_size,
                 },
-                c_strides={"i": dx.size, "j": self.S * dx.row, "p": self.S * dx.depth, "g": distance},
+                c_strides={
+                    "i": dx.size,
+                    "j": self.down.S * dx.row,
+                    "p": self.across.S * dx.depth,
+                    "g": distance,
+                },
                 sample_loop=Samples.I,
             )
 
@@ -316,7 +329,7 @@ class Convolution(Step):
 
     def _first_seen(self, x, run, row=0):
         """Return the operand for the first activation that a run's first filter sees, or `row` rows below it."""
-        return element(x, row - self.P, -self.P, run.first * self.weights.depth)
+        return element(x, row - self.down.P, -self.across.P, run.first * self.weights.depth)
 
     def _bias(self, first=0):
         """Return the operand for the biases of the filters from `first` on, or for zeros."""

@@ -43,9 +43,11 @@ def has_fewer_products(layer, weights, target):
     target : Target
         The machine.
     """
+    down, across = layer.axes
     return (
-        layer.F in TRANSFORMED_FILTERS
-        and layer.S == layer.groups == 1
+        down == across
+        and down.F in TRANSFORMED_FILTERS
+        and down.S == down.dilation == layer.groups == 1
         and min(layer.input.depth, layer.K) >= target.winograd_depth
         and min(layer.output.height, layer.output.width) >= target.winograd_extent
         and weights.rows[2] % target.lanes == 0  # images are stored without padding of their depth
@@ -202,8 +204,8 @@ class WinogradConvolution(Convolution):
 
     def __init__(self, layer, weights):
         super().__init__(layer, weights)
-        self.F, self.m = layer.F, outputs_of_tile(layer.F)
-        self.before_gradient = self.F - 1 - layer.P  # the padding of the input gradient's CONV
+        self.F, self.P, self.m = self.down.F, self.down.P, outputs_of_tile(self.down.F)
+        self.before_gradient = self.F - 1 - self.P  # the padding of the input gradient's CONV
 
     @property
     def border(self):
