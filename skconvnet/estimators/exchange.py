@@ -30,7 +30,7 @@ def load_network(
     Parameters
     ----------
     path : str or os.PathLike
-        A .safetensors file: of `save_network`, or with weights that a library of PyTorch has named.
+        A file of `save_network`; or a .safetensors, .pth or .pt file with weights that a library of PyTorch has named.
     architecture : str or Architecture, default=None
         The network: a name in `skconvnet.ARCHITECTURES`, or a text. By default it is the one that the file states, or
         whose layers have the names and shapes of the arrays.

@@ -26,6 +26,7 @@ __all__ = ["find_match", "read_torch"]
 _STUDIES = CASE_STUDIES | PUBLISHED
 _UNKNOWN = np.array(["no classifier 1", "no classifier 2"])  # the labels if a file has no classifier
 _IGNORED = re.compile(r".*\.num_batches_tracked|aux[12]\..*")  # a counter of NORM, and what only trains GoogLeNet
+_PREFIXES = ("module.", "model.", "net.")  # of a network that is a part of another module, as of DataParallel
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")  # names of torchvision before 0.3
 
 
@@ -137,8 +138,9 @@ def find_match(arrays, description, layout="auto"):
 
 def _modern(arrays):
     """Return the arrays with the names of today's libraries."""
-    if arrays and all(key.startswith("module.") for key in arrays):  # of DataParallel
-        arrays = {key.removeprefix("module."): array for key, array in arrays.items()}
+    for prefix in _PREFIXES:
+        if all(key.startswith(prefix) for key in arrays):
+            arrays = {key.removeprefix(prefix): array for key, array in arrays.items()}
     return {_OLD_DENSENET.sub(r"\1\2", key): array for key, array in arrays.items()}
 
 

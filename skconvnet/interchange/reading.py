@@ -10,11 +10,12 @@ from skconvnet.interchange.description import Description, describe, read_config
 from skconvnet.interchange.layouts import LAYOUTS
 from skconvnet.interchange.matching import read_torch
 from skconvnet.interchange.own import is_own, wanted_of_own
+from skconvnet.interchange.pytorch import is_pytorch, read_pytorch
 from skconvnet.interchange.safetensors import read_safetensors
 from skconvnet.interchange.stored import StoredNetwork, reverse_channels, sort_classes
 from skconvnet.interchange.weights import collect
 
-__all__ = ["read_network"]
+__all__ = ["read_network", "read_weights"]
 
 _OWN = "skconvnet"
 _ORDERS = ("rgb", "bgr")
@@ -70,8 +71,8 @@ def _check_choice(name, value, choices):
 def _read(path, given, layout):
     """Return the network of a file; `given` comes before what the file says."""
     if not path.is_file():  # opening a FIFO would wait for a writer
-        raise ValueError("there is no such file. Give the path of a .safetensors file.")
-    file = read_safetensors(path.read_bytes())
+        raise ValueError("there is no such file. Give the path of a .safetensors, .pth or .pt file.")
+    file = read_weights(path.read_bytes())
     description = given.or_else(read_header(file.metadata))
     if layout == _OWN or (layout == "auto" and is_own(file)):
         return _read_own(file, description)
@@ -79,6 +80,32 @@ def _read(path, given, layout):
     bound, learned, classes = read_torch(file.arrays, description, layout)
     description = description.or_else(_IMAGENET if bound.image_shape[2] == 3 else Description())
     return StoredNetwork(bound, learned, classes, *_pixels(description, bound))
+
+
+def read_weights(data):
+    """Read the arrays of a file in one of the formats for weights.
+
+    Parameters
+    ----------
+    data : bytes
+        The content of the file, which decides the format, not its name.
+
+    Returns
+    -------
+    WeightsFile
+
+    Raises
+    ------
+    ImportError
+        If a library that the format needs is not installed.
+    ValueError
+        If it is of no known format, or as `read_safetensors` and `read_pytorch` do.
+    """
+    if data[8:9] == b"{":
+        return read_safetensors(data)
+    if is_pytorch(data):
+        return read_pytorch(data)
+    raise ValueError("it is neither a file of safetensors nor one of torch.save.")
 
 
 def _read_own(file, description):

@@ -122,7 +122,7 @@ def test_the_size_of_the_images_is_that_of_the_first_fc():
 
 @pytest.mark.parametrize("name", ["alexnet_torchvision", "vgg11", "resnet18", "squeezenet1_1"])
 def test_logits_are_those_of_pytorch(in_torch, name, tmp_path):
-    path, side = tmp_path / "network.safetensors", 95 if "alex" in name else 64
+    path, side = tmp_path / f"network.{'pth' if 'resnet' in name else 'safetensors'}", 95 if "alex" in name else 64
     pixels = np.random.default_rng(0).normal(size=(2, side, side, 3)).astype(np.float32)
     more = {"inputs": INPUTS[name]} if name in INPUTS else {}
     expected = in_torch(torch_networks.save_random, name, WIDTH, pixels, path, more)
