@@ -10,6 +10,7 @@ from skconvnet.interchange.description import Description, describe, read_config
 from skconvnet.interchange.layouts import LAYOUTS
 from skconvnet.interchange.matching import read_torch
 from skconvnet.interchange.own import is_own, wanted_of_own
+from skconvnet.interchange.packages import PACKAGES, find_weights
 from skconvnet.interchange.pytorch import is_pytorch, read_pytorch
 from skconvnet.interchange.safetensors import read_safetensors
 from skconvnet.interchange.stored import StoredNetwork, reverse_channels, sort_classes
@@ -56,8 +57,11 @@ def read_network(
     _check_choice("channel_order", channel_order, _ORDERS)
     _check_choice("layout", layout, ("auto", _OWN, *LAYOUTS))
     given = describe(architecture, image_shape, classes, pixel_mean, pixel_std)
+    file = Path(path)
+    if path in PACKAGES and not file.is_file():
+        file, given = find_weights(path), given.or_else(Description(path))
     try:
-        stored = sort_classes(_read(Path(path), given, layout))
+        stored = sort_classes(_read(file, given, layout))
         return reverse_channels(stored) if channel_order == "bgr" else stored
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)!r} cannot be loaded: {error}") from error
@@ -71,7 +75,10 @@ def _check_choice(name, value, choices):
 def _read(path, given, layout):
     """Return the network of a file; `given` comes before what the file says."""
     if not path.is_file():  # opening a FIFO would wait for a writer
-        raise ValueError("there is no such file. Give the path of a .safetensors, .pth or .pt file.")
+        raise ValueError(
+            f"there is no such file, and no package of weights has this name: those are {', '.join(PACKAGES)}. Give "
+            "the path of a .safetensors, .pth or .pt file."
+        )
     file = read_weights(path.read_bytes())
     description = given.or_else(read_header(file.metadata))
     if layout == _OWN or (layout == "auto" and is_own(file)):
