@@ -2,7 +2,7 @@
 
 from onnx import TensorProto, checker, helper
 
-from skconvnet.interchange.onnx_writer import OPSET, GraphWriter
+from skconvnet.interchange.onnx.writer import OPSET, GraphWriter
 
 
 def onnx_model(bound, learned, batch_size):

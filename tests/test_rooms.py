@@ -38,7 +38,11 @@ TESTED_IN = {
     "estimators/base": "estimators/test_classifier",
     "estimators/identity": "training/test_checkpoint_identity",
     "estimators/parameters": "estimators/test_classifier",
-    "interchange/onnx_package": "interchange/test_onnx_writer",
+    "interchange/onnx/branches": "interchange/onnx/test_operators",
+    "interchange/onnx/constants": "interchange/onnx/test_operators",
+    "interchange/onnx/package": "interchange/onnx/test_writer",
+    "interchange/onnx/rewriting": "interchange/onnx/test_operators",
+    "interchange/onnx/steps": "interchange/onnx/test_operators",
     "training/state": "training/test_checkpoint",
 }
 

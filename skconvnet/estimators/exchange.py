@@ -31,6 +31,8 @@ def load_network(
     ----------
     path : str or os.PathLike
         A file of `save_network`; or a .safetensors, .pth or .pt file with weights that a library of PyTorch has named.
+        Or an .onnx file, whose graph is the architecture; its labels and the standardisation of pixels are known if the
+        graph has them.
     architecture : str or Architecture, default=None
         The network: a name in `skconvnet.ARCHITECTURES`, or a text. By default it is the one that the file states, or
         whose layers have the names and shapes of the arrays.

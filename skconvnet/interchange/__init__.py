@@ -3,7 +3,7 @@
 Nothing in a file is executed.
 """
 
-from skconvnet.interchange.onnx_writer import write_onnx
+from skconvnet.interchange.onnx.writer import write_onnx
 from skconvnet.interchange.own import write_network
 from skconvnet.interchange.reading import read_network
 from skconvnet.interchange.stored import StoredNetwork

@@ -9,6 +9,7 @@ from skconvnet.architecture import ArchitectureError, find_architecture
 from skconvnet.interchange.description import Description, describe, read_config, read_header
 from skconvnet.interchange.layouts import LAYOUTS
 from skconvnet.interchange.matching import read_torch
+from skconvnet.interchange.onnx.reader import read_onnx
 from skconvnet.interchange.own import is_own, wanted_of_own
 from skconvnet.interchange.packages import PACKAGES, find_weights
 from skconvnet.interchange.pytorch import is_pytorch, read_pytorch
@@ -77,8 +78,10 @@ def _read(path, given, layout):
     if not path.is_file():  # opening a FIFO would wait for a writer
         raise ValueError(
             f"there is no such file, and no package of weights has this name: those are {', '.join(PACKAGES)}. Give "
-            "the path of a .safetensors, .pth or .pt file."
+            "the path of a .safetensors, .pth, .pt or .onnx file."
         )
+    if path.suffix == ".onnx":
+        return _read_onnx(path, given)
     file = read_weights(path.read_bytes())
     description = given.or_else(read_header(file.metadata))
     if layout == _OWN or (layout == "auto" and is_own(file)):
@@ -87,6 +90,18 @@ def _read(path, given, layout):
     bound, learned, classes = read_torch(file.arrays, description, layout)
     description = description.or_else(_IMAGENET if bound.image_shape[2] == 3 else Description())
     return StoredNetwork(bound, learned, classes, *_pixels(description, bound))
+
+
+def _read_onnx(path, given):
+    """Return the network of an ONNX file, whose graph is its architecture."""
+    if given.architecture is not None:
+        raise ValueError("an ONNX file has its own architecture. Leave architecture=None.")
+    bound, learned, classes, mean, scale = read_onnx(path, given.image_shape)
+    classes = np.arange(bound.n_classes) if classes is None else classes
+    description = given.or_else(Description(classes=classes, pixel_mean=mean, pixel_scale=scale))
+    if len(description.classes) != bound.n_classes:
+        raise _wrong_classes(len(description.classes), bound.n_classes)
+    return StoredNetwork(bound, learned, description.classes, *_pixels(description, bound))
 
 
 def read_weights(data):
@@ -133,10 +148,14 @@ def _bind(architecture, image_shape, n_classes):
     except ArchitectureError:
         n_scores = architecture.bind(image_shape).n_classes
         if n_scores != n_classes:
-            raise ValueError(
-                f"classes has {n_classes} labels, and the network has {n_scores} scores. Pass one label for each score."
-            ) from None
+            raise _wrong_classes(n_classes, n_scores) from None
         raise
+
+
+def _wrong_classes(n_classes, n_scores):
+    return ValueError(
+        f"classes has {n_classes} labels, and the network has {n_scores} scores. Pass one label for each score."
+    )
 
 
 def _pixels(description, bound):

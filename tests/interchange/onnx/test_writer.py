@@ -5,42 +5,10 @@ import pytest
 
 from skconvnet.estimators.exchange import classifier_of
 from skconvnet.interchange import write_onnx
-from tests.interchange.onnx_cases import drawn, pixels, run
+from tests.interchange.onnx.cases import NETWORKS, drawn, pixels, run
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
-
-# Each kind of layer, with borders and overhanging windows that differ along both axes, on volumes and on rows.
-NETWORKS = {
-    "CONV": ("INPUT -> CONV(K=4) -> CONV(K=6, F=3, S=2, groups=2, bias=no, round=floor) -> FC", (6, 5, 2)),
-    "windows that overhang": (
-        "INPUT -> CONV(K=4, S=2, round=ceil) -> POOL(F=3, S=2, P=1, round=ceil)"
-        " -> POOL(average, F=2, S=2, P=1, round=ceil) -> FC",
-        (12, 9, 1),
-    ),
-    "POOL": (
-        "INPUT -> CONV(K=4) -> (POOL(F=3, S=1, P=1) | POOL(average, F=3, S=1, P=1)) -> POOL(F=all) -> FC",
-        (5, 6, 3),
-    ),
-    "average of all pixels": ("INPUT -> CONV(K=3, bias=no) -> POOL(average, F=all)", (5, 6, 3)),
-    "NORM(batch)": ("INPUT -> NORM -> CONV(K=4) -> NORM(eps=0.1) -> RELU -> FC(5) -> NORM -> FC", (4, 5, 2)),
-    "NORM(layer)": ("INPUT -> CONV(K=4) -> NORM(layer, eps=0.1) -> RELU -> FC(5) -> NORM(layer) -> FC", (4, 5, 2)),
-    "NORM(lrn)": ("INPUT -> CONV(K=9) -> NORM(lrn, size=3, alpha=0.5, k=1) -> FC(7) -> NORM(lrn) -> FC", (4, 5, 2)),
-    "activations": ("INPUT -> CONV(K=4) -> TANH -> DROPOUT -> CONV(K=4) -> SIGMOID -> FC(4) -> RELU -> FC", (4, 5, 2)),
-    "CONV behind FC": (
-        "INPUT -> FC(3) -> TANH -> CONV(K=4, F=1) -> POOL(F=1, S=1) -> CONV(K=3, F=1) -> RELU",
-        (4, 5, 2),
-    ),
-    "branches": (
-        "INPUT -> CONV(K=4) -> (CONV(K=4) -> RELU + SKIP + NORM)"
-        " -> (SKIP | (CONV(K=2) + CONV(K=2, F=1)) -> RELU) -> FC",
-        (4, 5, 2),
-    ),
-    "branches of rows and volumes": (
-        "INPUT -> CONV(K=4) -> (FC(3) -> RELU | POOL(F=all)) -> (FC(7) + SKIP + CONV(K=7, F=1)) -> RELU -> FC",
-        (4, 5, 2),
-    ),
-}
 
 
 def same_as(classifier, outputs, X):

@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 
 from skconvnet._version import __version__
-from skconvnet.interchange.onnx_package import import_onnx
+from skconvnet.interchange.onnx.package import import_onnx
 
 __all__ = ["GraphWriter", "write_onnx"]
 

@@ -1,0 +1,1 @@
+"""Files of ONNX: a network as a graph of operators."""
