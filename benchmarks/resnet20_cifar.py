@@ -127,15 +127,16 @@ def train_peer(X_train, X_test, y_train, y_test, n_epochs, n_threads):
         )
 
 
-def flip_and_crop(images):
+def flip_and_crop(images, padding=PADDING, flip=True):
     """Return NHWC images, each mirrored with probability 1/2 and randomly shifted over a border of zeros."""
     import torch
 
     n, height, width, _ = images.shape
-    padded = torch.nn.functional.pad(images, (0, 0, PADDING, PADDING, PADDING, PADDING))
-    rows = torch.arange(height) + torch.randint(2 * PADDING + 1, (n, 1))
-    columns = torch.arange(width) + torch.randint(2 * PADDING + 1, (n, 1))
-    columns = torch.where(torch.rand(n, 1) < 0.5, columns.flip(1), columns)
+    padded = torch.nn.functional.pad(images, (0, 0, padding, padding, padding, padding))
+    rows = torch.arange(height) + torch.randint(2 * padding + 1, (n, 1))
+    columns = torch.arange(width) + torch.randint(2 * padding + 1, (n, 1))
+    if flip:
+        columns = torch.where(torch.rand(n, 1) < 0.5, columns.flip(1), columns)
     return padded[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 

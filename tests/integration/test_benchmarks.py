@@ -65,6 +65,7 @@ PEERS = {
     "accuracy_fashion": ["torch"],
     "case_studies": ["torch"],
     "cold": ["torch", "skorch"],
+    "finetune folder": ["torch"],
     "infer": ["onnx", "onnxruntime", "openvino", "MNN"],
     "memory": ["torch", "skorch"],
     "resnet20_cifar --peer folder": ["torch"],
