@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.fitted import LEARNED, check_fitted, stored_network
 from skconvnet.estimators.scoring import ScorerCache
-from skconvnet.interchange import read_network, write_network
+from skconvnet.interchange import general_text, read_network, write_network
 from skconvnet.training import History, TrainingState
 from skconvnet.training.atomic import write_file
 
@@ -131,8 +131,8 @@ def save_network(classifier, path):
 def classifier_of(stored):
     """Return a fitted classifier with a stored network.
 
-    Its parameters are the defaults, except `architecture`, which is the text of the network with the number of classes
-    left open: a clone is fitted to other images and labels from new weights.
+    Its parameters are the defaults, except `architecture`, which is the text of the network for any images and classes:
+    a clone is fitted to others, from new weights.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def classifier_of(stored):
         If the network's arrays do not belong together: see `check_fitted`.
     """
     bound = stored.architecture
-    classifier = ConvNetClassifier(_for_any_classes(bound))
+    classifier = ConvNetClassifier(general_text(bound))
     vars(classifier).update(
         architecture_=bound,
         image_shape_=bound.image_shape,
@@ -179,8 +179,3 @@ _NOT_TRAINED = {
     "compile_time_": 0.0,
     "fit_time_": 0.0,
 }
-
-
-def _for_any_classes(bound):
-    """Return the text of a network without the units of an FC at its end, which come from the classes."""
-    return bound.text.removesuffix(f"({bound.n_classes})")

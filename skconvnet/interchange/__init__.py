@@ -7,5 +7,6 @@ from skconvnet.interchange.onnx.writer import write_onnx
 from skconvnet.interchange.own import write_network
 from skconvnet.interchange.reading import read_network
 from skconvnet.interchange.stored import StoredNetwork
+from skconvnet.interchange.texts import general_text
 
-__all__ = ["StoredNetwork", "read_network", "write_network", "write_onnx"]
+__all__ = ["StoredNetwork", "general_text", "read_network", "write_network", "write_onnx"]

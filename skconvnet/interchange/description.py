@@ -9,7 +9,7 @@ from skconvnet.architecture import ARCHITECTURES
 from skconvnet.interchange.layouts import library_name
 from skconvnet.interchange.own import read_labels
 
-__all__ = ["Description", "describe", "read_config", "read_header"]
+__all__ = ["Description", "check_count", "describe", "read_config", "read_header"]
 
 _NO_HEAD = " without its classifier"  # behind the name of an architecture in a header
 _MOST_BYTES = 2**24  # of a config.json
@@ -73,6 +73,14 @@ def describe(architecture=None, image_shape=None, classes=None, pixel_mean=None,
         image_shape = (*image_shape, 1)
     mean = None if pixel_mean is None else _numbers("pixel_mean", pixel_mean)
     return Description(architecture, image_shape, classes, mean, _scale(pixel_std))
+
+
+def check_count(classes, n_scores):
+    """Raise a ValueError if there is not one label for each score; None is no labels."""
+    if classes is not None and len(classes) != n_scores:
+        raise ValueError(
+            f"classes has {len(classes)} labels, and the network has {n_scores} scores. Pass one label for each score."
+        )
 
 
 def read_header(metadata):

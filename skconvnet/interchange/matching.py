@@ -18,6 +18,7 @@ from skconvnet.architecture import (
 )
 from skconvnet.engine import Learned
 from skconvnet.engine.weights.layout import learning_layers
+from skconvnet.interchange.description import check_count
 from skconvnet.interchange.layouts import LAYOUTS, library_name, wanted_of_torch
 from skconvnet.interchange.weights import collect, file_differences
 
@@ -100,11 +101,7 @@ def read_torch(arrays, description, layout="auto"):
         If the file has no classifier. Then the scores are zero.
     """
     match = find_match(arrays, description, layout)
-    if len(match.classes) != match.bound.n_classes:
-        raise ValueError(
-            f"classes has {len(match.classes)} labels, and the network has {match.bound.n_classes} scores. Pass one "
-            "label for each score."
-        )
+    check_count(match.classes, match.bound.n_classes)
     learned = collect(match.wanted, match.arrays, match.ignored)
     if not match.has_classifier:
         warnings.warn(

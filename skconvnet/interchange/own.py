@@ -9,6 +9,7 @@ from skconvnet.engine import Learned
 from skconvnet.engine.program.target import CPU
 from skconvnet.engine.weights.layout import lay_out_parameters, learning_layers
 from skconvnet.interchange.safetensors import write_safetensors
+from skconvnet.interchange.texts import general_text
 from skconvnet.interchange.weights import Wanted
 
 __all__ = ["is_own", "read_labels", "wanted_of_own", "write_network"]
@@ -37,7 +38,7 @@ def write_network(stored):
     """
     metadata = {
         "format": _FORMAT,
-        "architecture": str(stored.architecture),
+        "architecture": general_text(stored.architecture),
         "image_shape": json.dumps(stored.architecture.image_shape),
         "classes": json.dumps(stored.classes.tolist()),
         "classes_dtype": stored.classes.dtype.str,

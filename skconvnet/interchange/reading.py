@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skconvnet.architecture import ArchitectureError, find_architecture
-from skconvnet.interchange.description import Description, describe, read_config, read_header
+from skconvnet.architecture import find_architecture
+from skconvnet.interchange.description import Description, check_count, describe, read_config, read_header
 from skconvnet.interchange.layouts import LAYOUTS
 from skconvnet.interchange.matching import read_torch
 from skconvnet.interchange.onnx.reader import read_onnx
@@ -83,7 +83,10 @@ def _read(path, given, layout):
     if path.suffix == ".onnx":
         return _read_onnx(path, given)
     file = read_weights(path.read_bytes())
-    description = given.or_else(read_header(file.metadata))
+    header = read_header(file.metadata)
+    if header.classes is not None:
+        check_count(given.classes, len(header.classes))
+    description = given.or_else(header)
     if layout == _OWN or (layout == "auto" and is_own(file)):
         return _read_own(file, description)
     description = description.or_else(read_config(path.with_name("config.json")))
@@ -99,8 +102,7 @@ def _read_onnx(path, given):
     bound, learned, classes, mean, scale = read_onnx(path, given.image_shape)
     classes = np.arange(bound.n_classes) if classes is None else classes
     description = given.or_else(Description(classes=classes, pixel_mean=mean, pixel_scale=scale))
-    if len(description.classes) != bound.n_classes:
-        raise _wrong_classes(len(description.classes), bound.n_classes)
+    check_count(description.classes, bound.n_classes)
     return StoredNetwork(bound, learned, description.classes, *_pixels(description, bound))
 
 
@@ -136,26 +138,9 @@ def _read_own(file, description):
         if getattr(description, name) is None:
             raise ValueError(f"it does not say its {name}. Pass {name}.")
     architecture = find_architecture(description.architecture, description.image_shape)
-    bound = _bind(architecture, description.image_shape, len(description.classes))
+    bound = architecture.bind(description.image_shape, len(description.classes))
     learned = collect(wanted_of_own(bound), file.arrays)
     return StoredNetwork(bound, learned, description.classes, *_pixels(description, bound))
-
-
-def _bind(architecture, image_shape, n_classes):
-    """Bind an architecture; an error about the number of classes is told as one about their labels."""
-    try:
-        return architecture.bind(image_shape, n_classes)
-    except ArchitectureError:
-        n_scores = architecture.bind(image_shape).n_classes
-        if n_scores != n_classes:
-            raise _wrong_classes(n_classes, n_scores) from None
-        raise
-
-
-def _wrong_classes(n_classes, n_scores):
-    return ValueError(
-        f"classes has {n_classes} labels, and the network has {n_scores} scores. Pass one label for each score."
-    )
 
 
 def _pixels(description, bound):
