@@ -6,8 +6,8 @@ import numpy as np
 
 from skconvnet.architecture import ArchitectureError, Volume
 from skconvnet.architecture.layers import LAYERS
-from skconvnet.architecture.layers.arithmetic import output_extent
-from skconvnet.architecture.notation.table import NOTATION, options_of, spell_number
+from skconvnet.architecture.layers.arithmetic import Axis, output_extent
+from skconvnet.architecture.notation.table import NOTATION, collapse, options_of, spell_number
 from skconvnet.interchange.onnx.constants import axes_of, compute_constant, new_shape, squeezed, unsqueezed
 from skconvnet.interchange.onnx.graph import MAX_NUMBERS
 from skconvnet.interchange.onnx.steps import Signal, Step
@@ -74,6 +74,8 @@ class Operators:
             raise node.refused("the notation has no layer that computes it")
         if any(signal.is_probability for signal in signals) and node.op not in _KEEP_PROBABILITIES:
             raise node.refused("it comes after a softmax, which is only read as the end of a network")
+        if node.op != "Conv" and any(any(signal.zeros) for signal in signals):
+            raise node.refused("it comes after a Pad, which is only read as the padding of a Conv")
         try:
             self.signals[output] = method(node, *signals) if method else self._unary(node, *signals)
         except ArchitectureError as error:
@@ -191,7 +193,7 @@ class Operators:
             raise _Refusal(f"it has {K} filters, and biases of the shape {biases.shape}")
         learned = filters.transpose(2, 3, 1, 0), np.zeros(0, np.float32) if biases is None else biases
         options = {"K": K, "groups": groups, "bias": "yes" if biases is not None else "no"}
-        return self.layer(node, x, "CONV", learned, **options, **self.window(node, x.volume, F))
+        return self.layer(node, x, "CONV", learned, **options, **self.window(node, x, F))
 
     def _Gemm(self, node, x, *computed):
         attributes = node.attributes
@@ -313,7 +315,7 @@ class Operators:
         F = node.attributes.get("kernel_shape", ())
         if len(F) != 2 or x.form != "NCHW":
             raise _Refusal(f"its window has the shape {tuple(F)}, and only those of images are read")
-        begins, ends, outs = self.geometry(node, x.volume, F)
+        begins, ends, outs = self.geometry(node, x, F)
         counts_padding = mode == "average" and node.attributes.get("count_include_pad") and any((*begins, *ends))
         if counts_padding:
             raise _Refusal("its average counts the padding, and that of POOL does not")
@@ -322,7 +324,7 @@ class Operators:
             out == 1 and f - begin >= extent for out, f, begin, extent in zip(outs, F, begins, extents, strict=True)
         ):
             return self.layer(node, x, "POOL", mode=mode, F="all")
-        return self.layer(node, x, "POOL", mode=mode, **self.window(node, x.volume, F))
+        return self.layer(node, x, "POOL", mode=mode, **self.window(node, x, F))
 
     def _GlobalAveragePool(self, node, x):
         return self.over_all(node, x, "average")
@@ -483,17 +485,28 @@ class Operators:
             return replace(x, form=forms[x.form, order])
         raise _Refusal(f"it puts the axes {x.form} into the order {order}, which is no change of layout")
 
+    def _Pad(self, node, x, *computed):
+        pads, value = self.constant(node, 1, "pads"), self.constant(node, 2, "value")
+        pads = node.attributes.get("pads") if pads is None else pads.tolist()
+        value = node.attributes.get("value", 0) if value is None else value
+        mode, axes = node.attributes.get("mode", "constant"), self.constant(node, 3, "axes")
+        if x.form != "NCHW" or mode != "constant" or np.any(value) or axes is not None or len(pads or ()) != 8:
+            raise _Refusal("it is no padding by zeros of height and width")
+        if min(pads) < 0 or any((*pads[:2], *pads[4:6])):
+            raise _Refusal(f"it pads by {tuple(pads)}, and only height and width can be padded")
+        return replace(x, zeros=(*pads[2:4], *pads[6:]))
+
     # Windows
 
-    def geometry(self, node, volume, F):
+    def geometry(self, node, x, F):
         """Return the padding before and after both axes, and the number of windows along them."""
         attributes, axes = node.attributes, range(2)
         S, dilations = (attributes.get(name, (1, 1)) for name in ("strides", "dilations"))
         pads = attributes.get("pads", (0, 0, 0, 0))
         if len(S) != 2 or len(dilations) != 2 or len(pads) != 4 or min(*S, *dilations, *F) < 1 or min(pads) < 0:
             raise _Refusal(f"its window is invalid: {attributes}")
-        extents = volume.height, volume.width
-        reach = [(F[i] - 1) * dilations[i] + 1 for i in axes]
+        extents = [extent + x.zeros[i] + x.zeros[i + 2] for i, extent in enumerate((x.volume.height, x.volume.width))]
+        reach = [Axis(F[i], S[i], 0, dilations[i]).reach for i in axes]
         kind = attributes.get("auto_pad", "NOTSET")
         begins, ends = list(pads[:2]), list(pads[2:])
         if kind in ("SAME_UPPER", "SAME_LOWER"):
@@ -512,34 +525,32 @@ class Operators:
             overhangs = attributes.get("ceil_mode") and span % S[i]
             begins_inside = (span // S[i] + 1) * S[i] < extents[i] + begins[i]
             outs.append(span // S[i] + 1 + bool(overhangs and begins_inside))
-        return begins, ends, outs
+        return [begins[i] + x.zeros[i] for i in axes], [ends[i] + x.zeros[i + 2] for i in axes], outs
 
-    def window(self, node, volume, F):
+    def window(self, node, x, F):
         """Return the options of a window in the notation, with as many positions along both axes."""
         if "kernel_shape" in node.attributes and tuple(node.attributes["kernel_shape"]) != tuple(F):
             raise _Refusal(f"its filters have the extent {tuple(F)}, and kernel_shape says otherwise")
-        begins, _, outs = self.geometry(node, volume, F)
+        begins, _, outs = self.geometry(node, x, F)
         S, dilations = (tuple(node.attributes.get(name, (1, 1))) for name in ("strides", "dilations"))
-        if any(a != b for a, b in (F, S, begins)) or dilations != (1, 1):
-            raise _Refusal(
-                f"its window is {F[1]} wide and {F[0]} high, with strides {S}, padding {begins} and dilations "
-                f"{dilations}, and only square windows are read"
-            )
+        axes = [Axis(*numbers) for numbers in zip(F, S, begins, dilations, strict=True)]
         for rounding in (None, "floor", "ceil"):
-            if self._fits(volume, F, S, begins, outs, rounding):
-                return {"F": F[0], "S": S[0], "P": begins[0], "round": rounding}
+            if _fits(x.volume, axes, outs, rounding):
+                options = {"F": collapse(F), "S": collapse(S), "P": collapse(begins), "round": rounding}
+                return options if dilations == (1, 1) else options | {"dilation": collapse(dilations)}
         raise _Refusal(
             f"it is padded by {begins} before and by another number after its input, for {outs} windows, which is "
             "neither round=floor nor round=ceil"
         )
 
-    def _fits(self, volume, F, S, P, outs, rounding):
-        """Return whether this rounding gives this number of windows along both axes."""
-        try:
-            extents = zip((volume.height, volume.width), F, S, P, strict=True)
-            return outs == [output_extent(W, f, s, p, rounding, "") for W, f, s, p in extents]
-        except ArchitectureError:
-            return False
+
+def _fits(volume, axes, outs, rounding):
+    """Return whether this rounding gives this number of windows along both axes."""
+    try:
+        extents = zip(axes, (volume.height, volume.width), strict=True)
+        return outs == [output_extent(W, a.F, a.S, a.P, rounding, "", a.dilation) for a, W in extents]
+    except ArchitectureError:
+        return False
 
 
 class _Refusal(ValueError):

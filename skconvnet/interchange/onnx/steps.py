@@ -52,11 +52,14 @@ class Signal:
         volume of each image as one channel, of shape (n, 1, size), in the order depth, height, width.
     is_probability : bool
         Whether softmax has been applied. No layer may follow it.
+    zeros : tuple of int
+        Rows and columns of zeros before the volume, and behind it, which the next CONV takes as its padding.
     """
 
     step: Step
     form: str
     is_probability: bool = False
+    zeros: tuple = (0, 0, 0, 0)
 
     @property
     def volume(self):

@@ -208,7 +208,7 @@ class GraphWriter:
         constants = [self.reals(f"{layer.name}: filters", filters.transpose(3, 2, 0, 1))]
         if layer.bias:
             constants.append(self.reals(f"{layer.name}: biases", biases))
-        attributes = {"group": layer.groups, **_window(layer, (layer.F, layer.F))}
+        attributes = {"group": layer.groups, **_window(layer)}
         return self.on_volume(layer, x, "Conv", *constants, **attributes)
 
     def fc(self, layer, x):
@@ -225,9 +225,10 @@ class GraphWriter:
     def pool(self, layer, x):
         """Leave padding out of an average, as ONNX does by default."""
         op = {"max": "MaxPool", "average": "AveragePool"}[layer.mode]
-        if layer.F == (layer.input.height, layer.input.width) and layer.P == 0:
+        rows, columns = layer.axes
+        if (rows.F, columns.F, rows.P, columns.P) == (layer.input.height, layer.input.width, 0, 0):
             return self.on_volume(layer, x, f"Global{op}")
-        return self.on_volume(layer, x, op, **_window(layer, layer.F))
+        return self.on_volume(layer, x, op, **_window(layer))
 
     def norm(self, layer, x):
         """Write the three modes of NORM."""
@@ -302,12 +303,17 @@ class GraphWriter:
         ]
 
 
-def _window(layer, F):
+def _window(layer):
     """Return the attributes of a sliding window; padding at the end makes the division by the stride exact."""
-
-    def padding_at_end(extent, out, f):
-        return max(0, (out - 1) * layer.S + f - extent - layer.P)
-
-    rows = padding_at_end(layer.input.height, layer.output.height, F[0])
-    columns = padding_at_end(layer.input.width, layer.output.width, F[1])
-    return {"kernel_shape": F, "strides": (layer.S, layer.S), "pads": (layer.P, layer.P, rows, columns)}
+    rows, columns = layer.axes
+    ends = [
+        max(0, (out - 1) * axis.S + axis.reach - extent - axis.P)
+        for axis, extent, out in (
+            (rows, layer.input.height, layer.output.height),
+            (columns, layer.input.width, layer.output.width),
+        )
+    ]
+    attributes = {"kernel_shape": (rows.F, columns.F), "strides": (rows.S, columns.S)}
+    if (rows.dilation, columns.dilation) != (1, 1):
+        attributes["dilations"] = (rows.dilation, columns.dilation)
+    return attributes | {"pads": (rows.P, columns.P, *ends)}

@@ -11,6 +11,10 @@ from skconvnet.interchange import StoredNetwork
 # Each kind of layer, with borders and overhanging windows that differ along both axes, on volumes and on rows.
 NETWORKS = {
     "CONV": ("INPUT -> CONV(K=4) -> CONV(K=6, F=3, S=2, groups=2, bias=no, round=floor) -> FC", (6, 5, 2)),
+    "dilation": (
+        "INPUT -> CONV(K=4, dilation=2, P=1) -> CONV(K=3, F=2, S=2, P=1, dilation=3, round=ceil) -> FC",
+        (9, 8, 2),
+    ),
     "windows that overhang": (
         "INPUT -> CONV(K=4, S=2, round=ceil) -> POOL(F=3, S=2, P=1, round=ceil)"
         " -> POOL(average, F=2, S=2, P=1, round=ceil) -> FC",

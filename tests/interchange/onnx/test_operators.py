@@ -78,6 +78,11 @@ READ = {
         {"w": drawn(4, 3, 4, 4)},
         "CONV(K=4, F=4, S=2, P=1, round=ceil, bias=no) -> POOL(max, F=2, S=2, P=0, round=ceil) -> POOL(max, F=all)",
     ),
+    "zeros in front of a layer": (
+        [("Pad", "x p", "z", {}), ("Conv", "z w", "c", {"strides": (2, 2)}), ("GlobalMaxPool", "c", "y", {})],
+        {"w": drawn(4, 3, 2, 2), "p": whole(0, 0, 0, 0, 0, 0, 0, 1)},
+        "CONV(K=4, F=2, S=2, P=0, round=ceil, bias=no) -> POOL(max, F=all)",
+    ),
     "a window over the whole input that overhangs": (
         [CONV, ("AveragePool", "c", "y", {"kernel_shape": (5, 5), "pads": (0, 0, 1, 2)})],
         W,
@@ -196,6 +201,11 @@ REFUSED = {
         [("Conv", "x w", "c", {"pads": (1, 1, 0, 0)}), *SCORES],
         W,
         "neither round=floor nor round=ceil",
+    ),
+    "zeros in front of another layer": (
+        [("Pad", "x p", "z", {}), ("MaxPool", "z", "y", {"kernel_shape": (2, 2)})],
+        {"p": whole(0, 0, 0, 0, 0, 0, 1, 1)},
+        "comes after a Pad",
     ),
     "a shuffle": ([CONV, ("Reshape", "c s", "y", {})], W | {"s": whole(-1, 2, 2, 4, 3)}, "neither volumes nor rows"),
     "a transpose": ([CONV, ("Transpose", "c", "y", {"perm": (0, 1, 3, 2)})], W, "no change of layout"),
