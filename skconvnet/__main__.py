@@ -1,4 +1,4 @@
-"""The command line: `python -m skconvnet demo`, `python -m skconvnet summary` and `python -m skconvnet warmup`."""
+"""The command line: `python -m skconvnet demo`, `summary`, `inspect` and `warmup`."""
 
 import argparse
 import os
@@ -12,6 +12,7 @@ from sklearn.model_selection import train_test_split
 from skconvnet import ARCHITECTURES, ArchitectureError, ConvNetClassifier
 from skconvnet.architecture import CASE_STUDIES, PUBLISHED, Hyperparameters, find_architecture
 from skconvnet.engine import warmup as kernels
+from skconvnet.interchange import inspect_file
 
 _LETTERS = {
     "K": "filters of the CONV layers: one number, or one per CONV or block",
@@ -48,7 +49,7 @@ def parser():
     `command` in its result is the function to call; it returns an exit status, or None for 0.
     """
     parser = argparse.ArgumentParser(prog="python -m skconvnet", description="Convolutional networks for scikit-learn.")
-    commands = parser.add_subparsers(required=True, metavar="demo | summary | warmup")
+    commands = parser.add_subparsers(required=True, metavar="demo | summary | inspect | warmup")
 
     command = commands.add_parser("demo", help="fit the digits of scikit-learn, and report accuracy and times")
     command.set_defaults(command=demo)
@@ -83,6 +84,10 @@ def parser():
         help="units of the FC layers before the last (default: 128)",
     )
     command.set_defaults(command=summary)
+
+    command = commands.add_parser("inspect", help="tell what a file of a network holds; nothing in it is executed")
+    command.add_argument("file", help="a .safetensors, .pth, .pt or .onnx file, or the name of a package of weights")
+    command.set_defaults(command=inspect)
 
     command = commands.add_parser("warmup", help="compile the kernels into the cache, or load them from it")
     command.set_defaults(command=warmup)
@@ -134,6 +139,14 @@ def summary(options):
     )
     architecture = find_architecture(options.architecture, image_shape, hyperparameters)
     print(architecture.summary(image_shape, n_classes, hyperparameters))
+
+
+def inspect(options):
+    """Print what a file of a network holds."""
+    try:
+        print(inspect_file(options.file))
+    except (ValueError, ImportError) as error:
+        sys.exit(str(error))
 
 
 def warmup(options):

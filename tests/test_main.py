@@ -1,4 +1,4 @@
-"""The command line: demo, summary and warmup."""
+"""The command line: demo, summary, inspect and warmup."""
 
 import re
 import subprocess
@@ -12,6 +12,8 @@ from skconvnet import __main__ as command_line
 from skconvnet.architecture.case_studies import CASE_STUDIES
 from skconvnet.architecture.published import PUBLISHED
 from skconvnet.engine.warmup import Warmup
+from skconvnet.interchange import write_network
+from tests.interchange.networks import random_network
 
 
 def test_demo_reports_the_table_the_accuracy_and_the_times(capsys):
@@ -115,3 +117,11 @@ def test_warmup_fails_where_no_directory_keeps_the_kernels(capsys, monkeypatch):
         command_line.main(["warmup"])
     assert ended.value.code == 1
     assert "cache: none" in capsys.readouterr().out
+
+
+def test_inspect_tells_what_a_file_holds(capsys, tmp_path):
+    (tmp_path / "network.safetensors").write_bytes(write_network(random_network()))
+    command_line.main(["inspect", str(tmp_path / "network.safetensors")])
+    assert "3 classes: a, b, c" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="there is no such file"):
+        command_line.main(["inspect", str(tmp_path / "other.safetensors")])

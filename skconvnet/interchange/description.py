@@ -105,7 +105,8 @@ def read_header(metadata):
     )
     architecture = metadata.get("architecture")
     if architecture is not None:
-        name = library_name(architecture.removesuffix(_NO_HEAD))
+        architecture = architecture.removesuffix(_NO_HEAD)
+        name = library_name(architecture)
         architecture = name if name in ARCHITECTURES else architecture
     said = describe(architecture, image_shape, read_labels(metadata), mean, std)
     return said if scale is None else replace(said, pixel_scale=_numbers("pixel_scale", scale))

@@ -1,0 +1,80 @@
+"""Tell what a file of a network holds, without executing anything in it."""
+
+import os
+import warnings
+from pathlib import Path
+
+from skconvnet.interchange.packages import PACKAGES, find_weights
+from skconvnet.interchange.reading import read_network, read_weights
+
+__all__ = ["inspect_file"]
+
+_MOST_ARRAYS, _MOST_CLASSES, _WIDTH = 20, 10, 100
+
+
+def inspect_file(path):
+    """Describe the content of a file.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file that `skconvnet.load_network` may read, or the name of an installed package of weights.
+
+    Returns
+    -------
+    str
+        Header, network, images, classes and volumes. If it is no network that can be loaded, the reason, and the arrays
+        that it has.
+
+    Raises
+    ------
+    ValueError
+        If the file is of no known format.
+    """
+    file = find_weights(path) if path in PACKAGES and not Path(path).is_file() else Path(path)
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            stored = read_network(path)
+    except ValueError as error:
+        if file.suffix == ".onnx" or not file.is_file():
+            raise
+        content = read_weights(file.read_bytes())
+        return "\n".join([*_head(file, content), *_arrays(content.arrays), str(error)])
+    content = None if file.suffix == ".onnx" else read_weights(file.read_bytes())
+    return "\n".join([*_head(file, content), *_network(stored), *(str(one.message) for one in warned)])
+
+
+def _head(file, content):
+    yield f"{os.fspath(file)}: {file.stat().st_size:,} bytes"
+    for name, text in sorted(content.metadata.items() if content else ()):
+        yield f"  {name}: {_short(text)}"
+
+
+def _arrays(arrays):
+    n_numbers = sum(array.size for array in arrays.values())
+    yield f"{len(arrays)} arrays with {n_numbers:,} numbers"
+    for name, array in list(arrays.items())[:_MOST_ARRAYS]:
+        yield f"  {_short(name)}: {array.dtype} {array.shape}"
+    if len(arrays) > _MOST_ARRAYS:
+        yield f"  and {len(arrays) - _MOST_ARRAYS} more"
+
+
+def _network(stored):
+    bound, labels = stored.architecture, stored.classes
+    height, width, channels = bound.image_shape
+    more = ", ..." if len(labels) > _MOST_CLASSES else ""
+    yield f"images of {height} x {width} pixels with {channels} channel{'s' * (channels != 1)}"
+    yield f"pixels from 0 to 255, minus {_numbers(stored.pixel_mean)}, times {_numbers(stored.pixel_scale)}"
+    yield f"{len(labels)} classes: {_short(', '.join(map(str, labels[:_MOST_CLASSES])))}{more}"
+    yield str(bound.summary())
+
+
+def _numbers(values):
+    return ", ".join(f"{value:.6g}" for value in values)
+
+
+def _short(text):
+    """Return a text in one line: a file may have control characters in it."""
+    line = "".join(char if char.isprintable() else " " for char in text[: _WIDTH + 1])
+    return line if len(text) <= _WIDTH else f"{line[:_WIDTH]}..."

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from skconvnet.interchange import inspect_file, write_network
+from skconvnet.interchange.safetensors import write_safetensors
+from tests.estimators.quick import refused
+from tests.interchange.networks import random_network
+
+
+def test_a_network_is_told_with_its_volumes(tmp_path):
+    (tmp_path / "network.safetensors").write_bytes(write_network(random_network()))
+    told = inspect_file(tmp_path / "network.safetensors")
+    for part in (
+        "architecture: INPUT -> CONV",
+        "images of 6 x 4 pixels with 3 channels",
+        "3 classes: a, b, c",
+        "[4x6x4]",
+    ):
+        assert part in told
+
+
+def test_arrays_of_an_unknown_network_are_listed_with_the_reason(tmp_path):
+    arrays = {f"layer{n}\x1b": np.zeros((n, 2)) for n in range(30)}
+    (tmp_path / "other.safetensors").write_bytes(write_safetensors(arrays, {"author": "x" * 1000}))
+    told = inspect_file(tmp_path / "other.safetensors")
+    assert "30 arrays with 870 numbers" in told
+    assert "layer3 : float32 (3, 2)" in told
+    assert "and 10 more" in told
+    assert "are those of no known network" in told
+    assert "x" * 101 not in told
+
+
+@pytest.mark.parametrize("content", [b"", b"GIF89a"])
+def test_other_files_are_refused(tmp_path, content):
+    (tmp_path / "file").write_bytes(content)
+    with refused("neither a file of safetensors nor one of torch.save"):
+        inspect_file(tmp_path / "file")
