@@ -11,6 +11,7 @@ from skconvnet.data.folder import load_image_folder
 from skconvnet.data.image_file import load_image
 from skconvnet.engine.warmup import warmup
 from skconvnet.estimators.classifier import ConvNetClassifier
+from skconvnet.estimators.converters import register_skl2onnx
 from skconvnet.estimators.exchange import load_network, save_network
 from skconvnet.estimators.features import ConvNetFeatures
 from skconvnet.model_selection import valid_param_grid
@@ -25,6 +26,7 @@ __all__ = [
     "load_image",
     "load_image_folder",
     "load_network",
+    "register_skl2onnx",
     "save_network",
     "valid_param_grid",
     "warmup",

@@ -119,8 +119,8 @@ class GraphWriter:
         self.prefix = prefix
         self.nodes, self.constants, self.rows = [], [], set()
 
-    def scores(self, stored, x, is_row):
-        """Write the network from pixels to the output of its last layer, as rows.
+    def network(self, stored, x, is_row):
+        """Write a network from pixels to the output of its last layer.
 
         Parameters
         ----------
@@ -129,20 +129,23 @@ class GraphWriter:
         x : str
             The name of the pixels, of any dtype: (n, height, width, channels), or rows of them.
         is_row : bool
-            Whether they are rows.
+            Whether they have to be brought to the shape of images.
 
         Returns
         -------
         str
-            The name of the scores, float32 of shape (n, n_scores).
+            The name of the output: rows if it is in `rows`, else (n, depth, height, width).
         """
         if is_row:
             x = self.node("Reshape", x, self.integers("shape of images", -1, *stored.architecture.image_shape))
         x = self.node("Cast", x, to=self._onnx.TensorProto.FLOAT)
         x = self.node("Sub", x, self.reals("pixel mean", stored.pixel_mean))
         x = self.node("Mul", x, self.reals("pixel scale", stored.pixel_scale))
-        x = self.node("Transpose", x, perm=(0, 3, 1, 2))
-        return self.as_rows(self.chain(stored.architecture.layers, x), "scores in rows")
+        return self.chain(stored.architecture.layers, self.node("Transpose", x, perm=(0, 3, 1, 2)))
+
+    def scores(self, stored, x, is_row):
+        """Write a network from pixels to scores, (n, n_classes), as `network` does; return their name."""
+        return self.as_rows(self.network(stored, x, is_row), "scores")
 
     def label(self, scores, classes, output):
         """Write the label of the highest score of each row; the first of equal ones, as NumPy's argmax."""
