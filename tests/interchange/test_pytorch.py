@@ -1,4 +1,3 @@
-import io
 import math
 import os
 import pickle
@@ -11,38 +10,7 @@ import pytest
 from skconvnet.interchange.pytorch import read_pytorch
 from tests.estimators.quick import refused
 from tests.interchange import torch_files
-
-MAGIC, PROTOCOL, SYSTEM = 0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}
-
-
-def archive(pickled, storages=(), compression=zipfile.ZIP_STORED, **more):
-    """An archive as of torch.save, around any pickle."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", compression) as made:
-        made.writestr("archive/data.pkl", pickled)
-        for key, data in dict(storages).items():
-            made.writestr(f"archive/data/{key}", data)
-        for name, data in more.items():
-            made.writestr(f"archive/{name}", data)
-    return file.getvalue()
-
-
-def described(shape=(2, 3), strides=(3, 1), offset=0, n=6, storage=b"torch FloatStorage", key=b"0", name=b"x"):
-    """A pickle of protocol 2, by hand, with one array."""
-
-    def numbers(values):
-        return b"(" + b"".join(b"\x8a\x09" + int(value).to_bytes(9, "little", signed=True) for value in values) + b"t"
-
-    def text(value):
-        return b"X" + len(value).to_bytes(4, "little") + value
-
-    module, kind = storage.split()
-    identity = b"(" + text(b"storage") + b"c" + module + b"\n" + kind + b"\n" + text(key) + text(b"cpu")
-    identity += numbers([n])[1:-1] + b"tQ"
-    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + identity + numbers([offset])[1:-1] + numbers(shape)
-    tensor += numbers(strides) + b"\x89}tR"
-    return b"\x80\x02}" + text(name) + tensor + b"s."
-
+from tests.interchange.torch_pickles import MAGIC, PROTOCOL, SYSTEM, archive, described, old_file
 
 SIX = np.arange(6, dtype="<f4").tobytes()
 
@@ -64,8 +32,8 @@ def test_a_checkpoint_has_the_arrays_of_its_network(in_torch, tmp_path, name):
 
 
 def test_strides_are_followed():
-    assert read_pytorch(archive(described(), {"0": SIX})).arrays["x"].tolist() == [[0, 1, 2], [3, 4, 5]]
-    turned = archive(described((3, 2), (1, 3)), {"0": SIX})
+    assert read_pytorch(archive(described(x={}), {"0": SIX})).arrays["x"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    turned = archive(described(x={"shape": (3, 2), "strides": (1, 3)}), {"0": SIX})
     assert read_pytorch(turned).arrays["x"].tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
@@ -83,13 +51,13 @@ def test_strides_are_followed():
         {"n": 7},
         {"n": 2**61},
         {"n": -1},
-        {"key": b"1"},
+        {"key": "1"},
         {"storage": b"torch DoubleStorage"},
     ],
 )
 def test_no_array_leaves_its_storage(wrong):
     with pytest.raises(ValueError, match=r"the array 'x'|the storage '0'|the pickle|its pickle|damaged"):
-        read_pytorch(archive(described(**wrong), {"0": SIX}))
+        read_pytorch(archive(described(x=wrong), {"0": SIX}))
 
 
 class Harmful:
@@ -129,9 +97,9 @@ def test_other_things_are_refused(content, message):
         archive(b"\x80\x02t."),
         archive(b"\x80\x02h\x07."),
         archive(b"\x80\x02\x8e\xff\xff\xff\xff\xff\xff\xff\x7f"),
-        archive(described(), {"0": SIX}, zipfile.ZIP_DEFLATED),
-        archive(described(), {"0": SIX}, byteorder=b"big"),
-        archive(described(), {"0": SIX})[:-40],
+        archive(described(x={}), {"0": SIX}, zipfile.ZIP_DEFLATED),
+        archive(described(x={}), {"0": SIX}, byteorder=b"big"),
+        archive(described(x={}), {"0": SIX})[:-40],
         archive(b"\x80\x02r\xff\xff\xff\xff."),
         pickle.dumps(3, 2),
         b"".join(pickle.dumps(part, 2) for part in (MAGIC, PROTOCOL, {"little_endian": False})),
@@ -153,16 +121,13 @@ def test_a_pickle_has_a_bounded_number_of_instructions(monkeypatch):
 
 
 def test_arrays_are_not_larger_than_the_file():
-    text = described()[2:-1]
-    parts = [text.replace(b"X\x01\x00\x00\x00x", b"X\x01\x00\x00\x00" + name) for name in (b"x", b"y", b"z")]
-    pickled = b"\x80\x02}" + b"".join(part[1:] for part in parts) + b"."
+    pickled = described(x={}, y={}, z={})
     with refused("its arrays overlap"):
         read_pytorch(archive(pickled, {"0": SIX}))
 
 
 def test_an_old_file_by_hand():
-    parts = [pickle.dumps(part, 2) for part in (MAGIC, PROTOCOL, SYSTEM)]
-    data = b"".join([*parts, described(), pickle.dumps(["0"], 2), (6).to_bytes(8, "little"), SIX])
+    data = old_file(described(x={}), {"0": SIX})
     assert read_pytorch(data).arrays["x"].tolist() == [[0, 1, 2], [3, 4, 5]]
     with refused("the storage '0' has another length than the pickle says"):
         read_pytorch(data[:-1])

@@ -1,9 +1,16 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from skconvnet.interchange import read_network, write_network
 from tests.estimators.quick import refused
 from tests.interchange.networks import random_network
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -49,3 +56,11 @@ def test_arguments_that_do_not_fit_the_file_are_refused(path, given, message):
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with refused("there is no such file"):
         read_network(tmp_path / "other.safetensors")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_damaged_files_are_refused_and_execute_nothing():
+    command = [sys.executable, "-m", "tests.interchange.fuzz_files", "0", "100"]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert told.returncode == 0, told.stderr
+    assert re.search(r"archive: \d+ x refused", told.stdout)
