@@ -17,6 +17,7 @@ __all__ = ["Scorer"]
 # maximum, and warns of nothing.
 _BOUNDS = {np.dtype(np.uint8): lambda pixels: 255.0, np.dtype(np.float32): snrm2, np.dtype(np.float64): dnrm2}
 _ROUNDED = 0.999  # of a limit: norms are rounded
+_BRIGHT = 20  # a mean of pixels above this is one of pixels from 0 to 255
 
 _N_TIMES = 5  # whose median is compared
 _TRIAL = 32  # of so many images, one is scored the slower way
@@ -42,6 +43,8 @@ class Scorer:
         The network's.
     output : Volume
         The volume of the scores: 1 x 1 x n_classes, or a map of these on larger images.
+    takes_bytes : bool
+        Whether the mean of the pixels is one of pixels from 0 to 255.
 
     Examples
     --------
@@ -70,6 +73,8 @@ class Scorer:
         if channels == 1:
             self._shapes_of_one.add((1, height, width))
         self._limit = _ROUNDED * network.pixel_limit
+        self.takes_bytes = bool(network.mean.max() > _BRIGHT)
+        self._faint = math.sqrt(height * width * channels) if self.takes_bytes else -math.inf
         self._splits_image, self._pace = self._n_workers(1, 2) > 1, Pace()
         self._idle_for_one = defaultdict(list)  # as `_idle`, by number of workers
 
@@ -109,13 +114,17 @@ class Scorer:
         -------
         ndarray of float64, shape (1, n_classes), or None
             The bits that `scores` computes. None if this is not one image of the network's shape in uint8, float32 or
-            float64, if `Network.check_pixels` might refuse it, or if it needs much memory or is scored on a GPU.
+            float64, if `Network.check_pixels` might refuse it, if the network takes bytes and these may be floats up to
+            1, or if it needs much memory or is scored on a GPU.
         """
         bound = _BOUNDS.get(pixels.dtype)
         if bound is None or pixels.shape not in self._shapes_of_one:
             return None
         pixels = pixels.ravel()
-        if not bound(pixels) <= self._limit:  # nor is NaN
+        largest = bound(pixels)
+        if not largest <= self._limit:  # nor is NaN
+            return None
+        if largest <= self._faint and pixels.dtype != np.uint8:  # none may be above 1
             return None
         n_threads = count_threads() if self._splits_image else 1
         if n_threads == 1:

@@ -1,5 +1,6 @@
 """Scores of images by a fitted classifier, whose scorer is kept."""
 
+import warnings
 from itertools import chain
 from operator import is_
 
@@ -28,11 +29,21 @@ def score_images(scorer, images, n_jobs):
     ------
     ValueError
         If the device has not enough memory.
+
+    Warns
+    -----
+    UserWarning
+        If the pixels are floats up to 1, and the network is for pixels from 0 to 255.
     """
 
     def check(needed):
         check_scoring_memory(images.shape, needed, scorer.device)
 
+    if scorer.takes_bytes and images.pixels.dtype.kind == "f" and 0 < images.largest <= 1:
+        warnings.warn(
+            "X has floats up to 1, and the network was trained on pixels from 0 to 255. Multiply them by 255.",
+            stacklevel=4,  # the caller of predict
+        )
     with memory_for_scoring(images.shape, scorer.device):
         n_threads = thread_count(n_jobs)  # also where one is enough: it refuses a wrong n_jobs
         return scorer.scores(images, n_threads if scorer.can_use_threads(len(images)) else 1, check)

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from skconvnet import ConvNetClassifier
+from skconvnet import ConvNetClassifier, ConvNetFeatures
 from skconvnet.engine.device import CpuDevice
 from skconvnet.estimators.scoring import ScorerCache
 
@@ -151,3 +152,22 @@ def test_a_wrong_n_jobs_is_refused_where_one_thread_is_enough(n_jobs, n):
     classifier.set_params(n_jobs=n_jobs)
     with pytest.raises((ValueError, TypeError)):
         classifier.predict(X[:n])
+
+
+@pytest.mark.parametrize("n_images", [1, 3])
+def test_floats_up_to_1_are_noticed_if_the_network_takes_bytes(classifier, n_images):
+    images = np.random.default_rng(0).random((n_images, 6, 4, 3)).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier.predict(images)  # the pixels of training were about 0
+    classifier.pixel_mean_ = np.full(3, 100, np.float32)
+    with pytest.warns(UserWarning, match=r"X has floats up to 1, and .* from 0 to 255. Multiply them by 255") as caught:
+        classifier.predict(images)
+    assert caught[0].filename == __file__
+    features = ConvNetFeatures(classifier).fit(images)
+    with pytest.warns(UserWarning, match="floats up to 1"):
+        features.transform(images)
+    for others in (images * 255, images * 0, np.ones(images.shape, np.uint8)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            classifier.predict(others)
