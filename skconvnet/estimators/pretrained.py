@@ -12,6 +12,7 @@ from skconvnet.engine import Learned, Network
 from skconvnet.engine.program.target import CPU
 from skconvnet.engine.weights.layout import lay_out_parameters, learning_layers
 from skconvnet.estimators.fitted import stored_network
+from skconvnet.interchange import read_network
 
 
 def pretrained_network(pretrained):
@@ -37,7 +38,7 @@ def pretrained_network(pretrained):
     if pretrained is None:
         return None
     if not isinstance(pretrained, FrozenEstimator):
-        raise ValueError("pretrained needs FrozenEstimator(classifier) with a fitted ConvNetClassifier.")
+        return read_network(pretrained)
     check_is_fitted(pretrained)
     classifier = pretrained.estimator
     if not hasattr(classifier, "architecture_"):

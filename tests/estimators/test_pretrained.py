@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
-from skconvnet import Architecture, ConvNetClassifier
+from skconvnet import Architecture, ConvNetClassifier, save_network
 from skconvnet.estimators.fitted import stored_network
 from skconvnet.estimators.pretrained import begin_with, bind_pretrained, head_of
 from tests.estimators.quick import refused, same_network
@@ -36,6 +36,15 @@ def test_the_architecture_is_that_of_the_network_with_other_classes(source, digi
     assert str(classifier.architecture_) == str(source.architecture_).replace("FC(5)", "FC(10)")
     np.testing.assert_array_equal(classifier.pixel_mean_, source.pixel_mean_)
     np.testing.assert_array_equal(classifier.pixel_scale_, source.pixel_scale_)
+
+
+def test_a_file_is_as_good_as_the_classifier_that_it_was_saved_from(source, digits, tmp_path):
+    save_network(source, tmp_path / "source.safetensors")
+    X, y = digits
+    loaded = tuned(source, max_iter=1).set_params(pretrained=str(tmp_path / "source.safetensors"))
+    assert same_network(clone(loaded).fit(X[:64], y[:64]), tuned(source, max_iter=1).fit(X[:64], y[:64]))
+    with refused("'nowhere' cannot be loaded: there is no such file"):
+        loaded.set_params(pretrained="nowhere").fit(X, y)
 
 
 def test_the_body_begins_with_the_weights_and_only_the_head_is_new(source):

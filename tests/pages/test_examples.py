@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from examples import search_images
+from examples import finetune_images, search_images
+from skconvnet import load_network
 
 
 def search_lines(out):
@@ -39,6 +40,15 @@ def test_search_images_draws(tmp_path, capsys):
     options = ["--images", "60", "--epochs", "1", "--cv", "2", "--max-params", "1500", "--plot", str(file)]
     search_images.main(options)
     assert file.read_bytes().startswith(b"\x89PNG")
+
+
+def test_finetune_images(capsys, tmp_path):
+    finetune_images.main(["--images", "8", "--epochs", "2", "--save", str(tmp_path / "tuned.safetensors")])
+    *_, new, features, head, tuned, last = capsys.readouterr().out.splitlines()
+    scores = [float(line.split()[-1]) for line in (new, features, head, tuned)]
+    assert scores[1] > 0.7
+    assert re.fullmatch(r".*tuned\.safetensors says of digit 5/\d\.png: digit \d", last)
+    assert load_network(tmp_path / "tuned.safetensors").classes_.tolist() == [f"digit {n}" for n in range(5, 10)]
 
 
 def test_search_images_of_fashion_mnist(monkeypatch, capsys):
@@ -95,6 +105,7 @@ def test_bad_options_are_rejected(name, option, value, message):
     ("name", "option", "message"),
     [
         ("search_images", "--images", "error: --images 0"),
+        ("finetune_images", "--images", "error: "),
         ("search_optuna", "--trials", "error: No trials are completed"),
     ],
 )

@@ -3,16 +3,26 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import sklearn
+from PIL import Image
+
+from skconvnet import ConvNetClassifier, save_network
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def run(page):
-    """Run the Python blocks of a page, one after another. Return their variables."""
+def run(page, **instead):
+    """Run the Python blocks of a page, one after another. Return their variables.
+
+    `instead` are names and numbers of the page, and what takes their place.
+    """
     namespace = {}
     with sklearn.config_context():  # restore scikit-learn's settings after the page
         for block in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL):
+            for name, other in instead.items():
+                assert name in (DOCS / page).read_text(encoding="utf-8")
+                block = block.replace(name, other)
             exec(block, namespace)
     return namespace
 
@@ -28,6 +38,26 @@ def test_fitting():
     assert max(scores) == named["pipeline"].score(X_val, y_val) > 0.9  # the pipeline scales X_val too
     assert network.score(X_val, y_val) > 0.95
     assert network.t_ > 5 * 1000
+
+
+def test_pretrained_networks(tmp_path, monkeypatch):
+    """With a small network, and images of 24x24 pixels of one colour."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    y = np.repeat(["blue", "green", "red"], 8)
+    X = rng.integers(0, 160, (24, 30, 40, 3), np.uint8)
+    X[np.arange(24), :, :, 2 - np.arange(24) // 8] += 90
+    for number, (image, label) in enumerate(zip(X, y, strict=True)):
+        Path("photos", label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(Path("photos", label, f"{number}.png"))
+    Image.fromarray(X[0]).save("photo.jpg")
+    text = "INPUT -> CONV(K=8) -> RELU -> POOL -> CONV(K=8) -> RELU -> POOL(average, F=all) -> FC"
+    save_network(ConvNetClassifier(text, max_iter=1, random_state=0).fit(X[:, :24, :24], np.arange(24) % 2), "body")
+    named = run("pretrained.md", **{'"efficientnet_lite0"': '"body"', "size=224": "size=24"})
+    X_test, y_test = named["X_test"], named["y_test"]
+    assert named["features"].score(X_test, y_test) == 1
+    assert min(named[name].score(X_test, y_test) for name in ("head", "classifier", "gradual")) > 0.3
+    assert named["classifier"].predict([named["image"]]).shape == (1,)
 
 
 def test_use_of_a_gpu():
