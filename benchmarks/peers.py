@@ -2,7 +2,7 @@
 
 from functools import partial, reduce
 from importlib.util import find_spec
-from operator import add
+from operator import add, mul
 
 import numpy as np
 
@@ -108,6 +108,7 @@ PARTS = {
     "SKIP": lambda layer: builtin("Identity"),
     "SUM": lambda layer: branches(layer, partial(reduce, add)),
     "STACK": lambda layer: branches(layer, stack),
+    "GATE": lambda layer: branches(layer, partial(reduce, mul)),
 }
 
 

@@ -183,7 +183,7 @@ class BoundArchitecture:
         (height, width, channels).
     n_classes : int
     layers : tuple of BoundLayer
-        In network order. Sums and stacks contain the layers of their branches.
+        In network order. Sums, stacks and gates contain the layers of their branches.
     """
 
     image_shape: tuple[int, int, int]

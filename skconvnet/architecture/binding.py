@@ -13,14 +13,14 @@ from skconvnet.architecture.errors import ArchitectureError, error_at, shown
 from skconvnet.architecture.hyperparameters import as_sequence, spread, whole_number
 from skconvnet.architecture.layers import LAYERS
 from skconvnet.architecture.layers.arithmetic import Volume
-from skconvnet.architecture.layers.branches import BoundSkip, BoundStack, BoundSum, walk
+from skconvnet.architecture.layers.branches import BoundGate, BoundSkip, BoundStack, BoundSum, walk
 from skconvnet.architecture.notation.table import MAX_LAYERS
 from skconvnet.architecture.notation.tree import Branches, Layer, Repeat, contains, count_layers
 
 _FIRST_K, _LARGEST_K = 32, 256  # for K="auto"
 _N_CLASSES = 10  # if neither the text nor the caller gives a number of classes
 _BOUND = {layer.kind: layer for layer in LAYERS}
-_BOUND_BRANCHES = {branches.operator: branches for branches in (BoundSum, BoundStack)}
+_BOUND_BRANCHES = {branches.operator: branches for branches in (BoundSum, BoundStack, BoundGate)}
 
 
 def image_volume(image_shape):

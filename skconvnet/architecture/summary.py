@@ -23,8 +23,8 @@ class VolumeTable:
     Parameters
     ----------
     records : list of dict
-        One per layer with plain values, for ``pandas.DataFrame(records)``. The record of a sum or stack comes after
-        those of its branches, whose `level` is one higher, and does not include their costs.
+        One per layer with plain values, for ``pandas.DataFrame(records)``. The record of a sum, stack or gate comes
+        after those of its branches, whose `level` is one higher, and does not include their costs.
     n_params : int
         Weights and biases.
     n_flops : int

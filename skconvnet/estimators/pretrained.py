@@ -8,6 +8,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.architecture import BoundArchitecture, Volume, walk
+from skconvnet.architecture.layers.branches import BoundBranches
 from skconvnet.engine import Learned, Network
 from skconvnet.engine.program.target import CPU
 from skconvnet.engine.weights.layout import lay_out_parameters, learning_layers
@@ -127,7 +128,7 @@ def _fitted_to(layers, volume):
     for layer in layers:
         sides = volume.height, volume.width
         changed = {}
-        if layer.kind in ("SUM", "STACK"):
+        if isinstance(layer, BoundBranches):
             changed = {"branches": tuple(_fitted_to(branch, volume) for branch in layer.branches)}
         elif layer.kind == "FC":
             changed = {"window": sides}

@@ -228,6 +228,16 @@ NEW_TRAPS = {
         (1, 1, 9),
     ),
     "a strip": ("INPUT -> CONV(K=5) -> NORM -> RELU -> (POOL(average, F=3, S=1, P=1) + SKIP) -> FC", (1, 17, 1)),
+    "gates of slices": (
+        "INPUT -> CONV(K=9) -> NORM -> RELU -> (SKIP * POOL(average, F=all) -> CONV(K=3, F=1) -> RELU"
+        " -> CONV(K=9, F=1) -> SIGMOID) -> (POOL(F=all) -> FC(9) * CONV(K=9, F=1) -> NORM) -> FC",
+        (3, 4, 2),
+    ),
+    "gates of equal volumes": (
+        "INPUT -> (SKIP * TANH) -> CONV(K=5) -> (CONV(K=5) -> NORM * SKIP) -> TANH -> (SKIP * SKIP)"
+        " -> (((CONV(K=4, F=1) * CONV(K=4, F=1)) * CONV(K=4) -> SIGMOID) | SKIP) -> FC",
+        (3, 4, 3),
+    ),
     "an inception module": (
         "INPUT -> CONV(K=9) -> RELU -> (CONV(K=5, F=1) -> RELU | CONV(K=3, F=1) -> RELU -> CONV(K=7) -> RELU"
         " | CONV(K=2, F=1) -> RELU -> CONV(K=4, F=5) -> RELU | POOL(F=3, S=1, P=1) -> CONV(K=3, F=1) -> RELU) -> FC",
@@ -542,15 +552,30 @@ def in_place(dropout):
 
 @st.composite
 def branches(draw, depth, dropout, nesting=1):
-    """A sum or a stack that keeps rows and columns, and the depth that it gives."""
+    """A sum, a stack or a gate that keeps rows and columns, and the depth that it gives."""
     n_branches = draw(st.integers(2, 3))
-    if draw(st.booleans()):
+    operator = draw(st.sampled_from("++||*"))
+    if operator == "*":
+        parts = [draw(branch(depth, depth, dropout, nesting)), draw(factors(depth, dropout, nesting))]
+        return f"({' * '.join(draw(st.permutations(parts)))})", depth
+    if operator == "+":
         K = draw(st.sampled_from([depth, depth, 5, 9]))
         parts = [draw(branch(depth, K, dropout, nesting)) for _ in range(n_branches)]
         return f"({' + '.join(parts)})", K
     depths = [draw(st.sampled_from([depth, 3, 5, 8])) for _ in range(n_branches)]
     parts = [draw(branch(depth, K, dropout, nesting)) for K in depths]
     return f"({' | '.join(parts)})", sum(depths)
+
+
+@st.composite
+def factors(draw, depth, dropout, nesting):
+    """A branch of a gate, of moderate numbers: as large as the input, or one pixel."""
+    if draw(st.booleans()):
+        chain = draw(branch(depth, depth, dropout, nesting))
+    else:
+        chain = f"POOL(average, F=all) -> CONV(K={depth}, F=1)"
+    chain = "" if chain == "SKIP" else f"{chain} -> "
+    return chain + draw(st.sampled_from(["SIGMOID", "TANH"]))
 
 
 @st.composite
@@ -658,7 +683,9 @@ EVERY_INSTRUCTION = {
     "branched": Problem(BRANCHED, BRANCHED_SHAPE, n=21),
     "depthwise": Problem("INPUT -> CONV(K=10) -> RELU -> CONV(K=10, groups=10) -> RELU -> FC", (6, 5, 2), n=21),
     # A RELU with an instruction of its own: those of the others are part of what CONV, FC, NORM and sums do.
-    "relu": Problem("INPUT -> CONV(K=9) -> POOL -> RELU -> FC", (6, 8, 2), n=21),
+    "relu": Problem(
+        "INPUT -> CONV(K=9) -> POOL -> RELU -> (SKIP * POOL(average, F=all) -> SIGMOID) -> FC", (6, 8, 2), n=21
+    ),
     "filtered": Problem(FILTERED, FILTERED_SHAPE, n=21),
 }
 

@@ -24,6 +24,9 @@ NETWORK = (
 )
 SHAPE = (20, 20, 2)
 
+# A pixel that multiplies all others, and factors that are equally large.
+GATED = "INPUT -> CONV(K=3, F=1) -> (SKIP * POOL(average, F=all) -> TANH) -> (CONV(K=3, F=1) -> TANH * SKIP) -> FC"
+
 
 def instructions(mutated, op):
     return [row for row in mutated.program if row[0] == op]
@@ -363,6 +366,34 @@ def groups(mutated):
     return [rows] if rows else []
 
 
+def multiply_all_pixels_by_the_first(mutated):
+    for row in instructions(mutated, Op.MULTIPLY):
+        put(row, w_row=0, w_column=0)
+
+
+def multiply_by_the_next_pixels(mutated):
+    for row in instructions(mutated, Op.MULTIPLY):
+        put(row, w_column=get(row, "depth"))
+
+
+def take_the_gradient_of_a_factor_without_the_other(mutated):
+    for row in backward(mutated, Op.MULTIPLY):
+        operand(row, "w")[:] = operand(row, "x")
+        put(row, w_row=get(row, "x_row"), w_column=get(row, "depth"))
+
+
+def sum_the_gradient_of_a_pixel_over_fewer_rows(mutated):
+    for row in instructions(mutated, Op.MULTIPLY_SUMS):
+        put(row, rows=get(row, "rows") - 1)
+
+
+MUTATIONS_OF_GATED = (
+    multiply_all_pixels_by_the_first,
+    multiply_by_the_next_pixels,
+    take_the_gradient_of_a_factor_without_the_other,
+    sum_the_gradient_of_a_pixel_over_fewer_rows,
+    forget_the_gradient_of_a_branch,
+)
 MUTATIONS_OF_BRANCHED = (
     take_batch_statistics_over_another_count,
     take_batch_statistics_of_the_first_sample_alone,
@@ -398,7 +429,11 @@ MUTATIONS_OF_BRANCHED = (
 # -- Each of them ------------------------------------------------------------------------------------------------------
 
 
-PROBLEMS = {"plain": Problem(NETWORK, SHAPE, n=11), "branched": Problem(BRANCHED, BRANCHED_SHAPE, n=11)}
+PROBLEMS = {
+    "plain": Problem(NETWORK, SHAPE, n=11),
+    "branched": Problem(BRANCHED, BRANCHED_SHAPE, n=11),
+    "gated": Problem(GATED, (3, 4, 2), n=11),
+}
 
 
 @pytest.fixture(scope="module")
@@ -442,6 +477,7 @@ def test_without_a_mutation_all_is_well(expected, name):
     [
         *(pytest.param("plain", mutation, id=mutation.__name__) for mutation in MUTATIONS),
         *(pytest.param("branched", mutation, id=mutation.__name__) for mutation in MUTATIONS_OF_BRANCHED),
+        *(pytest.param("gated", mutation, id=f"{mutation.__name__} of a gate") for mutation in MUTATIONS_OF_GATED),
     ],
 )
 def test_a_mutation_is_noticed(expected, name, mutation):

@@ -173,6 +173,10 @@ class Pass:
     def sum(self, volume, branches):
         return sum(self.chain(branch, volume) for branch in branches)
 
+    def gate(self, volume, branches):
+        first, second = (self.chain(branch, volume) for branch in branches)
+        return first * second
+
     def stack(self, volume, branches):
         import torch
 

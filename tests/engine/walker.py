@@ -389,6 +389,16 @@ def _add(n, samples, first):
     return reads, [("y", _volume(n, "y_row"), True)]
 
 
+def _multiply(n, samples, first):
+    w = grid(0, (n["rows"], n["w_row"]), (n["columns"], n["w_column"]), (n["depth"], 1))
+    return [("x", _volume(n, "x_row"), True), ("w", w, True)], [("y", _volume(n, "y_row"), True)]
+
+
+def _multiply_sums(n, samples, first):
+    reads = [("x", _volume(n, "x_row"), True), ("w", _volume(n, "w_row"), True)]
+    return reads, [("sums", np.arange(n["depth"]), True)]
+
+
 def _copy_channels(n, samples, first):
     pixels = [[(n["rows"], n[f"{side}_row"]), (n["columns"], n[f"{side}_depth"])] for side in "xy"]
     copied, cleared = (n["channels"], 1), (n["channels"] + n["clear"], 1)
@@ -508,6 +518,8 @@ REACH = {
     Op.SQUASH_BACKWARD: _squash_backward,
     Op.DROPOUT: _of_each,
     Op.ADD: _add,
+    Op.MULTIPLY: _multiply,
+    Op.MULTIPLY_SUMS: _multiply_sums,
     Op.COPY_CHANNELS: _copy_channels,
     Op.LRN: _of_each,
     Op.LRN_BACKWARD: _lrn_backward,

@@ -15,7 +15,7 @@ STUDIES = CASE_STUDIES | PUBLISHED
 def bound(name, dropout=True):
     """The network, bound to images of its paper. Without DROPOUT, its gradients are deterministic."""
     study = STUDIES[name]
-    text = study.text if dropout else re.sub(r" -> DROPOUT\(.*?\)", "", study.text)
+    text = study.text if dropout else re.sub(r" -> DROPOUT\([^)]*\)|DROPOUT\([^)]*\) -> ", "", study.text)
     return Architecture.parse(text).bind(study.image_shape, study.n_classes)
 
 

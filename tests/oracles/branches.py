@@ -1,4 +1,4 @@
-"""Sums and stacks of branches, SKIP, and how a chain of layers runs forward and backward."""
+"""Sums, stacks and gates of branches, SKIP, and how a chain of layers runs forward and backward."""
 
 from dataclasses import dataclass
 
@@ -51,7 +51,33 @@ class Stack:
         return d_x, *d_parameters
 
 
-BRANCHES = (Sum, Stack)
+@dataclass(frozen=True)
+class Gate:
+    """(A * B): the product of the branches' outputs, of which one may have one pixel that multiplies all of the other.
+
+    Its parameters are one list for each branch.
+    """
+
+    branches: tuple
+
+    def forward(self, x, *parameters):
+        first, second = (output_of(branch, own, x) for branch, own in zip(self.branches, parameters, strict=True))
+        return first * second
+
+    def backward(self, d_out, x, *parameters):
+        """Each branch gets the gradient times the output of the other. The input's gradient is the sum."""
+        outputs = [output_of(branch, own, x) for branch, own in zip(self.branches, parameters, strict=True)]
+        d_x, d_parameters = np.zeros(x.shape), []
+        for branch, own, output, other in zip(self.branches, parameters, outputs, outputs[::-1], strict=True):
+            d_output = d_out * other
+            if d_output.shape != output.shape:  # one pixel has a part in every pixel of the product
+                d_output = d_output.sum(axis=(1, 2), keepdims=True)
+            d_branch, d_own = run_back(branch, own, x, d_output)
+            d_x, d_parameters = d_x + d_branch, [*d_parameters, d_own]
+        return d_x, *d_parameters
+
+
+BRANCHES = (Sum, Stack, Gate)
 
 
 def run(layers, parameters, x):
@@ -78,7 +104,7 @@ def run_back(layers, parameters, x, d_out):
 
 
 def run_everywhere(layers, parameters, x):
-    """The outputs of all layers in the order of the text, those of branches before that of their sum or stack."""
+    """The outputs of all layers in the order of the text, those of branches before what joins them."""
     outputs = []
     for layer, own in zip(layers, parameters, strict=True):
         if isinstance(layer, BRANCHES):

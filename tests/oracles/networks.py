@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from tests.oracles.activations import Dropout, Relu, Sigmoid, Tanh
-from tests.oracles.branches import BRANCHES, Skip, Stack, Sum, output_of, run, run_back
+from tests.oracles.branches import BRANCHES, Gate, Skip, Stack, Sum, output_of, run, run_back
 from tests.oracles.convolution import Conv, FullyConnected
 from tests.oracles.loss import softmax_cross_entropy, softmax_cross_entropy_gradient
 from tests.oracles.normalisation import BatchNorm, FixedNorm, LayerNorm, LocalResponseNorm
@@ -31,14 +31,16 @@ def oracles_of(bound_layers, mask, numbers):
     layers = []
     for bound in bound_layers:
         kind = type(bound).__name__
-        if kind in ("BoundSum", "BoundStack"):
-            branches = tuple(oracles_of(branch, mask, numbers) for branch in bound.branches)
-            layers.append(Sum(branches) if kind == "BoundSum" else Stack(branches))
+        if kind in BRANCHES_OF:
+            layers.append(BRANCHES_OF[kind](tuple(oracles_of(branch, mask, numbers) for branch in bound.branches)))
         elif kind == "BoundDropout":
             layers.append(Dropout(bound.rate, next(numbers), mask))
         else:
             layers.append(LAYER_OF[kind](bound))
     return layers
+
+
+BRANCHES_OF = {"BoundSum": Sum, "BoundStack": Stack, "BoundGate": Gate}
 
 
 def extent_of(bound):

@@ -1,4 +1,4 @@
-"""Sums and stacks of branches, SKIP, and the walk through all layers of a network."""
+"""Sums, stacks and gates of branches, SKIP, and the walk through all layers of a network."""
 
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -12,7 +12,7 @@ from skconvnet.architecture.notation.tree import spell_branches
 
 @dataclass(frozen=True)
 class BoundSkip(InPlaceLayer):
-    """The input unchanged, as a branch of a sum or stack."""
+    """The input unchanged, as a branch of a sum, stack or gate."""
 
     kind: ClassVar[str] = "SKIP"
 
@@ -117,10 +117,63 @@ class BoundStack(BoundBranches):
             raise ArchitectureError(f"{self.name}: its depth is above {MAX_NUMBER}: use fewer or thinner branches")
 
 
+@dataclass(frozen=True)
+class BoundGate(BoundBranches):
+    """The product of the outputs of two branches.
+
+    They have the same volume, or one of them is [1x1xC]: each of its numbers multiplies one depth slice of the other.
+
+    Examples
+    --------
+    >>> from skconvnet.architecture import Architecture
+    >>> text = "INPUT -> (SKIP * POOL(average, F=all) -> CONV(K=8, F=1) -> SIGMOID) -> FC"
+    >>> print(Architecture.parse(text).bind((16, 16, 8)).layers[0].output)
+    [16x16x8]
+    """
+
+    kind: ClassVar[str] = "GATE"
+    operator: ClassVar[str] = "*"
+
+    @property
+    def output(self):
+        """The volume of the output, that of the larger branch."""
+        first, second = self.outputs
+        return second if _is_pixel(first) else first
+
+    @property
+    def scales_slices(self):
+        """Whether one branch is [1x1xC] and the other is larger."""
+        return len(set(self.outputs)) > 1
+
+    def on(self, volume):
+        """Return the gate on another input; raise `ArchitectureError` if one branch is [1x1xC] and so depends on all.
+
+        Where the network slides over a larger image, that branch has another value at each position.
+        """
+        if volume == self.input:
+            return self
+        made = None if self.scales_slices else super().on(volume)
+        if made is None or made.scales_slices:
+            raise ArchitectureError(
+                f"{self.name}: one of its branches is one pixel of {self.input}. On {volume} the gate would compute "
+                "another function than the one that was fitted. Use images of the same size"
+            )
+        return made
+
+    def _check_outputs(self):
+        first, second = self.outputs
+        if first != second and (first.depth != second.depth or not (_is_pixel(first) or _is_pixel(second))):
+            raise self._disagreement(f"height, width and depth, or one must be [1x1x{first.depth}]")
+
+
+def _is_pixel(volume):
+    return volume.height == volume.width == 1
+
+
 def walk(layers):
     """Yield every layer in network order, including those of branches. Learned numbers are stored in this order.
 
-    A sum or stack comes after the layers of its branches.
+    A sum, stack or gate comes after the layers of its branches.
 
     Parameters
     ----------
@@ -144,4 +197,4 @@ def walk(layers):
         yield layer
 
 
-LAYERS = (BoundSkip, BoundSum, BoundStack)
+LAYERS = (BoundSkip, BoundSum, BoundStack, BoundGate)

@@ -5,16 +5,18 @@ The notation is that of the Stanford CS231n notes, https://cs231n.github.io/conv
     network  =  trunk  |  "[" trunk "]"
     trunk    =  INPUT "->" chain
     chain    =  item { "->" item }
-    item     =  layer  |  "[" chain "]" [ "*" times ]  |  sum  |  stack
+    item     =  layer  |  "[" chain "]" [ "*" times ]  |  sum  |  stack  |  gate
     sum      =  "(" branch "+" branch { "+" branch } ")"
     stack    =  "(" branch "|" branch { "|" branch } ")"
+    gate     =  "(" branch "*" branch ")"
     branch   =  chain  |  SKIP
     layer    =  NAME [ "(" [ value { "," value } ] ")" ] [ "?" ]         only a POOL can be optional
     value    =  [ name "=" ] ( number | word )
     times    =  a whole number  |  N  |  M  |  K
 
-``-`` and ``→`` mean the same as ``->``, and ``.5`` the same as ``0.5``. Brackets without a repeat are dropped. The
-layers and their options are in `skconvnet.architecture.notation.table`.
+``-`` and ``→`` mean the same as ``->``, and ``.5`` the same as ``0.5``. Brackets without a repeat are dropped. Behind
+``]``, a ``*`` in front of a layer or a bracket is that of a gate. The layers and their options are in
+`skconvnet.architecture.notation.table`.
 """
 
 import re
@@ -28,6 +30,7 @@ from skconvnet.architecture.notation.table import (
     MAX_NESTING,
     MAX_NUMBER,
     NOTATION,
+    OPERATORS,
     REPEAT_LETTERS,
     options_of,
     read_whole_number,
@@ -186,13 +189,18 @@ class _Parser:
         opening = self.enter()
         body = self.chain()
         self.leave("]", "->")
-        if not self.at("*"):
+        if not self.at("*") or self.at_gate():
             return body
         self.take()
         times = self.times(body)
         repeat = Repeat(body, times, opening.position)
         self.check_size((repeat,), opening.position)
         return (repeat,)
+
+    def at_gate(self):
+        """Whether a branch follows the ``*``, and not how often a group is repeated."""
+        following = self.tokens[self.index + 1].text
+        return following in NOTATION or following in ("SKIP", "[", "(")
 
     def times(self, body):
         token = self.take_value()
@@ -207,27 +215,29 @@ class _Parser:
     def branches(self):
         opening = self.enter()
         branches = [self.branch()]
-        if not self.at("+", "|"):
-            raise self.error("'->', '+' or '|' and another branch")
+        if not self.at(*OPERATORS):
+            raise self.error("'->', '+', '|' or '*' and another branch")
         operator = self.token.text
         while self.at(operator):
             self.take()
             branches.append(self.branch())
-        self.leave(")", "->", operator)
+            if self.at("*") and operator == "*":
+                raise self.error("'->' or ')', since a gate has two branches; three are ((A * B) * C)")
+        self.leave(")", "->", *([operator] if operator != "*" else []))
         return Branches(operator, tuple(branches), opening.position)
 
     def branch(self):
         if not self.at("SKIP"):
             return self.chain()
         skip = Layer("SKIP", position=self.take().position)
-        if not self.at("+", "|", ")"):
-            raise self.error("'+', '|' or ')' after SKIP, which is a branch by itself")
+        if not self.at(*OPERATORS, ")"):
+            raise self.error("'+', '|', '*' or ')' after SKIP, which is a branch by itself")
         return (skip,)
 
     def layer(self):
         name = self.take()
         if name.text not in NOTATION:
-            skip = " (SKIP is a branch by itself in a sum or stack)" if name.text == "SKIP" else ""
+            skip = " (SKIP is a branch by itself in a sum, stack or gate)" if name.text == "SKIP" else ""
             raise self.error(f"a layer ({', '.join(NOTATION)}), '[' or '('{skip}", name, NOTATION)
         options = self.options(name.text) if self.at("(") else {}
         optional = self.at("?")

@@ -87,6 +87,7 @@ NOTATION = {
 }
 REPEAT_LETTERS = ("N", "M", "K")
 ARROWS = ("->", "-", "→")
+OPERATORS = ("+", "|", "*")  # between branches: of a sum, a stack and a gate
 
 
 def options_of(kind, mode):

@@ -35,7 +35,7 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Branches:
-    """``(A + B)``, a sum, or ``(A | B)``, a stack along depth. Each branch is a chain."""
+    """``(A + B)``, a sum, ``(A | B)``, a stack along depth, or ``(A * B)``, a gate. Each branch is a chain."""
 
     operator: str
     branches: tuple
@@ -51,7 +51,7 @@ def spell_chain(chain):
 
 
 def spell_branches(operator, branches):
-    """Return the canonical text of a sum or stack."""
+    """Return the canonical text of a sum, stack or gate."""
     return f"({f' {operator} '.join(map(spell_chain, branches))})"
 
 

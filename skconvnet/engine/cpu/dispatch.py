@@ -8,7 +8,7 @@ import numpy as np
 
 from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.kernels.activations import bias_relu_backward, dropout, mix, relu, squash, squash_backward
-from skconvnet.engine.cpu.kernels.branches import add, copy_channels
+from skconvnet.engine.cpu.kernels.branches import add, copy_channels, multiply, multiply_sums
 from skconvnet.engine.cpu.kernels.convolution import contract
 from skconvnet.engine.cpu.kernels.depthwise import depthwise, depthwise_weights
 from skconvnet.engine.cpu.kernels.images import load_images
@@ -177,6 +177,17 @@ def branches(call_at):
             copy_channels(code, a, b)
 
 
+def gates(call_at):
+    """Execute an instruction of a product of branches: apart, because few networks have one."""
+    call, code, _ = _unpack(call_at)
+    for sample in range(call[InstructionCall.SAMPLES]):
+        a, b, c, _ = _operands(call, code, sample)
+        if code[0] == Op.MULTIPLY:
+            multiply(code, a, b, c)
+        elif code[0] == Op.MULTIPLY_SUMS:
+            multiply_sums(code, a, b, c)
+
+
 def normalisation(call_at):
     """Execute an instruction of NORM."""
     call, code, _ = _unpack(call_at)
@@ -234,6 +245,8 @@ FAMILIES = {
     Op.AVERAGE_POOL_BACKWARD: pooling,
     Op.ADD: branches,
     Op.COPY_CHANNELS: branches,
+    Op.MULTIPLY: gates,
+    Op.MULTIPLY_SUMS: gates,
     Op.LRN: normalisation,
     Op.LRN_BACKWARD: normalisation,
     Op.CHANNEL_MOMENTS: normalisation,

@@ -7,7 +7,7 @@ from skconvnet.engine.cuda.kernels.activations import (
     lower_squash,
     lower_squash_backward,
 )
-from skconvnet.engine.cuda.kernels.branches import lower_add, lower_copy_channels
+from skconvnet.engine.cuda.kernels.branches import lower_add, lower_copy_channels, lower_multiply, lower_multiply_sums
 from skconvnet.engine.cuda.kernels.convolution import lower_contract
 from skconvnet.engine.cuda.kernels.images import lower_load_images
 from skconvnet.engine.cuda.kernels.loss import lower_softmax_cross_entropy, lower_store_scores
@@ -53,6 +53,8 @@ LOWERINGS = {
     Op.AVERAGE_POOL_BACKWARD: lower_average_pool_backward,
     Op.ADD: lower_add,
     Op.COPY_CHANNELS: lower_copy_channels,
+    Op.MULTIPLY: lower_multiply,
+    Op.MULTIPLY_SUMS: lower_multiply_sums,
     Op.LRN: lower_lrn,
     Op.LRN_BACKWARD: lower_lrn_backward,
     Op.CHANNEL_MOMENTS: lower_channel_moments,

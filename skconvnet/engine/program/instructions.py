@@ -90,6 +90,8 @@ class Op(IntEnum):
     TRANSFORM = 28
     DEPTHWISE = 29
     DEPTHWISE_WEIGHTS = 30
+    MULTIPLY = 31
+    MULTIPLY_SUMS = 32
 
 
 class Transform(IntEnum):
@@ -186,6 +188,9 @@ INSTRUCTIONS = {
         (Op.SQUASH_BACKWARD, "dy y dx", "rows columns depth dy_row y_row dx_row sigmoid"),
         (Op.DROPOUT, "x y", "rows columns depth x_row y_row layer rate"),
         (Op.ADD, "x w y", "rows columns depth x_row w_row y_row relu"),
+        # w_row and w_column are 0 where one pixel multiplies all others.
+        (Op.MULTIPLY, "x w y", "rows columns depth x_row w_row w_column y_row"),
+        (Op.MULTIPLY_SUMS, "x w sums", "rows columns depth x_row w_row"),
         (Op.COPY_CHANNELS, "x y", "rows columns channels x_row x_depth y_row y_depth clear"),
         (Op.LRN, "x y", "rows columns depth x_row y_row size alpha beta k"),
         (Op.LRN_BACKWARD, "x dy dx", "rows columns depth x_row dy_row dx_row size alpha beta k"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from skconvnet.architecture import BoundArchitecture
+from skconvnet.architecture.layers.branches import BoundBranches
 from skconvnet.engine.weights.layout import Learned
 
 __all__ = ["fold_batch_norms"]
@@ -46,7 +47,7 @@ class _Folding:
     def chain(self, layers):
         folded = []
         for layer in layers:
-            if layer.kind in ("SUM", "STACK"):
+            if isinstance(layer, BoundBranches):
                 folded.append(replace(layer, branches=tuple(map(self.chain, layer.branches))))
             elif layer.kind == "NORM" and layer.mode == "batch" and folded and folded[-1].kind in ("CONV", "FC"):
                 folded[-1] = self.fold(folded[-1], layer)

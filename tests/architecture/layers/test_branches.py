@@ -2,7 +2,7 @@ import pytest
 
 from skconvnet.architecture import ArchitectureError, Volume, walk
 from skconvnet.architecture.layers.activations import BoundRelu
-from skconvnet.architecture.layers.branches import BoundSkip, BoundStack, BoundSum
+from skconvnet.architecture.layers.branches import BoundGate, BoundSkip, BoundStack, BoundSum
 from skconvnet.architecture.layers.convolution import BoundConv
 
 CIFAR = Volume(32, 32, 3)
@@ -37,3 +37,33 @@ def test_branches_must_agree():
         BoundSum("SUM 1", CIFAR, (conv_branch(5), conv_branch(7)))
     with pytest.raises(ArchitectureError, match=r"STACK 1: .*branch 1 gives \[30x30x5\], branch 2 gives \[32x32x5\]"):
         BoundStack("STACK 1", CIFAR, (conv_branch(5, F=3), conv_branch(5)))
+
+
+def pixel(depth):
+    return (BoundConv("CONV 2", CIFAR, depth, 32, 1, 0),)
+
+
+def test_a_gate_multiplies_equal_volumes_or_slices():
+    assert BoundGate("GATE 1", CIFAR, (conv_branch(5), conv_branch(5))).output == Volume(32, 32, 5)
+    for branches in ((conv_branch(5), pixel(5)), (pixel(5), conv_branch(5))):
+        gate = BoundGate("GATE 1", CIFAR, branches)
+        assert gate.output == Volume(32, 32, 5)
+        assert gate.n_flops == sum(branch[0].n_flops for branch in branches)
+    assert str(gate) == "(CONV(K=5, F=32, S=1, P=0) * CONV(K=5, F=1, S=1, P=0))"
+    for branches in ((conv_branch(5), pixel(7)), (conv_branch(5), conv_branch(5, F=3)), (pixel(1), conv_branch(5))):
+        with pytest.raises(
+            ArchitectureError, match=r"GATE 1: .* must agree in height, width and depth, or one must be"
+        ):
+            BoundGate("GATE 1", CIFAR, branches)
+
+
+def test_a_gate_of_slices_does_not_slide():
+    slices = BoundGate("GATE 1", CIFAR, (conv_branch(5), pixel(5)))
+    assert slices.on(CIFAR) == slices
+    with pytest.raises(ArchitectureError, match=r"GATE 1: .*On \[40x40x3\] the gate would compute another function"):
+        slices.on(Volume(40, 40, 3))
+    whole = BoundGate("GATE 1", CIFAR, (conv_branch(5), (BoundSkip("SKIP 1", CIFAR), *conv_branch(5))))
+    assert whole.on(Volume(40, 40, 3)).output == Volume(40, 40, 5)
+    pixels = BoundGate("GATE 1", CIFAR, (pixel(5), (BoundConv("CONV 3", CIFAR, 5, 32, 9, 0, round="floor"),)))
+    with pytest.raises(ArchitectureError, match="another function"):
+        pixels.on(Volume(40, 40, 3))

@@ -5,4 +5,4 @@ from skconvnet.architecture.notation.table import NOTATION
 
 
 def test_every_layer_of_the_notation_has_one_class():
-    assert sorted(layer.kind for layer in LAYERS) == sorted([*NOTATION, "SKIP", "SUM", "STACK"])
+    assert sorted(layer.kind for layer in LAYERS) == sorted([*NOTATION, "SKIP", "SUM", "STACK", "GATE"])

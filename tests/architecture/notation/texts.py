@@ -60,6 +60,7 @@ def nested(items):
     return st.one_of(
         st.tuples(chain, repeats).map(lambda group: f"[{group[0]}]{group[1]}"),
         st.tuples(branches, st.sampled_from("+|")).map(lambda sums: f"({sums[1].join(sums[0])})"),
+        st.tuples(*[st.one_of(chain, st.just("SKIP"))] * 2).map(lambda pair: f"({'*'.join(pair)})"),
     )
 
 

@@ -166,6 +166,6 @@ def execute_on(op, volumes, borders, numbers, rows, space=Space.LOCAL, run=run, 
     numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3]} | numbers
     numbers |= {name: laid[of][1] for name, of in rows.items()}
     run([(op, {name: place for name, (place, _) in laid.items()}, numbers)], memory, samples=shape[0], **settings)
-    written = elements(laid[name := [*volumes][-1]][0], shape, laid[name][1])
+    written = elements(laid[name := [*volumes][-1]][0], volumes[name].shape, laid[name][1])
     assert_only_written(memory, before, written)
     return memory[written]

@@ -3,7 +3,7 @@
 from itertools import count
 
 from skconvnet.engine.plan.steps.activations import ACTIVATIONS, Dropout
-from skconvnet.engine.plan.steps.branches import Stack, Sum
+from skconvnet.engine.plan.steps.branches import Gate, Stack, Sum
 from skconvnet.engine.plan.steps.convolution import Convolution
 from skconvnet.engine.plan.steps.depthwise import DepthwiseConvolution, is_depthwise
 from skconvnet.engine.plan.steps.loss import SoftmaxCrossEntropy
@@ -17,7 +17,7 @@ __all__ = ["SoftmaxCrossEntropy", "backward_chain", "forward_chain", "mark_gradi
 
 _NORMS = {"batch": BatchNorm, "layer": LayerNorm}
 _POOLS = {"max": MaxPool, "average": AveragePool}
-_BRANCHES = {"SUM": Sum, "STACK": Stack}
+_BRANCHES = {"SUM": Sum, "STACK": Stack, "GATE": Gate}
 
 
 def steps_of(architecture, layout, target, *, training):
@@ -71,7 +71,7 @@ def _step(layer, slots, target, training, dropouts):
             return _POOLS[layer.mode](layer)
         case "DROPOUT":
             return Dropout(layer, next(dropouts))
-        case "SUM" | "STACK":
+        case "SUM" | "STACK" | "GATE":
             branches = [_chain(branch, slots, target, training, dropouts) for branch in layer.branches]
             return _BRANCHES[layer.kind](layer, branches)
     return ACTIVATIONS[layer.kind](layer)

@@ -1,11 +1,11 @@
-"""Branches: chains of steps on one input, summed or stacked along depth."""
+"""Branches: chains of steps on one input, summed, stacked along depth or multiplied."""
 
 from skconvnet.engine.plan.steps.activations import emit_relu_backward, extents
 from skconvnet.engine.plan.steps.step import Step, backward_chain, forward_chain
 from skconvnet.engine.program.instructions import Op
 from skconvnet.engine.program.memory import element, widest
 
-__all__ = ["Stack", "Sum", "emit_copy_channels"]
+__all__ = ["Gate", "Stack", "Sum", "emit_copy_channels"]
 
 
 class _Branches(Step):
@@ -13,7 +13,7 @@ class _Branches(Step):
 
     Parameters
     ----------
-    layer : BoundSum or BoundStack
+    layer : BoundSum, BoundStack or BoundGate
     branches : list of lists of Step
     """
 
@@ -107,6 +107,45 @@ class Stack(_Branches):
             gradients.append(backward_chain(builder, branch, scratch))
             first += output.channels
         return self._input_gradient(builder, gradients)
+
+
+class Gate(_Branches):
+    """``(A * B)``: the product of both outputs, one of which may be a pixel that multiplies every other."""
+
+    def forward(self, builder, x, border):
+        """Emit the branches, and the product of their outputs."""
+        self._forward_branches(builder, x)
+        y = builder.volume(self.layer.output, border)
+        larger, smaller = sorted(map(builder.recompute, self.outputs), key=lambda output: -output.rows * output.columns)
+        _emit_multiply(builder, larger, smaller, y)
+        return y
+
+    def backward(self, builder, dy):
+        """Emit the gradient of each factor, dy times the other one, and the branches' backward passes."""
+        gradients = []
+        for branch, output, other in zip(self.branches, self.outputs, reversed(self.outputs), strict=True):
+            if self.needs_input_gradient or any(step.learns for step in branch):
+                scratch = builder.gradient(output)
+                _emit_factor_gradient(builder, dy, builder.recompute(other), scratch)
+                gradients.append(backward_chain(builder, branch, scratch))
+        return self._input_gradient(builder, gradients)
+
+
+def _emit_factor_gradient(builder, dy, other, dx):
+    """Emit dx = dy * other, summed over the pixels where `dx` is one pixel that multiplied all of the other factor."""
+    if (dx.rows, dx.columns) == (dy.rows, dy.columns):
+        _emit_multiply(builder, dy, other, dx)
+    else:
+        operands = {"x": element(dy), "w": element(other), "sums": element(dx)}
+        builder.emit(Op.MULTIPLY_SUMS, operands, **extents(dy), x_row=dy.row, w_row=other.row)
+
+
+def _emit_multiply(builder, x, w, y):
+    """Emit y = x * w, where `w` is as large as `x` or one pixel."""
+    operands = {"x": element(x), "w": element(w), "y": element(y)}
+    is_whole = (w.rows, w.columns) == (x.rows, x.columns)
+    strides = {"w_row": w.row, "w_column": w.depth} if is_whole else {"w_row": 0, "w_column": 0}
+    builder.emit(Op.MULTIPLY, operands, **extents(y), x_row=x.row, **strides, y_row=y.row)
 
 
 def _emit_add(builder, x, w, y, relu=False):

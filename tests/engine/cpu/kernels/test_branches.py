@@ -1,10 +1,10 @@
-"""Sums and copies of branches: each instruction alone on the machine."""
+"""Sums, products and copies of branches: each instruction alone on the machine."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet.engine.program.instructions import Op
 from tests.engine.cpu.programs import (
@@ -51,6 +51,25 @@ def test_a_sum_keeps_nan_so_that_a_diverging_fit_is_seen():
     rows = {"x_row": "x", "w_row": "w", "y_row": "y"}
     found = execute_on(Op.ADD, {"x": x, "w": w, "y": y}, [(0, 0, 0, 0)] * 3, {"relu": 1}, rows)
     assert np.isnan(found).all()
+
+
+@given(shapes, borders, borders, borders, st.booleans())
+def test_multiply(shape, x_border, w_border, y_border, one_pixel):
+    x, w, y = volumes_of(shape, 3)
+    rows = {"x_row": "x", "y_row": "y"} | ({} if one_pixel else {"w_row": "w"})
+    w = w[:, :1, :1] if one_pixel else w
+    strides = {"w_row": 0, "w_column": 0 if one_pixel else shape[3]}
+    found = execute_on(Op.MULTIPLY, {"x": x, "w": w, "y": y}, (x_border, w_border, y_border), strides, rows)
+    assert_array_equal(found, x * w)
+
+
+@given(shapes, borders, borders, borders)
+def test_multiply_sums(shape, x_border, w_border, sums_border):
+    x, w, sums = volumes_of(shape, 3)
+    volumes = {"x": x, "w": w, "sums": sums[:, :1, :1]}
+    rows = {"x_row": "x", "w_row": "w"}
+    found = execute_on(Op.MULTIPLY_SUMS, volumes, (x_border, w_border, sums_border), {}, rows)
+    assert_allclose(found, (x.astype(float) * w).sum(axis=(1, 2), keepdims=True), rtol=1e-5, atol=1e-5)
 
 
 @given(shapes, borders, borders, st.integers(1, 20), st.data())

@@ -1,14 +1,16 @@
-"""Sums and copies of branches: each instruction alone, as PTX."""
+"""Sums, products and copies of branches: each instruction alone, as PTX."""
+
+from itertools import islice
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
 
-from skconvnet.engine.cuda.kernels.branches import copy_channels, copy_quads
+from skconvnet.engine.cuda.kernels.branches import copy_channels, copy_quads, multiply_sums
 from skconvnet.engine.program.instructions import Op, Space
 from tests.engine.cpu.programs import (
     Memory,
@@ -20,7 +22,8 @@ from tests.engine.cpu.programs import (
     operand,
     volumes_of,
 )
-from tests.engine.cuda.kernels.harness import examples, execute_on, lowered, run, shapes
+from tests.engine.cuda.kernels.harness import examples, execute_on, lowered, run, shapes, without_each_barrier
+from tests.engine.cuda.ptx.errors import PtxError
 
 few = examples(25)
 
@@ -47,6 +50,35 @@ def test_a_sum_may_take_the_place_of_either(own, relu):
     numbers = {"rows": 3, "columns": 4, "depth": 16, "x_row": 64, "w_row": 64, "y_row": 64, "relu": relu}
     run([(Op.ADD, operands, numbers)], memory, samples=2)
     assert_array_equal(inside(memory, places[own][0], shape, 64), np.maximum(x + w, 0) if relu else x + w)
+
+
+@few
+@given(shapes, borders, borders, borders, st.booleans())
+def test_multiply(shape, x_border, w_border, y_border, one_pixel):
+    x, w, y = volumes_of(shape, 3)
+    rows = {"x_row": "x", "y_row": "y"} | ({} if one_pixel else {"w_row": "w"})
+    w = w[:, :1, :1] if one_pixel else w
+    strides = {"w_row": 0, "w_column": 0 if one_pixel else shape[3]}
+    found = execute_on(Op.MULTIPLY, {"x": x, "w": w, "y": y}, (x_border, w_border, y_border), strides, rows)
+    assert_array_equal(found, x * w)
+
+
+@few
+@given(shapes, borders, borders, borders)
+def test_multiply_sums(shape, x_border, w_border, sums_border):
+    x, w, sums = volumes_of(shape, 3)
+    volumes = {"x": x, "w": w, "sums": sums[:, :1, :1]}
+    rows = {"x_row": "x", "w_row": "w"}
+    found = execute_on(Op.MULTIPLY_SUMS, volumes, (x_border, w_border, sums_border), {}, rows)
+    assert_allclose(found, (x.astype(float) * w).sum(axis=(1, 2), keepdims=True), rtol=1e-5, atol=1e-5)
+
+
+def test_a_missing_barrier_is_noticed():
+    x, w, sums = volumes_of((1, 3, 4, 16), 3)
+    volumes, rows = {"x": x, "w": w, "sums": sums[:, :1, :1]}, {"x_row": "x", "w_row": "w"}
+    for _ in islice(without_each_barrier(multiply_sums), 1):  # to compile a kernel takes long
+        with pytest.raises(PtxError):
+            execute_on(Op.MULTIPLY_SUMS, volumes, [(0, 0, 0, 0)] * 3, {}, rows)
 
 
 def copy(shape, borders, first, channels, cleared, depth):
