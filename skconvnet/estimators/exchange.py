@@ -1,5 +1,6 @@
 """Networks from files as fitted classifiers, and fitted classifiers as files."""
 
+import warnings
 from math import inf, prod
 
 from sklearn.utils.validation import check_is_fitted
@@ -64,6 +65,11 @@ def load_network(
     ValueError
         If the file is not a network, or not one that fits the other arguments.
 
+    Warns
+    -----
+    UserWarning
+        If the file has no classifier. The layers before it can be used as features, or to begin a fit with.
+
     Examples
     --------
     >>> import os
@@ -79,18 +85,23 @@ def load_network(
     >>> bool((loaded.predict_proba(X) == classifier.predict_proba(X)).all())
     True
     """
-    return classifier_of(
-        read_network(
-            path,
-            architecture=architecture,
-            image_shape=image_shape,
-            classes=classes,
-            pixel_mean=pixel_mean,
-            pixel_std=pixel_std,
-            channel_order=channel_order,
-            layout=layout,
-        )
+    stored = read_network(
+        path,
+        architecture=architecture,
+        image_shape=image_shape,
+        classes=classes,
+        pixel_mean=pixel_mean,
+        pixel_std=pixel_std,
+        channel_order=channel_order,
+        layout=layout,
     )
+    if not stored.has_classifier:
+        warnings.warn(
+            f"{str(path)!r} has no classifier: the scores of this network are zero. Use it in ConvNetFeatures, or in "
+            "ConvNetClassifier(pretrained=...), which makes a new classifier.",
+            stacklevel=2,
+        )
+    return classifier_of(stored)
 
 
 def save_network(classifier, path):

@@ -1,7 +1,6 @@
 """Tell what a file of a network holds, without executing anything in it."""
 
 import os
-import warnings
 from pathlib import Path
 
 from skconvnet.interchange.packages import PACKAGES, find_weights
@@ -33,16 +32,14 @@ def inspect_file(path):
     """
     file = find_weights(path) if path in PACKAGES and not Path(path).is_file() else Path(path)
     try:
-        with warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always")
-            stored = read_network(path)
+        stored = read_network(path)
     except ValueError as error:
         if file.suffix == ".onnx" or not file.is_file():
             raise
         content = read_weights(file.read_bytes())
         return "\n".join([*_head(file, content), *_arrays(content.arrays), str(error)])
     content = None if file.suffix == ".onnx" else read_weights(file.read_bytes())
-    return "\n".join([*_head(file, content), *_network(stored), *(str(one.message) for one in warned)])
+    return "\n".join([*_head(file, content), *_network(stored)])
 
 
 def _head(file, content):
@@ -54,7 +51,7 @@ def _head(file, content):
 def _arrays(arrays):
     n_numbers = sum(array.size for array in arrays.values())
     yield f"{len(arrays)} arrays with {n_numbers:,} numbers"
-    for name, array in list(arrays.items())[:_MOST_ARRAYS]:
+    for name, array in sorted(arrays.items())[:_MOST_ARRAYS]:
         yield f"  {_short(name)}: {array.dtype} {array.shape}"
     if len(arrays) > _MOST_ARRAYS:
         yield f"  and {len(arrays) - _MOST_ARRAYS} more"
@@ -66,7 +63,10 @@ def _network(stored):
     more = ", ..." if len(labels) > _MOST_CLASSES else ""
     yield f"images of {height} x {width} pixels with {channels} channel{'s' * (channels != 1)}"
     yield f"pixels from 0 to 255, minus {_numbers(stored.pixel_mean)}, times {_numbers(stored.pixel_scale)}"
-    yield f"{len(labels)} classes: {_short(', '.join(map(str, labels[:_MOST_CLASSES])))}{more}"
+    if stored.has_classifier:
+        yield f"{len(labels)} classes: {_short(', '.join(map(str, labels[:_MOST_CLASSES])))}{more}"
+    else:
+        yield "no classifier: the last layer has zeros"
     yield str(bound.summary())
 
 

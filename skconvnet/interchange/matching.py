@@ -1,7 +1,6 @@
 """Which network the arrays of a file belong to, if a library of PyTorch has named them."""
 
 import re
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -83,33 +82,20 @@ def read_torch(arrays, description, layout="auto"):
 
     Returns
     -------
-    bound : BoundArchitecture
+    match : Match
         The network.
     learned : Learned
-        Its arrays.
-    classes : ndarray of shape (n_classes,)
-        The labels.
+        Its arrays; zeros for a classifier that the file does not have.
 
     Raises
     ------
     ValueError
         If the arrays are those of no network, or not those of this architecture.
-
-    Warns
-    -----
-    UserWarning
-        If the file has no classifier. Then the scores are zero.
     """
     match = find_match(arrays, description, layout)
     check_count(match.classes, match.bound.n_classes)
     learned = collect(match.wanted, match.arrays, match.ignored)
-    if not match.has_classifier:
-        warnings.warn(
-            "The file has no classifier: the scores of this network are zero. Use it in ConvNetFeatures, or in "
-            "ConvNetClassifier(pretrained=...), which makes a new classifier.",
-            stacklevel=5,  # the caller of load_network
-        )
-    return match.bound, learned, match.classes
+    return match, learned
 
 
 def find_match(arrays, description, layout="auto"):

@@ -90,9 +90,10 @@ def _read(path, given, layout):
     if layout == _OWN or (layout == "auto" and is_own(file)):
         return _read_own(file, description)
     description = description.or_else(read_config(path.with_name("config.json")))
-    bound, learned, classes = read_torch(file.arrays, description, layout)
-    description = description.or_else(_IMAGENET if bound.image_shape[2] == 3 else Description())
-    return StoredNetwork(bound, learned, classes, *_pixels(description, bound))
+    match, learned = read_torch(file.arrays, description, layout)
+    description = description.or_else(_IMAGENET if match.bound.image_shape[2] == 3 else Description())
+    pixels = _pixels(description, match.bound)
+    return StoredNetwork(match.bound, learned, match.classes, *pixels, match.has_classifier)
 
 
 def _read_onnx(path, given):

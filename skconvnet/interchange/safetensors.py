@@ -1,6 +1,7 @@
 """Files of safetensors: named arrays, and a header of texts. There is nothing in them that could be executed."""
 
 import json
+from operator import itemgetter
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def read_safetensors(data):
         found = library.deserialize(data)
     except library.SafetensorError as error:
         raise ValueError(f"it is damaged, or no file of safetensors ({error}).") from error
-    arrays = {name: _array(name, **entry) for name, entry in found}
+    arrays = {name: _array(name, **entry) for name, entry in sorted(found, key=itemgetter(0))}
     size = int.from_bytes(data[:8], "little")
     metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})  # the library has checked it
     return WeightsFile(arrays, metadata)

@@ -28,6 +28,8 @@ class StoredNetwork:
         The labels, in the order of the scores. They need not be sorted.
     pixel_mean, pixel_scale : ndarray of float32, shape (channels,)
         Pixels, from 0 to 255, are standardised as ``(pixel - pixel_mean) * pixel_scale``.
+    has_classifier : bool, default=True
+        Whether the file has the weights of the last layer. If not, they are zero, and so are all scores.
     """
 
     architecture: BoundArchitecture
@@ -35,6 +37,7 @@ class StoredNetwork:
     classes: np.ndarray
     pixel_mean: np.ndarray
     pixel_scale: np.ndarray
+    has_classifier: bool = True
 
     @cached_property
     def digest(self):

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from skconvnet import ConvNetFeatures, load_network, save_network
 from skconvnet.estimators.exchange import classifier_of
 from skconvnet.estimators.fitted import stored_network
+from skconvnet.interchange.safetensors import write_safetensors
 from tests.estimators.quick import quick, refused, same_network
 
 
@@ -64,3 +65,16 @@ def test_only_a_fitted_classifier_is_saved(fitted, tmp_path):
     with refused("cannot be written: No such file or directory"):
         save_network(fitted, tmp_path / "folder" / "network.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_without_classifier_is_for_features(images, tmp_path):
+    text = "INPUT -> CONV(K=4) -> RELU -> POOL -> FC(8) -> RELU -> FC"
+    arrays = {"features.0.weight": np.ones((4, 1, 3, 3)), "features.0.bias": np.zeros(4)}
+    arrays |= {"classifier.0.weight": np.ones((8, 64)), "classifier.0.bias": np.zeros(8)}
+    path = tmp_path / "body.safetensors"
+    path.write_bytes(write_safetensors(arrays, {}))
+    with pytest.warns(UserWarning, match="has no classifier: the scores of this network are zero") as caught:
+        network = load_network(path, architecture=text, image_shape=(8, 8), pixel_mean=0, pixel_std=1)
+    assert caught[0].filename == __file__
+    assert not network.predict_proba(images).std()
+    assert ConvNetFeatures(network).fit_transform(images).shape == (5, 8)

@@ -24,7 +24,7 @@ def test_arrays_of_an_unknown_network_are_listed_with_the_reason(tmp_path):
     (tmp_path / "other.safetensors").write_bytes(write_safetensors(arrays, {"author": "x" * 1000}))
     told = inspect_file(tmp_path / "other.safetensors")
     assert "30 arrays with 870 numbers" in told
-    assert "layer3 : float32 (3, 2)" in told
+    assert "layer12 : float32 (12, 2)" in told
     assert "and 10 more" in told
     assert "are those of no known network" in told
     assert "x" * 101 not in told

@@ -60,9 +60,9 @@ def test_networks_of_torchvision_are_recognised_by_the_names_of_their_arrays(in_
 
 def test_a_classifier_that_is_not_there_has_zeros(resnet):
     body = {key: array for key, array in resnet.items() if not key.startswith("fc.")}
-    with pytest.warns(UserWarning, match="has no classifier: the scores of this network are zero"):
-        bound, learned, classes = read_torch(body, RESNET)
-    assert bound.n_classes == len(classes) == 2
+    match, learned = read_torch(body, RESNET)
+    assert not match.has_classifier
+    assert match.bound.n_classes == len(match.classes) == 2
     assert not learned.coefs[-1].any()
     assert learned.coefs[0].any()
 

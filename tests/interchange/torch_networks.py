@@ -261,3 +261,15 @@ def save_random(name, width, pixels, path, more):
     else:
         torch.save(network.state_dict(), path)
     return np.array(logits)
+
+
+def logits_of_squeezenet(path, pixels):
+    """The logits of SqueezeNet 1.1 with the weights of a .safetensors file, for a thousand classes."""
+    import torch
+    from safetensors.torch import load_file
+
+    network = squeezenet(1).eval()
+    network.classifier[1] = torch.nn.Conv2d(512, 1000, 1)
+    network.load_state_dict(load_file(path))
+    with torch.no_grad():
+        return network(torch.tensor(pixels.transpose(0, 3, 1, 2))).numpy()
