@@ -6,8 +6,10 @@ import numpy as np
 
 from skconvnet.interchange.onnx.graph import MAX_NUMBERS
 
-__all__ = ["axes_of", "compute_constant", "new_shape", "squeezed", "unsqueezed"]
+__all__ = ["WRONG_VALUES", "axes_of", "compute_constant", "new_shape", "squeezed", "unsqueezed"]
 
+# What code raises to which numbers, texts or shapes of the wrong kind are given; a file may have any.
+WRONG_VALUES = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 _TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float32, 11: np.float32, 16: np.float32}
 
 
@@ -36,7 +38,7 @@ def compute_constant(node, inputs, opset):
         raise node.refused("it computes a constant, which is only read from other operators. Simplify the graph first.")
     try:
         result = np.asarray(_OPERATORS[node.op](node, *inputs))
-    except (TypeError, ValueError, IndexError, KeyError, AttributeError, OverflowError) as error:
+    except WRONG_VALUES as error:
         raise node.refused(f"its inputs do not fit it ({error})") from error
     return result
 

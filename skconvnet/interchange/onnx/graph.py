@@ -107,16 +107,21 @@ def read_graph(path):
     if graph.sparse_initializer:
         raise ValueError("it has sparse initialisers, which are not read. Save the model with dense ones.")
     reader = _TensorReader(onnx, path.parent)
-    constants = {tensor.name: reader.array(tensor) for tensor in graph.initializer}
+    constants = {_text(tensor.name): reader.array(tensor) for tensor in graph.initializer}
     nodes = [reader.node(node) for node in graph.node]
-    inputs = {value.name: _dimensions(value) for value in graph.input if value.name not in constants}
+    inputs = {_text(value.name): _dimensions(value) for value in graph.input if _text(value.name) not in constants}
     floats = [onnx.TensorProto.DataType.Value(name) for name in _FLOATS]
     outputs = {
-        value.name: _dimensions(value)
+        _text(value.name): _dimensions(value)
         for value in graph.output
         if not value.type.HasField("tensor_type") or value.type.tensor_type.elem_type in (0, *floats)
     }
     return Graph(opset, nodes, constants, inputs, outputs)
+
+
+def _text(value):
+    """Return a text of protobuf, which is bytes if it is damaged."""
+    return value if isinstance(value, str) else value.decode(errors="replace")
 
 
 def _dimensions(value):
@@ -133,10 +138,10 @@ class _TensorReader:
         self.folder = folder
 
     def node(self, node):
-        attributes = {attribute.name: self.attribute(attribute) for attribute in node.attribute}
-        op = node.op_type if node.domain in _DOMAINS else f"{node.domain}.{node.op_type}"
-        name = node.name or next(iter(node.output), "")
-        return Node(op, name, tuple(node.input), tuple(node.output), attributes)
+        attributes = {_text(attribute.name): self.attribute(attribute) for attribute in node.attribute}
+        op = _text(node.op_type) if node.domain in _DOMAINS else f"{_text(node.domain)}.{_text(node.op_type)}"
+        inputs, outputs = (tuple(map(_text, names)) for names in (node.input, node.output))
+        return Node(op, _text(node.name) or next(iter(outputs), ""), inputs, outputs, attributes)
 
     def attribute(self, attribute):
         """Return the value of an attribute; None if it is a graph or of another kind that no operator here has."""
@@ -150,7 +155,7 @@ class _TensorReader:
         if attribute.type == kinds.INTS:
             return tuple(attribute.ints)
         if attribute.type == kinds.STRING:
-            return attribute.s.decode(errors="replace")
+            return _text(attribute.s)
         if attribute.type == kinds.TENSOR:
             return self.array(attribute.t)
         return None
@@ -178,7 +183,7 @@ class _TensorReader:
 
     def external(self, tensor, size):
         """Return the bytes of a tensor in another file, which must be in the folder of the model."""
-        said = {entry.key: entry.value for entry in tensor.external_data}
+        said = {_text(entry.key): _text(entry.value) for entry in tensor.external_data}
         name, location = tensor.name, said.get("location", "")
         folder = os.path.realpath(self.folder)
         file = os.path.realpath(os.path.join(folder, location))
@@ -195,9 +200,12 @@ class _TensorReader:
                 f"the data of its tensor {name!r} are {length} bytes from {offset} of {location!r}. It needs {size} "
                 f"bytes, and the file has {os.path.getsize(file)}."
             )
-        with open(file, "rb") as opened:
-            opened.seek(offset)
-            return opened.read(length)
+        try:
+            with open(file, "rb") as opened:
+                opened.seek(offset)
+                return opened.read(length)
+        except OSError as error:
+            raise ValueError(f"the data of its tensor {name!r} cannot be read ({error.strerror or error}).") from error
 
 
 def _whole(text, name):

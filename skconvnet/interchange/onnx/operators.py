@@ -8,7 +8,14 @@ from skconvnet.architecture import ArchitectureError, Volume
 from skconvnet.architecture.layers import LAYERS
 from skconvnet.architecture.layers.arithmetic import Axis, output_extent
 from skconvnet.architecture.notation.table import NOTATION, collapse, options_of, spell_number
-from skconvnet.interchange.onnx.constants import axes_of, compute_constant, new_shape, squeezed, unsqueezed
+from skconvnet.interchange.onnx.constants import (
+    WRONG_VALUES,
+    axes_of,
+    compute_constant,
+    new_shape,
+    squeezed,
+    unsqueezed,
+)
 from skconvnet.interchange.onnx.graph import MAX_NUMBERS
 from skconvnet.interchange.onnx.steps import Signal, Step
 
@@ -82,6 +89,8 @@ class Operators:
             raise node.refused(str(error)) from error
         except _Refusal as error:
             raise node.refused(str(error)) from error.__cause__
+        except WRONG_VALUES as error:
+            raise node.refused(f"its inputs or attributes do not fit it ({error})") from error
 
     def constant(self, node, index, name, dtype=None):
         """Return the constant that is an input of a node; None if it is left out.
@@ -150,7 +159,9 @@ class Operators:
 
     def with_constant(self, node):
         """Return the constant among the two inputs of a node, one number or one for each channel, and its place."""
-        place = next(i for i, name in enumerate(node.inputs) if name in self.constants)
+        if len(node.inputs) != 2:
+            raise _Refusal(f"it has {len(node.inputs)} inputs, and needs 2")
+        place = int(node.inputs[1] in self.constants)
         x = self.signals[node.inputs[1 - place]]
         constant = self.numbers(node, place, "constants")
         if self.opset < 7 and node.attributes.get("broadcast") and constant.ndim == 1:
@@ -449,7 +460,7 @@ class Operators:
         shape = node.attributes.get("shape") if shape is None else shape
         try:
             wanted = new_shape(x.dimensions(self.n), np.atleast_1d(shape), node.attributes.get("allowzero"))
-        except (TypeError, ValueError, IndexError) as error:
+        except WRONG_VALUES as error:
             raise _Refusal(str(error)) from error
         return self.reshaped(x, wanted)
 
@@ -462,7 +473,7 @@ class Operators:
     def _changed_axes(self, node, x, change):
         try:
             wanted = change(x.dimensions(self.n), axes_of(node, self.constant(node, 1, "axes")))
-        except (TypeError, ValueError, IndexError) as error:
+        except WRONG_VALUES as error:
             raise _Refusal(str(error)) from error
         return self.reshaped(x, wanted)
 
