@@ -174,8 +174,6 @@ class Operators:
 
     def meeting(self, node, operator, signals, output=None):
         """Return the value of branches that meet."""
-        if operator == "*" and not _HAS_GATES:
-            raise _Refusal("the notation has no product of branches")
         form = signals[0].form
         if any(signal.form != form for signal in signals):
             raise _Refusal("its inputs have different orders of dimensions")
@@ -568,5 +566,4 @@ class _Refusal(ValueError):
     """Why a node cannot be read, before its name is added."""
 
 
-_HAS_GATES = False
 _KEEP_PROBABILITIES = ("Identity", "Flatten", "Reshape", "Squeeze", "Cast")

@@ -294,6 +294,10 @@ class GraphWriter:
             first = self.node("Add", first, other, output=self.prefix + layer.name if is_last else None)
         return first
 
+    def gate(self, layer, x):
+        """Multiply the outputs of two branches; a pixel is broadcast."""
+        return self.node("Mul", *self._branches(layer, x), output=self.prefix + layer.name)
+
     def stack(self, layer, x):
         """Write the outputs of the branches one after another along depth."""
         return self.node("Concat", *self._branches(layer, x), axis=1, output=self.prefix + layer.name)

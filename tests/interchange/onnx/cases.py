@@ -38,6 +38,11 @@ NETWORKS = {
         " -> (SKIP | (CONV(K=2) + CONV(K=2, F=1)) -> RELU) -> FC",
         (4, 5, 2),
     ),
+    "gates": (
+        "INPUT -> CONV(K=4) -> (SKIP * POOL(average, F=all) -> CONV(K=2, F=1) -> RELU -> CONV(K=4, F=1) -> SIGMOID)"
+        " -> (TANH * CONV(K=4)) -> (FC(4) * SKIP) -> FC",
+        (4, 5, 2),
+    ),
     "branches of rows and volumes": (
         "INPUT -> CONV(K=4) -> (FC(3) -> RELU | POOL(F=all)) -> (FC(7) + SKIP + CONV(K=7, F=1)) -> RELU -> FC",
         (4, 5, 2),

@@ -138,6 +138,21 @@ READ = {
         " -> (SKIP | CONV(K=2, F=1, S=1, P=0, bias=no)) -> (SKIP | CONV(K=1, F=1, S=1, P=0, bias=no))"
         " -> POOL(max, F=all)",
     ),
+    "squeeze and excitation, and the product with its own sigmoid": (
+        [
+            CONV,
+            ("GlobalAveragePool", "c", "g", {}),
+            ("Conv", "g v", "v1", {}),
+            ("Sigmoid", "v1", "s", {}),
+            ("Mul", "s c", "m", {}),
+            ("Sigmoid", "m", "t", {}),
+            ("Mul", "m t", "u", {}),
+            ("GlobalMaxPool", "u", "y", {}),
+        ],
+        W | {"v": drawn(4, 4, 1, 1)},
+        "CONV(K=4, F=3, S=1, P=0, bias=no) -> (SKIP * POOL(average, F=all) -> CONV(K=4, F=1, S=1, P=0, bias=no)"
+        " -> SIGMOID) -> (SKIP * SIGMOID) -> POOL(max, F=all)",
+    ),
     "a softmax and dropout, which are left out": (
         [CONV, ("GlobalMaxPool", "c", "g", {}), ("Softmax", "g", "s", {"axis": 1}), ("Squeeze", "s a", "y", {})],
         W | {"a": whole(2, 3)},
