@@ -38,10 +38,10 @@ def average_pool(x, d_out, F, S, P, ceil):
 
 
 def activation(kind, x, d_out):
-    """Returns out and d_x of "tanh" or "sigmoid"."""
-    import torch
+    """Returns out and d_x of a function of `torch.nn.functional`."""
+    from torch.nn import functional
 
-    return differentiated(getattr(torch, kind), d_out, x)
+    return differentiated(getattr(functional, kind), d_out, x)
 
 
 def batch_norm(x, scale, shift, d_out, mean, variance, momentum, eps):

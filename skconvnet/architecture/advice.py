@@ -14,7 +14,8 @@ from skconvnet.architecture.layers.branches import BoundBranches, walk
 _LARGEST_F = 5  # of a small filter: "3x3 or at most 5x5"
 _CONVS_IN_A_ROW = 3  # "usually N <= 3"
 _LARGEST_SHARE = 0.5  # of the parameters in one FC
-_AFTER_SCORES = ("RELU", "TANH", "SIGMOID", "DROPOUT", "NORM")  # layers that should not follow the scores
+# Layers that should not follow the scores.
+_AFTER_SCORES = ("RELU", "RELU6", "TANH", "SIGMOID", "HSIGMOID", "HSWISH", "GELU", "DROPOUT", "NORM")
 _TRIED_LAYERS = 50_000  # bounds the time of trying paddings: each try makes the whole network
 
 

@@ -184,7 +184,9 @@ def test_parameters_in_an_fc_after_an_fc():
     assert advised("INPUT -> CONV(K=8, F=1) -> POOL(average, F=all) -> FC") == []
 
 
-@pytest.mark.parametrize("kind", ["RELU", "TANH", "SIGMOID", "DROPOUT", "DROPOUT(0)", "NORM", "NORM(layer)"])
+@pytest.mark.parametrize(
+    "kind", ["RELU", "RELU6", "TANH", "SIGMOID", "HSWISH", "DROPOUT", "DROPOUT(0)", "NORM", "NORM(layer)"]
+)
 def test_layers_after_the_scores(kind):
     (altered,) = advised(f"INPUT -> FC(20) -> {kind} -> FC -> {kind}")[-1:]
     name = kind.partition("(")[0]

@@ -208,6 +208,14 @@ NEW_TRAPS = {
         "INPUT -> CONV(K=3) -> TANH -> SIGMOID -> RELU -> FC -> TANH",
         (5, 4, 2),
     ),
+    "RELU6, HSIGMOID, HSWISH, GELU of padded depth, in front of padding": (
+        "INPUT -> RELU6 -> CONV(K=3, F=1, P=0) -> NORM -> HSWISH -> HSIGMOID -> CONV(K=9, F=2, P=1) -> GELU -> FC",
+        (3, 4, 2),
+    ),
+    "HSWISH and GELU whose input is used twice": (
+        "INPUT -> CONV(K=6, F=1) -> (HSWISH -> CONV(K=6, F=1) + SKIP) -> (GELU + SKIP) -> RELU6 -> FC",
+        (3, 3, 2),
+    ),
     "average POOL with padding and overhang": (
         "INPUT -> CONV(K=5) -> POOL(average, F=3, S=2, P=1, round=ceil) -> RELU -> POOL(average, F=2, S=2, round=ceil)"
         " -> FC",
@@ -244,6 +252,8 @@ NEW_TRAPS = {
         (6, 6, 2),
     ),
 }
+
+ACTIVATIONS = ("RELU6", "TANH", "SIGMOID", "HSIGMOID", "HSWISH", "GELU")
 
 # What minimal filtering may miss.
 WINOGRAD_TRAPS = {
@@ -547,7 +557,7 @@ def in_place(dropout):
         "NORM(lrn, size=4, alpha=0.5, beta=0.5, k=1)",
     )
     dropouts = ("DROPOUT(0.3)", "DROPOUT") if dropout else ()
-    return st.sampled_from(["RELU", "RELU", "RELU", "TANH", "SIGMOID", *norms, *dropouts])
+    return st.sampled_from(["RELU", "RELU", "RELU", *ACTIVATIONS, *norms, *dropouts])
 
 
 @st.composite

@@ -11,7 +11,7 @@ import pytest
 from skconvnet.engine import scorer
 from skconvnet.engine.device import CpuDevice
 from skconvnet.engine.plan.steps.branches import Sum
-from skconvnet.engine.program.instructions import INSTRUCTIONS, Adds, Block, Op, Samples, Space, Transform
+from skconvnet.engine.program.instructions import INSTRUCTIONS, Activation, Adds, Block, Op, Samples, Space, Transform
 from skconvnet.engine.program.target import GPU, UNLIMITED
 from skconvnet.engine.weights import fold as folding
 from tests import oracles
@@ -318,13 +318,13 @@ def look_around_fewer_slices_on_the_way_back(mutated):
 
 
 def keep_what_pads_a_sigmoid(mutated):
-    for row in instructions(mutated, Op.SQUASH):
+    for row in instructions(mutated, Op.ACTIVATE):
         put(row, channels=get(row, "depth"))
 
 
 def take_a_sigmoid_for_a_tanh_on_the_way_back(mutated):
-    for row in instructions(mutated, Op.SQUASH_BACKWARD):
-        put(row, sigmoid=0)
+    for row in instructions(mutated, Op.ACTIVATE_BACKWARD):
+        put(row, function=Activation.TANH)
 
 
 def stack_slices_off_by_one(mutated):
@@ -698,6 +698,23 @@ def test_taps_without_their_dilation_are_noticed(expected_of_dilated, find, stri
 
 def test_dilated_sums_are_well_without_a_mutation(expected_of_dilated):
     assert mismatches(DILATED.answers(SOUND), expected_of_dilated) == {}
+
+
+# -- Mutations of activation functions ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("op", [Op.ACTIVATE, Op.ACTIVATE_BACKWARD])
+@pytest.mark.parametrize("function", Activation)
+def test_another_activation_function_is_noticed(function, op):
+    problem = Problem(f"INPUT -> CONV(K=6, F=1, P=0) -> {function.name} -> FC", (3, 4, 2), n=5)
+    expected = problem.expected()
+    assert mismatches(problem.answers(SOUND), expected) == {}
+
+    def mutation(mutated):
+        for row in instructions(mutated, op):
+            put(row, function=(function + 1) % len(Activation))
+
+    assert_noticed(problem, expected, mutation)
 
 
 # -- Mutations of plans for a GPU, with a loop over groups -------------------------------------------------------------

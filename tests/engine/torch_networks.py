@@ -154,6 +154,24 @@ class Pass:
     def relu(self, volume, numbers):
         return volume.relu()
 
+    def relu6(self, volume, numbers):
+        return volume.clip(0, 6)
+
+    def hsigmoid(self, volume, numbers):
+        from torch.nn import functional
+
+        return functional.hardsigmoid(volume)
+
+    def hswish(self, volume, numbers):
+        from torch.nn import functional
+
+        return functional.hardswish(volume)
+
+    def gelu(self, volume, numbers):
+        from torch.nn import functional
+
+        return functional.gelu(volume)
+
     def tanh(self, volume, numbers):
         return volume.tanh()
 

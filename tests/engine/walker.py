@@ -324,7 +324,7 @@ def _volume(n, row, rows="rows", columns="columns"):
 
 
 def _of_each(n, samples, first):
-    """One number out for each in: RELU, SQUASH, DROPOUT, LRN."""
+    """One number out for each in: RELU, ACTIVATE, DROPOUT, LRN."""
     return [("x", _volume(n, "x_row"), True)], [("y", _volume(n, "y_row"), True)]
 
 
@@ -379,8 +379,8 @@ def _average_pool_backward(n, samples, first):
     return [("dy", _volume(n, "dy_row", "rows_out", "columns_out"), True), dx], [dx]
 
 
-def _squash_backward(n, samples, first):
-    reads = [("dy", _volume(n, "dy_row"), True), ("y", _volume(n, "y_row"), True)]
+def _activate_backward(n, samples, first):
+    reads = [("dy", _volume(n, "dy_row"), True), ("kept", _volume(n, "kept_row"), True)]
     return reads, [("dx", _volume(n, "dx_row"), True)]
 
 
@@ -514,8 +514,8 @@ REACH = {
     Op.STORE_SCORES: _store_scores,
     Op.AVERAGE_POOL: _pool,
     Op.AVERAGE_POOL_BACKWARD: _average_pool_backward,
-    Op.SQUASH: _of_each,
-    Op.SQUASH_BACKWARD: _squash_backward,
+    Op.ACTIVATE: _of_each,
+    Op.ACTIVATE_BACKWARD: _activate_backward,
     Op.DROPOUT: _of_each,
     Op.ADD: _add,
     Op.MULTIPLY: _multiply,

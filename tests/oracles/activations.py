@@ -1,8 +1,9 @@
-"""RELU, TANH, SIGMOID and DROPOUT: the layers that work element by element."""
+"""Activation functions and DROPOUT: the layers that work element by element."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import erf
 
 
 def relu(x):
@@ -13,6 +14,53 @@ def relu(x):
 def relu_gradient(d_out, x):
     """The gradient passes where the input was positive."""
     return np.where(x > 0, d_out, 0.0)
+
+
+def relu6(x):
+    """min(max(0, x), 6)."""
+    return np.minimum(relu(x), 6.0)
+
+
+def relu6_gradient(d_out, x):
+    """The gradient passes where the input was between 0 and 6."""
+    return np.where((x > 0) & (x < 6), d_out, 0.0)
+
+
+def hsigmoid(x):
+    """The hard sigmoid: relu6(x + 3) / 6."""
+    return relu6(x + 3) / 6
+
+
+def hsigmoid_gradient(d_out, x):
+    """1/6 between -3 and 3."""
+    return relu6_gradient(d_out, x + 3) / 6
+
+
+def hswish(x):
+    """x hsigmoid(x).
+
+    Source: A. Howard et al., "Searching for MobileNetV3" (2019), section 5.2.
+    """
+    return x * hsigmoid(x)
+
+
+def hswish_gradient(d_out, x):
+    """The product rule."""
+    return d_out * hsigmoid(x) + x * hsigmoid_gradient(d_out, x)
+
+
+def gelu(x):
+    """x Phi(x), where Phi is the distribution function of the standard normal.
+
+    Source: D. Hendrycks and K. Gimpel, "Gaussian Error Linear Units" (2016), section 2.
+    """
+    return x * (1 + erf(x / np.sqrt(2))) / 2
+
+
+def gelu_gradient(d_out, x):
+    """(x Phi)' = Phi + x phi, with phi(x) = exp(-x^2/2) / sqrt(2 pi)."""
+    density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    return d_out * ((1 + erf(x / np.sqrt(2))) / 2 + x * density)
 
 
 def tanh(x):
@@ -52,6 +100,50 @@ class Relu:
 
     def backward(self, d_out, x):
         return (relu_gradient(d_out, x),)
+
+
+@dataclass(frozen=True)
+class Relu6:
+    """RELU6."""
+
+    def forward(self, x):
+        return relu6(x)
+
+    def backward(self, d_out, x):
+        return (relu6_gradient(d_out, x),)
+
+
+@dataclass(frozen=True)
+class Hsigmoid:
+    """HSIGMOID."""
+
+    def forward(self, x):
+        return hsigmoid(x)
+
+    def backward(self, d_out, x):
+        return (hsigmoid_gradient(d_out, x),)
+
+
+@dataclass(frozen=True)
+class Hswish:
+    """HSWISH."""
+
+    def forward(self, x):
+        return hswish(x)
+
+    def backward(self, d_out, x):
+        return (hswish_gradient(d_out, x),)
+
+
+@dataclass(frozen=True)
+class Gelu:
+    """GELU."""
+
+    def forward(self, x):
+        return gelu(x)
+
+    def backward(self, d_out, x):
+        return (gelu_gradient(d_out, x),)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.oracles.activations import Dropout, Relu, Sigmoid, Tanh
+from tests.oracles.activations import Dropout, Gelu, Hsigmoid, Hswish, Relu, Relu6, Sigmoid, Tanh
 from tests.oracles.branches import BRANCHES, Gate, Skip, Stack, Sum, output_of, run, run_back
 from tests.oracles.convolution import Conv, FullyConnected
 from tests.oracles.loss import softmax_cross_entropy, softmax_cross_entropy_gradient
@@ -65,8 +65,12 @@ LAYER_OF = {
     "BoundPool": pool_of,
     "BoundNorm": norm_of,
     "BoundRelu": lambda bound: Relu(),
+    "BoundRelu6": lambda bound: Relu6(),
     "BoundTanh": lambda bound: Tanh(),
     "BoundSigmoid": lambda bound: Sigmoid(),
+    "BoundHsigmoid": lambda bound: Hsigmoid(),
+    "BoundHswish": lambda bound: Hswish(),
+    "BoundGelu": lambda bound: Gelu(),
     "BoundSkip": lambda bound: Skip(),
     "BoundFC": lambda bound: FullyConnected(extent_of(bound)),
 }

@@ -1,4 +1,4 @@
-"""RELU, TANH, SIGMOID and DROPOUT, which change each activation by itself."""
+"""Activation functions and DROPOUT, which change each activation by itself."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,6 +11,13 @@ class BoundRelu(InPlaceLayer):
     """max(0, x)."""
 
     kind: ClassVar[str] = "RELU"
+
+
+@dataclass(frozen=True)
+class BoundRelu6(InPlaceLayer):
+    """min(max(0, x), 6)."""
+
+    kind: ClassVar[str] = "RELU6"
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,27 @@ class BoundSigmoid(InPlaceLayer):
 
 
 @dataclass(frozen=True)
+class BoundHsigmoid(InPlaceLayer):
+    """The hard sigmoid min(max(0, x + 3), 6)/6."""
+
+    kind: ClassVar[str] = "HSIGMOID"
+
+
+@dataclass(frozen=True)
+class BoundHswish(InPlaceLayer):
+    """The hard swish x min(max(0, x + 3), 6)/6."""
+
+    kind: ClassVar[str] = "HSWISH"
+
+
+@dataclass(frozen=True)
+class BoundGelu(InPlaceLayer):
+    """x (1 + erf(x/sqrt(2)))/2."""
+
+    kind: ClassVar[str] = "GELU"
+
+
+@dataclass(frozen=True)
 class BoundDropout(InPlaceLayer):
     """In training, sets each activation to zero with probability `rate`."""
 
@@ -36,4 +64,4 @@ class BoundDropout(InPlaceLayer):
     kind: ClassVar[str] = "DROPOUT"
 
 
-LAYERS = (BoundRelu, BoundTanh, BoundSigmoid, BoundDropout)
+LAYERS = (BoundRelu, BoundRelu6, BoundTanh, BoundSigmoid, BoundHsigmoid, BoundHswish, BoundGelu, BoundDropout)

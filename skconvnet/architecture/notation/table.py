@@ -64,8 +64,12 @@ NOTATION = {
         "bias": Option(words=("yes", "no"), default="yes"),
     },
     "RELU": {},
+    "RELU6": {},
     "TANH": {},
     "SIGMOID": {},
+    "HSIGMOID": {},
+    "HSWISH": {},
+    "GELU": {},
     "POOL": {
         "mode": Option(words=("max", "average"), bare=True),
         "F": Option(lowest=1, words=("all",)),

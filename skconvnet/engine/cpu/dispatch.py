@@ -7,7 +7,7 @@ process compiles or loads the families that its programs need; `FAMILIES` says w
 import numpy as np
 
 from skconvnet.engine.cpu.compile import kernel
-from skconvnet.engine.cpu.kernels.activations import bias_relu_backward, dropout, mix, relu, squash, squash_backward
+from skconvnet.engine.cpu.kernels.activations import activate, activate_backward, bias_relu_backward, dropout, mix, relu
 from skconvnet.engine.cpu.kernels.branches import add, copy_channels, multiply, multiply_sums
 from skconvnet.engine.cpu.kernels.convolution import contract
 from skconvnet.engine.cpu.kernels.depthwise import depthwise, depthwise_weights
@@ -146,15 +146,15 @@ def rectifiers(call_at):
 
 
 def activations(call_at):
-    """Execute an instruction of TANH, SIGMOID or DROPOUT."""
+    """Execute an instruction of an activation function other than RELU, or of DROPOUT."""
     call, code, task = _unpack(call_at)
     op, place = code[0], call[InstructionCall.PLACE]
     for sample in range(call[InstructionCall.SAMPLES]):
         a, b, c, _ = _operands(call, code, sample)
-        if op == Op.SQUASH:
-            squash(code, a, b)
-        elif op == Op.SQUASH_BACKWARD:
-            squash_backward(code, a, b, c)
+        if op == Op.ACTIVATE:
+            activate(code, a, b)
+        elif op == Op.ACTIVATE_BACKWARD:
+            activate_backward(code, a, b, c)
         elif op == Op.DROPOUT:
             dropout(code, a, b, _step_key(task), place + sample)
 
@@ -236,8 +236,8 @@ FAMILIES = {
     Op.CONTRACT: convolution,
     Op.RELU: rectifiers,
     Op.BIAS_RELU_BACKWARD: rectifiers,
-    Op.SQUASH: activations,
-    Op.SQUASH_BACKWARD: activations,
+    Op.ACTIVATE: activations,
+    Op.ACTIVATE_BACKWARD: activations,
     Op.DROPOUT: activations,
     Op.MAX_POOL: pooling,
     Op.MAX_POOL_BACKWARD: pooling,

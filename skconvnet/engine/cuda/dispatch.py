@@ -1,11 +1,11 @@
 """Dispatch: from an instruction's opcode to the function that lowers it to launches of kernels."""
 
 from skconvnet.engine.cuda.kernels.activations import (
+    lower_activate,
+    lower_activate_backward,
     lower_bias_relu_backward,
     lower_dropout,
     lower_relu,
-    lower_squash,
-    lower_squash_backward,
 )
 from skconvnet.engine.cuda.kernels.branches import lower_add, lower_copy_channels, lower_multiply, lower_multiply_sums
 from skconvnet.engine.cuda.kernels.convolution import lower_contract
@@ -42,8 +42,8 @@ LOWERINGS = {
     Op.CLEAR_BORDER: lower_clear_border,
     Op.RELU: lower_relu,
     Op.BIAS_RELU_BACKWARD: lower_bias_relu_backward,
-    Op.SQUASH: lower_squash,
-    Op.SQUASH_BACKWARD: lower_squash_backward,
+    Op.ACTIVATE: lower_activate,
+    Op.ACTIVATE_BACKWARD: lower_activate_backward,
     Op.DROPOUT: lower_dropout,
     Op.MAX_POOL: lower_max_pool,
     Op.MAX_POOL_BACKWARD: lower_max_pool_backward,

@@ -24,6 +24,7 @@ __all__ = [
     "REAL",
     "TRANSFORMED_FILTERS",
     "WIDTH",
+    "Activation",
     "Adds",
     "Block",
     "ClassOutcome",
@@ -71,8 +72,8 @@ class Op(IntEnum):
     STORE_SCORES = 9
     AVERAGE_POOL = 10
     AVERAGE_POOL_BACKWARD = 11
-    SQUASH = 12
-    SQUASH_BACKWARD = 13
+    ACTIVATE = 12
+    ACTIVATE_BACKWARD = 13
     DROPOUT = 14
     ADD = 15
     COPY_CHANNELS = 16
@@ -92,6 +93,17 @@ class Op(IntEnum):
     DEPTHWISE_WEIGHTS = 30
     MULTIPLY = 31
     MULTIPLY_SUMS = 32
+
+
+class Activation(IntEnum):
+    """The function that an ACTIVATE computes of each activation, by the name of its layer."""
+
+    TANH = 0
+    SIGMOID = 1  # 1/(1 + exp(-x))
+    RELU6 = 2  # min(max(x, 0), 6)
+    HSIGMOID = 3  # RELU6(x + 3)/6
+    HSWISH = 4  # x HSIGMOID(x)
+    GELU = 5  # x (1 + erf(x/sqrt(2)))/2
 
 
 class Transform(IntEnum):
@@ -184,8 +196,8 @@ INSTRUCTIONS = {
         (Op.STORE_SCORES, "x", "rows columns classes x_row depth"),
         (Op.AVERAGE_POOL, "x y", f"rows columns depth x_row {_WINDOWS} y_row"),
         (Op.AVERAGE_POOL_BACKWARD, "dy dx", f"rows columns depth dx_row {_WINDOWS} dy_row"),
-        (Op.SQUASH, "x y", "rows columns depth channels x_row y_row sigmoid"),
-        (Op.SQUASH_BACKWARD, "dy y dx", "rows columns depth dy_row y_row dx_row sigmoid"),
+        (Op.ACTIVATE, "x y", "rows columns depth channels x_row y_row function"),
+        (Op.ACTIVATE_BACKWARD, "dy kept dx", "rows columns depth dy_row kept_row dx_row function"),
         (Op.DROPOUT, "x y", "rows columns depth x_row y_row layer rate"),
         (Op.ADD, "x w y", "rows columns depth x_row w_row y_row relu"),
         # w_row and w_column are 0 where one pixel multiplies all others.

@@ -11,12 +11,12 @@ from skconvnet.engine.cpu.kernels.memory import write_zeros
 from skconvnet.engine.cpu.llvm.pointers import real
 from skconvnet.engine.cpu.llvm.simd import BYTES, exponential, load, peek, poke, splat, store, where_greater
 from skconvnet.engine.cpu.task import number_columns
-from skconvnet.engine.program.instructions import Op
+from skconvnet.engine.program.instructions import Activation, Op
 
-__all__ = ["bias_relu_backward", "dropout", "mix", "relu", "squash", "squash_backward"]
+__all__ = ["activate", "activate_backward", "bias_relu_backward", "dropout", "mix", "relu"]
 
-_RELU, _BIAS, _SQUASH, _SQUASH_BACKWARD, _DROPOUT = map(
-    number_columns, (Op.RELU, Op.BIAS_RELU_BACKWARD, Op.SQUASH, Op.SQUASH_BACKWARD, Op.DROPOUT)
+_RELU, _BIAS, _ACTIVATE, _BACKWARD, _DROPOUT = map(
+    number_columns, (Op.RELU, Op.BIAS_RELU_BACKWARD, Op.ACTIVATE, Op.ACTIVATE_BACKWARD, Op.DROPOUT)
 )
 
 
@@ -71,31 +71,101 @@ def bias_relu_backward(code, dy, y, dx, dbias, first):
                 store(dbias + q, total)
 
 
-# tanh(x) = x + x * x**2 * P(x**2) below 0.6, with coefficients that minimise the largest relative error.
-_TANH = np.array(
-    [2.18661372e-03, -8.22346212e-03, 2.17186372e-02, -5.39498990e-02, 1.33332296e-01, -3.33333314e-01], np.float32
-)
-
-
 @kernel
-def squash(code, x, y):
-    """Y = 1/(1 + exp(-x)) with ``sigmoid``, else tanh(x); the depth beyond ``channels`` stays zero."""
-    rows, columns = code[_SQUASH.rows], code[_SQUASH.columns]
-    depth, channels = code[_SQUASH.depth], code[_SQUASH.channels]
-    x_row, y_row, is_sigmoid = code[_SQUASH.x_row], code[_SQUASH.y_row], code[_SQUASH.sigmoid] != 0
+def activate(code, x, y):
+    """Y = the ``function`` of x, an `Activation`; the depth beyond ``channels`` stays zero."""
+    rows, columns, function = code[_ACTIVATE.rows], code[_ACTIVATE.columns], code[_ACTIVATE.function]
+    depth, channels = code[_ACTIVATE.depth], code[_ACTIVATE.channels]
+    x_row, y_row = code[_ACTIVATE.x_row], code[_ACTIVATE.y_row]
     for row in range(rows):
         from_x, to_y = x + 4 * row * x_row, y + 4 * row * y_row
         for at in range(0, 4 * columns * depth, BYTES):
-            value = load(from_x + at)
-            store(to_y + at, _sigmoid(value) if is_sigmoid else _tanh(value))
+            store(to_y + at, _value(function, load(from_x + at)))
         for column in range(columns):
             write_zeros(to_y + 4 * (column * depth + channels), depth - channels)
+
+
+@kernel
+def activate_backward(code, dy, kept, dx):
+    """Dx = dy times the slope of the ``function`` of `activate`; `dx` is overwritten.
+
+    `kept` is the output of `activate`, or for HSWISH and GELU its input.
+    """
+    rows, columns, depth = code[_BACKWARD.rows], code[_BACKWARD.columns], code[_BACKWARD.depth]
+    dy_row, kept_row, dx_row = code[_BACKWARD.dy_row], code[_BACKWARD.kept_row], code[_BACKWARD.dx_row]
+    function = code[_BACKWARD.function]
+    for row in range(rows):
+        from_dy, from_kept, to_dx = dy + 4 * row * dy_row, kept + 4 * row * kept_row, dx + 4 * row * dx_row
+        for at in range(0, 4 * columns * depth, BYTES):
+            store(to_dx + at, load(from_dy + at) * _slope(function, load(from_kept + at)))
+
+
+@kernel
+def _value(function, x):
+    if function == Activation.RELU6:
+        return _clip(x)
+    if function == Activation.HSIGMOID:
+        return _hard_sigmoid(x)
+    if function == Activation.HSWISH:
+        return x * _hard_sigmoid(x)
+    if function == Activation.SIGMOID:
+        return _sigmoid(x)
+    if function == Activation.GELU:
+        return x * _normal_distribution(x, _bell(x))
+    return _tanh(x)
+
+
+@kernel
+def _slope(function, kept):
+    zero, half, one = splat(np.float32(0)), splat(np.float32(0.5)), splat(np.float32(1))
+    if function == Activation.RELU6:
+        return _between(kept, zero, splat(np.float32(6)), one)
+    if function == Activation.HSIGMOID:
+        return _between(kept, zero, one, splat(_SIXTH))
+    if function == Activation.HSWISH:
+        three = splat(np.float32(3))
+        return where_greater(three, kept, _between(kept, zero - three, three, kept * splat(_THIRD) + half), one)
+    if function == Activation.SIGMOID:
+        return kept - kept * kept
+    if function == Activation.GELU:
+        bell = _bell(kept)
+        return _normal_distribution(kept, bell) + kept * bell * splat(_PEAK)
+    return one - kept * kept
+
+
+_THIRD, _SIXTH = np.float32(1 / 3), np.float32(1 / 6)
+
+
+@kernel
+def _between(x, low, high, inside):
+    """Return `inside` where low < x < high, else 0."""
+    zero = splat(np.float32(0))
+    return where_greater(x, low, where_greater(high, x, inside, zero), zero)
+
+
+@kernel
+def _clip(x):
+    """Return min(max(x, 0), 6), and NaN of NaN."""
+    zero, six = splat(np.float32(0)), splat(np.float32(6))
+    x = where_greater(zero, x, zero, x)
+    return where_greater(x, six, six, x)
+
+
+@kernel
+def _hard_sigmoid(x):
+    return _clip(x + splat(np.float32(3))) * splat(_SIXTH)
 
 
 @kernel
 def _sigmoid(x):
     one = splat(np.float32(1))
     return one / (one + exponential(splat(np.float32(0)) - x))
+
+
+# tanh(x) = x + x * x**2 * P(x**2) below 0.6, with coefficients that minimise the largest relative error.
+_TANH = np.array(
+    [2.18661372e-03, -8.22346212e-03, 2.17186372e-02, -5.39498990e-02, 1.33332296e-01, -3.33333314e-01], np.float32
+)
 
 
 @kernel
@@ -112,19 +182,33 @@ def _tanh(x):
     return where_greater(splat(np.float32(0.6)), size, x + x * square * series, far)
 
 
+# The normal distribution at -|x| is exp(-x**2/2) t P(t) with t = 1/(1 + 0.35 |x|). These coefficients minimise the
+# largest relative error up to |x| = 14, which is 3.2e-8.
+_NORMAL = np.array(
+    [-0.02914591, 0.14397163, -0.25571412, 0.15917402, -0.02310975, 0.10550797, 0.11983287, 0.13986187, 0.1396214],
+    np.float32,
+)
+_NEARNESS = np.float32(0.35)
+_PEAK = np.float32(0.3989422804014327)  # 1/sqrt(2 pi), the density at 0
+
+
 @kernel
-def squash_backward(code, dy, y, dx):
-    """Dx = dy y (1 - y) with ``sigmoid``, else dy (1 - y**2), from the output `y` of `squash`; `dx` is overwritten."""
-    rows, columns, depth = code[_SQUASH_BACKWARD.rows], code[_SQUASH_BACKWARD.columns], code[_SQUASH_BACKWARD.depth]
-    dy_row, y_row, dx_row = code[_SQUASH_BACKWARD.dy_row], code[_SQUASH_BACKWARD.y_row], code[_SQUASH_BACKWARD.dx_row]
-    is_sigmoid = code[_SQUASH_BACKWARD.sigmoid] != 0
-    one = splat(np.float32(1))
-    for row in range(rows):
-        from_dy, from_y, to_dx = dy + 4 * row * dy_row, y + 4 * row * y_row, dx + 4 * row * dx_row
-        for at in range(0, 4 * columns * depth, BYTES):
-            value = load(from_y + at)
-            slope = value - value * value if is_sigmoid else one - value * value
-            store(to_dx + at, load(from_dy + at) * slope)
+def _bell(x):
+    """Return exp(-x**2/2)."""
+    return exponential(x * x * splat(np.float32(-0.5)))
+
+
+@kernel
+def _normal_distribution(x, bell):
+    """Return (1 + erf(x/sqrt(2)))/2, with digits in its lower tail too; `bell` is exp(-x**2/2)."""
+    zero, one = splat(np.float32(0)), splat(np.float32(1))
+    size = where_greater(zero, x, zero - x, x)
+    t = one / (one + size * splat(_NEARNESS))
+    series = splat(_NORMAL[0])
+    for k in range(1, len(_NORMAL)):
+        series = series * t + splat(_NORMAL[k])
+    tail = bell * t * series
+    return where_greater(x, zero, one - tail, tail)
 
 
 @kernel

@@ -1,7 +1,7 @@
-"""Steps that work on each activation alone: RELU, TANH, SIGMOID and DROPOUT."""
+"""Steps that work on each activation alone: activation functions and DROPOUT."""
 
 from skconvnet.engine.plan.steps.step import Step
-from skconvnet.engine.program.instructions import Op
+from skconvnet.engine.program.instructions import Activation, Op
 from skconvnet.engine.program.memory import ZEROS, element
 
 __all__ = ["ACTIVATIONS", "Dropout", "emit_relu_backward", "extents"]
@@ -44,36 +44,36 @@ class Relu(Step):
         return dx
 
 
-class Tanh(Step):
-    """TANH: y = tanh(x), dx = dy (1 - y**2)."""
+class Activate(Step):
+    """A layer that computes an `Activation`; dx is dy times the slope of the function."""
 
-    sigmoid = 0
+    def __init__(self, layer):
+        super().__init__(layer)
+        self.function = Activation[layer.kind]
 
     def forward(self, builder, x, border):
         """Emit the function of each activation."""
         self.x, self.y = x, builder.volume(self.layer.output, border)
         numbers = extents(x) | {"channels": x.channels, "x_row": x.row, "y_row": self.y.row}
-        builder.emit(Op.SQUASH, {"x": element(x), "y": element(self.y)}, **numbers, sigmoid=self.sigmoid)
+        builder.emit(Op.ACTIVATE, {"x": element(x), "y": element(self.y)}, **numbers, function=self.function)
         return self.y
 
     def backward(self, builder, dy):
-        """Emit the gradient, a function of the output."""
+        """Emit the gradient. The slope follows from the output, or from the input of a function that is not monotone.
+
+        Two inputs of such a function have the same output and other slopes.
+        """
         if not self.needs_input_gradient:
             return None
-        dx = builder.gradient(self.x)
-        operands = {"dy": element(dy), "y": element(self.y), "dx": element(dx)}
-        numbers = extents(dy) | {"dy_row": dy.row, "y_row": self.y.row, "dx_row": dx.row}
-        builder.emit(Op.SQUASH_BACKWARD, operands, **numbers, sigmoid=self.sigmoid)
+        by_input = self.function in (Activation.HSWISH, Activation.GELU)
+        kept, dx = builder.recompute(self.x) if by_input else self.y, builder.gradient(self.x)
+        operands = {"dy": element(dy), "kept": element(kept), "dx": element(dx)}
+        numbers = extents(dy) | {"dy_row": dy.row, "kept_row": kept.row, "dx_row": dx.row}
+        builder.emit(Op.ACTIVATE_BACKWARD, operands, **numbers, function=self.function)
         return dx
 
 
-class Sigmoid(Tanh):
-    """SIGMOID: y = 1/(1 + exp(-x)), dx = dy y (1 - y)."""
-
-    sigmoid = 1
-
-
-ACTIVATIONS = {"RELU": Relu, "TANH": Tanh, "SIGMOID": Sigmoid}
+ACTIVATIONS = {"RELU": Relu} | dict.fromkeys(Activation.__members__, Activate)
 
 
 class Dropout(Step):

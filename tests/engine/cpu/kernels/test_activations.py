@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import ndtr
 
-from skconvnet.engine.program.instructions import Op, Space
+from skconvnet.engine.program.instructions import Activation, Op, Space
 from tests import oracles
 from tests.engine.cpu.programs import (
     Memory,
@@ -78,61 +79,87 @@ def test_the_gradient_of_the_bias_is_summed_over_micro_batches_and_begins_afresh
         assert_array_equal(memory[bias_at + 8 * shard :][:8], expected)
 
 
-# -- TANH and SIGMOID --------------------------------------------------------------------------------------------------
+# -- Activation functions ----------------------------------------------------------------------------------------------
+
+FUNCTIONS = {function: getattr(oracles, function.name.lower()) for function in Activation}
+BY_INPUT = (Activation.HSWISH, Activation.GELU)  # functions whose slope follows from the input
+functions = st.sampled_from(Activation)
 
 
-def squashed(x, sigmoid):
-    """One volume of depth 8 through SQUASH."""
+def activated(x, function):
+    """One volume of depth 8 through ACTIVATE."""
     x = np.asarray(x, np.float32)
     volume = np.resize(x, (1, 1, -(-x.size // 8), 8))
-    numbers, rows = {"channels": 8, "sigmoid": sigmoid}, {"x_row": "x", "y_row": "y"}
-    return execute_on(Op.SQUASH, {"x": volume, "y": np.ones_like(volume)}, [(0, 0, 0, 0)] * 2, numbers, rows).ravel()[
-        : x.size
-    ]
+    numbers, rows = {"channels": 8, "function": function}, {"x_row": "x", "y_row": "y"}
+    found = execute_on(Op.ACTIVATE, {"x": volume, "y": np.ones_like(volume)}, [(0, 0, 0, 0)] * 2, numbers, rows)
+    return found.ravel()[: x.size]
 
 
 def test_tanh_of_every_size():
     x = np.concatenate([np.linspace(-9, 9, 40_001), np.linspace(-0.7, 0.7, 40_001), np.geomspace(1e-30, 1, 20_001)])
     x = x.astype(np.float32)
-    assert_allclose(squashed(x, 0), np.tanh(x.astype(float)), rtol=3e-7)
+    assert_allclose(activated(x, Activation.TANH), np.tanh(x.astype(float)), rtol=3e-7)
 
 
 def test_sigmoid_of_every_size():
     x = np.linspace(-80, 80, 100_001).astype(np.float32)
-    assert_allclose(squashed(x, 1), oracles.sigmoid(x.astype(float)), rtol=3e-7)
+    assert_allclose(activated(x, Activation.SIGMOID), oracles.sigmoid(x.astype(float)), rtol=3e-7)
 
 
-def test_the_limits_of_tanh_and_sigmoid():
+def test_gelu_of_every_size():
+    """The digits that are lost in the lower tail are those of exp(-x**2/2)."""
+    x = np.concatenate([np.linspace(-9, 9, 100_001), np.geomspace(1e-30, 1, 20_001), -np.geomspace(1e-30, 1, 20_001)])
+    x = x.astype(np.float32)
+    expected = x * ndtr(x.astype(float))
+    found = activated(x, Activation.GELU)
+    assert_allclose(found, expected, rtol=3e-6)
+    assert_allclose(found[x > -3], expected[x > -3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("function", [Activation.RELU6, Activation.HSIGMOID, Activation.HSWISH])
+def test_functions_of_pieces_at_every_size(function):
+    x = np.concatenate([np.linspace(-9, 9, 40_001), [-3, 0, 3, 6, -1e30, 1e30]]).astype(np.float32)
+    assert_allclose(activated(x, function), FUNCTIONS[function](x.astype(float)), rtol=3e-7, atol=2e-7)
+
+
+def test_the_limits_of_activation_functions():
     x = [0.0, 100.0, 1e30, np.inf, -100.0, -1e30, -np.inf]
-    assert squashed(x, 0).tolist() == [0, 1, 1, 1, -1, -1, -1]
-    found = squashed(x, 1)
+    assert activated(x, Activation.TANH).tolist() == [0, 1, 1, 1, -1, -1, -1]
+    assert activated(x, Activation.RELU6).tolist() == [0, 6, 6, 6, 0, 0, 0]
+    assert activated(x, Activation.HSIGMOID).tolist() == [0.5, 1, 1, 1, 0, 0, 0]
+    found = activated(x, Activation.SIGMOID)
     assert found[:4].tolist() == [0.5, 1, 1, 1]
     assert ((found[4:] >= 0) & (found[4:] < 1e-30)).all()
-    assert np.isnan(squashed([np.nan], 0)).all()
-    assert np.isnan(squashed([np.nan], 1)).all()
+    for function in BY_INPUT:
+        found = activated(x[:-1], function)
+        assert_array_equal(found[:4], np.float32(x[:4]))
+        assert (np.abs(found[4:]) < 1e-30).all()
+    for function in Activation:
+        assert np.isnan(activated([np.nan], function)).all()
 
 
-@given(shapes, borders, borders, st.booleans(), st.integers(0, 7))
-def test_squash_leaves_padding_zero(shape, x_border, y_border, sigmoid, padding):
+@given(shapes, borders, borders, functions, st.integers(0, 7))
+def test_activate_leaves_padding_zero(shape, x_border, y_border, function, padding):
     x, y = volumes_of(shape, 2)
     channels = shape[3] - padding
     x[..., channels:] = 0
-    expected = oracles.sigmoid(x) if sigmoid else np.tanh(x)
+    expected = FUNCTIONS[function](x.astype(float))
     expected[..., channels:] = 0
-    numbers, rows = {"channels": channels, "sigmoid": sigmoid}, {"x_row": "x", "y_row": "y"}
-    found = execute_on(Op.SQUASH, {"x": x, "y": y}, (x_border, y_border), numbers, rows)
-    assert_allclose(found, expected, rtol=3e-7)
+    numbers, rows = {"channels": channels, "function": function}, {"x_row": "x", "y_row": "y"}
+    found = execute_on(Op.ACTIVATE, {"x": x, "y": y}, (x_border, y_border), numbers, rows)
+    assert_allclose(found, expected, rtol=6e-7, atol=1e-7)
     assert_array_equal(found[..., channels:], 0)
 
 
-@given(shapes, borders, borders, borders, st.booleans())
-def test_squash_backward(shape, dy_border, y_border, dx_border, sigmoid):
+@given(shapes, borders, borders, borders, functions)
+def test_activate_backward(shape, dy_border, kept_border, dx_border, function):
     x, dy, dx = volumes_of(shape, 3)
-    y = (oracles.sigmoid(x) if sigmoid else np.tanh(x)).astype(np.float32)
-    rows = {"dy_row": "dy", "y_row": "y", "dx_row": "dx"}
-    volumes, numbers = {"dy": dy, "y": y, "dx": dx}, {"sigmoid": sigmoid}
-    found = execute_on(Op.SQUASH_BACKWARD, volumes, (dy_border, y_border, dx_border), numbers, rows)
-    gradient = oracles.sigmoid_gradient if sigmoid else oracles.tanh_gradient
+    x *= 3  # beyond the kinks of all functions
+    kept = x if function in BY_INPUT else FUNCTIONS[function](x.astype(float)).astype(np.float32)
+    rows = {"dy_row": "dy", "kept_row": "kept", "dx_row": "dx"}
+    volumes, numbers = {"dy": dy, "kept": kept, "dx": dx}, {"function": function}
+    found = execute_on(Op.ACTIVATE_BACKWARD, volumes, (dy_border, kept_border, dx_border), numbers, rows)
+    gradient = getattr(oracles, f"{function.name.lower()}_gradient")
     assert_allclose(found, gradient(dy.astype(float), x.astype(float)), atol=1e-6)
 
 
