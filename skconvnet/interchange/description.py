@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skconvnet.architecture import ARCHITECTURES
+from skconvnet.architecture.binding import image_volume
 from skconvnet.interchange.layouts import library_name
 from skconvnet.interchange.own import read_labels
 
@@ -57,7 +58,7 @@ def describe(architecture=None, image_shape=None, classes=None, pixel_mean=None,
     Raises
     ------
     ValueError
-        If the labels are not a list, or the pixel statistics no numbers.
+        If the labels are not a list, the image shape is none, or the pixel statistics are no numbers.
 
     Examples
     --------
@@ -69,8 +70,10 @@ def describe(architecture=None, image_shape=None, classes=None, pixel_mean=None,
         if labels.ndim != 1 or labels.dtype.kind not in "biufU":
             raise ValueError(f"classes={classes!r:.80} is not a list of strings, booleans or numbers.")
         classes = labels
-    if image_shape is not None and len(image_shape) == 2:
-        image_shape = (*image_shape, 1)
+    if image_shape is not None:
+        is_grey = isinstance(image_shape, (list, tuple)) and len(image_shape) == 2
+        image = image_volume((*image_shape, 1) if is_grey else image_shape)
+        image_shape = (image.height, image.width, image.depth)
     mean = None if pixel_mean is None else _numbers("pixel_mean", pixel_mean)
     return Description(architecture, image_shape, classes, mean, _scale(pixel_std))
 
@@ -134,7 +137,7 @@ def read_config(path):
         return Description()
     try:
         config = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return Description()
     if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
         return Description()
@@ -153,7 +156,7 @@ def _json(name, metadata):
         return None
     try:
         return json.loads(metadata[name])
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(f"its header has {name}={metadata[name]!r:.80}, and needs numbers in JSON.") from None
 
 

@@ -19,11 +19,11 @@ __all__ = ["LAYOUTS", "library_name", "wanted_of_torch"]
 def _sequential(bound):
     """AlexNet and VGGNet: the layers are numbered, those from the first FC or the DROPOUT before it on anew."""
     names, part, number = [], "features", 0
-    learning = learning_layers(bound)
+    learning = {layer.name for layer in learning_layers(bound)}
     for layer in bound.layers:
         if part == "features" and layer.kind in ("DROPOUT", "FC"):
             part, number = "classifier", 0
-        if layer in learning:
+        if layer.name in learning:
             names.append(f"{part}.{number}")
         number += 1
     return names

@@ -114,7 +114,7 @@ def read_labels(metadata):
     """
     try:
         values = json.loads(metadata["classes"])
-    except (KeyError, ValueError):  # a description in words
+    except (KeyError, ValueError, RecursionError):  # a description in words
         return None
     kinds = {type(value) for value in values} if isinstance(values, list) else set()
     dtype = metadata.get("classes_dtype", "")

@@ -62,7 +62,7 @@ def read_network(
     if path in PACKAGES and not file.is_file():
         file, given = find_weights(path), given.or_else(Description(path))
     try:
-        stored = sort_classes(_read(file, given, layout))
+        stored = sort_classes(_read(file, given, layout, _IMAGENET if channel_order == "rgb" else Description()))
         return reverse_channels(stored) if channel_order == "bgr" else stored
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)!r} cannot be loaded: {error}") from error
@@ -73,8 +73,8 @@ def _check_choice(name, value, choices):
         raise ValueError(f"{name}={value!r:.80} is not one of {', '.join(map(repr, choices))}.")
 
 
-def _read(path, given, layout):
-    """Return the network of a file; `given` comes before what the file says."""
+def _read(path, given, layout, usual):
+    """Return the network of a file; `given` comes before what the file says, and `usual` after."""
     if not path.is_file():  # opening a FIFO would wait for a writer
         raise ValueError(
             f"there is no such file, and no package of weights has this name: those are {', '.join(PACKAGES)}. Give "
@@ -91,7 +91,8 @@ def _read(path, given, layout):
         return _read_own(file, description)
     description = description.or_else(read_config(path.with_name("config.json")))
     match, learned = read_torch(file.arrays, description, layout)
-    description = description.or_else(_IMAGENET if match.bound.image_shape[2] == 3 else Description())
+    if match.bound.image_shape[2] == 3:
+        description = description.or_else(usual)
     pixels = _pixels(description, match.bound)
     return StoredNetwork(match.bound, learned, match.classes, *pixels, match.has_classifier)
 

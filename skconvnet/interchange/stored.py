@@ -71,10 +71,10 @@ def sort_classes(stored):
     ValueError
         If a label occurs twice, or if the order of the scores cannot be changed in the last layers.
     """
-    classes, order = np.unique(stored.classes, return_index=True)
-    if len(classes) < len(stored.classes):
-        twice = next(label for n, label in enumerate(stored.classes.tolist()) if label in stored.classes[:n].tolist())
-        raise ValueError(f"the class {twice!r} occurs twice in classes. Give each class a name of its own.")
+    classes, order, counts = np.unique(stored.classes, return_index=True, return_counts=True)
+    twice = classes[counts > 1].tolist()
+    if twice:
+        raise ValueError(f"the class {twice[0]!r} occurs twice in classes. Give each class a name of its own.")
     if (order == np.arange(len(order))).all():
         return stored
     learned = Learned(*map(list, stored.learned))
@@ -85,20 +85,22 @@ def sort_classes(stored):
 def _reorder_output(architecture, learned, order):
     """Change the order of the last volume's channels, in the layers that compute them."""
     layers = learning_layers(architecture)
-    running = [layer for layer in layers if layer.kind == "NORM" and layer.mode == "batch"]
+    places = {layer.name: place for place, layer in enumerate(layers)}
+    running = [layer.name for layer in layers if layer.kind == "NORM" and layer.mode == "batch"]
+    running_places = {name: place for place, name in enumerate(running)}
     for layer in reversed(architecture.layers):
         if hasattr(layer, "branches") or getattr(layer, "groups", 1) > 1 or getattr(layer, "mode", "") == "lrn":
             raise ValueError(
                 f"its classes are not sorted, and {layer.name} does not let them be sorted. Pass sorted classes."
             )
-        if layer in layers:
-            place = layers.index(layer)
-            learned.coefs[place] = np.ascontiguousarray(learned.coefs[place][..., order])
-            if learned.intercepts[place].size:
-                learned.intercepts[place] = learned.intercepts[place][order]
-        if layer in running:
-            for statistics in (learned.means, learned.variances):
-                statistics[running.index(layer)] = statistics[running.index(layer)][order]
+        for arrays, place in (
+            (learned.coefs, places.get(layer.name)),
+            (learned.intercepts, places.get(layer.name)),
+            (learned.means, running_places.get(layer.name)),
+            (learned.variances, running_places.get(layer.name)),
+        ):
+            if place is not None and arrays[place].size:
+                arrays[place] = np.ascontiguousarray(arrays[place][..., order])
         if layer.kind in ("CONV", "FC"):
             return
 

@@ -9,6 +9,7 @@ from skconvnet.interchange import read_network
 from skconvnet.interchange.description import Description, describe
 from skconvnet.interchange.layouts import LAYOUTS, wanted_of_torch
 from skconvnet.interchange.matching import find_match, read_torch
+from skconvnet.interchange.safetensors import write_safetensors
 from tests.estimators.quick import refused
 from tests.interchange import torch_networks
 
@@ -118,6 +119,18 @@ def test_the_size_of_the_images_is_that_of_the_first_fc():
     arrays = arrays_of("vgg11")
     with refused("FC 1: classifier.0.weight has the shape (256, 128), and needs (256, 32, 3, 3) or (256, 288)"):
         read_torch(arrays, describe(architecture=thin("vgg11"), image_shape=(96, 96, 3)))
+
+
+def test_a_network_for_bgr_has_no_usual_pixels(tmp_path, resnet):
+    path, given = tmp_path / "network.safetensors", {"architecture": thin("resnet18"), "image_shape": (64, 64, 3)}
+    path.write_bytes(write_safetensors(resnet, {}))
+    rgb = read_network(path, **given)
+    np.testing.assert_allclose(rgb.pixel_mean, [123.675, 116.28, 103.53])
+    with refused("it does not say its pixel_mean. Pass pixel_mean, for pixels from 0 to 255"):
+        read_network(path, channel_order="bgr", **given)
+    bgr = read_network(path, channel_order="bgr", pixel_mean=[104, 117, 123], pixel_std=1, **given)
+    assert bgr.pixel_mean.tolist() == [123, 117, 104]
+    assert np.array_equal(bgr.learned.coefs[0], rgb.learned.coefs[0][:, :, ::-1])
 
 
 @pytest.mark.parametrize("name", ["alexnet_torchvision", "vgg11", "resnet18", "squeezenet1_1"])
