@@ -10,8 +10,9 @@ from itertools import takewhile
 from skconvnet.architecture.errors import ArchitectureError
 from skconvnet.architecture.layers.arithmetic import Volume
 from skconvnet.architecture.layers.branches import BoundBranches, walk
+from skconvnet.architecture.notation.table import collapse, spell_number
 
-_LARGEST_F = 5  # of a small filter: "3x3 or at most 5x5"
+_LARGEST_SIZE = 5 * 5  # of a small filter: "3x3 or at most 5x5"
 _CONVS_IN_A_ROW = 3  # "usually N <= 3"
 _LARGEST_SHARE = 0.5  # of the parameters in one FC
 # Layers that should not follow the scores.
@@ -60,9 +61,7 @@ def advise(image, layers):
         Ordered by rule.
     """
     # A CONV over its whole input is an FC.
-    convs = [
-        layer for layer in walk(layers) if layer.kind == "CONV" and layer.F < max(layer.input.height, layer.input.width)
-    ]
+    convs = [layer for layer in walk(layers) if layer.kind == "CONV" and not _sees_all(layer)]
     first_convs, _ = _first_convs(layers)
     names = {conv.name for conv in first_convs}
     return [
@@ -76,10 +75,24 @@ def advise(image, layers):
     ]
 
 
+def _sees_all(conv):
+    rows, columns = conv.axes
+    return rows.F >= conv.input.height and columns.F >= conv.input.width
+
+
+def _size(conv):
+    """Return the number of pixels that a filter sees."""
+    rows, columns = conv.axes
+    return rows.F * columns.F
+
+
+def _is_small(conv):
+    return _size(conv) <= _LARGEST_SIZE
+
+
 def _input_is_divisible_by_two(image, layers):
-    halvings = _halvings(layers)
-    for side, extent in (("height", image.height), ("width", image.width)):
-        twos = _twos(extent)
+    for axis, (side, extent) in enumerate((("height", image.height), ("width", image.width))):
+        twos, halvings = _twos(extent), _halvings(layers, axis)
         if extent > 1 and twos < halvings:
             yield Advice(
                 "INPUT",
@@ -89,14 +102,14 @@ def _input_is_divisible_by_two(image, layers):
             )
 
 
-def _halvings(layers):
-    """Return how often strides of 2, 4, ... halve the input, along the path through branches with the most."""
+def _halvings(layers, axis):
+    """Return how often strides of 2, 4, ... halve one axis, along the path through branches with the most."""
     halvings = 0
     for layer in layers:
         if isinstance(layer, BoundBranches):
-            halvings += max(map(_halvings, layer.branches))
+            halvings += max(_halvings(branch, axis) for branch in layer.branches)
         elif layer.kind in ("CONV", "POOL"):
-            halvings += _twos(layer.S)
+            halvings += _twos(layer.axes[axis].S)
     return halvings
 
 
@@ -125,21 +138,25 @@ def _first_convs(layers):
 
 def _filters_are_small(convs):
     for conv in convs:
-        if conv.F > _LARGEST_F:
+        if not _is_small(conv):
+            longest = max(axis.F for axis in conv.axes)
             yield Advice(
                 conv.name,
-                f"its filters of F={conv.F} are large for a layer after the first CONV, and have {conv.n_weights:,} "
-                "weights",
-                f"use small filters, 3x3 or at most 5x5: {conv.F // 2} CONV of F=3 see as far",
+                f"its filters of F={spell_number(conv.F)} are large for a layer after the first CONV, and have "
+                f"{conv.n_weights:,} weights",
+                f"use small filters, 3x3 or at most 5x5: {longest // 2} CONV of F=3 see as far",
             )
 
 
 def _strides_are_one(convs):
     for conv in convs:
-        if conv.S > 1 and conv.F <= _LARGEST_F:
+        rows, columns = conv.axes
+        positions = rows.S * columns.S
+        if positions > 1 and _is_small(conv):
             yield Advice(
                 conv.name,
-                f"with S={conv.S} its small filters of F={conv.F} are applied at one of {conv.S * conv.S} positions",
+                f"with S={spell_number(conv.S)} its small filters of F={spell_number(conv.F)} are applied at one of "
+                f"{positions} positions",
                 "a stride of 1 works better in practice, and POOL makes the volume smaller",
             )
 
@@ -147,13 +164,13 @@ def _strides_are_one(convs):
 def _inputs_are_padded(convs, image, layers):
     tries = _TRIED_LAYERS // sum(1 for _ in walk(layers))
     for conv in convs:
-        if conv.P == 0 and conv.F > 1:
-            P, tries = conv.F // 2, tries - 1
-            suggestion = f", as with P={P}," if tries >= 0 and _fits(conv, P, image, layers) else ""
+        if any(axis.P == 0 and axis.F > 1 for axis in conv.axes):
+            P, tries = collapse(axis.P or axis.reach // 2 for axis in conv.axes), tries - 1
+            suggestion = f", as with P={spell_number(P)}," if tries >= 0 and _fits(conv, P, image, layers) else ""
             yield Advice(
                 conv.name,
-                f"without zero-padding its filters of F={conv.F} make {conv.output} of {conv.input}, and see the "
-                "border less often than the rest",
+                f"without zero-padding its filters of F={spell_number(conv.F)} make {conv.output} of {conv.input}, and "
+                "see the border less often than the rest",
                 f"pad with zeros{suggestion} so that the information at the border is kept",
             )
 
@@ -221,7 +238,7 @@ def _runs(run, layers):
             closed += max((ended for ended, _ in paths), key=len)
             run = max((still_open for _, still_open in paths), key=lambda path: path.length)
         elif layer.kind == "CONV":
-            if layer.S > 1:
+            if any(axis.S > 1 for axis in layer.axes):
                 closed.append(run)
                 run = _Run()
             run = run.extended(layer)

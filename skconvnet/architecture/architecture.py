@@ -156,7 +156,7 @@ class Architecture:
         Raises
         ------
         ArchitectureError
-            As `bind` does, and if the input of an FC or a POOL(F=all) is not square.
+            As `bind` does.
 
         Examples
         --------

@@ -72,6 +72,8 @@ def test_large_filters_after_the_first_layer():
     assert large.startswith("CONV 2: its filters of F=7 are large")
     assert "3,136 weights; use small filters, 3x3 or at most 5x5: 3 CONV of F=3 see as far" in large
     assert advised(text.format(F=5)) == []
+    assert advised(text.format(F="7x3")) == []
+    assert advised(text.format(F="9x3"))[0].startswith("CONV 2: its filters of F=9x3 are large")
 
 
 @pytest.mark.parametrize(
@@ -102,6 +104,8 @@ def test_strides_of_small_filters():
     )
     assert layers(text.format(F=1, S=3, P=0), (30, 30, 3)) == ["CONV 1"]
     assert advised(text.format(F=7, S=2, P=3)) == []
+    (stride,) = advised(text.format(F=5, S="1x2", P=2))
+    assert stride.startswith("CONV 1: with S=1x2 its small filters of F=5 are applied at one of 2 positions")
     assert advised(text.format(F=5, S=1, P=2)) == []
 
 
@@ -112,6 +116,10 @@ def test_no_zero_padding():
     assert "pad with zeros, as with P=2, so that the information at the border is kept" in unpadded
     assert advised(text.format(F=5, P=1)) == []
     assert advised(text.format(F=1, P=0)) == []
+    assert advised(text.format(F="1x5", P="0x2")) == []
+    (unpadded,) = advised(text.format(F="3x5", P="0x2"))
+    assert "its filters of F=3x5 make [30x32x16] of [32x32x3]" in unpadded
+    assert "as with P=1x2, so that" in unpadded
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 import copy
 import pickle
 import time
-from contextlib import suppress
 
 import pytest
 from hypothesis import example, given, settings
@@ -150,12 +149,21 @@ def test_default_number_of_classes():
         filters("INPUT -> CONV(K=3)")
 
 
-@pytest.mark.parametrize("text", ["INPUT -> FC", "INPUT -> CONV -> POOL(average, F=all) -> FC"])
-def test_to_convolutional_rejects_windows_that_are_not_square(text):
-    with pytest.raises(
-        ArchitectureError, match=r"window is 6 wide and 4 high, but the notation has only square windows"
-    ):
-        Architecture.parse(text).to_convolutional((4, 6, 1))
+@pytest.mark.parametrize(
+    ("text", "converted"),
+    [
+        ("INPUT -> FC", "INPUT -> CONV(K=10, F=6x4, S=1, P=0)"),
+        (
+            "INPUT -> (POOL(average, F=all) | POOL(F=all)) -> FC",
+            "INPUT -> (POOL(average, F=6x4, S=1, P=0) | POOL(max, F=6x4, S=1, P=0)) -> CONV(K=10, F=1, S=1, P=0)",
+        ),
+    ],
+)
+def test_windows_of_a_converted_network_need_not_be_square(text, converted):
+    bound = Architecture.parse(text).bind((4, 6, 1))
+    assert str(bound.to_convolutional()) == converted
+    larger = bound.to_convolutional().bind((4, 6, 1)).on((6, 9, 1))
+    assert larger.layers[-1].output == bound.on((6, 9, 1)).layers[-1].output == Volume(3, 4, 10)
 
 
 @given(
@@ -187,8 +195,7 @@ def use(text, image_shape):
     bound.advice()
     assert hash(bound) == hash(architecture.bind(image_shape))
     assert bound.on(image_shape) == bound
-    with suppress(ArchitectureError):  # a window that is not square
-        assert bound.to_convolutional().bind(image_shape).n_classes == bound.n_classes
+    assert bound.to_convolutional().bind(image_shape).n_classes == bound.n_classes
     return len(list(walk(bound.layers)))
 
 

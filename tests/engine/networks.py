@@ -121,6 +121,21 @@ NEW_TRAPS = {
         "INPUT -> CONV(K=9) -> CONV(K=9, F=2, S=3, P=1, groups=9, round=floor) -> CONV(K=9, P=3, groups=9) -> FC",
         (11, 8, 1),
     ),
+    "filters that are not square": (
+        "INPUT -> CONV(K=4, F=1x7, P=same) -> CONV(K=5, F=7x1, P=same) -> RELU"
+        " -> CONV(K=3, F=4x2, S=3x1, P=2x0, dilation=1x3, round=floor)"
+        " -> CONV(K=3, F=3x1, P=1, S=1x2, round=floor) -> FC",
+        (9, 7, 2),
+    ),
+    "a filter for each channel that is not square": (
+        "INPUT -> CONV(K=9, F=1) -> CONV(K=9, F=3x2, P=2x1, S=1x2, groups=9, round=floor) -> RELU -> FC",
+        (6, 7, 2),
+    ),
+    "POOL that is not square": (
+        "INPUT -> CONV(K=3) -> POOL(F=3x1, S=2x1, P=1x0, round=ceil) -> POOL(F=1x2, S=1x2)"
+        " -> POOL(average, F=2x4, S=1x3, P=1x2, round=ceil) -> FC",
+        (8, 7, 2),
+    ),
     "dilations that share a factor with the stride, and such that do not": (
         "INPUT -> CONV(K=4, S=2, P=4, dilation=4, round=floor) -> RELU"
         " -> CONV(K=6, F=4, S=2, P=4, dilation=3, groups=2, round=ceil) -> CONV(K=3, P=same, dilation=4) -> FC",
@@ -446,7 +461,7 @@ def drawn_coef(layer, rng):
     if layer.kind == "FC":
         shape = (layer.input.size, layer.units)
     else:
-        shape = (layer.F, layer.F, layer.input.depth // layer.groups, layer.K)
+        shape = (*oracles.both(layer.F), layer.input.depth // layer.groups, layer.K)
     return (rng.standard_normal(shape) * np.sqrt(2.0 / prod(shape[:-1]))).astype(np.float32)
 
 
@@ -518,8 +533,8 @@ def differences(found, expected):
 @st.composite
 def convs(draw, depth):
     K = draw(st.sampled_from([1, 3, 8, 9, 20]))
-    F, S, P = (draw(st.integers(*limits)) for limits in ((1, 6), (1, 4), (0, 4)))
-    dilation = draw(st.sampled_from([1, 1, 2, 3, 4]))
+    F, S, P = (draw(per_axis(st.integers(*limits))) for limits in ((1, 6), (1, 4), (0, 4)))
+    dilation = draw(per_axis(st.sampled_from([1, 1, 2, 3, 4])))
     rounding = draw(st.sampled_from(["floor", "ceil"]))
     return f"CONV({draw(filters(K, depth))}, F={F}, S={S}, P={P}, dilation={dilation}, round={rounding})"
 
@@ -541,10 +556,19 @@ def filters(draw, K, depth):
 
 @st.composite
 def pools(draw, torch):
-    F, S = draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    P = draw(st.integers(0, F // 2 if torch else F - 1))
+    sides = [draw(st.integers(1, 4))] * 2 if draw(st.booleans()) else [draw(st.integers(1, 4)) for _ in range(2)]
+    S = draw(per_axis(st.integers(1, 4)))
+    F, P = (
+        "x".join(map(str, pair)) for pair in (sides, [draw(st.integers(0, F // 2 if torch else F - 1)) for F in sides])
+    )
     mode, rounding = draw(st.sampled_from(["max", "average"])), draw(st.sampled_from(["floor", "ceil"]))
     return f"POOL({mode}, F={F}, S={S}, P={P}, round={rounding})"
+
+
+@st.composite
+def per_axis(draw, numbers):
+    """The text of a number, or of one for each axis."""
+    return draw(st.one_of(numbers.map(str), st.tuples(numbers, numbers).map(lambda pair: "{}x{}".format(*pair))))
 
 
 def in_place(dropout):

@@ -117,7 +117,7 @@ def leave_out_a_relu_mask(mutated):
 
 def move_pool_windows(mutated):
     for row in instructions(mutated, Op.MAX_POOL):
-        put(row, P=get(row, "P") + 1)
+        put(row, P_rows=get(row, "P_rows") + 1, P_columns=get(row, "P_columns") + 1)
 
 
 def pick_a_pool_winner_off_by_one(mutated):
@@ -299,12 +299,12 @@ def leave_dropout_out_on_the_way_back(mutated):
 
 def move_average_windows(mutated):
     for row in instructions(mutated, Op.AVERAGE_POOL):
-        put(row, P=get(row, "P") + 1)
+        put(row, P_rows=get(row, "P_rows") + 1, P_columns=get(row, "P_columns") + 1)
 
 
 def hand_averages_back_to_other_windows(mutated):
     for row in instructions(mutated, Op.AVERAGE_POOL_BACKWARD):
-        put(row, P=get(row, "P") - 1)
+        put(row, P_rows=get(row, "P_rows") - 1, P_columns=get(row, "P_columns") - 1)
 
 
 def look_around_fewer_slices(mutated):

@@ -343,12 +343,12 @@ def _bias_relu_backward(n, samples, first):
 def _windows(n, row):
     """What the windows of a POOL reach of a volume whose rows are n[row] apart."""
 
-    def reached(extent, F, out):
-        inside = [range(max(0, i * n["S"] - n["P"]), min(extent, i * n["S"] - n["P"] + F)) for i in range(out)]
-        return sorted(set().union(*inside))
+    def reached(axis):
+        F, S, P = (n[f"{letter}_{axis}"] for letter in "FSP")
+        firsts = [i * S - P for i in range(n[f"{axis}_out"])]
+        return sorted(set().union(*[range(max(0, first), min(n[axis], first + F)) for first in firsts]))
 
-    rows = reached(n["rows"], n["F_rows"], n["rows_out"])
-    columns = reached(n["columns"], n["F_columns"], n["columns_out"])
+    rows, columns = reached("rows"), reached("columns")
     pixels = (np.array(rows)[:, None] * n[row] + np.array(columns) * n["depth"]).ravel()
     return (pixels[:, None] + np.arange(n["depth"])).ravel()
 

@@ -207,16 +207,6 @@ def _same(axis, name):
     return zeros
 
 
-def check_square(layer, window):
-    """Raise an `ArchitectureError` if the (rows, columns) of a window differ, since the notation has only one F."""
-    rows, columns = window
-    if rows != columns:
-        raise ArchitectureError(
-            f"{layer.name}: its window is {columns} wide and {rows} high, but the notation has only square windows. "
-            "Use square images, or layers before it that make the volume square"
-        )
-
-
 def _arithmetic(W, F, S, P, dilation):
     """Return the formula with its numbers, with enough decimals that a fraction does not look whole."""
     value = (W - Axis(F, S, P, dilation).reach + 2 * P) / S + 1

@@ -109,11 +109,6 @@ def convolutional(layers):
     Returns
     -------
     tuple of BoundLayer
-
-    Raises
-    ------
-    ArchitectureError
-        If the window of an FC, or of a POOL over its whole input, is not square.
     """
     return tuple(layer.convolutional() for layer in layers)
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from skconvnet.architecture.errors import ArchitectureError
-from skconvnet.architecture.layers.arithmetic import Volume, axes_of, check_square, output_extents, padding
+from skconvnet.architecture.layers.arithmetic import Volume, axes_of, output_extents, padding
 from skconvnet.architecture.layers.base import BoundLayer
-from skconvnet.architecture.notation.table import spell_layer
+from skconvnet.architecture.notation.table import collapse, spell_layer
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,7 @@ class BoundFC(BoundLayer):
 
     def convolutional(self):
         """Return the CONV with one filter per unit."""
-        check_square(self, self.window)
-        return BoundConv(self.name, self.input, K=self.units, F=self.window[0], S=1, P=0)
+        return BoundConv(self.name, self.input, K=self.units, F=collapse(self.window), S=1, P=0)
 
 
 LAYERS = (BoundConv, BoundFC)

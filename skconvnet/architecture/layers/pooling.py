@@ -4,14 +4,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from skconvnet.architecture.errors import ArchitectureError
-from skconvnet.architecture.layers.arithmetic import Volume, axes_of, check_square, output_extents, padding
+from skconvnet.architecture.layers.arithmetic import Volume, axes_of, output_extents, padding
 from skconvnet.architecture.layers.base import BoundLayer
-from skconvnet.architecture.notation.table import spell_layer
+from skconvnet.architecture.notation.table import collapse, spell_layer, spell_number
 
 
 @dataclass(frozen=True)
 class BoundPool(BoundLayer):
     """The maximum or average over windows of F = (rows, columns), in each depth slice.
+
+    S and P are numbers, or (rows, columns) where the two differ.
 
     Only pixels of the input count. Padding, and what lies beyond the padded input (round="ceil"), are left out of the
     maximum and of the average.
@@ -19,17 +21,18 @@ class BoundPool(BoundLayer):
 
     mode: str
     F: tuple[int, int]
-    S: int
-    P: int
+    S: int | tuple[int, int]
+    P: int | tuple[int, int]
     round: str | None = None
 
     kind: ClassVar[str] = "POOL"
 
     def __post_init__(self):
-        if self.P >= min(self.F):
-            raise ArchitectureError(
-                f"{self.name}: with P={self.P} a window of F={min(self.F)} can contain only padding; P must be below F"
-            )
+        for axis in self.axes:
+            if axis.P >= axis.F:
+                raise ArchitectureError(
+                    f"{self.name}: with P={axis.P} a window of F={axis.F} can contain only padding; P must be below F"
+                )
         output_extents(self)
 
     @classmethod
@@ -38,11 +41,13 @@ class BoundPool(BoundLayer):
         options = {"mode": "max", "P": 0} | options
         F, P = options["F"], options["P"]
         if F != "all":
-            changed = {"F": (F, F), "P": padding(P, F, name)}
+            changed = {"F": F if isinstance(F, tuple) else (F, F), "P": padding(P, F, name)}
         elif P in (0, "valid"):
             changed = {"F": (volume.height, volume.width), "S": 1, "P": 0}  # one position, whatever the stride
         else:
-            raise ArchitectureError(f"{name}: F=all is a window over the whole input, which allows no padding P={P}")
+            raise ArchitectureError(
+                f"{name}: F=all is a window over the whole input, which allows no padding P={spell_number(P)}"
+            )
         return cls(name, volume, **options | changed)
 
     @property
@@ -56,13 +61,23 @@ class BoundPool(BoundLayer):
         return Volume(*output_extents(self), self.input.depth)
 
     def convolutional(self):
-        """Return the layer itself if its window is square."""
-        check_square(self, self.F)
-        return self
+        """Return the layer, which spells its window in numbers."""
+        return _NumberedPool(**vars(self))
 
     def __str__(self):
-        rows, columns = self.F  # they differ only if the window is the whole input
-        return spell_layer(self.kind, vars(self) | {"F": rows if rows == columns else "all"})
+        F = collapse(self.F)
+        is_whole = (*self.axes,) == axes_of((self.input.height, self.input.width), 1, 0)
+        return self._spelled("all" if is_whole and isinstance(F, tuple) else F)
+
+    def _spelled(self, F):
+        return spell_layer(self.kind, vars(self) | {"F": F})
+
+
+class _NumberedPool(BoundPool):
+    """A POOL that never spells its window as F=all, which would be another window on another input."""
+
+    def __str__(self):
+        return self._spelled(collapse(self.F))
 
 
 LAYERS = (BoundPool,)

@@ -11,12 +11,12 @@ The notation is that of the Stanford CS231n notes, https://cs231n.github.io/conv
     gate     =  "(" branch "*" branch ")"
     branch   =  chain  |  SKIP
     layer    =  NAME [ "(" [ value { "," value } ] ")" ] [ "?" ]         only a POOL can be optional
-    value    =  [ name "=" ] ( number | word )
+    value    =  [ name "=" ] ( number [ "x" number ] | word )
     times    =  a whole number  |  N  |  M  |  K
 
-``-`` and ``→`` mean the same as ``->``, and ``.5`` the same as ``0.5``. Brackets without a repeat are dropped. Behind
-``]``, a ``*`` in front of a layer or a bracket is that of a gate. The layers and their options are in
-`skconvnet.architecture.notation.table`.
+``-`` and ``→`` mean the same as ``->``, and ``.5`` the same as ``0.5``. ``3x1`` is 3 in width and 1 in height. Brackets
+without a repeat are dropped. Behind ``]``, a ``*`` in front of a layer or a bracket is that of a gate. The layers and
+their options are in `skconvnet.architecture.notation.table`.
 """
 
 import re
@@ -77,7 +77,7 @@ class _Token:
 
 _TOKEN = re.compile(
     r"""\s* (?: (?P<word>   [A-Za-z_][A-Za-z_0-9]* )
-              | (?P<number> (?: [0-9]*\. )? [0-9]+ (?: [eE][+-]?[0-9]+ )? )
+              | (?P<number> [0-9]+x[0-9]+ | (?: [0-9]*\. )? [0-9]+ (?: [eE][+-]?[0-9]+ )? )
               | (?P<mark>   ->? | → | [][()*?+|=,] )
               | (?P<end>    \Z ) )""",
     re.VERBOSE,

@@ -14,6 +14,7 @@ class Option:
 
     lowest: int | None = None  # accepts whole numbers from here; None: accepts no whole numbers
     words: tuple[str, ...] = ()
+    per_axis: bool = False  # accepts two whole numbers, as in 3x1: those of width x height
     fraction: bool = False  # accepts a number in [0, 1)
     real: tuple[float, float] | None = None  # accepts a number in this closed interval
     bare: bool = False  # written without its name, as in FC(128)
@@ -25,7 +26,8 @@ class Option:
         """The accepted values in words, for an error message."""
         choices = [repr(word) for word in self.words]
         if self.lowest is not None:
-            choices.insert(0, f"a whole number from {self.lowest} to {MAX_NUMBER}")
+            pair = ", or two, of width x height, as in 3x1," if self.per_axis else ""
+            choices.insert(0, f"a whole number from {self.lowest} to {MAX_NUMBER}{pair}")
         if self.fraction:
             choices.insert(0, "a number from 0 to below 1")
         if self.real is not None:
@@ -36,8 +38,12 @@ class Option:
         """Return the value of a text, or None if the option does not accept it."""
         if text in self.words:
             return text
+        if self.per_axis and "x" in text:
+            return _read_pair(text, self.lowest)
         if self.lowest is not None:
             return read_whole_number(text, self.lowest)
+        if "x" in text:
+            return None
         if text.removeprefix(".")[:1].isdigit():
             if self.fraction and float(text) < 1:
                 return float(text)
@@ -46,17 +52,17 @@ class Option:
         return None
 
 
-COUNT = Option(lowest=1)
-DILATION = Option(lowest=1, default=1)
-PADDING = Option(lowest=0, words=("same", "valid"))
+EXTENT = Option(lowest=1, per_axis=True)
+DILATION = Option(lowest=1, per_axis=True, default=1)
+PADDING = Option(lowest=0, words=("same", "valid"), per_axis=True)
 ROUNDING = Option(words=("floor", "ceil"))
 
 # The options of each layer, in the order of the canonical text. The first mode is the default.
 NOTATION = {
     "CONV": {
         "K": Option(lowest=1, words=("classes",)),
-        "F": COUNT,
-        "S": COUNT,
+        "F": EXTENT,
+        "S": EXTENT,
         "P": PADDING,
         "dilation": DILATION,
         "groups": Option(lowest=1, default=1),
@@ -72,8 +78,8 @@ NOTATION = {
     "GELU": {},
     "POOL": {
         "mode": Option(words=("max", "average"), bare=True),
-        "F": Option(lowest=1, words=("all",)),
-        "S": COUNT,
+        "F": Option(lowest=1, words=("all",), per_axis=True),
+        "S": EXTENT,
         "P": PADDING,
         "round": ROUNDING,
     },
@@ -107,8 +113,17 @@ def read_whole_number(text, lowest):
     return number if lowest <= number <= MAX_NUMBER else None
 
 
+def _read_pair(text, lowest):
+    """Return the value of a text such as "3x1", which is (rows, columns) = (1, 3); None if it is not one."""
+    width, _, height = text.partition("x")
+    pair = read_whole_number(height, lowest), read_whole_number(width, lowest)
+    return None if None in pair else collapse(pair)
+
+
 def collapse(pair):
     """Return (rows, columns) as a tuple, or one number where they are the same.
+
+    Such tuples are values of layers. Arrays have rows first, and texts, like those of volumes, width first.
 
     Examples
     --------
@@ -122,11 +137,16 @@ def collapse(pair):
 def spell_number(value):
     """Return the shortest text of a number, without a decimal point if it is whole; return a word unchanged.
 
+    (rows, columns) are spelled as width x height.
+
     Examples
     --------
-    >>> spell_number(2.0), spell_number(0.75), spell_number("same")
-    ('2', '0.75', 'same')
+    >>> spell_number(2.0), spell_number(0.75), spell_number("same"), spell_number((1, 3))
+    ('2', '0.75', 'same', '3x1')
     """
+    if isinstance(value, tuple):
+        rows, columns = value
+        return f"{columns}x{rows}"
     return str(value).removesuffix(".0")
 
 

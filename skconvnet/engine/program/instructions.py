@@ -179,7 +179,7 @@ _GROUPS = "groups a_g b_g start_g c_g"
 _TILES = "x_row x_column x_i x_j start_q y_row y_column y_a y_b"
 # x[i, j, t, r] of a sum with a filter for each channel, and the taps t, r.
 _TAPS = "T R x_row x_column x_t x_r"
-_WINDOWS = "F_rows F_columns S P rows_out columns_out"
+_WINDOWS = "F_rows F_columns S_rows S_columns P_rows P_columns rows_out columns_out"
 
 INSTRUCTIONS = {
     op: Instruction(tuple(operands.split()), tuple(numbers.split()))

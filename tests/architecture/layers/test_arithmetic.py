@@ -106,6 +106,14 @@ def test_padding():
         padding("same", 4, "CONV 1")
 
 
+def test_padding_of_windows_that_are_not_square():
+    assert [padding(P, (1, 5), "CONV 1") for P in ("same", "valid", (0, 3))] == [(0, 2), 0, (0, 3)]
+    assert padding("same", (1, 3), "CONV 1", (7, 2)) == (0, 2)
+    assert padding("same", (3, 5), "CONV 1", (2, 1)) == 2
+    with pytest.raises(ArchitectureError, match=r"\(4 - 1\)/2 = 1.5"):
+        padding("same", (3, 4), "CONV 1")
+
+
 def test_padding_of_dilated_windows():
     assert [padding("same", F, "CONV 1", dilation) for F, dilation in [(3, 2), (2, 2), (5, 3)]] == [2, 1, 6]
     with pytest.raises(ArchitectureError, match=r"is \(F - 1\)\*dilation/2 = \(2 - 1\)\*3/2 = 1.5.*F=1 or F=3"):

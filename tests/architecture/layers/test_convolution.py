@@ -26,6 +26,19 @@ def test_conv_without_biases():
     assert str(conv) == "CONV(K=6, F=5, S=1, P=2, bias=no)"
 
 
+def test_texts_have_the_width_of_a_filter_first_and_arrays_its_height():
+    conv = BoundConv("CONV 1", Volume(height=7, width=9, depth=4), K=6, F=(1, 4), S=(1, 2), P=(0, 1), dilation=(5, 2))
+    assert conv.output == Volume(height=7, width=3, depth=6)
+    assert (conv.n_weights, conv.n_flops, conv.arithmetic) == (4 * 4 * 6, 7 * 3 * 6 * 4 * 4, "4*1*4*6 + 6")
+    assert str(conv) == "CONV(K=6, F=4x1, S=2x1, P=1x0, dilation=2x5)"
+    with pytest.raises(ArchitectureError, match=r"CONV 1 over the width of \[4x7x4\]"):
+        conv.on(Volume(7, 4, 4))
+
+
+def test_the_conv_of_an_fc_has_its_window():
+    assert str(BoundFC("FC 1", Volume(2, 3, 5), 10, window=(2, 3)).convolutional()) == "CONV(K=10, F=3x2, S=1, P=0)"
+
+
 def test_a_dilated_conv_sees_farther_with_the_same_weights():
     conv = BoundConv("CONV 1", Volume(height=7, width=9, depth=4), K=6, F=3, S=1, P=0, dilation=3)
     assert conv.output == Volume(height=1, width=3, depth=6)

@@ -19,3 +19,13 @@ def test_pool_keeps_depth_and_learns_nothing():
     whole = BoundPool("POOL 1", Volume(4, 5, 12), "average", F=(4, 5), S=1, P=0)
     assert whole.output == Volume(1, 1, 12)
     assert str(whole) == "POOL(average, F=all, S=1, P=0)"
+    assert str(whole.on(Volume(5, 5, 12))) == str(whole.convolutional()) == "POOL(average, F=5x4, S=1, P=0)"
+
+
+def test_pool_of_windows_that_are_not_square():
+    pool = BoundPool("POOL 1", Volume(height=8, width=9, depth=2), "max", F=(2, 3), S=(1, 3), P=(1, 0))
+    assert pool.output == Volume(height=9, width=3, depth=2)
+    assert str(pool) == "POOL(max, F=3x2, S=3x1, P=0x1)"
+    with pytest.raises(ArchitectureError, match="with P=2 a window of F=2 can contain only padding"):
+        BoundPool("POOL 1", Volume(8, 8, 1), "max", F=(2, 3), S=1, P=(2, 0))
+    assert str(BoundPool("POOL 1", Volume(2, 3, 1), "max", F=(2, 3), S=(1, 2), P=0)) == "POOL(max, F=3x2, S=2x1, P=0)"

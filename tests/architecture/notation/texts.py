@@ -10,7 +10,10 @@ from skconvnet.architecture.notation.tree import count_layers
 def option_values(option):
     values = [st.sampled_from(option.words)] if option.words else []
     if option.lowest is not None:
-        values.append(st.integers(option.lowest, 2**31 - 1))
+        numbers = st.integers(option.lowest, 2**31 - 1)
+        values.append(numbers)
+        if option.per_axis:
+            values.append(st.tuples(numbers, numbers).map(lambda pair: "{}x{}".format(*pair)))
     if option.fraction:
         values.append(st.floats(0, 1, exclude_max=True))
     if option.real is not None:

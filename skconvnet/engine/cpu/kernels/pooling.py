@@ -31,7 +31,7 @@ def _window(index, S, P, F, extent):
 
 @kernel
 def max_pool(code, x, y):
-    """y[i, j] = maximum of x over the window of F_rows x F_columns that starts at (i*S - P, j*S - P).
+    """y[i, j] = maximum of x over F_rows x F_columns from (i*S_rows - P_rows, j*S_columns - P_columns) on.
 
     Parameters
     ----------
@@ -43,15 +43,17 @@ def max_pool(code, x, y):
         The output, overwritten.
     """
     rows, columns, depth, x_row = code[_MAX.rows], code[_MAX.columns], code[_MAX.depth], code[_MAX.x_row]
-    F_rows, F_columns, S, P = code[_MAX.F_rows], code[_MAX.F_columns], code[_MAX.S], code[_MAX.P]
+    F_rows, S_rows, P_rows = code[_MAX.F_rows], code[_MAX.S_rows], code[_MAX.P_rows]
+    F_columns, S_columns, P_columns = code[_MAX.F_columns], code[_MAX.S_columns], code[_MAX.P_columns]
     rows_out, columns_out, y_row = code[_MAX.rows_out], code[_MAX.columns_out], code[_MAX.y_row]
-    if _are_pairs(F_rows, S, P, rows, rows_out) and _are_pairs(F_columns, S, P, columns, columns_out):
+    across = _are_pairs(F_columns, S_columns, P_columns, columns, columns_out)
+    if across and _are_pairs(F_rows, S_rows, P_rows, rows, rows_out):
         _max_pool_2x2(code, x, y)
         return
     for i in range(rows_out):
-        top, bottom = _window(i, S, P, F_rows, rows)
+        top, bottom = _window(i, S_rows, P_rows, F_rows, rows)
         for j in range(columns_out):
-            left, right = _window(j, S, P, F_columns, columns)
+            left, right = _window(j, S_columns, P_columns, F_columns, columns)
             corner = x + 4 * (top * x_row + left * depth)
             out = y + 4 * (i * y_row + j * depth)
             for q in range(0, 4 * depth, BYTES):
@@ -103,18 +105,20 @@ def max_pool_backward(code, x, y, dy, dx):
         Gradient of the input. It is added to if windows overlap; otherwise every pixel of every window is overwritten.
     """
     rows, columns, depth = code[_MAX_BACK.rows], code[_MAX_BACK.columns], code[_MAX_BACK.depth]
-    F_rows, F_columns, S = code[_MAX_BACK.F_rows], code[_MAX_BACK.F_columns], code[_MAX_BACK.S]
-    P, rows_out, columns_out = code[_MAX_BACK.P], code[_MAX_BACK.rows_out], code[_MAX_BACK.columns_out]
+    F_rows, S_rows, P_rows = code[_MAX_BACK.F_rows], code[_MAX_BACK.S_rows], code[_MAX_BACK.P_rows]
+    F_columns, S_columns, P_columns = code[_MAX_BACK.F_columns], code[_MAX_BACK.S_columns], code[_MAX_BACK.P_columns]
+    rows_out, columns_out = code[_MAX_BACK.rows_out], code[_MAX_BACK.columns_out]
     x_row, y_row = code[_MAX_BACK.x_row], code[_MAX_BACK.y_row]
     dx_row, dy_row, overlap = code[_MAX_BACK.dx_row], code[_MAX_BACK.dy_row], code[_MAX_BACK.overlap] != 0
-    if not overlap and _are_pairs(F_rows, S, P, rows, rows_out) and _are_pairs(F_columns, S, P, columns, columns_out):
+    across = _are_pairs(F_columns, S_columns, P_columns, columns, columns_out)
+    if not overlap and across and _are_pairs(F_rows, S_rows, P_rows, rows, rows_out):
         _max_pool_2x2_backward(code, x, y, dy, dx)
         return
     zero = splat(np.float32(0))
     for i in range(rows_out):
-        top, bottom = _window(i, S, P, F_rows, rows)
+        top, bottom = _window(i, S_rows, P_rows, F_rows, rows)
         for j in range(columns_out):
-            left, right = _window(j, S, P, F_columns, columns)
+            left, right = _window(j, S_columns, P_columns, F_columns, columns)
             x_corner = x + 4 * (top * x_row + left * depth)
             dx_corner = dx + 4 * (top * dx_row + left * depth)
             for q in range(0, 4 * depth, BYTES):
@@ -157,14 +161,15 @@ def _max_pool_2x2_backward(code, x, y, dy, dx):
 
 @kernel
 def average_pool(code, x, y):
-    """y[i, j] = mean of x over the part inside x of the window that starts at (i*S - P, j*S - P); see `max_pool`."""
+    """y[i, j] = mean of x over the part of window (i, j) that is inside x; see `max_pool`."""
     rows, columns, depth, x_row = code[_MEAN.rows], code[_MEAN.columns], code[_MEAN.depth], code[_MEAN.x_row]
-    F_rows, F_columns, S, P = code[_MEAN.F_rows], code[_MEAN.F_columns], code[_MEAN.S], code[_MEAN.P]
+    F_rows, S_rows, P_rows = code[_MEAN.F_rows], code[_MEAN.S_rows], code[_MEAN.P_rows]
+    F_columns, S_columns, P_columns = code[_MEAN.F_columns], code[_MEAN.S_columns], code[_MEAN.P_columns]
     rows_out, columns_out, y_row = code[_MEAN.rows_out], code[_MEAN.columns_out], code[_MEAN.y_row]
     for i in range(rows_out):
-        top, bottom = _window(i, S, P, F_rows, rows)
+        top, bottom = _window(i, S_rows, P_rows, F_rows, rows)
         for j in range(columns_out):
-            left, right = _window(j, S, P, F_columns, columns)
+            left, right = _window(j, S_columns, P_columns, F_columns, columns)
             corner = x + 4 * (top * x_row + left * depth)
             out = y + 4 * (i * y_row + j * depth)
             share = splat(np.float32(1) / np.float32((bottom - top) * (right - left)))
@@ -182,13 +187,14 @@ def average_pool(code, x, y):
 def average_pool_backward(code, dy, dx):
     """Add to the gradient `dx` of each input in a window its share of the output's gradient `dy`."""
     rows, columns, depth = code[_MEAN_BACK.rows], code[_MEAN_BACK.columns], code[_MEAN_BACK.depth]
-    F_rows, F_columns = code[_MEAN_BACK.F_rows], code[_MEAN_BACK.F_columns]
-    S, P, rows_out = code[_MEAN_BACK.S], code[_MEAN_BACK.P], code[_MEAN_BACK.rows_out]
-    columns_out, dx_row, dy_row = code[_MEAN_BACK.columns_out], code[_MEAN_BACK.dx_row], code[_MEAN_BACK.dy_row]
+    F_rows, S_rows, P_rows = code[_MEAN_BACK.F_rows], code[_MEAN_BACK.S_rows], code[_MEAN_BACK.P_rows]
+    F_columns, S_columns, P_columns = code[_MEAN_BACK.F_columns], code[_MEAN_BACK.S_columns], code[_MEAN_BACK.P_columns]
+    rows_out, columns_out = code[_MEAN_BACK.rows_out], code[_MEAN_BACK.columns_out]
+    dx_row, dy_row = code[_MEAN_BACK.dx_row], code[_MEAN_BACK.dy_row]
     for i in range(rows_out):
-        top, bottom = _window(i, S, P, F_rows, rows)
+        top, bottom = _window(i, S_rows, P_rows, F_rows, rows)
         for j in range(columns_out):
-            left, right = _window(j, S, P, F_columns, columns)
+            left, right = _window(j, S_columns, P_columns, F_columns, columns)
             corner = dx + 4 * (top * dx_row + left * depth)
             share = splat(np.float32(1) / np.float32((bottom - top) * (right - left)))
             for q in range(0, 4 * depth, BYTES):

@@ -65,22 +65,24 @@ def max_pool(
     x_row,
     F_rows,
     F_columns,
-    S,
-    P,
+    S_rows,
+    S_columns,
+    P_rows,
+    P_columns,
     rows_out,
     columns_out,
     y_row,
     x_sample,
     y_sample,
 ):
-    """y[i, j] = maximum of x over the window of F_rows x F_columns that starts at (i*S - P, j*S - P)."""
+    """y[i, j] = maximum of x over F_rows x F_columns from (i*S_rows - P_rows, j*S_columns - P_columns) on."""
     at, line = 4 * (_THREADS * chunk() + thread()), columns_out * depth
     if at < rows_out * line:
         i = over(at, line)
         j = over(at - i * line, depth)
         q = at - i * line - j * depth
-        top, bottom = _begin(i, S, P), _end(i, S, P, F_rows, rows)
-        first, last = _begin(j, S, P), _end(j, S, P, F_columns, columns)
+        top, bottom = _begin(i, S_rows, P_rows), _end(i, S_rows, P_rows, F_rows, rows)
+        first, last = _begin(j, S_columns, P_columns), _end(j, S_columns, P_columns, F_columns, columns)
         from_x = x + 4 * (block() * x_sample + q)
         best = load_quad(from_x + 4 * (top * x_row + first * depth))
         for row in range(top, bottom):
@@ -107,8 +109,10 @@ def max_pool_backward_of_windows(
     x_row,
     F_rows,
     F_columns,
-    S,
-    P,
+    S_rows,
+    S_columns,
+    P_rows,
+    P_columns,
     rows_out,
     columns_out,
     y_row,
@@ -128,15 +132,15 @@ def max_pool_backward_of_windows(
         i = over(at, line)
         j = over(at - i * line, depth)
         q = at - i * line - j * depth
-        bottom, last = _end(i, S, P, F_rows, rows), _end(j, S, P, F_columns, columns)
-        end_row = _begin(i + 1, S, P) if i + 1 < rows_out else rows
-        end_column = _begin(j + 1, S, P) if j + 1 < columns_out else columns
+        bottom, last = _end(i, S_rows, P_rows, F_rows, rows), _end(j, S_columns, P_columns, F_columns, columns)
+        end_row = _begin(i + 1, S_rows, P_rows) if i + 1 < rows_out else rows
+        end_column = _begin(j + 1, S_columns, P_columns) if j + 1 < columns_out else columns
         best = load_quad(y + 4 * (block() * y_sample + i * y_row + j * depth + q))
         # The gradient of the channels that have not found their winner yet, zero in the others.
         remaining = load_quad(dy + 4 * (block() * dy_sample + i * dy_row + j * depth + q))
         zero = splat(float32(0))
-        for row in range(_begin(i, S, P), end_row):
-            for column in range(_begin(j, S, P), end_column):
+        for row in range(_begin(i, S_rows, P_rows), end_row):
+            for column in range(_begin(j, S_columns, P_columns), end_column):
                 won = zero
                 if row < bottom and column < last:
                     value = load_quad(x + 4 * (block() * x_sample + row * x_row + column * depth + q))
@@ -157,8 +161,10 @@ def max_pool_backward(
     x_row,
     F_rows,
     F_columns,
-    S,
-    P,
+    S_rows,
+    S_columns,
+    P_rows,
+    P_columns,
     rows_out,
     columns_out,
     y_row,
@@ -190,14 +196,17 @@ def max_pool_backward(
         q = at - row * line - column * depth
         from_x, zero = x + 4 * (block() * x_sample + q), splat(float32(0))
         here, total = load_quad(from_x + 4 * (row * x_row + column * depth)), zero
-        for i in range(_first_window(row, S, P, F_rows), _last_window(row, S, P, rows_out)):
-            for j in range(_first_window(column, S, P, F_columns), _last_window(column, S, P, columns_out)):
+        for i in range(_first_window(row, S_rows, P_rows, F_rows), _last_window(row, S_rows, P_rows, rows_out)):
+            for j in range(
+                _first_window(column, S_columns, P_columns, F_columns),
+                _last_window(column, S_columns, P_columns, columns_out),
+            ):
                 best = load_quad(y + 4 * (block() * y_sample + i * y_row + j * depth + q))
                 gradient = load_quad(dy + 4 * (block() * dy_sample + i * dy_row + j * depth + q))
                 won = where_equal(here, best, gradient, zero)
-                last = _end(j, S, P, F_columns, columns)
-                for u in range(_begin(i, S, P), row + 1):
-                    for v in range(_begin(j, S, P), last if u < row else column):
+                last = _end(j, S_columns, P_columns, F_columns, columns)
+                for u in range(_begin(i, S_rows, P_rows), row + 1):
+                    for v in range(_begin(j, S_columns, P_columns), last if u < row else column):
                         before = load_quad(from_x + 4 * (u * x_row + v * depth))
                         won = where_equal(before, best, zero, won)
                 total = total + won
@@ -206,7 +215,7 @@ def max_pool_backward(
 
 def lower_max_pool_backward(call):
     """Yield the launch of MAX_POOL_BACKWARD."""
-    if max(call["F_rows"], call["F_columns"]) <= call["S"]:
+    if call["F_rows"] <= call["S_rows"] and call["F_columns"] <= call["S_columns"]:
         windows = max_pool_backward_of_windows
         yield call.launch(windows, call.over_quads(windows, rows="rows_out", columns="columns_out"))
     else:
@@ -223,22 +232,24 @@ def average_pool(
     x_row,
     F_rows,
     F_columns,
-    S,
-    P,
+    S_rows,
+    S_columns,
+    P_rows,
+    P_columns,
     rows_out,
     columns_out,
     y_row,
     x_sample,
     y_sample,
 ):
-    """y[i, j] = mean of x over the part inside x of the window that starts at (i*S - P, j*S - P); see `max_pool`."""
+    """y[i, j] = mean of x over the part of window (i, j) that is inside x; see `max_pool`."""
     at, line = 4 * (_THREADS * chunk() + thread()), columns_out * depth
     if at < rows_out * line:
         i = over(at, line)
         j = over(at - i * line, depth)
         q = at - i * line - j * depth
-        top, bottom = _begin(i, S, P), _end(i, S, P, F_rows, rows)
-        first, last = _begin(j, S, P), _end(j, S, P, F_columns, columns)
+        top, bottom = _begin(i, S_rows, P_rows), _end(i, S_rows, P_rows, F_rows, rows)
+        first, last = _begin(j, S_columns, P_columns), _end(j, S_columns, P_columns, F_columns, columns)
         total = splat(float32(0))
         for row in range(top, bottom):
             for column in range(first, last):
@@ -262,8 +273,10 @@ def average_pool_backward(
     dx_row,
     F_rows,
     F_columns,
-    S,
-    P,
+    S_rows,
+    S_columns,
+    P_rows,
+    P_columns,
     rows_out,
     columns_out,
     dy_row,
@@ -280,10 +293,13 @@ def average_pool_backward(
         column = over(at - row * line, depth)
         q = at - row * line - column * depth
         total = splat(float32(0))
-        for i in range(_first_window(row, S, P, F_rows), _last_window(row, S, P, rows_out)):
-            height = _end(i, S, P, F_rows, rows) - _begin(i, S, P)
-            for j in range(_first_window(column, S, P, F_columns), _last_window(column, S, P, columns_out)):
-                width = _end(j, S, P, F_columns, columns) - _begin(j, S, P)
+        for i in range(_first_window(row, S_rows, P_rows, F_rows), _last_window(row, S_rows, P_rows, rows_out)):
+            height = _end(i, S_rows, P_rows, F_rows, rows) - _begin(i, S_rows, P_rows)
+            for j in range(
+                _first_window(column, S_columns, P_columns, F_columns),
+                _last_window(column, S_columns, P_columns, columns_out),
+            ):
+                width = _end(j, S_columns, P_columns, F_columns, columns) - _begin(j, S_columns, P_columns)
                 share = splat(float32(1) / float32(height * width))
                 gradient = load_quad(dy + 4 * (block() * dy_sample + i * dy_row + j * depth + q))
                 total = total + gradient * share

@@ -17,13 +17,20 @@ class _Pool(Step):
         return self.y
 
     def _windows(self, x):
-        rows, columns = self.layer.F
-        numbers = {"F_rows": rows, "F_columns": columns, "S": self.layer.S, "P": self.layer.P}
+        rows, columns = self.layer.axes
+        numbers = {
+            "F_rows": rows.F,
+            "F_columns": columns.F,
+            "S_rows": rows.S,
+            "S_columns": columns.S,
+            "P_rows": rows.P,
+            "P_columns": columns.P,
+        }
         return extents(x) | numbers | {"rows_out": self.y.rows, "columns_out": self.y.columns}
 
 
 class MaxPool(_Pool):
-    """POOL(max): y[i, j] = maximum of x over the window at (i*S - P, j*S - P)."""
+    """POOL(max): y[i, j] = maximum of x over the window at (i*S - P, j*S - P), with S and P of each axis."""
 
     op = Op.MAX_POOL
 
@@ -32,8 +39,11 @@ class MaxPool(_Pool):
         if not self.needs_input_gradient:
             return None
         x, y, dx = builder.recompute(self.x), builder.recompute(self.y), builder.gradient(self.x)
-        F, S, P = self.layer.F, self.layer.S, self.layer.P
-        tiled = P == 0 and F == (S, S) and (y.rows * S, y.columns * S) == (x.rows, x.columns)
+        extents_of_axes = (x.rows, y.rows), (x.columns, y.columns)
+        tiled = all(
+            axis.P == 0 and axis.F == axis.S and windows * axis.S == extent
+            for axis, (extent, windows) in zip(self.layer.axes, extents_of_axes, strict=True)
+        )
         if not tiled:
             builder.clear(dx)
         rows = {"x_row": x.row, "y_row": y.row, "dx_row": dx.row, "dy_row": dy.row}

@@ -10,13 +10,15 @@ from skconvnet.architecture.layers.pooling import BoundPool
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Op
 from tests import oracles
 from tests.engine.cpu.programs import Memory, assert_only_written, borders, elements, framed, inside, operand, run
+from tests.oracles.cases import per_axis
 
 
 @st.composite
 def pools(draw):
     F = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     volume = Volume(draw(st.integers(1, 7)), draw(st.integers(1, 7)), draw(st.sampled_from([8, 16])))
-    P, S = draw(st.integers(0, min(F) - 1)), draw(st.integers(1, 4))
+    S = draw(per_axis(st.integers(1, 4)))
+    P = draw(st.one_of(st.integers(0, min(F) - 1), st.tuples(*(st.integers(0, axis - 1) for axis in F))))
     try:
         return BoundPool("POOL 1", volume, "max", F, S, P, draw(st.sampled_from(["floor", "ceil"])))
     except ArchitectureError:
@@ -33,7 +35,8 @@ def laid_out(pool, values, x_border, y_border):
     places = {name: operand(memory, framed(v, border, 99), border) for name, (v, border) in volumes.items()}
     operands, row = ({name: place[at] for name, place in places.items()} for at in (0, 1))
     numbers = {"rows": x.shape[1], "columns": x.shape[2], "depth": x.shape[3], "x_row": row["x"]}
-    numbers |= {"F_rows": pool.F[0], "F_columns": pool.F[1], "S": pool.S, "P": pool.P}
+    for axis, window in zip(("rows", "columns"), pool.axes, strict=True):
+        numbers |= {f"F_{axis}": window.F, f"S_{axis}": window.S, f"P_{axis}": window.P}
     numbers |= {"rows_out": dy.shape[1], "columns_out": dy.shape[2], "y_row": row["y"]}
     return x, dy, memory.array(), operands, numbers, row
 

@@ -22,7 +22,7 @@ NO_BORDER, BORDER = (0, 0, 0, 0), (1, 2, 0, 1)
 # More than one block of 256 threads, with windows that overlap, touch, and leave gaps; and all of the image.
 large = [
     BoundPool("POOL 1", Volume(9, 8, 16), "max", F, S, P, "ceil")
-    for F, S, P in [((3, 3), 2, 1), ((2, 2), 2, 0), ((1, 2), 3, 0)]
+    for F, S, P in [((3, 3), 2, 1), ((2, 2), 2, 0), ((1, 2), 3, 0), ((2, 4), (1, 3), (0, 2))]
 ]
 sides = [BoundPool("POOL 1", Volume(*side, 16), "max", (2, 2), 1, 0, "ceil") for side in ((40, 3), (3, 40))]
 whole = BoundPool("POOL 1", Volume(5, 7, 16), "max", (5, 7), 1, 0)
@@ -64,6 +64,8 @@ def test_max_pool_and_its_gradient(pool, values, x_border, y_border):
         (BoundPool("POOL 1", Volume(4, 4, 8), "max", (2, 2), 2, 0), max_pool_backward_of_windows),
         (BoundPool("POOL 1", Volume(5, 5, 8), "max", (2, 3), 3, 1, "floor"), max_pool_backward_of_windows),
         (BoundPool("POOL 1", Volume(5, 5, 8), "max", (2, 3), 2, 1, "floor"), max_pool_backward),
+        (BoundPool("POOL 1", Volume(4, 6, 8), "max", (1, 3), (1, 3), 0), max_pool_backward_of_windows),
+        (BoundPool("POOL 1", Volume(4, 6, 8), "max", (2, 3), (1, 3), 0), max_pool_backward),
     ],
 )
 def test_windows_that_do_not_overlap_are_threads_of_their_own(pool, kernel):
