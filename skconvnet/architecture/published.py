@@ -29,11 +29,17 @@ _ALEXNET = (
 )
 
 
-def _unit(K, F, S=1, norm="NORM", relu="RELU", groups=1, padding=None):
-    """Return a CONV without biases, NORM and an activation function."""
-    P, grouped = F // 2 if padding is None else padding, f", groups={groups}" if groups > 1 else ""
-    rounding = "" if S == 1 else ", round=floor" if padding is None else ", round=ceil"
-    return f"CONV(K={K}, F={F}, S={S}, P={P}{grouped}{rounding}, bias=no) -> {norm} -> {relu}"
+def _unit(K, F, S=1, norm="NORM", relu="RELU", groups=1, rounding="floor"):
+    """Return a CONV without biases that keeps height and width or divides them by S, NORM and an activation function.
+
+    Where S=2 does not divide them, "floor" has as much padding on each side, and "ceil" pads for even sizes as
+    TensorFlow does: one zero more behind the volume than before it.
+    """
+    P, rounded = F // 2, ""
+    if S > 1:
+        P, rounded = P - (rounding == "ceil"), f", round={rounding}"
+    grouped = f", groups={groups}" if groups > 1 else ""
+    return f"CONV(K={K}, F={F}, S={S}, P={P}{grouped}{rounded}, bias=no) -> {norm} -> {relu}"
 
 
 def _inception(conv1, reduce3, conv3, reduce5, conv5, pool):
@@ -105,6 +111,55 @@ def _densenet(*counts, growth=32, depth=64):
     return " -> ".join([*items, "NORM -> RELU -> POOL(average, F=all) -> FC"])
 
 
+def _inverted(depth, K, F, S, expansion, norm, unit):
+    """Return an inverted residual: a wide CONV of 1x1, a filter for each channel, and K of 1x1 without RELU6."""
+    wide = expansion * depth
+    first = f"{unit(wide, 1)} -> " if expansion > 1 else ""
+    chain = f"{first}{unit(wide, F, S, groups=wide)} -> CONV(K={K}, F=1, S=1, P=0, bias=no) -> {norm}"
+    return f"({chain} + SKIP)" if S == 1 and depth == K else chain
+
+
+def _inverted_residuals(stages, norm, rounding):
+    """Return the network of inverted residuals with these stages, each (expansion, F, S, K, number of blocks)."""
+    unit, depth = partial(_unit, norm=norm, relu="RELU6", rounding=rounding), 32
+    items = [f"INPUT -> {unit(depth, 3, 2)}"]
+    for expansion, F, S, K, n in stages:
+        items.append(_inverted(depth, K, F, S, expansion, norm, unit))
+        more = _inverted(K, K, F, 1, expansion, norm, unit)
+        items += [f"[{more}]*{n - 1}"] if n > 1 else []
+        depth = K
+    return " -> ".join([*items, unit(1280, 1), "POOL(average, F=all) -> DROPOUT(0.2) -> FC"])
+
+
+_MOBILENET_V2 = _inverted_residuals(
+    [
+        (1, 3, 1, 16, 1),  # 112x112
+        (6, 3, 2, 24, 2),  # 56x56
+        (6, 3, 2, 32, 3),  # 28x28
+        (6, 3, 2, 64, 4),  # 14x14
+        (6, 3, 1, 96, 3),
+        (6, 3, 2, 160, 3),  # 7x7
+        (6, 3, 1, 320, 1),
+    ],
+    norm="NORM",
+    rounding="floor",
+)
+
+# EfficientNet-B0 without its gates, and with RELU6 in place of x SIGMOID(x).
+_EFFICIENTNET_LITE0 = _inverted_residuals(
+    [
+        (1, 3, 1, 16, 1),  # 112x112
+        (6, 3, 2, 24, 2),  # 56x56
+        (6, 5, 2, 40, 2),  # 28x28
+        (6, 3, 2, 80, 3),  # 14x14
+        (6, 5, 1, 112, 3),
+        (6, 5, 2, 192, 4),  # 7x7
+        (6, 3, 1, 320, 1),
+    ],
+    norm="NORM(momentum=0.01, eps=0.001)",
+    rounding="ceil",
+)
+
 _TORCHVISION = "as in torchvision"
 _VGG = "Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition, 2015, table 1"
 _RESNET = "He, Zhang, Ren and Sun, Deep residual learning for image recognition, 2016, table 1"
@@ -150,6 +205,17 @@ PUBLISHED = {
     "densenet121": CaseStudy(
         _densenet(6, 12, 24, 16),
         "Huang, Liu, van der Maaten and Weinberger, Densely connected convolutional networks, 2017, table 1",
+        **_IMAGENET,
+    ),
+    "mobilenet_v2": CaseStudy(
+        _MOBILENET_V2,
+        "Sandler et al., MobileNetV2: inverted residuals and linear bottlenecks, 2018, table 2",
+        **_IMAGENET,
+    ),
+    "efficientnet_lite0": CaseStudy(
+        _EFFICIENTNET_LITE0,
+        "Tan and Le, EfficientNet: rethinking model scaling for convolutional neural networks, 2019, table 1, and the "
+        "authors' EfficientNet-Lite, 2020",
         **_IMAGENET,
     ),
 }

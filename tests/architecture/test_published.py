@@ -23,6 +23,8 @@ COSTS = {
     "resnet101_torchvision": (44_549_160, 7.801),
     "resnet152_torchvision": (60_192_808, 11.514),
     "densenet121": (7_978_856, 2.834),
+    "mobilenet_v2": (3_504_872, 0.301),
+    "efficientnet_lite0": (4_652_008, 0.385),  # the authors have 4.7 million and 0.407, torchvision has none
     "squeezenet1_1": (1_235_496, 0.349),
     "squeezenet1_1_padded": (1_235_496, 0.387),  # the same sum with volumes of 112, 56, 28 and 14 pixels
 }

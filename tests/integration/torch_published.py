@@ -251,6 +251,133 @@ def dense_layer(depth, growth):
     )
 
 
+# -- MobileNetV2: Sandler et al. (2018), table 2 -----------------------------------------------------------------------
+
+
+def mobilenet_v2():
+    from torch import nn
+
+    features, depth = [conv_norm_relu6(3, 32, 3, 2)], 32
+    for t, c, n, s in [
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    ]:
+        for place in range(n):
+            features.append(bottleneck_of_mobilenet(depth, c, s if place == 0 else 1, t))
+            depth = c
+    features.append(conv_norm_relu6(320, 1280, 1, 1))
+
+    def forward(self, x):
+        return self.classifier(self.features(x).mean((2, 3)))
+
+    classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, 1000))
+    return module(forward, features=nn.Sequential(*features), classifier=classifier)
+
+
+def conv_norm_relu6(depth, filters, size, stride, groups=1):
+    from torch import nn
+
+    conv = nn.Conv2d(depth, filters, size, stride, padding=size // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(filters), nn.ReLU6())
+
+
+def bottleneck_of_mobilenet(depth, filters, stride, expansion):
+    from torch import nn
+
+    wide = expansion * depth
+    layers = [conv_norm_relu6(depth, wide, 1, 1)] if expansion > 1 else []
+    layers += [conv_norm_relu6(wide, wide, 3, stride, groups=wide), nn.Conv2d(wide, filters, 1, bias=False)]
+
+    def forward(self, x):
+        out = self.conv(x)
+        return x + out if stride == 1 and depth == filters else out
+
+    return module(forward, conv=nn.Sequential(*layers, nn.BatchNorm2d(filters)))
+
+
+# -- EfficientNet-Lite0, with the names and the padding of EfficientNet-PyTorch ----------------------------------------
+
+
+def efficientnet_lite0():
+    from torch import nn
+    from torch.nn.functional import relu6
+
+    blocks, depth = [], 32
+    for repeats, kernel, stride, expansion, filters in [
+        (1, 3, 1, 1, 16),
+        (2, 3, 2, 6, 24),
+        (2, 5, 2, 6, 40),
+        (3, 3, 2, 6, 80),
+        (3, 5, 1, 6, 112),
+        (4, 5, 2, 6, 192),
+        (1, 3, 1, 6, 320),
+    ]:
+        for place in range(repeats):
+            blocks.append(block_of_efficientnet(depth, filters, kernel, stride if place == 0 else 1, expansion))
+            depth = filters
+
+    def forward(self, x):
+        x = relu6(self._bn0(padded_as_in_tensorflow(self._conv_stem, x)))
+        x = relu6(self._bn1(self._conv_head(self._blocks(x))))
+        return self._fc(self._dropout(x.mean((2, 3))))
+
+    return module(
+        forward,
+        _conv_stem=nn.Conv2d(3, 32, 3, 2, bias=False),
+        _bn0=norm_of_tensorflow(32),
+        _blocks=nn.Sequential(*blocks),
+        _conv_head=nn.Conv2d(320, 1280, 1, bias=False),
+        _bn1=norm_of_tensorflow(1280),
+        _dropout=nn.Dropout(0.2),
+        _fc=nn.Linear(1280, 1000),
+    )
+
+
+def block_of_efficientnet(depth, filters, kernel, stride, expansion):
+    from torch import nn
+    from torch.nn.functional import relu6
+
+    wide = expansion * depth
+
+    def forward(self, x):
+        out = relu6(self._bn0(self._expand_conv(x))) if expansion > 1 else x
+        out = relu6(self._bn1(padded_as_in_tensorflow(self._depthwise_conv, out)))
+        out = self._bn2(self._project_conv(out))
+        return x + out if stride == 1 and depth == filters else out
+
+    expand = {"_expand_conv": nn.Conv2d(depth, wide, 1, bias=False), "_bn0": norm_of_tensorflow(wide)}
+    return module(
+        forward,
+        **(expand if expansion > 1 else {}),
+        _depthwise_conv=nn.Conv2d(wide, wide, kernel, stride, groups=wide, bias=False),
+        _bn1=norm_of_tensorflow(wide),
+        _project_conv=nn.Conv2d(wide, filters, 1, bias=False),
+        _bn2=norm_of_tensorflow(filters),
+    )
+
+
+def norm_of_tensorflow(depth):
+    from torch import nn
+
+    return nn.BatchNorm2d(depth, eps=1e-3, momentum=0.01)
+
+
+def padded_as_in_tensorflow(conv, x):
+    """The convolution with padding "same": (out - 1) * stride + size - in zeros, an odd one at the bottom and right."""
+    from torch.nn.functional import pad
+
+    zeros = []
+    for extent in x.shape[:1:-1]:
+        total = max((-(-extent // conv.stride[0]) - 1) * conv.stride[0] + conv.kernel_size[0] - extent, 0)
+        zeros += [total // 2, total - total // 2]
+    return conv(pad(x, zeros))
+
+
 def in_turn(self, x):
     for child in self.children():
         x = child(x)
@@ -270,4 +397,6 @@ PUBLISHED = {
     "squeezenet1_1": squeezenet1_1,
     "squeezenet1_1_padded": partial(squeezenet1_1, padding=1),
     "densenet121": partial(densenet, 6, 12, 24, 16),
+    "mobilenet_v2": mobilenet_v2,
+    "efficientnet_lite0": efficientnet_lite0,
 }
