@@ -21,7 +21,7 @@ def require(command_line, *packages):
 def module(bound):
     """Return the PyTorch module of a bound architecture; it takes NCHW images.
 
-    A CONV that rounds up and a NORM after an FC are not supported.
+    A NORM after an FC is not supported.
     """
     return chain(bound.layers)
 
@@ -38,11 +38,18 @@ def chain(layers):
 
 
 def conv(layer):
+    """Return the convolution, behind the rows and columns of zeros that a CONV that rounds up needs at its end."""
     from torch import nn
 
-    if layer.round == "ceil":
-        raise ValueError(f"{layer.name} rounds up; PyTorch's convolutions only round down")
-    return [nn.Conv2d(layer.input.depth, layer.K, layer.F, layer.S, layer.P, groups=layer.groups, bias=layer.bias)]
+    rows, columns = layer.axes
+    volumes = (layer.input.height, layer.output.height), (layer.input.width, layer.output.width)
+    down, right = (
+        max((after - 1) * axis.S + axis.reach - 2 * axis.P - before, 0)
+        for axis, (before, after) in zip(layer.axes, volumes, strict=True)
+    )
+    F, S, P, dilation = ((getattr(rows, name), getattr(columns, name)) for name in ("F", "S", "P", "dilation"))
+    module = nn.Conv2d(layer.input.depth, layer.K, F, S, P, dilation, layer.groups, bias=layer.bias)
+    return [nn.ZeroPad2d((0, right, 0, down)), module] if down or right else [module]
 
 
 def fc(layer):
