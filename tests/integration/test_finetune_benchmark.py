@@ -9,7 +9,8 @@ from benchmarks.finetune import Case
 
 SHAPE = (16, 16, 3)
 NETWORKS = {
-    "FC": "INPUT -> CONV(K=8, S=2, P=0, round=ceil) -> NORM -> RELU -> (CONV(K=8) | CONV(K=8, F=1)) -> POOL(average, F=all) -> DROPOUT -> FC",
+    "FC": "INPUT -> CONV(K=8, S=2, P=0, round=ceil) -> NORM -> RELU -> (CONV(K=8) | CONV(K=8, F=1))"
+    " -> POOL(average, F=all) -> DROPOUT -> FC",
     "CONV": "INPUT -> CONV(K=8) -> RELU -> POOL -> CONV(F=1, K=classes) -> RELU -> POOL(average, F=all)",
 }
 
