@@ -3,6 +3,7 @@
 import numpy as np
 
 from skconvnet.architecture import Architecture, Volume
+from skconvnet.architecture.notation.table import collapse
 from skconvnet.architecture.notation.tree import Layer, spell_chain
 from skconvnet.engine import Learned
 from skconvnet.engine.program.target import CPU
@@ -151,10 +152,8 @@ def _replace_inner_fc(chain, n_classes):
         units, volume = part.options["units"], part.step.inputs[0].output
         if units == n_classes:
             return
-        if volume.height != volume.width:
-            raise part.step.node.refused("its window is not square, and the scores are not those of an FC")
         part.kind = "CONV"
-        part.options = {"K": units, "F": volume.height, "S": 1, "P": 0}
+        part.options = {"K": units, "F": collapse((volume.height, volume.width)), "S": 1, "P": 0}
         part.learned = part.learned[0].reshape(volume.height, volume.width, volume.depth, units), part.learned[1]
 
 

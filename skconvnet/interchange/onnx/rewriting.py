@@ -177,6 +177,7 @@ def _gelu(chain):
 
 def _factor_of_gelu(plain, curved):
     """Return the factor f of f * x * (1 + erf(x / sqrt(2))); 0 if the branches compute something else."""
+    plain, curved = sorted((plain, curved), key=len)
     is_erf = len(curved) == 3 and _affine_is(curved[0], 0, 0.5**0.5) and _is(curved[1], "ERF")
     if not is_erf or len(plain) > 1:
         return 0.0

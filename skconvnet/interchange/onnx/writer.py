@@ -278,6 +278,23 @@ class GraphWriter:
         """Write 1/(1 + exp(-x))."""
         return self.elementwise(layer, x, "Sigmoid")
 
+    def relu6(self, layer, x):
+        """Write min(max(0, x), 6)."""
+        limits = [self.reals(f"{layer.name}: {limit}", limit) for limit in (0, 6)]
+        return self.elementwise(layer, x, "Clip", *limits)
+
+    def hsigmoid(self, layer, x):
+        """Write RELU6(x + 3) / 6."""
+        return self.elementwise(layer, x, "HardSigmoid", alpha=1 / 6, beta=0.5)
+
+    def hswish(self, layer, x):
+        """Write x * RELU6(x + 3) / 6."""
+        return self.elementwise(layer, x, "HardSwish")
+
+    def gelu(self, layer, x):
+        """Write x * (1 + erf(x / sqrt(2))) / 2."""
+        return self.elementwise(layer, x, "Gelu")
+
     def dropout(self, layer, x):
         """Leave it out: it does nothing in prediction."""
         return x

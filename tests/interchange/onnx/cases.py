@@ -38,6 +38,15 @@ NETWORKS = {
         " -> (SKIP | (CONV(K=2) + CONV(K=2, F=1)) -> RELU) -> FC",
         (4, 5, 2),
     ),
+    "more activations": (
+        "INPUT -> CONV(K=4) -> RELU6 -> CONV(K=4) -> HSIGMOID -> CONV(K=4) -> HSWISH -> CONV(K=4) -> GELU -> FC",
+        (4, 5, 2),
+    ),
+    "windows of width and height": (
+        "INPUT -> CONV(K=4, F=3x1) -> CONV(K=4, F=2x3, S=2x1, P=0x1, dilation=1x2, round=floor)"
+        " -> POOL(F=1x2, S=1x2, P=0x1, round=ceil) -> POOL(average, F=3x2, S=1x2, P=1x0, round=ceil) -> FC",
+        (9, 8, 2),
+    ),
     "gates": (
         "INPUT -> CONV(K=4) -> (SKIP * POOL(average, F=all) -> CONV(K=2, F=1) -> RELU -> CONV(K=4, F=1) -> SIGMOID)"
         " -> (TANH * CONV(K=4)) -> (FC(4) * SKIP) -> FC",

@@ -24,6 +24,12 @@ CONV = ("Conv", "x w", "c", {})  # 4x3 filters of 3x2... of 3x3: the volume beco
 W = {"w": drawn(4, 3, 3, 3)}
 POOLED = [("GlobalAveragePool", "c", "g", {}), ("Flatten", "g", "y", {})]
 
+HARD_SIGMOID = [("Add", "c three", "h1", {}), ("Clip", "h1 zero six", "h2", {}), ("Div", "h2 six", "h3", {})]
+HARD_CONSTANTS = {
+    name: np.float32(number)
+    for name, number in {"zero": 0, "one": 1, "three": 3, "six": 6, "sixth": 1 / 6, "half": 0.5, "root": 2**0.5}.items()
+}
+
 # What exporters write, with the text that it becomes: operators in several versions, and layers in several nodes.
 READ = {
     "images of channels last": (
@@ -138,6 +144,68 @@ READ = {
         " -> (SKIP | CONV(K=2, F=1, S=1, P=0, bias=no)) -> (SKIP | CONV(K=1, F=1, S=1, P=0, bias=no))"
         " -> POOL(max, F=all)",
     ),
+    "activations in several nodes": (
+        [
+            CONV,
+            *HARD_SIGMOID,
+            ("Mul", "c h3", "h4", {}),
+            ("Conv", "h4 v", "v1", {}),
+            ("Div", "v1 root", "g1", {}),
+            ("Erf", "g1", "g2", {}),
+            ("Add", "g2 one", "g3", {}),
+            ("Mul", "v1 g3", "g4", {}),
+            ("Mul", "g4 half", "g5", {}),
+            ("Conv", "g5 v", "v2", {}),
+            ("Add", "v2 three", "i1", {}),
+            ("Clip", "i1 zero six", "i2", {}),
+            ("Mul", "i2 v2", "i3", {}),
+            ("Mul", "i3 sixth", "i4", {}),
+            ("GlobalMaxPool", "i4", "y", {}),
+        ],
+        W | HARD_CONSTANTS | {"v": drawn(4, 4, 1, 1)},
+        "CONV(K=4, F=3, S=1, P=0, bias=no) -> HSWISH -> CONV(K=4, F=1, S=1, P=0, bias=no) -> GELU"
+        " -> CONV(K=4, F=1, S=1, P=0, bias=no) -> HSWISH -> POOL(max, F=all)",
+    ),
+    "a hard sigmoid in several nodes": (
+        [CONV, *HARD_SIGMOID, ("GlobalMaxPool", "h3", "y", {})],
+        W | HARD_CONSTANTS,
+        "CONV(K=4, F=3, S=1, P=0, bias=no) -> HSIGMOID -> POOL(max, F=all)",
+    ),
+    "half of x first": (
+        [
+            CONV,
+            ("Mul", "c half", "h", {}),
+            ("Div", "c root", "g1", {}),
+            ("Erf", "g1", "g2", {}),
+            ("Add", "g2 one", "g3", {}),
+            ("Mul", "g3 h", "g4", {}),
+            ("GlobalMaxPool", "g4", "y", {}),
+        ],
+        W | HARD_CONSTANTS,
+        "CONV(K=4, F=3, S=1, P=0, bias=no) -> GELU -> POOL(max, F=all)",
+    ),
+    "activations in one node": (
+        [
+            CONV,
+            ("HardSwish", "c", "a1", {}),
+            ("HardSigmoid", "a1", "a2", {"alpha": 1 / 6}),
+            ("Gelu", "a2", "a3", {}),
+            ("Clip", "a3 zero six", "a4", {}),
+            ("GlobalMaxPool", "a4", "y", {}),
+        ],
+        W | HARD_CONSTANTS,
+        "CONV(K=4, F=3, S=1, P=0, bias=no) -> HSWISH -> HSIGMOID -> GELU -> RELU6 -> POOL(max, F=all)",
+    ),
+    "windows of width and height": (
+        [
+            ("Conv", "x w", "c", {"strides": (2, 1), "pads": (1, 0, 1, 0)}),
+            ("MaxPool", "c", "p", {"kernel_shape": (2, 1), "strides": (2, 1), "pads": (0, 0, 1, 0)}),
+            ("GlobalMaxPool", "p", "y", {}),
+        ],
+        {"w": drawn(4, 3, 3, 2)},
+        "CONV(K=4, F=2x3, S=1x2, P=0x1, round=floor, bias=no) -> POOL(max, F=1x2, S=1x2, P=0, round=ceil)"
+        " -> POOL(max, F=all)",
+    ),
     "squeeze and excitation, and the product with its own sigmoid": (
         [
             CONV,
@@ -159,14 +227,9 @@ READ = {
         "CONV(K=4, F=3, S=1, P=0, bias=no) -> POOL(max, F=all)",
     ),
     "an FC that is not the last layer": (
-        [
-            ("Flatten", "x", "f", {}),
-            ("Gemm", "f w", "g", {}),
-            ("Reshape", "g s", "r", {}),
-            ("Conv", "r v", "y", {}),
-        ],
-        {"w": drawn(90, 4), "s": whole(-1, 4, 1, 1), "v": drawn(4, 4, 1, 1)},
-        "FC(4) -> CONV(K=4, F=1, S=1, P=0, bias=no)",
+        [("Flatten", "x", "f", {}), ("Gemm", "f w", "g", {}), ("Reshape", "g s", "r", {}), ("Conv", "r v", "y", {})],
+        {"w": drawn(90, 5), "s": whole(-1, 5, 1, 1), "v": drawn(4, 5, 1, 1)},
+        "CONV(K=5, F=5x6, S=1, P=0) -> CONV(K=4, F=1, S=1, P=0, bias=no)",
     ),
 }
 
