@@ -51,6 +51,7 @@ ACROSS_MODULES = {
     "architecture/layers/test_layers",
     "engine/cuda/test_budgets",
     "engine/cuda/test_mutants",
+    "engine/test_frozen",
     "engine/test_mutants",
     "estimators/test_cuda",
     "estimators/test_interrupts",

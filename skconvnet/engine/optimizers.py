@@ -48,6 +48,8 @@ class Adam:
         Decay rates of the two moments.
     epsilon : float
         Added to the root of the second moment.
+    body_rate : float
+        The learning rate of blocks that belong to the body, as a part of that of the others.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class Adam:
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
+    body_rate: float = 1.0
 
     def rule(self, learning_rate, alpha, step, n_samples):
         """Return the numbers of step `step`, counted from 1: float64 with the columns of `Rule`.
@@ -68,6 +71,7 @@ class Adam:
         rule[Rule.ADAM] = 1
         rule[Rule.RATE] = learning_rate / (1 - self.beta_1**step)
         rule[Rule.DECAY] = learning_rate * alpha
+        rule[Rule.BODY_RATE], rule[Rule.BODY_DECAY] = self.body_rate * rule[[Rule.RATE, Rule.DECAY]]
         rule[Rule.BETA_1], rule[Rule.BETA_2], rule[Rule.EPSILON] = self.beta_1, self.beta_2, self.epsilon
         rule[Rule.DEBIAS] = 1 / np.sqrt(1 - self.beta_2**step)
         return rule
@@ -83,6 +87,8 @@ class SGD:
         The part of the velocity that is kept.
     nesterov : bool
         Whether the gradient is evaluated after the velocity's next step.
+    body_rate : float
+        As in `Adam`. The part of the weights that is added to the gradient is the same for all blocks.
 
     Examples
     --------
@@ -92,6 +98,7 @@ class SGD:
 
     momentum: float = 0.9
     nesterov: bool = True
+    body_rate: float = 1.0
 
     def rule(self, learning_rate, alpha, step, n_samples):
         """Return the numbers of a step: float64 with the columns of `Rule`.
@@ -100,5 +107,6 @@ class SGD:
         """
         rule = np.zeros(len(Rule))
         rule[Rule.RATE], rule[Rule.DECAY] = learning_rate, alpha / n_samples
+        rule[Rule.BODY_RATE], rule[Rule.BODY_DECAY] = self.body_rate * learning_rate, rule[Rule.DECAY]
         rule[Rule.BETA_1], rule[Rule.NESTEROV] = self.momentum, self.nesterov
         return rule

@@ -34,7 +34,7 @@ from skconvnet.estimators.fitted import LEARNED, fitted_network
 from skconvnet.estimators.identity import fit_identity
 from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, memory_for_training
 from skconvnet.estimators.network import bind_network
-from skconvnet.estimators.pretrained import begin_with, pretrained_network
+from skconvnet.estimators.pretrained import begin_with, body_of, pretrained_network
 from skconvnet.estimators.scoring import ScorerCache
 from skconvnet.estimators.tuning import TrainedPart, first_trained, frozen_layers
 from skconvnet.training import (
@@ -196,7 +196,8 @@ class Fit:
         passes = _PASSES * len(data.indices) * int(self.max_iter)
         work = passes * image_work(trained) + (len(images) * image_work(body) if n_frozen else 0)
         device = device_for_training(estimator.device, work, estimator.float32_precision)
-        plan = _plan_within_memory(trained, settings["loss"], batches.batch_size, n_threads, device)
+        rates = {"frozen": frozen, "body": body_of(bound) if estimator.pretrained is not None else frozenset()}
+        plan = _plan_within_memory(trained, settings["loss"], batches.batch_size, n_threads, device, rates)
         self.part = TrainedPart.behind(self._network(bound, data, device), n_frozen, estimator.n_jobs)
         with memory_for_training(trained, device):
             return Trainer(
@@ -240,9 +241,9 @@ class Fit:
     def _settings(self, image_shape):
         """Return those settings of a trainer that may change between two steps."""
         estimator = self.estimator
-        sgd = SGD(estimator.momentum, estimator.nesterovs_momentum)
+        sgd = SGD(estimator.momentum, estimator.nesterovs_momentum, estimator.body_rate)
         return {
-            "optimizer": Adam() if estimator.solver == "adam" else sgd,
+            "optimizer": Adam(body_rate=estimator.body_rate) if estimator.solver == "adam" else sgd,
             "alpha": estimator.alpha,
             "loss": SoftmaxCrossEntropy(estimator.label_smoothing),
             "augmentation": make_augmentation(estimator.augment, image_shape),
@@ -366,7 +367,7 @@ class Fit:
             )
 
 
-def _plan_within_memory(bound, loss, batch_size, n_threads, device):
+def _plan_within_memory(bound, loss, batch_size, n_threads, device, rates):
     """Plan a training; raise a ValueError if it needs more memory than there is."""
     layout = lay_out_parameters(bound, device.target)
     plans = []
@@ -374,7 +375,7 @@ def _plan_within_memory(bound, loss, batch_size, n_threads, device):
     def least_memory():  # not called if the parameters alone need too much
         for target in device.targets(batch_size):
             try:
-                plans.append(plan_training(bound, layout, loss, batch_size, target))
+                plans.append(plan_training(bound, layout, loss, batch_size, target, **rates))
             except ValueError as error:  # a volume is too large for the kernels of a GPU; that of a shard may not be
                 refused = error
             else:

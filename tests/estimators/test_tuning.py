@@ -81,6 +81,27 @@ def test_frozen_layers_keep_every_bit_and_the_others_learn(source, digits):
     assert classifier.norm_means_[0].shape == (8,)
 
 
+@pytest.mark.parametrize(("freeze", "n_frozen"), [("body", 4), ("CONV 2", 2)])
+def test_with_augmentation_frozen_layers_keep_every_bit_too(source, digits, freeze, n_frozen):
+    one, other = (tuned(source, freeze=freeze, augment="crop", n_jobs=n).fit(*digits) for n in (1, 2))
+    assert same_network(one, other)
+    stays_frozen = [True] * n_frozen + [False] * (5 - n_frozen)
+    assert stays(source, one) == [stays_frozen] * 2 + [[n_frozen > 2]] * 2
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_without_freeze_the_body_learns_at_its_own_rate(source, digits):
+    settings = {"freeze": None, "max_iter": 1, "learning_rate": "constant", "alpha": 0.0, "head_first": False}
+    moved = []
+    for rate in (1e-6, 0.1):
+        classifier = tuned(source, body_rate=rate, **settings).fit(*digits)
+        moved.append(
+            [np.abs(new - old).max() for old, new in zip(source.coefs_[:4], classifier.coefs_[:4], strict=True)]
+        )
+        assert np.abs(classifier.coefs_[-1]).max() > 0.1
+    assert max(moved[0]) < 1e-6 < 1e-4 < min(moved[1])
+
+
 def test_results_do_not_depend_on_memory_threads_or_the_form_of_images(source, digits, monkeypatch):
     X, y = digits
     expected = tuned(source, freeze="NORM 1", early_stopping=True).fit(X, y)

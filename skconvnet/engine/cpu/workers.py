@@ -134,8 +134,11 @@ def _update(block, gradient, task):
     at, count = 4 * block[Block.OFFSET], block[Block.ROWS] * block[Block.COLUMNS]
     rule = array_at(task[Task.RULE], (_N_RULE,), np.float64)
     p, m = task[Task.PARAMETERS] + at, task[Task.MOMENT_1] + at
-    rate = np.float32(rule[Rule.RATE])
-    decay = np.float32(rule[Rule.DECAY]) if block[Block.DECAY] else np.float32(0)
+    in_body = block[Block.IN_BODY] != 0
+    rate = np.float32(rule[Rule.BODY_RATE] if in_body else rule[Rule.RATE])
+    decay = np.float32(0)
+    if block[Block.DECAY]:
+        decay = np.float32(rule[Rule.BODY_DECAY] if in_body else rule[Rule.DECAY])
     beta_1 = np.float32(rule[Rule.BETA_1])
     if rule[Rule.ADAM] != 0:
         beta_2, epsilon = np.float32(rule[Rule.BETA_2]), np.float32(rule[Rule.EPSILON])

@@ -39,6 +39,8 @@ class PlanBuilder:
         Elements at the beginning of each worker's arena that no volume shares.
     weights_read : int
         Elements of the largest matrix of transformed weights, which each micro-batch reads.
+    in_body : bool
+        Whether the next blocks belong to the body, which may learn at another rate.
     """
 
     def __init__(self, architecture, batch_size, target, split_image=False):
@@ -52,6 +54,7 @@ class PlanBuilder:
         self.update_scratch = 0
         self.arena_scratch = 0
         self.weights_read = 0
+        self.in_body = False
         self._instructions = []
         self._zeros = []  # instructions for the allocation of memory
         self._buffers = []
@@ -231,7 +234,8 @@ class PlanBuilder:
         self, offset, rows, columns, *, contraction=-1, first_row=0, decay=0, transposed=-1, stride=0, gradient=-1
     ):
         """Add a block of parameters, with the columns of `Block`."""
-        self.blocks.append((offset, rows, columns, contraction, first_row, decay, transposed, stride, gradient))
+        columns = (offset, rows, columns, contraction, first_row, decay, transposed, stride, gradient, self.in_body)
+        self.blocks.append(columns)
 
     # The result
 

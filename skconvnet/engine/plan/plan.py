@@ -103,7 +103,7 @@ def _work(op, rows):
     return _ELEMENT * float(np.sum(pixels * n.get("depth", n.get("channels"))))
 
 
-def plan_training(architecture, layout, loss, batch_size, target):
+def plan_training(architecture, layout, loss, batch_size, target, frozen=frozenset(), body=frozenset()):
     """Plan one training step: forward, loss, backward, update.
 
     Parameters
@@ -118,6 +118,11 @@ def plan_training(architecture, layout, loss, batch_size, target):
         The most samples of a minibatch.
     target : Target
         The machine.
+    frozen : frozenset of str
+        The names of layers, the first of the network, whose weights and running statistics do not change. They score as
+        they do in inference, and the backward pass ends at them.
+    body : frozenset of str
+        The names of layers whose weights have the learning rate of the body.
 
     Returns
     -------
@@ -133,20 +138,24 @@ def plan_training(architecture, layout, loss, batch_size, target):
     """
     _check_weights(architecture, layout, target)
     builder = PlanBuilder(architecture, batch_size, target)
-    steps = steps_of(architecture, layout, target, training=True)
+    steps = steps_of(architecture, layout, target, training=True, frozen=frozen)
     mark_gradients(steps)
-    _transform_weights(builder, steps, in_training=True)
+    n_preparing = _prepare(builder, [step for step in walk_steps(steps) if not step.learns], in_training=True)
+    _transform_weights(builder, [step for step in walk_steps(steps) if step.learns], in_training=True)
     scores = forward_chain(builder, steps, builder.load_images(steps[0].border))
     backward_chain(builder, steps, loss.emit(builder, scores))
     builder.begin(SegmentKind.UPDATE)
     for step, x, dy in builder.deferred_weight_gradients:
+        builder.in_body = step.layer.name in body
         step.cut(builder, step.weights_gradient(builder, x, dy, Space.LOCAL, 0))
     for step in walk_steps(steps):
-        step.update(builder)
+        builder.in_body = step.layer.name in body
+        if step.learns:
+            step.update(builder)
     shard_size = -(-batch_size // target.max_shards)
     if builder.weights_read > target.arena:
         shard_size = max(shard_size, min(target.shard_of_heavy_weights, batch_size))
-    return _plan(builder, shard_size, shard_size, layout.slot, loss.n_outcomes)
+    return _plan(builder, shard_size, shard_size, layout.slot, loss.n_outcomes, n_preparing)
 
 
 def plan_inference(architecture, layout, batch_size, target, split_image=False):
@@ -173,11 +182,7 @@ def plan_inference(architecture, layout, batch_size, target, split_image=False):
     _check_weights(architecture, layout, target)
     builder = PlanBuilder(architecture, batch_size, target, split_image)
     steps = steps_of(architecture, layout, target, training=False)
-    with builder.reduce():
-        for step in walk_steps(steps):
-            step.prepare(builder)
-    _transform_weights(builder, steps, in_training=False)
-    n_preparing = len(builder.segments())
+    n_preparing = _prepare(builder, list(walk_steps(steps)), in_training=False)
     scores = forward_chain(builder, steps, builder.load_images(steps[0].border))
     builder.emit(
         Op.STORE_SCORES,
@@ -191,10 +196,19 @@ def plan_inference(architecture, layout, batch_size, target, split_image=False):
     return _plan(builder, None, batch_size, slot=0, n_preparing=n_preparing)
 
 
+def _prepare(builder, steps, in_training):
+    """Emit the segments that read the parameters of these steps only, and return how many they are."""
+    with builder.reduce():
+        for step in steps:
+            step.prepare(builder)
+    _transform_weights(builder, steps, in_training)
+    return len(builder.segments())
+
+
 def _transform_weights(builder, steps, in_training):
     """Emit a segment that transforms the weights, each worker a part of them."""
     builder.begin(SegmentKind.SPLIT)
-    for step in walk_steps(steps):
+    for step in steps:
         step.transform_weights(builder, in_training)
     builder.begin(SegmentKind.PER_SAMPLE)
 

@@ -253,6 +253,8 @@ class Rule(IntEnum):
     EPSILON = 5
     DEBIAS = 6
     NESTEROV = 7
+    BODY_RATE = 8  # RATE and DECAY of blocks that belong to the body
+    BODY_DECAY = 9
 
 
 class Block(IntEnum):
@@ -267,6 +269,7 @@ class Block(IntEnum):
     TRANSPOSED = 6  # offset of the transposed copy in shared memory, or -1
     TRANSPOSED_STRIDE = 7  # distance between two columns there
     GRADIENT = 8  # offset in shared memory of a gradient that is complete, or -1. With neither, it is in the slots
+    IN_BODY = 9  # whether BODY_RATE and BODY_DECAY apply
 
 
 class ClassOutcome(IntEnum):

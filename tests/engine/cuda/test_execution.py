@@ -16,9 +16,11 @@ from skconvnet.engine.cuda.arrays import DeviceArrays
 from skconvnet.engine.device import CpuDevice, CudaDevice
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Space, encode
 from skconvnet.engine.program.target import GPU, LINE
+from skconvnet.engine.weights.layout import learning_layers
 from tests.engine.cuda.executor import PtxDriver
 from tests.engine.cuda.run import SOLVERS, differences, main
 from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, mismatches
+from tests.engine.test_frozen import BRANCHES, named, step, up_to
 
 PROBLEMS = {"varied": (VARIED, VARIED_SHAPE), "branched": (BRANCHED, BRANCHED_SHAPE), **NEW_TRAPS}
 
@@ -132,6 +134,15 @@ def on_cpu():
 
 def test_steps_of_a_minibatch_agree_with_the_cpu(gpu, on_cpu):
     assert largest(trained(gpu), on_cpu) < 1e-4
+
+
+def test_frozen_layers_keep_their_bits_and_the_others_learn_as_on_the_cpu(gpu):
+    frozen = up_to(BRANCHES, "NORM 2")
+    before, after, *found = step(BRANCHES, frozen, device=gpu)
+    *_, loss, gradients = step(BRANCHES, frozen)
+    n_frozen = sum(layer.name in frozen for layer in learning_layers(BRANCHES.bound))
+    assert all(np.array_equal(*pair) for pair in zip(before.coefs[:n_frozen], after.coefs[:n_frozen], strict=True))
+    assert mismatches(named(np.float64(found[0]), *found[1][:2]), named(np.float64(loss), *gradients[:2])) == {}
 
 
 def test_the_same_seed_gives_the_same_bits(gpu):

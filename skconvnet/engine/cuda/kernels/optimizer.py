@@ -31,7 +31,9 @@ _MOST_CHUNKS = 64
 # Columns of the tables, in bytes.
 _OFFSET, _ROWS, _COLUMNS, _DECAYS = 8 * Block.OFFSET, 8 * Block.ROWS, 8 * Block.COLUMNS, 8 * Block.DECAY
 _GRADIENT, _TRANSPOSED, _STRIDE = 8 * Block.GRADIENT, 8 * Block.TRANSPOSED, 8 * Block.TRANSPOSED_STRIDE
+_IN_BODY = 8 * Block.IN_BODY
 _ADAM, _RATE, _DECAY, _BETA_1 = 8 * Rule.ADAM, 8 * Rule.RATE, 8 * Rule.DECAY, 8 * Rule.BETA_1
+_BODY_RATE, _BODY_DECAY = 8 * Rule.BODY_RATE, 8 * Rule.BODY_DECAY
 _BETA_2, _EPSILON, _DEBIAS, _NESTEROV = 8 * Rule.BETA_2, 8 * Rule.EPSILON, 8 * Rule.DEBIAS, 8 * Rule.NESTEROV
 _BLOCK, _RULE = 8 * len(Block), 8 * len(Rule)  # a row
 
@@ -72,8 +74,10 @@ def update(
     complete = load_long(own + _GRADIENT)
     g = shared + 4 * complete if complete >= 0 else gradient + offset
     p, m, v = parameters + offset, moment_1 + offset, moment_2 + offset
-    one, rate = splat(float32(1)), splat(float32(load_double(rule + _RATE)))
-    decay = splat(float32(load_double(rule + _DECAY)) if load_long(own + _DECAYS) != 0 else float32(0))
+    in_body = load_long(own + _IN_BODY) != 0
+    one, rate = splat(float32(1)), splat(float32(load_double(rule + (_BODY_RATE if in_body else _RATE))))
+    shrinks = float32(load_double(rule + (_BODY_DECAY if in_body else _DECAY)))
+    decay = splat(shrinks if load_long(own + _DECAYS) != 0 else float32(0))
     b1, b2 = splat(float32(load_double(rule + _BETA_1))), splat(float32(load_double(rule + _BETA_2)))
     root, small = splat(float32(load_double(rule + _DEBIAS))), splat(float32(load_double(rule + _EPSILON)))
     is_adam, is_nesterov = load_double(rule + _ADAM) != 0, load_double(rule + _NESTEROV) != 0

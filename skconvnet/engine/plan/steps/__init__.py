@@ -20,7 +20,7 @@ _POOLS = {"max": MaxPool, "average": AveragePool}
 _BRANCHES = {"SUM": Sum, "STACK": Stack, "GATE": Gate}
 
 
-def steps_of(architecture, layout, target, *, training):
+def steps_of(architecture, layout, target, *, training, frozen=frozenset()):
     """Return the steps of a network, with each RELU fused into the step before it where that step can have one.
 
     Parameters
@@ -33,6 +33,8 @@ def steps_of(architecture, layout, target, *, training):
         The machine.
     training : bool
         Whether DROPOUT drops, and NORM(batch) takes its statistics from the batch.
+    frozen : frozenset of str
+        The names of layers that do not learn, and score as they do without training.
 
     Returns
     -------
@@ -40,22 +42,24 @@ def steps_of(architecture, layout, target, *, training):
         In network order.
     """
     slots = {id(layer): slot for layer, slot in zip(learning_layers(architecture), layout.slots, strict=True)}
-    return _chain(architecture.layers, slots, target, training, count())
+    return _chain(architecture.layers, slots, target, training, frozen, count())
 
 
-def _chain(layers, slots, target, training, dropouts):
+def _chain(layers, slots, target, training, frozen, dropouts):
     steps = []
     for layer in layers:
         if layer.kind == "RELU" and steps and getattr(steps[-1], "relu", None) is False:
             steps[-1].relu = True
-        elif layer.kind == "SKIP" or (layer.kind == "DROPOUT" and not training):
+        elif layer.kind == "SKIP" or (layer.kind == "DROPOUT" and (not training or layer.name in frozen)):
             continue
         else:
-            steps.append(_step(layer, slots, target, training, dropouts))
+            steps.append(_step(layer, slots, target, training, frozen, dropouts))
+            if layer.name in frozen:
+                steps[-1].learns = False
     return steps
 
 
-def _step(layer, slots, target, training, dropouts):
+def _step(layer, slots, target, training, frozen, dropouts):
     match layer.kind:
         case "CONV" if has_fewer_products(layer, slots[id(layer)], target):
             return WinogradConvolution(layer, slots[id(layer)])
@@ -66,12 +70,12 @@ def _step(layer, slots, target, training, dropouts):
         case "NORM" if layer.mode == "lrn":
             return LocalResponseNorm(layer)
         case "NORM":
-            return _NORMS[layer.mode](layer, slots[id(layer)], training)
+            return _NORMS[layer.mode](layer, slots[id(layer)], training and layer.name not in frozen)
         case "POOL":
             return _POOLS[layer.mode](layer)
         case "DROPOUT":
             return Dropout(layer, next(dropouts))
         case "SUM" | "STACK" | "GATE":
-            branches = [_chain(branch, slots, target, training, dropouts) for branch in layer.branches]
+            branches = [_chain(branch, slots, target, training, frozen, dropouts) for branch in layer.branches]
             return _BRANCHES[layer.kind](layer, branches)
     return ACTIVATIONS[layer.kind](layer)

@@ -21,7 +21,7 @@ class Step:
     border, gradient_border : tuple of int
         Zeros that it needs around its input, and around the gradient of its output: top, left, bottom, right.
     learns : bool
-        Whether it has weights, or contains steps that have.
+        Whether it has weights that training changes, or contains steps that have.
     overwrites : bool
         Whether its backward pass overwrites the gradient that it is given.
     needs_input_gradient : bool
@@ -38,10 +38,10 @@ class Step:
         self.layer = layer
 
     def prepare(self, builder):
-        """Emit what scoring computes from the parameters alone, once for all batches."""
+        """Emit what a step that does not learn computes from its parameters alone, once for all batches."""
 
     def transform_weights(self, builder, in_training):
-        """Emit the weights in the form that the step reads: for every batch in training, once for all in scoring."""
+        """Emit the weights in the form that the step reads: for every batch if it learns, else once for all."""
 
     def forward(self, builder, x, border):
         """Emit the output of the volume `x`, and return the output's buffer, inside a `border`."""
@@ -71,9 +71,9 @@ def backward_chain(builder, steps, dy):
     It ends with None where no earlier step learns.
     """
     for step in reversed(steps):
-        dy = step.backward(builder, dy)
-        if dy is None:
+        if not (step.learns or step.needs_input_gradient):
             return None
+        dy = step.backward(builder, dy)
     return dy
 
 

@@ -76,6 +76,27 @@ def test_steps(optimizer, decay):
         assert_allclose(moments, [first, second], rtol=2e-5, atol=5e-6)
 
 
+@pytest.mark.parametrize("optimizer", [Adam, SGD])
+def test_blocks_of_the_body_have_a_rate_of_their_own(optimizer):
+    gradient, blocks = (
+        drawn(64, 1),
+        [block_of(ROWS=2, COLUMNS=16, DECAY=1, IN_BODY=1), block_of(OFFSET=32, ROWS=2, COLUMNS=16, DECAY=1)],
+    )
+    after = []
+    for rule in (
+        optimizer(body_rate=0.5).rule(0.25, 0.3, 1, 10),
+        optimizer(body_rate=1.0).rule(0.125, 0.3, 1, 10),
+        optimizer(body_rate=1.0).rule(0.25, 0.3, 1, 10),
+    ):
+        parameters, moments = drawn(64), np.zeros((2, 64), np.float32)
+        arrays = {"parameters": parameters, "gradient": gradient, "moment_1": moments[0], "moment_2": moments[1]}
+        execute(lower_update, blocks, [rule], **arrays)
+        after.append(parameters)
+    mixed, slow, fast = after
+    assert_array_equal(mixed, np.r_[slow[:32], fast[32:]])
+    assert not np.array_equal(slow[:32], fast[:32])
+
+
 def test_blocks_of_any_length_are_updated_and_nothing_else():
     """One block of several pieces, ragged; one of a single quad; two whose gradients are elsewhere; a gap between."""
     rows, columns = 257, 1040  # 65.25 pieces of 4,096, so the 64 thread blocks take two each
