@@ -198,11 +198,15 @@ class Fit:
         device = device_for_training(estimator.device, work, estimator.float32_precision)
         rates = {"frozen": frozen, "body": body_of(bound) if estimator.pretrained is not None else frozenset()}
         plan = _plan_within_memory(trained, settings["loss"], batches.batch_size, n_threads, device, rates)
-        self.part = TrainedPart.behind(self._network(bound, data, device), n_frozen, estimator.n_jobs)
+        network, has_new_head = self._network(bound, data, device)
+        self.part = TrainedPart.behind(network, n_frozen, estimator.n_jobs)
+        activations = self.part.images(images)
+        if has_new_head and estimator.head_first:
+            self.part.begin_head(images, activations, data.examples, data.indices)
         with memory_for_training(trained, device):
             return Trainer(
                 self.part.network,
-                self.part.images(images),
+                activations,
                 data.examples.targets,
                 data.examples.weights,
                 batch_size=batches.batch_size,
@@ -213,16 +217,15 @@ class Fit:
             )
 
     def _network(self, bound, data, device):
-        """Return the network to resume, the pretrained one, or a new one."""
+        """Return the network to begin with, and whether it has a new head on pretrained layers."""
         if self.previous is not None:
-            return fitted_network(self.estimator, device)
+            return fitted_network(self.estimator, device), False
         rng = np.random.default_rng(self.seed)
         if self.stored is not None:
-            network, _ = begin_with(self.stored, bound, data.classes, device, rng)
-            return network
+            return begin_with(self.stored, bound, data.classes, device, rng)
         network = Network(bound, *data.examples.images.statistics(data.examples.weights), device)
         network.initialise(rng)
-        return network
+        return network, False
 
     def _bind(self, image_shape, n_classes):
         """Bind the architecture; raise a ValueError if it is not that of the network to resume."""

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skconvnet._system import machine_memory
-from skconvnet.architecture import walk
+from skconvnet.architecture import Volume, walk
 from skconvnet.engine import Images, Learned, Network, OptimizerState, Scorer, split_architecture
-from skconvnet.estimators.pretrained import body_of
+from skconvnet.estimators.head import pooled, regress, with_head
+from skconvnet.estimators.pretrained import body_of, head_of
 from skconvnet.estimators.scoring import score_images
 
 _SHARE = 0.5  # of the machine's memory: what activations may take
@@ -119,7 +120,7 @@ class TrainedPart:
     def behind(cls, network, n_frozen, n_jobs):
         """Return the part behind the first `n_frozen` layers of a network."""
         if n_frozen == 0:
-            return cls(network, network)
+            return cls(network, network, n_jobs=n_jobs)
         first, second = split_architecture(network.architecture, n_frozen)
         body = Network(first, network.mean, network.scale, network.device)
         channels = second.image_shape[2]
@@ -134,10 +135,45 @@ class TrainedPart:
         """
         if self.body is None:
             return images
-        activations = Activations(images.pixels, self.network.architecture.image_shape, of=images, part=self)
+        activations = self.again(images)
         if 4 * len(images) * self.body.output.size > _SHARE * machine_memory():
             return activations
         return Images(activations.rows(slice(None)), activations.shape)
+
+    def begin_head(self, images, activations, examples, indices):
+        """Have the head begin as a logistic regression on what it reads, if there are weights before it.
+
+        Parameters
+        ----------
+        images : Images
+            All training images.
+        activations : Images
+            What `images` makes of them.
+        examples : LabelledImages
+            The targets and weights of these images.
+        indices : ndarray of int64
+            The images to train on.
+        """
+        own, whole = self.network.architecture, self.whole.architecture
+        place, place_in_whole = head_of(own), head_of(whole)
+        if not any(layer.kind in ("CONV", "FC") for layer in walk(whole.layers[:place_in_whole])):
+            return
+        head = own.layers[place]
+        if head.kind not in ("CONV", "FC") or getattr(head, "groups", 1) > 1:
+            raise ValueError(
+                f"head_first=True needs a head that is an FC, or a CONV without groups, outside branches, and the head "
+                f"of this network is {head}. Use head_first=False."
+            )
+        if self.body is None or any(layer.kind != "DROPOUT" for layer in own.layers[:place]):
+            activations = TrainedPart.behind(self.whole, place_in_whole, self.n_jobs).again(images)
+        features = pooled(activations, Volume(*activations.shape))[indices]
+        targets, weights = examples.targets[indices], examples.weights[indices]
+        regression = regress(features, targets, weights, own.n_classes)
+        self.network.learned = with_head(own, place, self.network.learned, features, *regression)
+
+    def again(self, images):
+        """Return the activations of images, which are computed whenever they are read."""
+        return Activations(images.pixels, self.network.architecture.image_shape, of=images, part=self)
 
     def scores(self, images):
         """Compute the activations of images, float32 of shape (n, size)."""
