@@ -46,7 +46,7 @@ def load_network(
     pixel_mean, pixel_std : float or sequence of float, default=None
         The mean and the standard deviation by which the network expects pixels to be standardised, of pixels from 0 to
         255. One number, or one for each channel of the file. By default what the file states; for networks of RGB
-        images in the layout of a library, those of ImageNet.
+        images in the layout of a library, those of ImageNet, or 127 and 128 for EfficientNet-Lite0.
     channel_order : {"rgb", "bgr"}, default="rgb"
         The order of the channels that the network was trained with. The classifier takes RGB in either case: the
         filters of the first layer are reversed.

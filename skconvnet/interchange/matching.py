@@ -36,6 +36,8 @@ class Match:
 
     Parameters
     ----------
+    layout : str
+        The library: a key of `LAYOUTS`.
     name : str
         Of the architecture.
     bound : BoundArchitecture
@@ -50,6 +52,7 @@ class Match:
         Whether the file has one.
     """
 
+    layout: str
     name: str
     bound: BoundArchitecture
     wanted: Learned
@@ -132,48 +135,54 @@ def _candidates(description, layout):
 
     Returns
     -------
-    list of (str, Architecture, tuple of int, callable)
-        Name, network, image shape, function.
+    list of (str, str, Architecture, tuple of int, callable)
+        Library, name, network, image shape, function.
     """
-    wanted = description.architecture
     named = [
-        (name, function)
+        (library, name, function)
         for library, networks in LAYOUTS.items()
         if layout in ("auto", library)
         for name, functions in networks.items()
-        if name in ARCHITECTURES
         for function in functions
     ]
+    names = {name for _, name, _ in named if name in ARCHITECTURES}
+    wanted = description.architecture
     if isinstance(wanted, str):
-        wanted = wanted.strip()
-        variant = library_name(wanted)
-        if variant != wanted and wanted in ARCHITECTURES and any(variant == name for name, _ in named):
-            raise ValueError(
-                f"{wanted!r} is the network of the paper. The libraries of PyTorch have another with the same shapes: "
-                f"pass architecture={variant!r}, or ARCHITECTURES[{wanted!r}] if the weights are for the paper's."
-            )
-        known = {name for name, _ in named}
-        if wanted in known or variant in known:
-            wanted = wanted if wanted in known else variant
-            named = [(name, function) for name, function in named if name == wanted]
-            wanted = None
-    if wanted is None:
+        wanted = _name_in_library(wanted.strip(), names)
+    if wanted is None or wanted in names:
         return [
-            (name, ARCHITECTURES[name], description.image_shape or _STUDIES[name].image_shape, function)
-            for name, function in named
+            (library, name, ARCHITECTURES[name], description.image_shape or _STUDIES[name].image_shape, function)
+            for library, name, function in named
+            if (name in names if wanted is None else name == wanted)
         ]
     architecture = find_architecture(wanted, description.image_shape)
     if description.image_shape is None:
         raise ValueError("it does not say its image_shape. Pass image_shape.")
     architecture.bind(description.image_shape)  # raises an error if it does not fit
-    functions = dict.fromkeys(function for _, function in named)
-    return [(str(architecture), architecture, description.image_shape, function) for function in functions]
+    functions = {function: library for library, _, function in reversed(named)}  # the first library that has it
+    return [
+        (library, str(architecture), architecture, description.image_shape, function)
+        for function, library in functions.items()
+    ]
+
+
+def _name_in_library(wanted, names):
+    """Return the name in the zoo of a library's network; another name or a text as it is."""
+    variant = library_name(wanted)
+    if wanted in names or variant not in names:
+        return wanted
+    if wanted in ARCHITECTURES:
+        raise ValueError(
+            f"{wanted!r} is the network of the paper. The libraries of PyTorch have another with the same shapes: pass "
+            f"architecture={variant!r}, or ARCHITECTURES[{wanted!r}] if the weights are for the paper's."
+        )
+    return variant
 
 
 _bind = lru_cache(64)(Architecture.bind)  # the candidates are the same for every file
 
 
-def _match(name, architecture, image_shape, name_layers, arrays, description):
+def _match(library, name, architecture, image_shape, name_layers, arrays, description):
     """Return the match of arrays with an architecture; None if the function does not name its layers like these."""
     try:
         bound = _bind(architecture, tuple(image_shape))
@@ -200,7 +209,7 @@ def _match(name, architecture, image_shape, name_layers, arrays, description):
             one.key: np.zeros(one.shapes[0], np.float32) for one in (wanted.coefs[-1], wanted.intercepts[-1]) if one
         }
         arrays = arrays | last
-    return Match(name, bound, wanted, arrays, classes, has_classifier)
+    return Match(library, name, bound, wanted, arrays, classes, has_classifier)
 
 
 def _unknown(arrays, architecture, nearest):

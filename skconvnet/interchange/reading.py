@@ -21,8 +21,10 @@ __all__ = ["read_network", "read_weights"]
 
 _OWN = "skconvnet"
 _ORDERS = ("rgb", "bgr")
-# The mean and standard deviation of ImageNet's pixels, which the libraries of PyTorch use.
+# The mean and standard deviation of ImageNet's pixels, which the libraries of PyTorch use; but some weights are from
+# TensorFlow.
 _IMAGENET = describe(pixel_mean=[123.675, 116.28, 103.53], pixel_std=[58.395, 57.12, 57.375])
+_OTHERS = {"efficientnet_pytorch": describe(pixel_mean=127, pixel_std=128)}
 
 
 def read_network(
@@ -62,7 +64,7 @@ def read_network(
     if path in PACKAGES and not file.is_file():
         file, given = find_weights(path), given.or_else(Description(path))
     try:
-        stored = sort_classes(_read(file, given, layout, _IMAGENET if channel_order == "rgb" else Description()))
+        stored = sort_classes(_read(file, given, layout, channel_order))
         return reverse_channels(stored) if channel_order == "bgr" else stored
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)!r} cannot be loaded: {error}") from error
@@ -73,8 +75,8 @@ def _check_choice(name, value, choices):
         raise ValueError(f"{name}={value!r:.80} is not one of {', '.join(map(repr, choices))}.")
 
 
-def _read(path, given, layout, usual):
-    """Return the network of a file; `given` comes before what the file says, and `usual` after."""
+def _read(path, given, layout, channel_order):
+    """Return the network of a file; `given` comes before what the file says."""
     if not path.is_file():  # opening a FIFO would wait for a writer
         raise ValueError(
             f"there is no such file, and no package of weights has this name: those are {', '.join(PACKAGES)}. Give "
@@ -91,8 +93,8 @@ def _read(path, given, layout, usual):
         return _read_own(file, description)
     description = description.or_else(read_config(path.with_name("config.json")))
     match, learned = read_torch(file.arrays, description, layout)
-    if match.bound.image_shape[2] == 3:
-        description = description.or_else(usual)
+    if match.bound.image_shape[2] == 3 and channel_order == "rgb":
+        description = description.or_else(_OTHERS.get(match.layout, _IMAGENET))
     pixels = _pixels(description, match.bound)
     return StoredNetwork(match.bound, learned, match.classes, *pixels, match.has_classifier)
 

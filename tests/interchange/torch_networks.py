@@ -273,3 +273,55 @@ def logits_of_squeezenet(path, pixels):
     network.load_state_dict(load_file(path))
     with torch.no_grad():
         return network(torch.tensor(pixels.transpose(0, 3, 1, 2))).numpy()
+
+
+MOBILENET_STRIDES = [1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1]
+LITE0_STRIDES = [1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1]
+
+
+def features_of_mobilenet(path, pixels):
+    """The pooled features of MobileNetV2, from a .safetensors file with the names of tonylins."""
+    from safetensors.torch import load_file
+
+    blocks = [(f"features.{n}.conv", (0, 3, 6) if n > 1 else (0, 3)) for n in range(1, 18)]
+    convs = [[(f"{block}.{part}", f"{block}.{part + 1}") for part in parts] for block, parts in blocks]
+    ends = ("features.0.0", "features.0.1"), ("features.18.0", "features.18.1")
+    return inverted(load_file(path), pixels, ends, convs, MOBILENET_STRIDES, 1e-5, tensorflow=False).numpy()
+
+
+def logits_of_lite0(path, pixels):
+    """The logits of EfficientNet-Lite0, from a file with the names of EfficientNet-PyTorch."""
+    import torch
+
+    parts = [("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]
+    convs = [[(f"_blocks.{n}.{a}", f"_blocks.{n}.{b}") for a, b in (parts if n else parts[1:])] for n in range(16)]
+    state = torch.load(path, weights_only=True)
+    ends = ("_conv_stem", "_bn0"), ("_conv_head", "_bn1")
+    features = inverted(state, pixels, ends, convs, LITE0_STRIDES, 1e-3, tensorflow=True)
+    return (features @ state["_fc.weight"].T + state["_fc.bias"]).numpy()
+
+
+def inverted(state, pixels, ends, blocks, strides, eps, tensorflow):
+    """The pooled features of inverted residual blocks, with PyTorch's padding or TensorFlow's."""
+    import torch
+    from torch.nn.functional import batch_norm, conv2d, pad, relu6
+
+    def unit(x, names, stride=1, linear=False):
+        conv, norm = (name + "." for name in names)
+        weight = state[f"{conv}weight"]
+        F = weight.shape[-1]
+        least = max(F - stride, 0) if tensorflow else 2 * (F // 2)  # of an even extent
+        x = pad(x, (least // 2, least - least // 2) * 2)
+        x = conv2d(x, weight, stride=stride, groups=x.shape[1] if weight.shape[1] == 1 and F > 1 else 1)
+        parts = [state[f"{norm}{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
+        x = batch_norm(x, *parts, eps=eps)
+        return x if linear else relu6(x)
+
+    with torch.no_grad():
+        x = unit(torch.tensor(pixels.transpose(0, 3, 1, 2)), ends[0], 2)
+        for block, stride in zip(blocks, strides, strict=True):
+            shortcut = x
+            for number, names in enumerate(block):
+                x = unit(x, names, stride if number == len(block) - 2 else 1, linear=number == len(block) - 1)
+            x = x + shortcut if x.shape == shortcut.shape else x
+        return unit(x, ends[1]).mean((2, 3))
