@@ -13,6 +13,7 @@ from skconvnet.interchange.own import read_labels
 __all__ = ["Description", "check_count", "describe", "read_config", "read_header"]
 
 _NO_HEAD = " without its classifier"  # behind the name of an architecture in a header
+_PADDED_OTHERWISE = {"efficientnet_lite0"}  # names that mean other networks in timm
 _MOST_BYTES = 2**24  # of a config.json
 
 
@@ -141,6 +142,11 @@ def read_config(path):
         return Description()
     if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
         return Description()
+    if config["architecture"].partition(".")[0] in _PADDED_OTHERWISE:
+        raise ValueError(
+            f"{config['architecture']!r} of timm pads its images in another way than the network of this name in "
+            "ARCHITECTURES. Take the weights whose name begins with tf_."
+        )
     config |= config.get("pretrained_cfg") or {}
     mean, std, size = (config.get(name) for name in ("mean", "std", "input_size"))
     depth_last = None if size is None else (*size[1:], size[0])

@@ -97,7 +97,7 @@ def read_torch(arrays, description, layout="auto"):
     """
     match = find_match(arrays, description, layout)
     check_count(match.classes, match.bound.n_classes)
-    learned = collect(match.wanted, match.arrays, match.ignored)
+    learned = collect(match.bound, match.wanted, match.arrays, match.ignored)
     return match, learned
 
 

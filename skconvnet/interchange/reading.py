@@ -143,7 +143,7 @@ def _read_own(file, description):
             raise ValueError(f"it does not say its {name}. Pass {name}.")
     architecture = find_architecture(description.architecture, description.image_shape)
     bound = architecture.bind(description.image_shape, len(description.classes))
-    learned = collect(wanted_of_own(bound), file.arrays)
+    learned = collect(bound, wanted_of_own(bound), file.arrays)
     return StoredNetwork(bound, learned, description.classes, *_pixels(description, bound))
 
 

@@ -107,11 +107,13 @@ def file_differences(wanted, arrays, ignored=frozenset()):
     return lines + [f"{key} of shape {arrays[key].shape} belongs to no layer" for key in arrays if key not in known]
 
 
-def collect(wanted, arrays, ignored=frozenset()):
+def collect(bound, wanted, arrays, ignored=frozenset()):
     """Return the learned arrays of a network from those of a file.
 
     Parameters
     ----------
+    bound : BoundArchitecture
+        The network, for errors.
     wanted : Learned of lists of Wanted or None
         What the network needs. None where a layer has no such numbers.
     arrays : dict of str to ndarray
@@ -134,7 +136,10 @@ def collect(wanted, arrays, ignored=frozenset()):
         shown, more = lines[:_MOST_LINES], len(lines) - _MOST_LINES
         if more > 0:
             shown.append(f"and {more} more")
-        raise ValueError("its arrays are not those of the network:\n    " + "\n    ".join(shown))
+        raise ValueError(
+            f"its arrays are not those of this network for images of shape {bound.image_shape}:\n    "
+            + "\n    ".join(shown)
+        )
     for one in _each(wanted):
         _check_numbers(one, arrays[one.key])
     return Learned(*([_converted(one, arrays) for one in group] for group in wanted))

@@ -28,6 +28,12 @@ def test_the_config_of_timm_is_for_pixels_from_0_to_1(tmp_path):
     np.testing.assert_allclose(1 / said.pixel_scale, [63.75, 127.5, 255])
 
 
+def test_a_network_of_timm_that_has_the_name_of_another_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"architecture": "efficientnet_lite0.ra_in1k"}')
+    with refused("Take the weights whose name begins with tf_"):
+        read_config(tmp_path / "config.json")
+
+
 @pytest.mark.parametrize("content", [None, "", "[]", '{"architectures": ["Bert"]}', '{"architecture": 3}'])
 def test_another_config_says_nothing(tmp_path, content):
     if content is not None:

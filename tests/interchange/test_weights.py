@@ -1,16 +1,18 @@
 import numpy as np
 import pytest
 
+from skconvnet import Architecture
 from skconvnet.engine import Learned
 from skconvnet.interchange.weights import Wanted, collect
 from tests.estimators.quick import refused
 
+BOUND = Architecture.parse("INPUT -> FC").bind((3, 1, 1), 2)
 WANTED = Learned([Wanted("FC 1", "fc.weight", ((2, 3),), np.transpose)], [None], [], [])
 ARRAYS = {"fc.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}
 
 
 def test_arrays_are_found_by_name_and_converted():
-    learned = collect(WANTED, {"fc.count": np.zeros(()), **ARRAYS}, {"fc.count"})
+    learned = collect(BOUND, WANTED, {"fc.count": np.zeros(()), **ARRAYS}, {"fc.count"})
     assert np.array_equal(learned.coefs[0], ARRAYS["fc.weight"].T)
     assert learned.coefs[0].flags.c_contiguous
     assert learned.intercepts[0].shape == (0,)
@@ -29,4 +31,4 @@ def test_arrays_are_found_by_name_and_converted():
 )
 def test_other_arrays_are_refused_by_name(arrays, message):
     with refused(message):
-        collect(WANTED, arrays)
+        collect(BOUND, WANTED, arrays)
