@@ -19,6 +19,7 @@ from skconvnet.estimators.fitted import check_fitted
 from skconvnet.estimators.limits import LARGEST_AUTO_BATCH, check_batch_size
 from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.parameters import check_settings
+from skconvnet.estimators.tuning import frozen_layers
 from skconvnet.training import make_augmentation
 from skconvnet.training.checkpoint import CheckpointFile
 
@@ -259,6 +260,7 @@ def _bind(classifier, shape, n_classes):
     if classifier.batch_size != "auto":
         check_batch_size(bound, classifier.batch_size)
     make_augmentation(classifier.augment, bound.image_shape)
+    frozen_layers(bound, classifier.freeze)
     return bound
 
 

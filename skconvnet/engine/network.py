@@ -14,6 +14,7 @@ from skconvnet.engine.weights.layout import Learned, WeightSlot, lay_out_paramet
 
 __all__ = ["BYTES_PER_PARAMETER", "Network", "image_work", "memory_needed", "plan_memory"]
 
+_BRIGHT = 20  # a mean of pixels above this is one of pixels from 0 to 255
 BYTES_PER_PARAMETER = 20  # of training: the parameter, two moments, the best so far, what is learned
 
 
@@ -48,6 +49,11 @@ class Network:
         self.pixel_limit = pixel_limit(self.mean, self.scale)
         self.parameter_layout = lay_out_parameters(architecture, self.device.target)
         self.parameters = None  # not taken before it is known that there is memory for them
+
+    @property
+    def takes_bytes(self):
+        """Whether the mean of the pixels is one of pixels from 0 to 255."""
+        return bool(self.mean.max() > _BRIGHT)
 
     def check_pixels(self, images, name="X"):
         """Raise a ValueError if a standardised pixel of these `Images` is too large for float32."""

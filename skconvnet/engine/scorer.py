@@ -17,7 +17,6 @@ __all__ = ["Scorer"]
 # maximum, and warns of nothing.
 _BOUNDS = {np.dtype(np.uint8): lambda pixels: 255.0, np.dtype(np.float32): snrm2, np.dtype(np.float64): dnrm2}
 _ROUNDED = 0.999  # of a limit: norms are rounded
-_BRIGHT = 20  # a mean of pixels above this is one of pixels from 0 to 255
 
 _N_TIMES = 5  # whose median is compared
 _TRIAL = 32  # of so many images, one is scored the slower way
@@ -73,7 +72,7 @@ class Scorer:
         if channels == 1:
             self._shapes_of_one.add((1, height, width))
         self._limit = _ROUNDED * network.pixel_limit
-        self.takes_bytes = bool(network.mean.max() > _BRIGHT)
+        self.takes_bytes = network.takes_bytes
         self._faint = math.sqrt(height * width * channels) if self.takes_bytes else -math.inf
         self._splits_image, self._pace = self._n_workers(1, 2) > 1, Pace()
         self._idle_for_one = defaultdict(list)  # as `_idle`, by number of workers

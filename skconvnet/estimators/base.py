@@ -32,8 +32,9 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         getattr(self, "coefs_", None)  # unpacks the learned arrays
         state = super().__getstate__() | {"_skconvnet_version": __version__}
         state.pop("_kept_trainer", None)
-        if isinstance(state.get("checkpoint"), os.PathLike):  # its class may not exist elsewhere
-            state["checkpoint"] = os.fsdecode(state["checkpoint"])
+        for name in ("checkpoint", "pretrained"):
+            if isinstance(state.get(name), os.PathLike):  # its class may not exist elsewhere
+                state[name] = os.fsdecode(state[name])
         return state
 
     def __setstate__(self, state):

@@ -427,7 +427,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         check_class_weight(self.class_weight)
         previous = state_to_resume(self) if self.warm_start and self.__sklearn_is_fitted__() else None
         fit = Fit(self, previous, callbacks)
-        data = self._check_data(X, y, sample_weight, previous)
+        data = self._check_data(X, y, sample_weight, fit)
         data = self._split_validation(data, X_val, y_val, sample_weight_val, fit)
         data = replace(data, examples=weigh_classes(data.examples, self.class_weight, data.classes))
         check_two_classes(data.examples, data.indices, data.classes)
@@ -487,9 +487,10 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         check_settings(self, splits=False)
         check_class_weight(self.class_weight)
         classes = self._check_classes(classes, previous)
-        data = self._check_data(X, y, sample_weight, previous, classes)
+        fit = PartialFit(self, previous, callbacks)
+        data = self._check_data(X, y, sample_weight, fit, classes)
         data = replace(data, examples=weigh_classes(data.examples, self.class_weight, data.classes))
-        PartialFit(self, previous, callbacks).run(data)
+        fit.run(data)
         return self
 
     def decision_function(self, X):
@@ -683,11 +684,12 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             raise ValueError(f"classes has {names}; a classifier needs 2 classes or more.")
         return checked.classes_
 
-    def _check_data(self, X, y, sample_weight, previous, classes=None):
+    def _check_data(self, X, y, sample_weight, fit, classes=None):
         """Check images, labels and weights; `classes` are given in `partial_fit` only."""
+        previous = fit.previous
         if previous is None:
             checked = clone(self)  # scikit-learn assigns to what it checks
-            images, y = check_images_and_labels(checked, X, y, self.image_shape, reset=True)
+            images, y = check_images_and_labels(checked, X, y, fit.image_shape_of(X), reset=True)
         else:
             checked = self
             images, y = check_images_and_labels(checked, X, y, self.image_shape_)

@@ -8,6 +8,7 @@ import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from math import prod
 from time import perf_counter
 
 import numpy as np
@@ -35,7 +36,7 @@ from skconvnet.estimators.identity import fit_identity
 from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, memory_for_training
 from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.pretrained import begin_with, body_of, pretrained_network
-from skconvnet.estimators.scoring import ScorerCache
+from skconvnet.estimators.scoring import ScorerCache, warn_of_faint_pixels
 from skconvnet.estimators.tuning import TrainedPart, first_trained, frozen_layers
 from skconvnet.training import (
     Batches,
@@ -107,6 +108,13 @@ class Fit:
     def stored(self):
         """The pretrained network; None if there is none, or if the network of the estimator is resumed."""
         return pretrained_network(self.estimator.pretrained) if self.previous is None else None
+
+    def image_shape_of(self, X):
+        """Return the estimator's `image_shape`, or else that of the pretrained network if X has rows of that size."""
+        if self.estimator.image_shape is not None or self.stored is None:
+            return self.estimator.image_shape
+        image_shape = self.stored.architecture.image_shape
+        return image_shape if tuple(getattr(X, "shape", ()))[1:] == (prod(image_shape),) else None
 
     @property
     def max_iter(self):
@@ -199,6 +207,8 @@ class Fit:
         rates = {"frozen": frozen, "body": body_of(bound) if estimator.pretrained is not None else frozenset()}
         plan = _plan_within_memory(trained, settings["loss"], batches.batch_size, n_threads, device, rates)
         network, has_new_head = self._network(bound, data, device)
+        if self.stored is not None:
+            warn_of_faint_pixels(network, images, stacklevel=5)
         self.part = TrainedPart.behind(network, n_frozen, estimator.n_jobs)
         activations = self.part.images(images)
         if has_new_head and estimator.head_first:

@@ -35,15 +35,25 @@ def score_images(scorer, images, n_jobs):
     UserWarning
         If the pixels are floats up to 1, and the network is for pixels from 0 to 255.
     """
+    warn_of_faint_pixels(scorer, images, stacklevel=5)  # the caller of predict
+    return compute_scores(scorer, images, n_jobs)
+
+
+def warn_of_faint_pixels(network, images, stacklevel):
+    """Warn if pixels are floats up to 1, and a network or scorer is for pixels from 0 to 255."""
+    if network.takes_bytes and images.pixels.dtype.kind == "f" and 0 < images.largest <= 1:
+        warnings.warn(
+            "X has floats up to 1, and the network was trained on pixels from 0 to 255. Multiply them by 255.",
+            stacklevel=stacklevel,
+        )
+
+
+def compute_scores(scorer, images, n_jobs):
+    """Compute the scores of images as `score_images` does, without a warning."""
 
     def check(needed):
         check_scoring_memory(images.shape, needed, scorer.device)
 
-    if scorer.takes_bytes and images.pixels.dtype.kind == "f" and 0 < images.largest <= 1:
-        warnings.warn(
-            "X has floats up to 1, and the network was trained on pixels from 0 to 255. Multiply them by 255.",
-            stacklevel=4,  # the caller of predict
-        )
     with memory_for_scoring(images.shape, scorer.device):
         n_threads = thread_count(n_jobs)  # also where one is enough: it refuses a wrong n_jobs
         return scorer.scores(images, n_threads if scorer.can_use_threads(len(images)) else 1, check)

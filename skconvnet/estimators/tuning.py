@@ -13,7 +13,7 @@ from skconvnet.architecture import Volume, walk
 from skconvnet.engine import Images, Learned, Network, OptimizerState, Scorer, split_architecture
 from skconvnet.estimators.head import pooled, regress, with_head
 from skconvnet.estimators.pretrained import body_of, head_of
-from skconvnet.estimators.scoring import score_images
+from skconvnet.estimators.scoring import compute_scores
 
 _SHARE = 0.5  # of the machine's memory: what activations may take
 
@@ -90,7 +90,7 @@ def first_trained(bound, frozen, changes_images):
     learns = any(layer.kind in ("CONV", "FC") for layer in walk(layers[:number]))
     if changes_images or not learns or names[number] & frozen:
         return 0
-    while layers[number].kind in ("RELU", "TANH", "SIGMOID", "POOL"):
+    while not (layers[number].n_weights or layers[number].kind == "DROPOUT" or hasattr(layers[number], "branches")):
         number += 1
     return number
 
@@ -177,7 +177,7 @@ class TrainedPart:
 
     def scores(self, images):
         """Compute the activations of images, float32 of shape (n, size)."""
-        return score_images(self.body, images, self.n_jobs)
+        return compute_scores(self.body, images, self.n_jobs)
 
     def learned(self, parameters):
         """Return what the whole network has learned, given the parameters of the part."""

@@ -1,6 +1,7 @@
 """Fits that begin with a pretrained network."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
-from skconvnet import Architecture, ConvNetClassifier, save_network
+from skconvnet import Architecture, ConvNetClassifier, save_network, valid_param_grid
 from skconvnet.estimators.fitted import stored_network
 from skconvnet.estimators.pretrained import begin_with, bind_pretrained, head_of
 from tests.estimators.quick import refused, same_network
@@ -80,6 +81,39 @@ def test_images_of_another_size_fit_where_the_layers_do(source, digits):
         "Images of shape (12, 12, 1) do not fit the pretrained network: here is FC 1, FC(16) with weights of shape"
     ):
         tuned(source, image_shape=(12, 12)).fit(np.zeros((20, 144)), np.arange(20) % 2)
+
+
+def test_rows_are_images_of_the_shape_of_the_network_if_they_have_its_size(digits):
+    X, y = digits
+    strips = X.reshape(-1, 4, 16, 1)
+    source = ConvNetClassifier("INPUT -> CONV(K=8) -> POOL -> FC", max_iter=1, n_jobs=1, random_state=0).fit(strips, y)
+    one, other = (tuned(source, max_iter=1).fit(pixels, y) for pixels in (X, strips))
+    assert one.image_shape_ == (4, 16, 1)
+    assert same_network(one, other)
+
+
+def test_floats_up_to_one_for_a_network_of_bytes_are_warned_of(digits):
+    X, y = digits
+    bytes_ = (X * 15).astype(np.uint8)
+    source = ConvNetClassifier("INPUT -> CONV(K=8) -> POOL -> FC", max_iter=1, n_jobs=1, random_state=0).fit(bytes_, y)
+    with pytest.warns(UserWarning, match="X has floats up to 1, and the network was trained on pixels from 0 to 255"):
+        tuned(source, max_iter=1, freeze="body").fit(X / 16, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tuned(source, max_iter=1, freeze="body").fit(X * 15.0, y)
+
+
+def test_combinations_that_fit_refuses_are_dropped_from_a_grid(source):
+    grid = {"freeze": [None, "body", "CONV 1", "CONV 7"], "image_shape": [(8, 8)]}
+    valid = valid_param_grid(tuned(source), grid, image_shape=(8, 8), n_classes=10)
+    assert [params["freeze"] for params in valid] == [[None], ["body"], ["CONV 1"]]
+    assert "freeze='CONV 7' is no layer before the head" in valid.dropped[0][1]
+    other = valid_param_grid(tuned(source), {"architecture": ["auto", "INPUT -> CONV -> FC"]}, image_shape=(8, 8))
+    assert "architecture must be that of the pretrained network" in other.dropped[0][1]
+
+
+def test_a_notebook_shows_both_networks(source):
+    assert "FrozenEstimator" in tuned(source)._repr_html_()
 
 
 def test_channels_must_be_those_of_the_network(source):

@@ -102,6 +102,33 @@ def test_without_freeze_the_body_learns_at_its_own_rate(source, digits):
     assert max(moved[0]) < 1e-6 < 1e-4 < min(moved[1])
 
 
+def test_the_head_begins_as_a_regression_on_the_same_features_whatever_is_frozen(source, digits):
+    """At a learning rate of nearly zero, so that the head stays as it began."""
+    settings = {"max_iter": 1, "learning_rate_init": 1e-12}
+    frozen, partly, free, augmented, by_chance = (
+        tuned(source, **settings | changed).fit(*digits)
+        for changed in (
+            {},
+            {"freeze": "CONV 2"},
+            {"freeze": None},
+            {"augment": "flip"},
+            {"head_first": False},
+        )
+    )
+    for other in (partly, free, augmented):
+        np.testing.assert_allclose(other.coefs_[-1], frozen.coefs_[-1], rtol=1e-3, atol=1e-4)
+    assert frozen.score(*digits) > 0.6 > by_chance.score(*digits)
+
+
+def test_a_new_head_with_groups_needs_head_first_false(source, digits):
+    text = TEXT.replace("FC(16) -> RELU -> FC", "CONV(K=10, groups=2) -> POOL(average, F=all)")
+    grouped = ConvNetClassifier(text, max_iter=1, n_jobs=1, random_state=0).fit(*digits)
+    X, y = digits[0], digits[1] + 1
+    with refused("head_first=True needs a head that is an FC, or a CONV without groups"):
+        tuned(grouped).fit(X, y)
+    assert tuned(grouped, head_first=False).fit(X, y).n_iter_ == 2
+
+
 def test_results_do_not_depend_on_memory_threads_or_the_form_of_images(source, digits, monkeypatch):
     X, y = digits
     expected = tuned(source, freeze="NORM 1", early_stopping=True).fit(X, y)
