@@ -27,12 +27,12 @@ def max_pool(x, d_out, F, S, P, ceil):
     return differentiated(lambda x: functional.max_pool2d(x, F, stride=S, padding=P, ceil_mode=ceil), d_out, x)
 
 
-def average_pool(x, d_out, F, S, P, ceil):
-    """Returns out and d_x; padding is not counted."""
+def average_pool(x, d_out, F, S, P, ceil, counted=False):
+    """Returns out and d_x; padding is only counted if it should be."""
     from torch.nn import functional
 
     def pool(x):
-        return functional.avg_pool2d(x, F, stride=S, padding=P, ceil_mode=ceil, count_include_pad=False)
+        return functional.avg_pool2d(x, F, stride=S, padding=P, ceil_mode=ceil, count_include_pad=counted)
 
     return differentiated(pool, d_out, x)
 

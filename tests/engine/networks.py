@@ -133,7 +133,7 @@ NEW_TRAPS = {
     ),
     "POOL that is not square": (
         "INPUT -> CONV(K=3) -> POOL(F=3x1, S=2x1, P=1x0, round=ceil) -> POOL(F=1x2, S=1x2)"
-        " -> POOL(average, F=2x4, S=1x3, P=1x2, round=ceil) -> FC",
+        " -> POOL(average, F=2x4, S=1x3, P=1x2, round=ceil, padding=counted) -> FC",
         (8, 7, 2),
     ),
     "dilations that share a factor with the stride, and such that do not": (
@@ -562,7 +562,8 @@ def pools(draw, torch):
         "x".join(map(str, pair)) for pair in (sides, [draw(st.integers(0, F // 2 if torch else F - 1)) for F in sides])
     )
     mode, rounding = draw(st.sampled_from(["max", "average"])), draw(st.sampled_from(["floor", "ceil"]))
-    return f"POOL({mode}, F={F}, S={S}, P={P}, round={rounding})"
+    padding = draw(st.sampled_from(["", ", padding=counted"])) if mode == "average" else ""
+    return f"POOL({mode}, F={F}, S={S}, P={P}, round={rounding}{padding})"
 
 
 @st.composite

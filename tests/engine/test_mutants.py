@@ -717,6 +717,25 @@ def test_another_activation_function_is_noticed(function, op):
     assert_noticed(problem, expected, mutation)
 
 
+# -- Mutations of averages that count their padding --------------------------------------------------------------------
+
+COUNTED = Problem("INPUT -> CONV(K=3) -> POOL(average, F=3x2, P=1, padding=counted) -> FC", (4, 5, 2), n=3)
+
+
+@pytest.mark.parametrize("op", [Op.AVERAGE_POOL, Op.AVERAGE_POOL_BACKWARD])
+@pytest.mark.parametrize("number", ["counted_rows", "counted_columns"])
+def test_padding_that_is_not_counted_is_noticed(op, number):
+    def leave_padding_out(mutated):
+        for row in instructions(mutated, op):
+            put(row, **{number: 0})
+
+    assert_noticed(COUNTED, COUNTED.expected(), leave_padding_out)
+
+
+def test_averages_that_count_their_padding_are_well_without_a_mutation():
+    assert mismatches(COUNTED.answers(SOUND), COUNTED.expected()) == {}
+
+
 # -- Mutations of plans for a GPU, with a loop over groups -------------------------------------------------------------
 
 
@@ -795,7 +814,7 @@ def take_statistics_for_constants(monkeypatch):
 
 
 def divide_by_whole_windows(monkeypatch):
-    def average_pool(x, F, S, P, extent):
+    def average_pool(x, F, S, P, extent, counted):
         out = np.zeros((len(x), *extent, x.shape[3]))
         for n, i, j, c in np.ndindex(out.shape):
             out[n, i, j, c] = sum(x[(n, *pixel, c)] for pixel in oracles.window(x.shape, i, j, F, S, P)) / 9

@@ -2,7 +2,7 @@
 
 from tests.torch_answers import arrays, frame, layer_normalised, leaves, nchw, nhwc
 
-NUMBERS = tuple("F S P dilation groups round mode rate momentum eps size alpha beta k".split())
+NUMBERS = tuple("F S P dilation groups round padding mode rate momentum eps size alpha beta k".split())
 
 
 def plain(bound_layers):
@@ -135,7 +135,11 @@ class Pass:
         place = {"stride": numbers["S"], "padding": numbers["P"], "ceil_mode": numbers["round"] == "ceil"}
         if numbers["mode"] == "max":
             return nhwc(functional.max_pool2d(nchw(volume), numbers["F"], **place))
-        return nhwc(functional.avg_pool2d(nchw(volume), numbers["F"], **place, count_include_pad=False))
+        return nhwc(
+            functional.avg_pool2d(
+                nchw(volume), numbers["F"], **place, count_include_pad=numbers["padding"] == "counted"
+            )
+        )
 
     def norm(self, volume, numbers):
         """PyTorch divides the alpha of a local response norm by its size, the paper does not."""

@@ -48,8 +48,8 @@ def extent_of(bound):
 
 
 def pool_of(bound):
-    kind = {"max": MaxPool, "average": AveragePool}[bound.mode]
-    return kind(bound.F, bound.S, bound.P, extent_of(bound))
+    place = bound.F, bound.S, bound.P, extent_of(bound)
+    return MaxPool(*place) if bound.mode == "max" else AveragePool(*place, bound.padding == "counted")
 
 
 def norm_of(bound):

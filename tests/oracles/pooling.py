@@ -33,23 +33,31 @@ def winner(x, n, i, j, c, F, S, P):
     return max(pixels, key=lambda pixel: x[(n, *pixel, c)])  # max() returns the first of equal values
 
 
-def average_pool(x, F, S, P, extent):
-    """The mean of the pixels of each window, in each depth slice on its own. Padding is not counted."""
+def average_pool(x, F, S, P, extent, counted=False):
+    """The mean of the pixels of each window, in each depth slice on its own; also of the padding if it is counted."""
     out = np.zeros((len(x), *extent, x.shape[3]))
     for n, i, j, c in np.ndindex(out.shape):
         pixels = window(x.shape, i, j, F, S, P)
-        out[n, i, j, c] = sum(x[(n, *pixel, c)] for pixel in pixels) / len(pixels)
+        out[n, i, j, c] = sum(x[(n, *pixel, c)] for pixel in pixels) / divisor(x.shape, i, j, F, S, P, counted)
     return out
 
 
-def average_pool_gradient(d_out, x, F, S, P):
-    """Each window divides its gradient equally among its pixels."""
+def average_pool_gradient(d_out, x, F, S, P, counted=False):
+    """Each window divides its gradient equally among its pixels, and the padding if it is counted."""
     d_x = np.zeros(x.shape)
     for n, i, j, c in np.ndindex(d_out.shape):
-        pixels = window(x.shape, i, j, F, S, P)
-        for pixel in pixels:
-            d_x[(n, *pixel, c)] += d_out[n, i, j, c] / len(pixels)
+        for pixel in window(x.shape, i, j, F, S, P):
+            d_x[(n, *pixel, c)] += d_out[n, i, j, c] / divisor(x.shape, i, j, F, S, P, counted)
     return d_x
+
+
+@cache
+def divisor(shape, i, j, F, S, P, counted):
+    """How many pixels window (i, j) has; if the padding is counted, those of the padded image."""
+    if not counted:
+        return len(window(shape, i, j, F, S, P))
+    (n, height, width, depth), (top, left) = shape, both(P)
+    return len(window((n, top + height + top, left + width + left, depth), i, j, F, S, 0))
 
 
 @cache
@@ -86,9 +94,10 @@ class AveragePool:
     S: int | tuple
     P: int | tuple
     extent: tuple
+    counted: bool = False
 
     def forward(self, x):
-        return average_pool(x, self.F, self.S, self.P, self.extent)
+        return average_pool(x, self.F, self.S, self.P, self.extent, self.counted)
 
     def backward(self, d_out, x):
-        return (average_pool_gradient(d_out, x, self.F, self.S, self.P),)
+        return (average_pool_gradient(d_out, x, self.F, self.S, self.P, self.counted),)

@@ -55,6 +55,15 @@ def test_average_pool_counts_neither_padding_nor_overhang():
     assert_array_equal(d_x, plane([1, 1, 1], [1, 1, 1], [1, 1, 1]))
 
 
+def test_average_pool_may_count_its_padding_but_never_what_hangs_over_it():
+    out = oracles.average_pool(COUNTING, F=3, S=2, P=1, extent=(2, 2), counted=True)
+    assert_array_equal(out, plane([12 / 9, 16 / 9], [24 / 9, 28 / 9]))
+    out = oracles.average_pool(COUNTING, F=(1, 3), S=3, P=(0, 1), extent=(1, 2), counted=True)
+    assert_array_equal(out, plane([(0 + 1 + 2) / 3, (3 + 0) / 2]))
+    d_x = oracles.average_pool_gradient(plane([9, 18], [27, 36]), COUNTING, F=3, S=2, P=1, counted=True)
+    assert_array_equal(d_x, plane([1, 3, 2], [4, 10, 6], [3, 7, 4]))
+
+
 def test_average_pool_over_the_whole_image():
     x = np.arange(12.0).reshape(1, 2, 3, 2)
     assert_array_equal(oracles.average_pool(x, F=(2, 3), S=1, P=0, extent=(1, 1)).ravel(), [5, 6])
@@ -87,20 +96,20 @@ def test_max_pool_and_its_gradient_agree_with_pytorch(in_torch, geometry, seed):
     assert_allclose(oracles.max_pool_gradient(d_out, x, F, S, P), d_x, atol=1e-14)
 
 
-@given(geometry=windows(max_P=lambda F: F // 2), seed=st.integers(0, 99))
-def test_average_pool_and_its_gradient_agree_with_pytorch(in_torch, geometry, seed):
+@given(geometry=windows(max_P=lambda F: F // 2), counted=st.booleans(), seed=st.integers(0, 99))
+def test_average_pool_and_its_gradient_agree_with_pytorch(in_torch, geometry, counted, seed):
     shape, F, S, P, extent = geometry
     rng = np.random.default_rng(seed)
     x, d_out = rng.normal(size=shape), rng.normal(size=(*shape[:1], *extent, shape[3]))
-    theirs = in_torch(torch_answers.average_pool, x, d_out, F, S, P, rounded_up(*geometry))
-    assert_allclose(oracles.average_pool(x, F, S, P, extent), theirs[0], atol=1e-14)
-    assert_allclose(oracles.average_pool_gradient(d_out, x, F, S, P), theirs[1], atol=1e-14)
+    theirs = in_torch(torch_answers.average_pool, x, d_out, F, S, P, rounded_up(*geometry), counted)
+    assert_allclose(oracles.average_pool(x, F, S, P, extent, counted), theirs[0], atol=1e-14)
+    assert_allclose(oracles.average_pool_gradient(d_out, x, F, S, P, counted), theirs[1], atol=1e-14)
 
 
-@given(geometry=windows(max_P=lambda F: F - 1), seed=st.integers(0, 99))
-def test_average_pool_gradient_agrees_with_finite_differences(geometry, seed):
+@given(geometry=windows(max_P=lambda F: F - 1), counted=st.booleans(), seed=st.integers(0, 99))
+def test_average_pool_gradient_agrees_with_finite_differences(geometry, counted, seed):
     shape, F, S, P, extent = geometry
     rng = np.random.default_rng(seed)
     x, d_out = rng.normal(size=shape), rng.normal(size=(*shape[:1], *extent, shape[3]))
-    numeric = oracles.finite_differences(lambda x: np.sum(d_out * oracles.average_pool(x, F, S, P, extent)), x)
-    assert_allclose(oracles.average_pool_gradient(d_out, x, F, S, P), numeric, atol=1e-7)
+    numeric = oracles.finite_differences(lambda x: np.sum(d_out * oracles.average_pool(x, F, S, P, extent, counted)), x)
+    assert_allclose(oracles.average_pool_gradient(d_out, x, F, S, P, counted), numeric, atol=1e-7)

@@ -16,7 +16,7 @@ class BoundPool(BoundLayer):
     S and P are numbers, or (rows, columns) where the two differ.
 
     Only pixels of the input count. Padding, and what lies beyond the padded input (round="ceil"), are left out of the
-    maximum and of the average.
+    maximum and of the average. With padding="counted", an average counts the padding as zeros.
     """
 
     mode: str
@@ -24,6 +24,7 @@ class BoundPool(BoundLayer):
     S: int | tuple[int, int]
     P: int | tuple[int, int]
     round: str | None = None
+    padding: str = "ignored"
 
     kind: ClassVar[str] = "POOL"
 
@@ -54,6 +55,11 @@ class BoundPool(BoundLayer):
     def axes(self):
         """The numbers of the window, those of its rows and of its columns: two `Axis`."""
         return axes_of(self.F, self.S, self.P)
+
+    @property
+    def counted(self):
+        """(rows, columns) of the zeros on each side that an average counts."""
+        return tuple(axis.P if self.padding == "counted" else 0 for axis in self.axes)
 
     @property
     def output(self):

@@ -82,6 +82,7 @@ NOTATION = {
         "S": EXTENT,
         "P": PADDING,
         "round": ROUNDING,
+        "padding": Option(words=("ignored", "counted"), default="ignored", modes=("average",)),
     },
     "NORM": {
         "mode": Option(words=("batch", "lrn", "layer"), bare=True),

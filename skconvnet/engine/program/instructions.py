@@ -180,6 +180,8 @@ _TILES = "x_row x_column x_i x_j start_q y_row y_column y_a y_b"
 # x[i, j, t, r] of a sum with a filter for each channel, and the taps t, r.
 _TAPS = "T R x_row x_column x_t x_r"
 _WINDOWS = "F_rows F_columns S_rows S_columns P_rows P_columns rows_out columns_out"
+# Of the padding, the zeros on each side that count: all, or none.
+_MEANS = f"{_WINDOWS} counted_rows counted_columns"
 
 INSTRUCTIONS = {
     op: Instruction(tuple(operands.split()), tuple(numbers.split()))
@@ -194,8 +196,8 @@ INSTRUCTIONS = {
         (Op.MAX_POOL_BACKWARD, "x y dy dx", f"rows columns depth x_row {_WINDOWS} y_row dx_row dy_row overlap"),
         (Op.SOFTMAX_CROSS_ENTROPY, "scores dscores", "classes depth smoothing"),
         (Op.STORE_SCORES, "x", "rows columns classes x_row depth"),
-        (Op.AVERAGE_POOL, "x y", f"rows columns depth x_row {_WINDOWS} y_row"),
-        (Op.AVERAGE_POOL_BACKWARD, "dy dx", f"rows columns depth dx_row {_WINDOWS} dy_row"),
+        (Op.AVERAGE_POOL, "x y", f"rows columns depth x_row {_MEANS} y_row"),
+        (Op.AVERAGE_POOL_BACKWARD, "dy dx", f"rows columns depth dx_row {_MEANS} dy_row"),
         (Op.ACTIVATE, "x y", "rows columns depth channels x_row y_row function"),
         (Op.ACTIVATE_BACKWARD, "dy kept dx", "rows columns depth dy_row kept_row dx_row function"),
         (Op.DROPOUT, "x y", "rows columns depth x_row y_row layer rate"),

@@ -326,9 +326,13 @@ class Operators:
             raise _Refusal(f"its window has the shape {tuple(F)}, and only those of images are read")
         begins, ends, outs = self.geometry(node, x, F)
         counts_padding = mode == "average" and node.attributes.get("count_include_pad") and any((*begins, *ends))
-        if counts_padding:
-            raise _Refusal("its average counts the padding, and that of POOL does not")
         extents = x.volume.height, x.volume.width
+        if counts_padding:
+            options = self.window(node, x, F)
+            S = node.attributes.get("strides", (1, 1))
+            for numbers in zip(extents, F, S, begins, ends, outs, strict=True):
+                _check_counted(*numbers)
+            return self.layer(node, x, "POOL", mode=mode, padding="counted", **options)
         if all(
             out == 1 and f - begin >= extent for out, f, begin, extent in zip(outs, F, begins, extents, strict=True)
         ):
@@ -550,6 +554,15 @@ class Operators:
         raise _Refusal(
             f"it is padded by {begins} before and by another number after its input, for {outs} windows, which is "
             "neither round=floor nor round=ceil"
+        )
+
+
+def _check_counted(extent, f, S, begin, end, out):
+    """Refuse an average whose last window counts other zeros than those before the input, repeated behind it."""
+    last = (out - 1) * S - begin + f
+    if min(last, extent + end) != min(last, extent + begin):
+        raise _Refusal(
+            f"its average counts {end} zeros behind its input, and only as many as before it, {begin}, can be"
         )
 
 

@@ -226,12 +226,25 @@ class GraphWriter:
         return x
 
     def pool(self, layer, x):
-        """Leave padding out of an average, as ONNX does by default."""
+        """Leave padding out of an average, as ONNX does by default, unless the layer counts it."""
         op = {"max": "MaxPool", "average": "AveragePool"}[layer.mode]
         rows, columns = layer.axes
         if (rows.F, columns.F, rows.P, columns.P) == (layer.input.height, layer.input.width, 0, 0):
             return self.on_volume(layer, x, f"Global{op}")
-        return self.on_volume(layer, x, op, **_window(layer))
+        window = _window(layer)
+        if any(layer.counted):
+            return self._average_of_padded(layer, x, window)
+        return self.on_volume(layer, x, op, **window)
+
+    def _average_of_padded(self, layer, x, window):
+        """Write an average that counts its padding, but not what hangs over it, where ONNX has pads for both."""
+        ends, P = window["pads"][2:], layer.counted
+        if all(end <= zeros for end, zeros in zip(ends, P, strict=True)):
+            return self.on_volume(layer, x, "AveragePool", **window, count_include_pad=1)
+        x = self.as_volume(x, layer.input.depth, layer.name)
+        x = self.node("Pad", x, self.integers(f"{layer.name}: padding", 0, 0, *P, 0, 0, *P))
+        over = [max(0, end - zeros) for end, zeros in zip(ends, P, strict=True)]
+        return self.on_volume(layer, x, "AveragePool", **window | {"pads": (0, 0, *over)})
 
     def norm(self, layer, x):
         """Write the three modes of NORM."""

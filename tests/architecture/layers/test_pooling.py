@@ -22,6 +22,12 @@ def test_pool_keeps_depth_and_learns_nothing():
     assert str(whole.on(Volume(5, 5, 12))) == str(whole.convolutional()) == "POOL(average, F=5x4, S=1, P=0)"
 
 
+def test_padding_that_an_average_counts():
+    pool = BoundPool("POOL 1", Volume(4, 4, 1), "average", F=(3, 2), S=1, P=(1, 0), padding="counted")
+    assert (pool.counted, str(pool)) == ((1, 0), "POOL(average, F=2x3, S=1, P=0x1, padding=counted)")
+    assert BoundPool("POOL 1", Volume(4, 4, 1), "average", F=(3, 3), S=1, P=1).counted == (0, 0)
+
+
 def test_pool_of_windows_that_are_not_square():
     pool = BoundPool("POOL 1", Volume(height=8, width=9, depth=2), "max", F=(2, 3), S=(1, 3), P=(1, 0))
     assert pool.output == Volume(height=9, width=3, depth=2)

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from skconvnet.architecture.notation.parser import parse
-from skconvnet.architecture.notation.table import MAX_LAYERS, MAX_NESTING, NOTATION
+from skconvnet.architecture.notation.table import MAX_LAYERS, MAX_NESTING, NOTATION, options_of
 from skconvnet.architecture.notation.tree import count_layers
 
 
@@ -22,33 +22,25 @@ def option_values(option):
 
 
 def layer_texts(kind):
-    """Valid texts of one kind of layer, with any options in any order."""
+    """Valid texts of one kind of layer, with any options of its mode in any order."""
+    options = NOTATION[kind]
 
-    def spell(options):
-        names, values, optional = options
-        spelled = [f"{values[name]}" if NOTATION[kind][name].bare else f"{name}={values[name]}" for name in names]
+    def spell(drawn):
+        names, values, optional = drawn
+        mode = "mode" in options and (values["mode"] if "mode" in names else options["mode"].words[0])
+        spelled = [
+            f"{values[name]}" if options[name].bare else f"{name}={values[name]}"
+            for name in names
+            if name in options_of(kind, mode)
+        ]
         return kind + (f"( {' ,'.join(spelled)})" if spelled else "") + "?" * optional
 
-    names = st.lists(st.sampled_from(sorted(NOTATION[kind])), unique=True) if NOTATION[kind] else st.just([])
-    values = st.fixed_dictionaries({name: option_values(option) for name, option in NOTATION[kind].items()})
+    names = st.lists(st.sampled_from(sorted(options)), unique=True) if options else st.just([])
+    values = st.fixed_dictionaries({name: option_values(option) for name, option in options.items()})
     return st.tuples(names, values, st.booleans() if kind == "POOL" else st.just(False)).map(spell)
 
 
-def norm_texts(mode):
-    """Valid texts of NORM in one mode, which is written first or last."""
-    options = {name: option for name, option in NOTATION["NORM"].items() if mode in option.modes}
-    values = st.fixed_dictionaries({}, optional={name: option_values(option) for name, option in options.items()})
-
-    def spell(drawn):
-        numbers, mode_first = drawn
-        spelled = [f"{name}={value}" for name, value in numbers.items()]
-        return f"NORM({', '.join([mode, *spelled] if mode_first else [*spelled, mode])})"
-
-    return st.tuples(values, st.booleans()).map(spell)
-
-
-norms = st.one_of([norm_texts(mode) for mode in NOTATION["NORM"]["mode"].words])
-layers = st.one_of(norms, *[layer_texts(kind) for kind in NOTATION if kind != "NORM"])
+layers = st.one_of(*map(layer_texts, NOTATION))
 
 
 def chains(items):

@@ -24,6 +24,11 @@ NETWORKS = {
         "INPUT -> CONV(K=4) -> (POOL(F=3, S=1, P=1) | POOL(average, F=3, S=1, P=1)) -> POOL(F=all) -> FC",
         (5, 6, 3),
     ),
+    "averages that count their padding": (
+        "INPUT -> CONV(K=3) -> POOL(average, F=3x2, S=1, P=1, padding=counted)"
+        " -> POOL(average, F=3, S=2, P=1, round=floor, padding=counted) -> FC",
+        (6, 7, 1),
+    ),
     "average of all pixels": ("INPUT -> CONV(K=3, bias=no) -> POOL(average, F=all)", (5, 6, 3)),
     "NORM(batch)": ("INPUT -> NORM -> CONV(K=4) -> NORM(eps=0.1) -> RELU -> FC(5) -> NORM -> FC", (4, 5, 2)),
     "NORM(layer)": ("INPUT -> CONV(K=4) -> NORM(layer, eps=0.1) -> RELU -> FC(5) -> NORM(layer) -> FC", (4, 5, 2)),

@@ -306,10 +306,18 @@ REFUSED = {
         {"w": drawn(4, 3, 7, 7)},
         "larger than its padded input",
     ),
-    "an average of padding": (
-        [CONV, ("AveragePool", "c", "y", {"kernel_shape": (3, 3), "pads": (1,) * 4, "count_include_pad": 1})],
+    "an average of padding behind the image alone": (
+        [
+            CONV,
+            (
+                "AveragePool",
+                "c",
+                "y",
+                {"kernel_shape": (3, 2), "strides": (2, 2), "pads": (0, 0, 1, 1), "count_include_pad": 1},
+            ),
+        ],
         W,
-        "average counts the padding",
+        "average counts 1 zeros behind its input",
     ),
     "branches that cross": (
         [

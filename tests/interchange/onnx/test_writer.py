@@ -28,6 +28,13 @@ def test_onnx_runtime_computes_the_same(name):
     same_as(classifier, run(model, X), X)
 
 
+def test_an_average_that_counts_its_padding_does_not_count_what_hangs_over_it():
+    text = "INPUT -> CONV(K=2) -> POOL(average, F=3x2, S=3, P=1, round=ceil, padding=counted) -> FC"
+    stored = drawn(text, (6, 6, 1))
+    X = pixels(stored)
+    same_as(classifier_of(stored), run(write_onnx(stored), X), X)
+
+
 @pytest.fixture(scope="module")
 def small():
     return drawn("INPUT -> CONV(K=4) -> RELU -> FC", (4, 5, 2))

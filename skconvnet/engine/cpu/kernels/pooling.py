@@ -1,8 +1,8 @@
 """Pooling and its gradients (section "Pooling Layer" of the CS231n notes).
 
 A window that reaches over the edge of its input, by padding or by rounding up, is clipped to the input: padding never
-is the maximum and is not counted in an average. The gradient of a maximum finds the winner again by comparing, instead
-of storing its place: the first of equals in row-major order, as in the forward pass.
+is the maximum, and is counted in an average only where the instruction says so. The gradient of a maximum finds the
+winner again by comparing, instead of storing its place: the first of equals in row-major order, as in the forward pass.
 
 Kernels work on one sample. Their operands are int64 addresses in bytes, of a volume's pixel (0, 0); numbers are read
 from the instruction `code` by name, and strides are in float32 elements.
@@ -160,19 +160,29 @@ def _max_pool_2x2_backward(code, x, y, dy, dx):
 
 
 @kernel
+def _count(index, S, P, F, extent, counted):
+    """Return how many rows or columns of window `index` an average divides by, with `counted` zeros on each side."""
+    first = index * S - P
+    return min(first + F, extent + counted) - max(first, -counted)
+
+
+@kernel
 def average_pool(code, x, y):
-    """y[i, j] = mean of x over the part of window (i, j) that is inside x; see `max_pool`."""
+    """y[i, j] = mean of x over the part of window (i, j) that is inside x, or in zeros that count; see `max_pool`."""
     rows, columns, depth, x_row = code[_MEAN.rows], code[_MEAN.columns], code[_MEAN.depth], code[_MEAN.x_row]
     F_rows, S_rows, P_rows = code[_MEAN.F_rows], code[_MEAN.S_rows], code[_MEAN.P_rows]
     F_columns, S_columns, P_columns = code[_MEAN.F_columns], code[_MEAN.S_columns], code[_MEAN.P_columns]
     rows_out, columns_out, y_row = code[_MEAN.rows_out], code[_MEAN.columns_out], code[_MEAN.y_row]
+    counted_rows, counted_columns = code[_MEAN.counted_rows], code[_MEAN.counted_columns]
     for i in range(rows_out):
         top, bottom = _window(i, S_rows, P_rows, F_rows, rows)
+        height = _count(i, S_rows, P_rows, F_rows, rows, counted_rows)
         for j in range(columns_out):
             left, right = _window(j, S_columns, P_columns, F_columns, columns)
             corner = x + 4 * (top * x_row + left * depth)
             out = y + 4 * (i * y_row + j * depth)
-            share = splat(np.float32(1) / np.float32((bottom - top) * (right - left)))
+            width = _count(j, S_columns, P_columns, F_columns, columns, counted_columns)
+            share = splat(np.float32(1) / np.float32(height * width))
             for q in range(0, 4 * depth, BYTES):
                 total = splat(np.float32(0))
                 for u in range(bottom - top):
@@ -191,12 +201,15 @@ def average_pool_backward(code, dy, dx):
     F_columns, S_columns, P_columns = code[_MEAN_BACK.F_columns], code[_MEAN_BACK.S_columns], code[_MEAN_BACK.P_columns]
     rows_out, columns_out = code[_MEAN_BACK.rows_out], code[_MEAN_BACK.columns_out]
     dx_row, dy_row = code[_MEAN_BACK.dx_row], code[_MEAN_BACK.dy_row]
+    counted_rows, counted_columns = code[_MEAN_BACK.counted_rows], code[_MEAN_BACK.counted_columns]
     for i in range(rows_out):
         top, bottom = _window(i, S_rows, P_rows, F_rows, rows)
+        height = _count(i, S_rows, P_rows, F_rows, rows, counted_rows)
         for j in range(columns_out):
             left, right = _window(j, S_columns, P_columns, F_columns, columns)
             corner = dx + 4 * (top * dx_row + left * depth)
-            share = splat(np.float32(1) / np.float32((bottom - top) * (right - left)))
+            width = _count(j, S_columns, P_columns, F_columns, columns, counted_columns)
+            share = splat(np.float32(1) / np.float32(height * width))
             for q in range(0, 4 * depth, BYTES):
                 gradient = load(dy + 4 * (i * dy_row + j * depth) + q) * share
                 for u in range(bottom - top):

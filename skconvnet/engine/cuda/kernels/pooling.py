@@ -1,8 +1,8 @@
 """Pooling and its gradients (section "Pooling Layer" of the CS231n notes).
 
 A window that reaches over the edge of its input, by padding or by rounding up, is clipped to the input: padding never
-is the maximum and is not counted in an average. The gradient of a maximum finds the winner again by comparing, instead
-of storing its place: the first of equals in row-major order, as in the forward pass.
+is the maximum, and is counted in an average only where the instruction says so. The gradient of a maximum finds the
+winner again by comparing, instead of storing its place: the first of equals in row-major order, as in the forward pass.
 
 Gradients are written pixel by pixel, where those of windows that overlap are added in the order of the windows. So no
 two threads write the same number, and ``dx`` need not be zero before.
@@ -41,6 +41,13 @@ def _begin(index, S, P):
 def _end(index, S, P, F, extent):
     """Return the last (exclusive) input row or column of window `index`."""
     return int32(min(index * S - P + F, extent))
+
+
+@inlined
+def _count(index, S, P, F, extent, counted):
+    """Return how many rows or columns of window `index` an average divides by, with `counted` zeros on each side."""
+    first = index * S - P
+    return int32(min(first + F, extent + counted) - max(first, -counted))
 
 
 @inlined
@@ -238,11 +245,13 @@ def average_pool(
     P_columns,
     rows_out,
     columns_out,
+    counted_rows,
+    counted_columns,
     y_row,
     x_sample,
     y_sample,
 ):
-    """y[i, j] = mean of x over the part of window (i, j) that is inside x; see `max_pool`."""
+    """y[i, j] = mean of x over the part of window (i, j) that is inside x, or in zeros that count; see `max_pool`."""
     at, line = 4 * (_THREADS * chunk() + thread()), columns_out * depth
     if at < rows_out * line:
         i = over(at, line)
@@ -254,7 +263,9 @@ def average_pool(
         for row in range(top, bottom):
             for column in range(first, last):
                 total = total + load_quad(x + 4 * (block() * x_sample + row * x_row + column * depth + q))
-        share = splat(float32(1) / float32((bottom - top) * (last - first)))
+        height = _count(i, S_rows, P_rows, F_rows, rows, counted_rows)
+        width = _count(j, S_columns, P_columns, F_columns, columns, counted_columns)
+        share = splat(float32(1) / float32(height * width))
         store_quad(y + 4 * (block() * y_sample + i * y_row + j * depth + q), total * share)
 
 
@@ -279,6 +290,8 @@ def average_pool_backward(
     P_columns,
     rows_out,
     columns_out,
+    counted_rows,
+    counted_columns,
     dy_row,
     dx_sample,
     dy_sample,
@@ -294,12 +307,12 @@ def average_pool_backward(
         q = at - row * line - column * depth
         total = splat(float32(0))
         for i in range(_first_window(row, S_rows, P_rows, F_rows), _last_window(row, S_rows, P_rows, rows_out)):
-            height = _end(i, S_rows, P_rows, F_rows, rows) - _begin(i, S_rows, P_rows)
+            height = _count(i, S_rows, P_rows, F_rows, rows, counted_rows)
             for j in range(
                 _first_window(column, S_columns, P_columns, F_columns),
                 _last_window(column, S_columns, P_columns, columns_out),
             ):
-                width = _end(j, S_columns, P_columns, F_columns, columns) - _begin(j, S_columns, P_columns)
+                width = _count(j, S_columns, P_columns, F_columns, columns, counted_columns)
                 share = splat(float32(1) / float32(height * width))
                 gradient = load_quad(dy + 4 * (block() * dy_sample + i * dy_row + j * depth + q))
                 total = total + gradient * share

@@ -53,9 +53,16 @@ class MaxPool(_Pool):
 
 
 class AveragePool(_Pool):
-    """POOL(average): y[i, j] = mean of x over the part of the window at (i*S - P, j*S - P) that lies inside x."""
+    """POOL(average): y[i, j] = mean of x over the part of the window at (i*S - P, j*S - P) that lies inside x.
+
+    Or inside the padded x, where the padding counts.
+    """
 
     op = Op.AVERAGE_POOL
+
+    def _windows(self, x):
+        rows, columns = self.layer.counted
+        return super()._windows(x) | {"counted_rows": rows, "counted_columns": columns}
 
     def backward(self, builder, dy):
         """Emit an equal part of each output's gradient for every input of its window."""

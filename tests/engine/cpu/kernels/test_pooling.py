@@ -14,13 +14,14 @@ from tests.oracles.cases import per_axis
 
 
 @st.composite
-def pools(draw):
+def pools(draw, mode="max"):
+    padding = draw(st.sampled_from(["ignored", "counted"])) if mode == "average" else "ignored"
     F = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     volume = Volume(draw(st.integers(1, 7)), draw(st.integers(1, 7)), draw(st.sampled_from([8, 16])))
     S = draw(per_axis(st.integers(1, 4)))
     P = draw(st.one_of(st.integers(0, min(F) - 1), st.tuples(*(st.integers(0, axis - 1) for axis in F))))
     try:
-        return BoundPool("POOL 1", volume, "max", F, S, P, draw(st.sampled_from(["floor", "ceil"])))
+        return BoundPool("POOL 1", volume, mode, F, S, P, draw(st.sampled_from(["floor", "ceil"])), padding)
     except ArchitectureError:
         assume(False)
 
@@ -38,6 +39,8 @@ def laid_out(pool, values, x_border, y_border):
     for axis, window in zip(("rows", "columns"), pool.axes, strict=True):
         numbers |= {f"F_{axis}": window.F, f"S_{axis}": window.S, f"P_{axis}": window.P}
     numbers |= {"rows_out": dy.shape[1], "columns_out": dy.shape[2], "y_row": row["y"]}
+    if pool.mode == "average":
+        numbers |= dict(zip(("counted_rows", "counted_columns"), pool.counted, strict=True))
     return x, dy, memory.array(), operands, numbers, row
 
 
@@ -72,20 +75,20 @@ def test_windows_that_do_not_overlap_overwrite():
 
 
 @settings(max_examples=60)
-@given(pools(), borders, borders)
+@given(pools("average"), borders, borders)
 def test_average_pool_and_its_gradient(pool, x_border, y_border):
     """Windows that hang over an edge divide by fewer pixels."""
     x, dy, memory, operands, numbers, row = laid_out(pool, 50, x_border, y_border)
     before = memory.copy()
     run([(Op.AVERAGE_POOL, {"x": operands["x"], "y": operands["y"]}, numbers)], memory, samples=2)
-    expected = oracles.average_pool(x, pool.F, pool.S, pool.P, dy.shape[1:3])
+    expected = oracles.average_pool(x, pool.F, pool.S, pool.P, dy.shape[1:3], pool.padding == "counted")
     y_at = elements(operands["y"], dy.shape, row["y"])
     assert_allclose(memory[y_at], expected, atol=1e-5)
     assert_only_written(memory, before, y_at)
 
 
 @settings(max_examples=60)
-@given(pools(), borders, borders)
+@given(pools("average"), borders, borders)
 def test_the_gradient_of_average_pool_is_added(pool, x_border, y_border):
     x, dy, memory, operands, numbers, row = laid_out(pool, 50, x_border, y_border)
     before = memory.copy()
@@ -95,7 +98,7 @@ def test_the_gradient_of_average_pool_is_added(pool, x_border, y_border):
     dx_at = elements(operands["dx"], x.shape, row["dx"])
     for times in (1, 2):
         run(instructions, memory, samples=2)
-        expected = times * oracles.average_pool_gradient(dy, x, pool.F, pool.S, pool.P)
+        expected = times * oracles.average_pool_gradient(dy, x, pool.F, pool.S, pool.P, pool.padding == "counted")
         assert_allclose(memory[dx_at], expected, atol=1e-4)
     assert_only_written(memory, before, dx_at)
 

@@ -1,5 +1,7 @@
 """Max and average pooling and their gradients against the oracles: each instruction alone, as PTX."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -28,12 +30,13 @@ sides = [BoundPool("POOL 1", Volume(*side, 16), "max", (2, 2), 1, 0, "ceil") for
 whole = BoundPool("POOL 1", Volume(5, 7, 16), "max", (5, 7), 1, 0)
 
 
-def with_large(*rest):
-    """Try the large windows too."""
+def with_large(*rest, mode="max"):
+    """Try the large windows too; those of averages with padding that counts."""
+    padding = "counted" if mode == "average" else "ignored"
 
     def decorate(test):
         for pool in (*large, *sides, whole):
-            test = example(pool, *rest, BORDER, NO_BORDER)(test)
+            test = example(replace(pool, mode=mode, padding=padding), *rest, BORDER, NO_BORDER)(test)
         return test
 
     return decorate
@@ -76,22 +79,22 @@ def test_windows_that_do_not_overlap_are_threads_of_their_own(pool, kernel):
 
 
 @some
-@given(pools(), borders, borders)
-@with_large()
+@given(pools("average"), borders, borders)
+@with_large(mode="average")
 def test_average_pool(pool, x_border, y_border):
     """Windows that hang over an edge divide by fewer pixels."""
     x, dy, memory, operands, numbers, row = laid_out(pool, 50, x_border, y_border)
     before = memory.copy()
     run([(Op.AVERAGE_POOL, {"x": operands["x"], "y": operands["y"]}, numbers)], memory, samples=2)
-    expected = oracles.average_pool(x, pool.F, pool.S, pool.P, dy.shape[1:3])
+    expected = oracles.average_pool(x, pool.F, pool.S, pool.P, dy.shape[1:3], pool.padding == "counted")
     y_at = elements(operands["y"], dy.shape, row["y"])
     assert_allclose(memory[y_at], expected, rtol=1e-6, atol=1e-5)
     assert_only_written(memory, before, y_at)
 
 
 @some
-@given(pools(), borders, borders)
-@with_large()
+@given(pools("average"), borders, borders)
+@with_large(mode="average")
 def test_the_gradient_of_average_pool(pool, x_border, y_border):
     x, dy, memory, operands, numbers, row = laid_out(pool, 50, x_border, y_border)
     dx_at = elements(operands["dx"], x.shape, row["dx"])
@@ -100,6 +103,6 @@ def test_the_gradient_of_average_pool(pool, x_border, y_border):
     gradient = {name: numbers[name] for name in INSTRUCTIONS[Op.AVERAGE_POOL_BACKWARD].numbers if name in numbers}
     gradient |= {"dx_row": row["dx"], "dy_row": row["dy"]}
     run([(Op.AVERAGE_POOL_BACKWARD, {"dy": operands["dy"], "dx": operands["dx"]}, gradient)], memory, samples=2)
-    expected = oracles.average_pool_gradient(dy, x, pool.F, pool.S, pool.P)
+    expected = oracles.average_pool_gradient(dy, x, pool.F, pool.S, pool.P, pool.padding == "counted")
     assert_allclose(memory[dx_at], expected, rtol=1e-6, atol=1e-5)
     assert_only_written(memory, before, dx_at)
