@@ -34,6 +34,7 @@ BATCH_SIZE = 32
 LABEL_SMOOTHING = 0.1
 WEIGHT_DECAY = 0.01
 SCRATCH_EPOCHS = 20  # the default of max_iter
+OURS_TO_TORCH = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}  # axes of NORM, FC and CONV
 METHODS = ("scratch", "features", "head", "all")
 
 
@@ -343,8 +344,7 @@ def load(module, learned):
             if isinstance(layer, nn.BatchNorm2d):
                 for slot, statistic in zip((layer.running_mean, layer.running_var), next(norms), strict=True):
                     slot.copy_(torch.tensor(statistic))
-            weights = torch.tensor(weights)
-            layer.weight.copy_(weights.permute(3, 2, 0, 1) if weights.ndim == 4 else weights.T)
+            layer.weight.copy_(torch.tensor(weights.transpose(OURS_TO_TORCH[weights.ndim])))
             if layer.bias is not None:
                 layer.bias.copy_(torch.tensor(biases))
 

@@ -46,7 +46,7 @@ def test_finetune_images(capsys, tmp_path):
     finetune_images.main(["--images", "8", "--epochs", "2", "--save", str(tmp_path / "tuned.safetensors")])
     *_, new, features, head, tuned, last = capsys.readouterr().out.splitlines()
     scores = [float(line.split()[-1]) for line in (new, features, head, tuned)]
-    assert scores[1] > 0.7
+    assert min(scores[1:]) > 0.7
     assert re.fullmatch(r".*tuned\.safetensors says of digit 5/\d\.png: digit \d", last)
     assert load_network(tmp_path / "tuned.safetensors").classes_.tolist() == [f"digit {n}" for n in range(5, 10)]
 

@@ -55,9 +55,8 @@ def test_pretrained_networks(tmp_path, monkeypatch):
     save_network(ConvNetClassifier(text, max_iter=1, random_state=0).fit(X[:, :24, :24], np.arange(24) % 2), "body")
     named = run("pretrained.md", **{'"efficientnet_lite0"': '"body"', "size=224": "size=24"})
     X_test, y_test = named["X_test"], named["y_test"]
-    assert named["features"].score(X_test, y_test) == 1
-    assert min(named[name].score(X_test, y_test) for name in ("head", "classifier", "gradual")) > 0.3
-    assert named["classifier"].predict([named["image"]]).shape == (1,)
+    assert all(named[name].score(X_test, y_test) == 1 for name in ("features", "head", "classifier", "gradual"))
+    assert named["classifier"].predict([named["image"]]) == ["blue"]
 
 
 def test_use_of_a_gpu():
