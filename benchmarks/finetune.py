@@ -245,7 +245,7 @@ class TunedModule:
         self.regression = regression().fit(pooled(features), targets)
         if self.case.method == "features":
             return self
-        self.begin_as_regression()
+        self.begin_as_regression(pooled(features))
         targets = torch.tensor(targets)
         frozen = self.case.method == "head"
         optimizer = torch.optim.AdamW(self.groups(frozen), fused=True)
@@ -277,13 +277,19 @@ class TunedModule:
             for decays, decay in ((True, WEIGHT_DECAY), (False, 0.0))
         ]
 
-    def begin_as_regression(self):
-        """Give the head the weights of the regression, with its scaler folded in."""
+    def begin_as_regression(self, features):
+        """Give the head the weights of the regression, with its scaler folded in.
+
+        A RELU behind the head gets positive scores: all biases are raised alike, which does not change probabilities.
+        """
         import torch
 
         scaler, logistic = self.regression[0], self.regression[1]
         weights = logistic.coef_ / scaler.scale_
         biases = logistic.intercept_ - weights @ scaler.mean_
+        if any(isinstance(layer, torch.nn.ReLU) for layer in self.head):
+            scores = features @ weights.T + biases
+            biases += np.ptp(scores) - scores.min()
         with torch.no_grad():
             self.head[0].weight.copy_(torch.tensor(weights).reshape(self.head[0].weight.shape))
             self.head[0].bias.copy_(torch.tensor(biases))
