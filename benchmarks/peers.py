@@ -110,6 +110,7 @@ PARTS = {
     "NORM": norm,
     "RELU": lambda layer: builtin("ReLU"),
     "RELU6": lambda layer: builtin("ReLU6"),
+    "PRELU": lambda layer: builtin("PReLU", num_parameters=layer.input.depth),
     "TANH": lambda layer: builtin("Tanh"),
     "SIGMOID": lambda layer: builtin("Sigmoid"),
     "HSIGMOID": lambda layer: builtin("Hardsigmoid"),

@@ -44,6 +44,13 @@ def activation(kind, x, d_out):
     return differentiated(getattr(functional, kind), d_out, x)
 
 
+def prelu(x, slopes, d_out):
+    """Returns out, d_x and d_slopes."""
+    from torch.nn import functional
+
+    return differentiated(functional.prelu, d_out, x, slopes)
+
+
 def batch_norm(x, scale, shift, d_out, mean, variance, momentum, eps):
     """In training. Returns out, d_x, d_scale, d_shift, and the running mean and variance after the batch."""
     from torch.nn import functional

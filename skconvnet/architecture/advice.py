@@ -16,7 +16,7 @@ _LARGEST_SIZE = 5 * 5  # of a small filter: "3x3 or at most 5x5"
 _CONVS_IN_A_ROW = 3  # "usually N <= 3"
 _LARGEST_SHARE = 0.5  # of the parameters in one FC
 # Layers that should not follow the scores.
-_AFTER_SCORES = ("RELU", "RELU6", "TANH", "SIGMOID", "HSIGMOID", "HSWISH", "GELU", "DROPOUT", "NORM")
+_AFTER_SCORES = ("RELU", "RELU6", "PRELU", "TANH", "SIGMOID", "HSIGMOID", "HSWISH", "GELU", "DROPOUT", "NORM")
 _TRIED_LAYERS = 50_000  # bounds the time of trying paddings: each try makes the whole network
 
 

@@ -10,12 +10,13 @@ from skconvnet.engine.images import pixel_limit
 from skconvnet.engine.plan.plan import plan_training
 from skconvnet.engine.plan.steps import SoftmaxCrossEntropy
 from skconvnet.engine.program.target import CPU
-from skconvnet.engine.weights.layout import Learned, WeightSlot, lay_out_parameters
+from skconvnet.engine.weights.layout import Learned, ScaleSlot, WeightSlot, lay_out_parameters
 
 __all__ = ["BYTES_PER_PARAMETER", "Network", "image_work", "memory_needed", "plan_memory"]
 
 _BRIGHT = 20  # a mean of pixels above this is one of pixels from 0 to 255
 BYTES_PER_PARAMETER = 20  # of training: the parameter, two moments, the best so far, what is learned
+_SLOPE = 0.25  # of a PRELU before it learns
 
 
 class Network:
@@ -61,9 +62,11 @@ class Network:
             images.check_standardised(self.mean, self.scale, name)
 
     def initialise(self, rng):
-        """Draw new weights: normal with variance 2 / inputs of a filter; biases and shifts zero, scales one.
+        """Draw new weights: normal with variance 2 / inputs of a filter.
 
-        Source: K. He et al., "Delving Deep into Rectifiers" (2015), section 2.2.
+        Biases and shifts are zero, scales one, and slopes 1/4.
+
+        Source: K. He et al., "Delving Deep into Rectifiers" (2015), sections 2.1 and 2.2.
 
         Parameters
         ----------
@@ -76,9 +79,12 @@ class Network:
                 deviation = np.sqrt(2.0 / math.prod(layer.shape[:-1]))
                 new.coefs.append((rng.standard_normal(layer.shape) * deviation).astype(np.float32))
                 new.intercepts.append(np.zeros(0 if layer.bias is None else layer.K, np.float32))
-            else:
+            elif isinstance(layer, ScaleSlot):
                 new.coefs.append(np.ones(layer.depth, np.float32))
                 new.intercepts.append(np.zeros(layer.depth, np.float32))
+            else:
+                new.coefs.append(np.full(layer.depth, _SLOPE, np.float32))
+                new.intercepts.append(np.zeros(0, np.float32))
         for layer in self.parameter_layout.running:
             new.means.append(np.zeros(layer.depth, np.float32))
             new.variances.append(np.ones(layer.depth, np.float32))

@@ -170,9 +170,10 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         volumes and parameters.
     coefs_ : list of ndarray of float32
         In network order, branches one after the other: a (F, F, C / groups, K) array for each CONV layer, an
-        (inputs, outputs) array for each FC layer, and a (C,) array of scales for each NORM that learns them.
+        (inputs, outputs) array for each FC layer, and a (C,) array of scales for each NORM that learns them, or of
+        slopes for each PRELU.
     intercepts_ : list of ndarray of float32
-        Their biases and shifts; an empty array for a CONV without biases.
+        Their biases and shifts; an empty array for a CONV without biases and for a PRELU.
     norm_means_, norm_variances_ : list of ndarray of float32
         The running statistics, (C,), of each NORM(batch). These arrays, and those of `coefs_` and `intercepts_`, become
         read-only with the first prediction. To change one later, replace it in its list.

@@ -227,6 +227,10 @@ NEW_TRAPS = {
         "INPUT -> RELU6 -> CONV(K=3, F=1, P=0) -> NORM -> HSWISH -> HSIGMOID -> CONV(K=9, F=2, P=1) -> GELU -> FC",
         (3, 4, 2),
     ),
+    "PRELU first, of padded depth, behind NORM, beside SKIP, and behind FC": (
+        "INPUT -> PRELU -> CONV(K=9, F=2, P=1) -> NORM -> PRELU -> (PRELU + SKIP) -> FC(5) -> PRELU -> FC",
+        (3, 4, 2),
+    ),
     "HSWISH and GELU whose input is used twice": (
         "INPUT -> CONV(K=6, F=1) -> (HSWISH -> CONV(K=6, F=1) + SKIP) -> (GELU + SKIP) -> RELU6 -> FC",
         (3, 3, 2),
@@ -268,7 +272,7 @@ NEW_TRAPS = {
     ),
 }
 
-ACTIVATIONS = ("RELU6", "TANH", "SIGMOID", "HSIGMOID", "HSWISH", "GELU")
+ACTIVATIONS = ("RELU6", "PRELU", "TANH", "SIGMOID", "HSIGMOID", "HSWISH", "GELU")
 
 # What minimal filtering may miss.
 WINOGRAD_TRAPS = {
@@ -451,13 +455,15 @@ def hashed(key, counter):
 
 def is_learning(layer):
     """Whether it has parameters of its own, and not only in its branches."""
-    return layer.kind in ("CONV", "FC") or (layer.kind == "NORM" and layer.mode != "lrn")
+    return layer.kind in ("CONV", "FC", "PRELU") or (layer.kind == "NORM" and layer.mode != "lrn")
 
 
 def drawn_coef(layer, rng):
-    """Weights of variance 2 / inputs; scales around 1."""
+    """Weights of variance 2 / inputs; scales around 1; slopes of both signs."""
     if layer.kind == "NORM":
         return 1 + 0.3 * rng.standard_normal(layer.input.depth).astype(np.float32)
+    if layer.kind == "PRELU":
+        return rng.uniform(-0.5, 0.9, layer.input.depth).astype(np.float32)
     if layer.kind == "FC":
         shape = (layer.input.size, layer.units)
     else:
@@ -722,6 +728,7 @@ EVERY_INSTRUCTION = {
         "INPUT -> CONV(K=9) -> POOL -> RELU -> (SKIP * POOL(average, F=all) -> SIGMOID) -> FC", (6, 8, 2), n=21
     ),
     "filtered": Problem(FILTERED, FILTERED_SHAPE, n=21),
+    "prelu": Problem("INPUT -> CONV(K=9) -> PRELU -> FC", (6, 8, 2), n=21),
 }
 
 

@@ -717,6 +717,46 @@ def test_another_activation_function_is_noticed(function, op):
     assert_noticed(problem, expected, mutation)
 
 
+@pytest.fixture(scope="module")
+def prelu():
+    """A PRELU and what is expected of it."""
+    problem = Problem("INPUT -> CONV(K=6, F=1, P=0) -> PRELU -> FC", (3, 4, 2), n=5)
+    return problem, problem.expected()
+
+
+def read_the_slopes_one_channel_on(mutated):
+    for row in instructions(mutated, Op.PRELU):
+        operand(row, "slopes")[1] += 1
+
+
+def let_the_gradient_of_a_prelu_choose_by_itself(mutated):
+    for row in backward(mutated, Op.PRELU):
+        operand(row, "x")[:] = operand(row, "v")
+
+
+def sum_the_slopes_of_fewer_rows(mutated):
+    for row in instructions(mutated, Op.PRELU_SLOPES):
+        put(row, rows=get(row, "rows") - 1)
+
+
+def update_the_slopes_with_the_gradient_of_others(mutated):
+    for row in instructions(mutated, Op.PRELU_SLOPES):
+        operand(row, "dslopes")[1] += 1
+
+
+MUTATIONS_OF_PRELU = (
+    read_the_slopes_one_channel_on,
+    let_the_gradient_of_a_prelu_choose_by_itself,
+    sum_the_slopes_of_fewer_rows,
+    update_the_slopes_with_the_gradient_of_others,
+)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS_OF_PRELU, ids=lambda mutation: mutation.__name__)
+def test_a_mutation_of_a_prelu_is_noticed(prelu, mutation):
+    assert_noticed(*prelu, mutation)
+
+
 # -- Mutations of averages that count their padding --------------------------------------------------------------------
 
 COUNTED = Problem("INPUT -> CONV(K=3) -> POOL(average, F=3x2, P=1, padding=counted) -> FC", (4, 5, 2), n=3)

@@ -26,8 +26,9 @@ RESNET = Problem(
     n=12,
 )
 PADDED = Problem(
-    "INPUT -> CONV(K=6) -> SIGMOID -> NORM -> (CONV(K=9, groups=3) -> NORM(layer) | TANH | CONV(K=3, F=1, bias=no))"
-    " -> NORM(lrn) -> CONV(K=5) -> NORM -> RELU -> DROPOUT(0.2) -> FC(7) -> NORM(layer) -> FC",
+    "INPUT -> CONV(K=6) -> SIGMOID -> NORM"
+    " -> (CONV(K=9, groups=3) -> NORM(layer) | PRELU -> TANH | CONV(K=3, F=1, bias=no)) -> NORM(lrn)"
+    " -> CONV(K=5) -> NORM -> RELU -> DROPOUT(0.2) -> FC(7) -> NORM(layer) -> FC",
     (4, 5, 3),
     n=12,
 )
@@ -63,7 +64,7 @@ def oracle_of(problem, optimizer, alpha, seed=0):
             return p, (velocity, memory[1])
 
         moved = [
-            [stepped(*own, decay) for *own, decay in zip(*parts, (layer.kind != "NORM", 0), strict=True)]
+            [stepped(*own, decay) for *own, decay in zip(*parts, (layer.kind in ("CONV", "FC"), 0), strict=True)]
             for layer, *parts in zip(learning, parameters, gradients, memories, strict=True)
         ]
         parameters = [tuple(own[0] for own in layer) for layer in moved]

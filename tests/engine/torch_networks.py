@@ -161,6 +161,12 @@ class Pass:
     def relu6(self, volume, numbers):
         return volume.clip(0, 6)
 
+    def prelu(self, volume, numbers):
+        from torch.nn import functional
+
+        slopes, _ = next(self.pairs)
+        return nhwc(functional.prelu(nchw(volume), slopes))
+
     def hsigmoid(self, volume, numbers):
         from torch.nn import functional
 

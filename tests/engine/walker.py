@@ -379,6 +379,21 @@ def _average_pool_backward(n, samples, first):
     return [("dy", _volume(n, "dy_row", "rows_out", "columns_out"), True), dx], [dx]
 
 
+def _prelu(n, samples, first):
+    reads = [
+        ("x", _volume(n, "x_row"), True),
+        ("v", _volume(n, "v_row"), True),
+        ("slopes", np.arange(n["depth"]), False),
+    ]
+    return reads, [("y", _volume(n, "y_row"), True)]
+
+
+def _prelu_slopes(n, samples, first):
+    slopes = ("dslopes", np.arange(n["depth"]), False)
+    reads = [("x", _volume(n, "x_row"), True), ("dy", _volume(n, "dy_row"), True)]
+    return reads + ([] if first else [slopes]), [slopes]
+
+
 def _activate_backward(n, samples, first):
     reads = [("dy", _volume(n, "dy_row"), True), ("kept", _volume(n, "kept_row"), True)]
     return reads, [("dx", _volume(n, "dx_row"), True)]
@@ -514,6 +529,8 @@ REACH = {
     Op.STORE_SCORES: _store_scores,
     Op.AVERAGE_POOL: _pool,
     Op.AVERAGE_POOL_BACKWARD: _average_pool_backward,
+    Op.PRELU: _prelu,
+    Op.PRELU_SLOPES: _prelu_slopes,
     Op.ACTIVATE: _of_each,
     Op.ACTIVATE_BACKWARD: _activate_backward,
     Op.DROPOUT: _of_each,

@@ -30,7 +30,7 @@ NOWHERE = "/dev/null/below"  # a directory that even root cannot make
 # Every kind of layer, since each has its own class in the file.
 EVERYTHING = (
     "INPUT -> CONV(K=16) -> NORM -> RELU -> (CONV(K=16) -> TANH + SKIP) -> SIGMOID -> (NORM(lrn) | NORM(layer)) -> POOL"
-    " -> DROPOUT -> FC(200) -> RELU -> FC"
+    " -> PRELU -> RELU6 -> HSIGMOID -> HSWISH -> GELU -> DROPOUT -> FC(200) -> RELU -> FC"
 )
 
 

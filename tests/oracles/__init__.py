@@ -22,6 +22,8 @@ weights, biases
     Of FC: (inputs, outputs) and (outputs,). Inputs are in (row, column, channel) order.
 scale, shift
     Of NORM: (C,).
+slopes
+    Of PRELU: (C,).
 F, S, P
     Receptive field, stride and zero-padding.
 extent

@@ -26,6 +26,19 @@ def relu6_gradient(d_out, x):
     return np.where((x > 0) & (x < 6), d_out, 0.0)
 
 
+def prelu(x, slopes):
+    """X where x is positive, elsewhere x times the slope of its depth slice.
+
+    Source: K. He et al., "Delving Deep into Rectifiers" (2015), equation 1.
+    """
+    return np.where(x > 0, x, slopes * x)
+
+
+def prelu_gradients(d_out, x, slopes):
+    """Gradients of the input and of the slopes: equation 3 of the paper."""
+    return np.where(x > 0, d_out, slopes * d_out), (d_out * np.minimum(x, 0)).sum(axis=(0, 1, 2))
+
+
 def hsigmoid(x):
     """The hard sigmoid: relu6(x + 3) / 6."""
     return relu6(x + 3) / 6
@@ -111,6 +124,17 @@ class Relu6:
 
     def backward(self, d_out, x):
         return (relu6_gradient(d_out, x),)
+
+
+@dataclass(frozen=True)
+class Prelu:
+    """PRELU. Its second array of parameters is empty."""
+
+    def forward(self, x, slopes, _):
+        return prelu(x, slopes)
+
+    def backward(self, d_out, x, slopes, _):
+        return *prelu_gradients(d_out, x, slopes), np.zeros(0)
 
 
 @dataclass(frozen=True)

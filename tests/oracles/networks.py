@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.oracles.activations import Dropout, Gelu, Hsigmoid, Hswish, Relu, Relu6, Sigmoid, Tanh
+from tests.oracles.activations import Dropout, Gelu, Hsigmoid, Hswish, Prelu, Relu, Relu6, Sigmoid, Tanh
 from tests.oracles.branches import BRANCHES, Gate, Skip, Stack, Sum, output_of, run, run_back
 from tests.oracles.convolution import Conv, FullyConnected
 from tests.oracles.loss import softmax_cross_entropy, softmax_cross_entropy_gradient
 from tests.oracles.normalisation import BatchNorm, FixedNorm, LayerNorm, LocalResponseNorm
 from tests.oracles.pooling import AveragePool, MaxPool
 
-LEARNING = (Conv, FullyConnected, BatchNorm, FixedNorm, LayerNorm)
+LEARNING = (Conv, FullyConnected, BatchNorm, FixedNorm, LayerNorm, Prelu)
 
 
 def layers_of(bound_layers, mask=None):
@@ -66,6 +66,7 @@ LAYER_OF = {
     "BoundNorm": norm_of,
     "BoundRelu": lambda bound: Relu(),
     "BoundRelu6": lambda bound: Relu6(),
+    "BoundPrelu": lambda bound: Prelu(),
     "BoundTanh": lambda bound: Tanh(),
     "BoundSigmoid": lambda bound: Sigmoid(),
     "BoundHsigmoid": lambda bound: Hsigmoid(),
@@ -98,8 +99,8 @@ def fixed(layers, running):
 def volumes(layers, parameters, x):
     """The input and the output of each layer: len(layers) + 1 arrays.
 
-    `parameters` has one (weights, biases) for each CONV and FC and one (scale, shift) for each NORM that learns, in
-    walk order.
+    `parameters` has one (weights, biases) for each CONV and FC and one (scale, shift) for each NORM that learns, and
+    one (slopes, empty) for each PRELU, in walk order.
     """
     return run(layers, per_layer(layers, iter(parameters)), np.asarray(x, dtype=float))
 

@@ -39,6 +39,25 @@ def test_gelu_by_hand():
     assert_allclose(oracles.gelu_gradient(plane([1, 2, 1]), x), plane([-0.08331547, 1, 1.08331547]), atol=1e-8)
 
 
+def test_prelu_by_hand():
+    x, slopes = np.array([[[[-2.0, 3.0], [4.0, -5.0]]]]), np.array([0.5, -1.0])
+    assert_array_equal(oracles.prelu(x, slopes), [[[[-1, 3], [4, 5]]]])
+    d_x, d_slopes = oracles.prelu_gradients(np.array([[[[6.0, 7.0], [8.0, 9.0]]]]), x, slopes)
+    assert_array_equal(d_x, [[[[3, 7], [8, -9]]]])
+    assert_array_equal(d_slopes, [-12, -45])
+
+
+def test_prelu_agrees_with_pytorch_and_finite_differences(in_torch):
+    rng = np.random.default_rng(0)
+    x, d_out, slopes = rng.normal(size=(2, 3, 2, 4)), rng.normal(size=(2, 3, 2, 4)), rng.normal(size=4)
+    out, d_x, d_slopes = in_torch(torch_answers.prelu, x, slopes, d_out)
+    assert_allclose(oracles.prelu(x, slopes), out, rtol=1e-12)
+    for found, expected in zip(oracles.prelu_gradients(d_out, x, slopes), (d_x, d_slopes), strict=True):
+        assert_allclose(found, expected, rtol=1e-12)
+    numeric = oracles.finite_differences(lambda slopes: np.sum(d_out * oracles.prelu(x, slopes)), slopes)
+    assert_allclose(d_slopes, numeric, atol=1e-8)
+
+
 # The names of the functions in PyTorch.
 IN_PYTORCH = {
     "relu6": "relu6",

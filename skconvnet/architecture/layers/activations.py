@@ -21,6 +21,23 @@ class BoundRelu6(InPlaceLayer):
 
 
 @dataclass(frozen=True)
+class BoundPrelu(InPlaceLayer):
+    """X where x is above zero, else a times x. Each depth slice learns a slope a of its own."""
+
+    kind: ClassVar[str] = "PRELU"
+
+    @property
+    def n_weights(self):
+        """The slopes."""
+        return self.input.depth
+
+    @property
+    def arithmetic(self):
+        """The number of parameters."""
+        return f"{self.n_weights}"
+
+
+@dataclass(frozen=True)
 class BoundTanh(InPlaceLayer):
     """tanh(x)."""
 
@@ -64,4 +81,14 @@ class BoundDropout(InPlaceLayer):
     kind: ClassVar[str] = "DROPOUT"
 
 
-LAYERS = (BoundRelu, BoundRelu6, BoundTanh, BoundSigmoid, BoundHsigmoid, BoundHswish, BoundGelu, BoundDropout)
+LAYERS = (
+    BoundRelu,
+    BoundRelu6,
+    BoundPrelu,
+    BoundTanh,
+    BoundSigmoid,
+    BoundHsigmoid,
+    BoundHswish,
+    BoundGelu,
+    BoundDropout,
+)

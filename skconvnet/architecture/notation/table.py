@@ -71,6 +71,7 @@ NOTATION = {
     },
     "RELU": {},
     "RELU6": {},
+    "PRELU": {},
     "TANH": {},
     "SIGMOID": {},
     "HSIGMOID": {},

@@ -7,7 +7,16 @@ process compiles or loads the families that its programs need; `FAMILIES` says w
 import numpy as np
 
 from skconvnet.engine.cpu.compile import kernel
-from skconvnet.engine.cpu.kernels.activations import activate, activate_backward, bias_relu_backward, dropout, mix, relu
+from skconvnet.engine.cpu.kernels.activations import (
+    activate,
+    activate_backward,
+    bias_relu_backward,
+    dropout,
+    mix,
+    prelu,
+    prelu_slopes,
+    relu,
+)
 from skconvnet.engine.cpu.kernels.branches import add, copy_channels, multiply, multiply_sums
 from skconvnet.engine.cpu.kernels.convolution import contract
 from skconvnet.engine.cpu.kernels.depthwise import depthwise, depthwise_weights
@@ -145,6 +154,18 @@ def rectifiers(call_at):
             bias_relu_backward(code, a, b, c, d, first and sample == 0)
 
 
+def learned_rectifiers(call_at):
+    """Execute an instruction of PRELU."""
+    call, code, _ = _unpack(call_at)
+    first = call[InstructionCall.FIRST] != 0
+    for sample in range(call[InstructionCall.SAMPLES]):
+        a, b, c, d = _operands(call, code, sample)
+        if code[0] == Op.PRELU:
+            prelu(code, a, b, c, d)
+        elif code[0] == Op.PRELU_SLOPES:
+            prelu_slopes(code, a, b, c, first and sample == 0)
+
+
 def activations(call_at):
     """Execute an instruction of an activation function other than RELU, or of DROPOUT."""
     call, code, task = _unpack(call_at)
@@ -236,6 +257,8 @@ FAMILIES = {
     Op.CONTRACT: convolution,
     Op.RELU: rectifiers,
     Op.BIAS_RELU_BACKWARD: rectifiers,
+    Op.PRELU: learned_rectifiers,
+    Op.PRELU_SLOPES: learned_rectifiers,
     Op.ACTIVATE: activations,
     Op.ACTIVATE_BACKWARD: activations,
     Op.DROPOUT: activations,

@@ -5,6 +5,8 @@ from skconvnet.engine.cuda.kernels.activations import (
     lower_activate_backward,
     lower_bias_relu_backward,
     lower_dropout,
+    lower_prelu,
+    lower_prelu_slopes,
     lower_relu,
 )
 from skconvnet.engine.cuda.kernels.branches import lower_add, lower_copy_channels, lower_multiply, lower_multiply_sums
@@ -42,6 +44,8 @@ LOWERINGS = {
     Op.CLEAR_BORDER: lower_clear_border,
     Op.RELU: lower_relu,
     Op.BIAS_RELU_BACKWARD: lower_bias_relu_backward,
+    Op.PRELU: lower_prelu,
+    Op.PRELU_SLOPES: lower_prelu_slopes,
     Op.ACTIVATE: lower_activate,
     Op.ACTIVATE_BACKWARD: lower_activate_backward,
     Op.DROPOUT: lower_dropout,

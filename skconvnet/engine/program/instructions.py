@@ -93,6 +93,8 @@ class Op(IntEnum):
     DEPTHWISE_WEIGHTS = 30
     MULTIPLY = 31
     MULTIPLY_SUMS = 32
+    PRELU = 33
+    PRELU_SLOPES = 34
 
 
 class Activation(IntEnum):
@@ -200,6 +202,8 @@ INSTRUCTIONS = {
         (Op.AVERAGE_POOL_BACKWARD, "dy dx", f"rows columns depth dx_row {_MEANS} dy_row"),
         (Op.ACTIVATE, "x y", "rows columns depth channels x_row y_row function"),
         (Op.ACTIVATE_BACKWARD, "dy kept dx", "rows columns depth dy_row kept_row dx_row function"),
+        (Op.PRELU, "x v slopes y", "rows columns depth x_row v_row y_row"),
+        (Op.PRELU_SLOPES, "x dy dslopes", "rows columns depth x_row dy_row"),
         (Op.DROPOUT, "x y", "rows columns depth x_row y_row layer rate"),
         (Op.ADD, "x w y", "rows columns depth x_row w_row y_row relu"),
         # w_row and w_column are 0 where one pixel multiplies all others.

@@ -17,7 +17,15 @@ from skconvnet.architecture import ArchitectureError, walk
 from skconvnet.engine.program.memory import aligned_zeros
 from skconvnet.engine.program.target import round_to_line
 
-__all__ = ["Learned", "ParameterLayout", "ScaleSlot", "WeightSlot", "lay_out_parameters", "learning_layers"]
+__all__ = [
+    "Learned",
+    "ParameterLayout",
+    "ScaleSlot",
+    "SlopeSlot",
+    "WeightSlot",
+    "lay_out_parameters",
+    "learning_layers",
+]
 
 
 class Learned(NamedTuple):
@@ -27,9 +35,9 @@ class Learned(NamedTuple):
     ----------
     coefs : list of ndarray of float32
         (F rows, F columns, C / groups, K) of a CONV, (inputs, units) of an FC, (C,) scales of a NORM(batch) or
-        NORM(layer).
+        NORM(layer), (C,) slopes of a PRELU.
     intercepts : list of ndarray of float32
-        One for each of `coefs`: (K,), (units,), (C,); (0,) of a CONV without bias.
+        One for each of `coefs`: (K,), (units,), (C,); (0,) of a CONV without bias and of a PRELU.
     means, variances : list of ndarray of float32
         The running statistics, (C,), of each NORM(batch).
     """
@@ -168,12 +176,42 @@ class ScaleSlot:
 
 
 @dataclass(frozen=True)
+class SlopeSlot:
+    """Where the slopes of a PRELU layer are in the parameter vector.
+
+    Parameters
+    ----------
+    depth, columns : int
+        Depth of the volume, without and with padding.
+    slopes : int
+        Offset of the slopes.
+    """
+
+    depth: int
+    columns: int
+    slopes: int
+
+    @property
+    def shapes(self):
+        """Shapes of the slopes, and of the biases, of which there are none."""
+        return (self.depth,), (0,)
+
+    def write(self, vector, coef, intercept):
+        """Write the slopes."""
+        vector[self.slopes : self.slopes + self.depth] = coef
+
+    def read(self, vector):
+        """Return the slopes in a new array, and an empty array."""
+        return vector[self.slopes : self.slopes + self.depth].copy(), np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True)
 class ParameterLayout:
     """The parameter vector of a network.
 
     Parameters
     ----------
-    slots : tuple of WeightSlot and ScaleSlot
+    slots : tuple of WeightSlot, ScaleSlot and SlopeSlot
         Those of the layers that learn, in the order of `walk`.
     size : int
         Float32 elements in all.
@@ -217,15 +255,16 @@ def _unzip(pairs):
 
 
 def learning_layers(architecture):
-    """Return the layers that learn, CONV, FC and NORM, in the order of `walk`."""
-    return [layer for layer in walk(architecture.layers) if layer.kind in ("CONV", "FC", "NORM") and layer.n_weights]
+    """Return the layers that learn, CONV, FC, NORM and PRELU, in the order of `walk`."""
+    kinds = ("CONV", "FC", "NORM", "PRELU")
+    return [layer for layer in walk(architecture.layers) if layer.kind in kinds and layer.n_weights]
 
 
 class _Part(IntEnum):
     """The parts of the vector, in their order."""
 
     CONV_WEIGHTS = 0
-    SMALL = 1  # biases, and the scales and shifts of NORM(layer)
+    SMALL = 1  # biases, the scales and shifts of NORM(layer), and the slopes of PRELU
     FC_WEIGHTS = 2
     BATCH_SCALES = 3
     RUNNING = 4
@@ -269,7 +308,7 @@ def lay_out_parameters(architecture, target):
 
 def _stored_shape(layer, target, *, reads_images):
     """Return a layer's stored shape: (filter rows, filter columns, depth, columns) of a group, or (columns,)."""
-    if layer.kind == "NORM":
+    if layer.kind in ("NORM", "PRELU"):
         return (target.pad(layer.input.depth),)
     if layer.kind == "FC":
         extent, depth, columns = layer.window, layer.input.depth, target.pad(layer.units)  # read once a batch
@@ -290,6 +329,8 @@ def _sizes(layer, shape, target):
     elif layer.kind == "FC":
         yield _Part.FC_WEIGHTS, prod(shape)
         yield _Part.SMALL, shape[-1]
+    elif layer.kind == "PRELU":
+        yield _Part.SMALL, shape[-1]
     elif layer.mode == "batch":
         yield _Part.BATCH_SCALES, 2 * shape[-1]
         yield _Part.RUNNING, 2 * shape[-1]
@@ -302,6 +343,8 @@ def _slot(layer, shape, offsets, target):
     if layer.kind == "NORM":
         scale = offsets[_Part.BATCH_SCALES if layer.mode == "batch" else _Part.SMALL]
         return ScaleSlot(layer.input.depth, shape[-1], scale, offsets.get(_Part.RUNNING))
+    if layer.kind == "PRELU":
+        return SlopeSlot(layer.input.depth, shape[-1], offsets[_Part.SMALL])
     is_conv = layer.kind == "CONV"
     groups = layer.groups if is_conv else 1
     depth, K = layer.input.depth // groups, layer.output.depth

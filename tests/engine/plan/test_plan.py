@@ -26,7 +26,7 @@ from skconvnet.engine.program.instructions import (
 )
 from skconvnet.engine.program.memory import pack
 from skconvnet.engine.program.target import CPU, GPU, UNLIMITED, round_to_line
-from skconvnet.engine.weights.layout import ScaleSlot, lay_out_parameters
+from skconvnet.engine.weights.layout import ScaleSlot, SlopeSlot, lay_out_parameters
 from tests.engine.networks import (
     NEW_TRAPS,
     VARIED,
@@ -375,6 +375,9 @@ def test_the_update_reaches_every_parameter_once(problem, batch_size):
     for layer in lay_out_parameters(problem.bound, CPU).slots:
         if isinstance(layer, ScaleSlot):  # its running statistics have no gradient
             expected[layer.scale : layer.scale + 2 * layer.columns] = 1
+            continue
+        if isinstance(layer, SlopeSlot):
+            expected[layer.slopes : layer.slopes + layer.columns] = 1
             continue
         if layer.bias is not None:
             expected[layer.bias : layer.bias + layer.n_biases] = 1

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 
 from skconvnet.engine.program.target import CPU, GPU
-from skconvnet.engine.weights.layout import Learned, WeightSlot, lay_out_parameters
+from skconvnet.engine.weights.layout import Learned, SlopeSlot, WeightSlot, lay_out_parameters
 from tests.engine.networks import VARIED, VARIED_SHAPE, Problem, problems
 
 
@@ -17,6 +17,8 @@ def runs(layout):
             yield f"weights {number}", layer.weights, layer.groups * layer.n_rows * layer.columns
             if layer.bias is not None:
                 yield f"bias {number}", layer.bias, layer.n_biases
+        elif isinstance(layer, SlopeSlot):
+            yield f"slopes {number}", layer.slopes, layer.columns
         else:
             yield f"scale {number}", layer.scale, 2 * layer.columns
             if layer.running is not None:

@@ -13,10 +13,19 @@ from skconvnet.engine.cpu.llvm.simd import BYTES, exponential, load, peek, poke,
 from skconvnet.engine.cpu.task import number_columns
 from skconvnet.engine.program.instructions import Activation, Op
 
-__all__ = ["activate", "activate_backward", "bias_relu_backward", "dropout", "mix", "relu"]
+__all__ = ["activate", "activate_backward", "bias_relu_backward", "dropout", "mix", "prelu", "prelu_slopes", "relu"]
 
-_RELU, _BIAS, _ACTIVATE, _BACKWARD, _DROPOUT = map(
-    number_columns, (Op.RELU, Op.BIAS_RELU_BACKWARD, Op.ACTIVATE, Op.ACTIVATE_BACKWARD, Op.DROPOUT)
+_RELU, _BIAS, _PRELU, _PRELU_SLOPES, _ACTIVATE, _BACKWARD, _DROPOUT = map(
+    number_columns,
+    (
+        Op.RELU,
+        Op.BIAS_RELU_BACKWARD,
+        Op.PRELU,
+        Op.PRELU_SLOPES,
+        Op.ACTIVATE,
+        Op.ACTIVATE_BACKWARD,
+        Op.DROPOUT,
+    ),
 )
 
 
@@ -69,6 +78,46 @@ def bias_relu_backward(code, dy, y, dx, dbias, first):
                 total = total + value
             if has_bias:
                 store(dbias + q, total)
+
+
+@kernel
+def prelu(code, x, v, slopes, y):
+    """Y = v where x > 0, else the channel's slope times v: with v = x the output, with v = dy the gradient."""
+    rows, columns, depth = code[_PRELU.rows], code[_PRELU.columns], code[_PRELU.depth]
+    x_row, v_row, y_row = code[_PRELU.x_row], code[_PRELU.v_row], code[_PRELU.y_row]
+    zero = splat(np.float32(0))
+    for row in range(rows):
+        from_x, from_v, to_y = x + 4 * row * x_row, v + 4 * row * v_row, y + 4 * row * y_row
+        for _ in range(columns):
+            for at in range(0, 4 * depth, BYTES):
+                value = load(from_v + at)
+                store(to_y + at, where_greater(load(from_x + at), zero, value, value * load(slopes + at)))
+            from_x += 4 * depth
+            from_v += 4 * depth
+            to_y += 4 * depth
+
+
+@kernel
+def prelu_slopes(code, x, dy, dslopes, first):
+    """Sum dy min(x, 0) over the pixels, channel by channel.
+
+    `dslopes`, (depth,), is overwritten if this is the `first` sample of its shard, else added to.
+    """
+    rows, columns, depth = code[_PRELU_SLOPES.rows], code[_PRELU_SLOPES.columns], code[_PRELU_SLOPES.depth]
+    x_row, dy_row = code[_PRELU_SLOPES.x_row], code[_PRELU_SLOPES.dy_row]
+    zero = splat(np.float32(0))
+    for q in range(0, 4 * depth, BYTES):
+        total = zero if first else load(dslopes + q)
+        for row in range(rows):
+            from_x, from_dy = x + 4 * row * x_row + q, dy + 4 * row * dy_row + q
+            line = zero  # rows are summed first: long sums lose digits
+            for _ in range(columns):
+                value = load(from_x)
+                line = line + load(from_dy) * where_greater(value, zero, zero, value)
+                from_x += 4 * depth
+                from_dy += 4 * depth
+            total = total + line
+        store(dslopes + q, total)
 
 
 @kernel

@@ -18,6 +18,7 @@ from skconvnet.engine.cuda.llvm.quads import (
     store_quad,
     where_greater,
 )
+from skconvnet.engine.cuda.llvm.sums import sum_slices
 from skconvnet.engine.cuda.llvm.threads import block, chunk, left, over, thread
 from skconvnet.engine.cuda.lowering import chunks
 from skconvnet.engine.program.instructions import Activation
@@ -31,8 +32,12 @@ __all__ = [
     "lower_activate_backward",
     "lower_bias_relu_backward",
     "lower_dropout",
+    "lower_prelu",
+    "lower_prelu_slopes",
     "lower_relu",
     "mix",
+    "prelu",
+    "prelu_slopes",
     "relu",
 ]
 
@@ -156,11 +161,17 @@ def lower_bias_relu_backward(call):
         return
     parts = call.scratch(grid[0] * call["depth"])
     yield call.launch(bias_relu_backward, grid, total=parts, **numbers)
-    # The parts of one row of pixels, of which there is one sample.
-    sums = {"dy": parts, "samples": 1, "rows": 1, "columns": grid[0], "relu": 0, "total": call["dbias"]}
+    yield _sum_of_parts(call, parts, grid[0], call["dbias"])
+
+
+def _sum_of_parts(call, parts, n_parts, total):
+    """Return the launch that adds the sums of blocks, (n_parts, depth), to `total`, (depth,)."""
+    # They are the pixels of a row, of which there is one sample.
+    row = {"dy": parts, "samples": 1, "rows": 1, "columns": n_parts, "dy_row": 0, "dy_sample": 0}
+    only = row | dict.fromkeys(("y", "dx", "y_row", "dx_row", "y_sample", "dx_sample", "relu"), 0) | {"bias": 1}
     width = min(call["depth"] // 4, _QUADS_OF_SUMS)
     grid = 1, chunks(call["depth"] // 4, width)
-    yield call.launch(bias_relu_backward, grid, **sums, width=width, span=sums["columns"])
+    return call.launch(bias_relu_backward, grid, **only, total=total, width=width, span=n_parts)
 
 
 def _over_pixels(pixels, quads, width):
@@ -169,6 +180,103 @@ def _over_pixels(pixels, quads, width):
     blocks = min(chunks(pixels, lanes * _PIXELS_OF_A_THREAD), _MOST_BLOCKS)
     span = chunks(pixels, blocks)
     return (chunks(pixels, span), chunks(quads, width)), {"width": width, "span": span}
+
+
+# -- PRELU -------------------------------------------------------------------------------------------------------------
+
+
+@kernel(_THREADS)
+def prelu(
+    x: Address,
+    v: Address,
+    slopes: Address,
+    y: Address,
+    rows,
+    columns,
+    depth,
+    x_row,
+    v_row,
+    y_row,
+    x_sample,
+    v_sample,
+    y_sample,
+):
+    """Y = v where x > 0, else the channel's slope times v: with v = x the output, with v = dy the gradient."""
+    at, line = 4 * (_THREADS * chunk() + thread()), columns * depth
+    if at < rows * line:
+        row = over(at, line)
+        along = at - row * line
+        value = load_quad(v + 4 * (block() * v_sample + row * v_row + along))
+        inclined = value * load_quad(slopes + 4 * left(along, depth))
+        zero = splat(float32(0))
+        value = where_greater(load_quad(x + 4 * (block() * x_sample + row * x_row + along)), zero, value, inclined)
+        store_quad(y + 4 * (block() * y_sample + row * y_row + along), value)
+
+
+@kernel(_THREADS)
+def prelu_slopes(
+    x: Address,
+    dy: Address,
+    total: Address,
+    samples,
+    rows,
+    columns,
+    depth,
+    x_row,
+    dy_row,
+    x_sample,
+    dy_sample,
+    wide,
+    span,
+):
+    """Sum dy min(x, 0) over the pixels of each block, channel by channel.
+
+    A block works on ``span`` pixels of the batch, and on ``wide`` quads of their channels, a power of two up to 256:
+    thread slice * wide + q walks over the pixels slice, slice + 256 / wide, ... of quad q.
+
+    Parameters
+    ----------
+    total : Address
+        (blocks along x, depth), overwritten.
+    """
+    table = cuda.shared.array(_SUMS, float32)
+    at = 4 * (wide * chunk() + left(thread(), wide))
+    slices, slice_of_thread = over(_THREADS, wide), over(thread(), wide)
+    end = int32(min((block() + 1) * span, samples * rows * columns))
+    if at >= depth:  # there may be more quads than channels
+        end = int32(0)
+    value, pixel, zero = splat(float32(0)), int32(block() * span + slice_of_thread), splat(float32(0))
+    while pixel < end:
+        line = over(pixel, columns)
+        sample, column = over(line, rows), pixel - line * columns
+        row, along = line - sample * rows, column * depth + at
+        below = load_quad(x + 4 * (sample * x_sample + row * x_row + along))
+        below = where_greater(below, zero, zero, below)
+        value = value + below * load_quad(dy + 4 * (sample * dy_sample + row * dy_row + along))
+        pixel = int32(pixel + slices)
+    value = sum_slices(table, value, wide)
+    if slice_of_thread == 0 and at < depth:
+        store_quad(total + 4 * (block() * depth + at), value)
+
+
+def lower_prelu(call):
+    """Yield the launch of PRELU."""
+    yield call.launch(prelu, call.over_quads(prelu))
+
+
+def lower_prelu_slopes(call):
+    """Yield the launches of PRELU_SLOPES: sums of blocks of pixels, and the sum of these."""
+    quads, wide = call["depth"] // 4, 1
+    while wide < min(quads, _THREADS):
+        wide *= 2
+    grid, numbers = _over_pixels(call["samples"] * call["rows"] * call["columns"], quads, wide)
+    wide, span = numbers["width"], numbers["span"]
+    if grid[0] == 1:
+        yield call.launch(prelu_slopes, grid, total=call["dslopes"], wide=wide, span=span)
+        return
+    parts = call.scratch(grid[0] * call["depth"])
+    yield call.launch(prelu_slopes, grid, total=parts, wide=wide, span=span)
+    yield _sum_of_parts(call, parts, grid[0], call["dslopes"])
 
 
 # -- Activation functions ----------------------------------------------------------------------------------------------

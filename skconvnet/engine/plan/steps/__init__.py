@@ -2,7 +2,7 @@
 
 from itertools import count
 
-from skconvnet.engine.plan.steps.activations import ACTIVATIONS, Dropout
+from skconvnet.engine.plan.steps.activations import ACTIVATIONS, Dropout, Prelu
 from skconvnet.engine.plan.steps.branches import Gate, Stack, Sum
 from skconvnet.engine.plan.steps.convolution import Convolution
 from skconvnet.engine.plan.steps.depthwise import DepthwiseConvolution, is_depthwise
@@ -73,6 +73,8 @@ def _step(layer, slots, target, training, frozen, dropouts):
             return _NORMS[layer.mode](layer, slots[id(layer)], training and layer.name not in frozen)
         case "POOL":
             return _POOLS[layer.mode](layer)
+        case "PRELU":
+            return Prelu(layer, slots[id(layer)])
         case "DROPOUT":
             return Dropout(layer, next(dropouts))
         case "SUM" | "STACK" | "GATE":

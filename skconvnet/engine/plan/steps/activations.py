@@ -1,10 +1,10 @@
 """Steps that work on each activation alone: activation functions and DROPOUT."""
 
 from skconvnet.engine.plan.steps.step import Step
-from skconvnet.engine.program.instructions import Activation, Op
-from skconvnet.engine.program.memory import ZEROS, element
+from skconvnet.engine.program.instructions import Activation, Op, Space
+from skconvnet.engine.program.memory import ZEROS, element, offset
 
-__all__ = ["ACTIVATIONS", "Dropout", "emit_relu_backward", "extents"]
+__all__ = ["ACTIVATIONS", "Dropout", "Prelu", "emit_relu_backward", "extents"]
 
 
 def emit_relu_backward(builder, y, dy, dx):
@@ -74,6 +74,51 @@ class Activate(Step):
 
 
 ACTIVATIONS = {"RELU": Relu} | dict.fromkeys(Activation.__members__, Activate)
+
+
+class Prelu(Step):
+    """PRELU: y = x where x is above zero, else a slope times x; the slope of a channel is learned.
+
+    Source: K. He et al., "Delving Deep into Rectifiers" (2015), section 2.1.
+
+    Parameters
+    ----------
+    layer : BoundPrelu
+    slopes : SlopeSlot
+        Where its parameters are.
+    """
+
+    learns = True
+
+    def __init__(self, layer, slopes):
+        super().__init__(layer)
+        self.slopes = slopes
+
+    def forward(self, builder, x, border):
+        """Emit x or the slope times x."""
+        self.x, y = x, builder.volume(self.layer.output, border)
+        self._emit(builder, x, x, y)
+        return y
+
+    def backward(self, builder, dy):
+        """Emit the gradient of the slopes, the sum of dy x below zero, and dx: dy or the slope times dy."""
+        x = builder.recompute(self.x)
+        operands = {"x": element(x), "dy": element(dy), "dslopes": offset(Space.SHARD, self.slopes.slopes)}
+        builder.emit(Op.PRELU_SLOPES, operands, **extents(x), x_row=x.row, dy_row=dy.row)
+        if not self.needs_input_gradient:
+            return None
+        dx = builder.gradient(self.x)
+        self._emit(builder, x, dy, dx)
+        return dx
+
+    def update(self, builder):
+        """Cut the slopes, one block whose gradient is in the slots. Like biases, they do not decay."""
+        builder.block(self.slopes.slopes, 1, self.slopes.columns)
+
+    def _emit(self, builder, x, v, y):
+        slopes = offset(Space.PARAMETERS, self.slopes.slopes)
+        operands = {"x": element(x), "v": element(v), "slopes": slopes, "y": element(y)}
+        builder.emit(Op.PRELU, operands, **extents(x), x_row=x.row, v_row=v.row, y_row=y.row)
 
 
 class Dropout(Step):

@@ -96,6 +96,63 @@ def test_the_gradient_of_the_bias_is_accurate_and_the_same_every_time(shape):
     assert_array_equal(bias_relu_backward(dy, y, NO_BORDER, NO_BORDER, True, True)[1], first)
 
 
+# -- PRELU -------------------------------------------------------------------------------------------------------------
+
+
+def with_slopes(op, volumes, borders, slopes, name):
+    """Run PRELU or PRELU_SLOPES, and return the last volume and the slopes named `name` after the run."""
+    memory, shape = Memory(fill=77), volumes["x"].shape
+    laid = {
+        of: operand(memory, framed(volume, border, 5), border)
+        for (of, volume), border in zip(volumes.items(), borders, strict=True)
+    }
+    slopes_at = memory.put(slopes)
+    memory = memory.array()
+    before = memory.copy()
+    numbers = {"rows": shape[1], "columns": shape[2], "depth": shape[3]}
+    numbers |= {f"{of}_row": row for of, (_, row) in laid.items()}
+    operands = {of: at for of, (at, _) in laid.items()}
+    operands[name] = (Space.SHARD if name == "dslopes" else Space.LOCAL, slopes_at, 0)
+    run([(op, operands, numbers)], memory, samples=shape[0])
+    for frame in (5, 77):
+        assert_array_equal(memory[before == frame], frame)
+    last, row = laid[[*volumes][-1]]
+    return inside(memory, last, shape, row), memory[slopes_at : slopes_at + shape[3]]
+
+
+@few
+@given(shapes, borders, borders, borders)
+def test_prelu(shape, x_border, v_border, y_border):
+    x, v, y = volumes_of(shape, 3)
+    slopes = np.linspace(-1, 2, shape[3]).astype(np.float32)
+    volumes, places = {"x": x, "v": v, "y": y}, (x_border, v_border, y_border)
+    found, after = with_slopes(Op.PRELU, volumes, places, slopes, "slopes")
+    assert_array_equal(found, np.where(x > 0, v, slopes * v))
+    assert_array_equal(after, slopes)
+
+
+def test_prelu_keeps_nan():
+    """So that a diverging fit is seen."""
+    x = np.full((1, 1, 1, 8), np.nan, np.float32)
+    found, _ = with_slopes(Op.PRELU, {"x": x, "v": x, "y": 0 * x}, [(0, 0, 0, 0)] * 3, np.ones(8), "slopes")
+    assert np.isnan(found).all()
+
+
+@few
+@given(shapes, borders, borders)
+@example((3, 20, 20, 8), NO_BORDER, (1, 1, 1, 1))  # two blocks of 128 slices
+@example((2, 13, 17, 24), (1, 0, 2, 1), NO_BORDER)  # more quads of a block than channels
+@example((19, 1, 1, 1032), NO_BORDER, NO_BORDER)  # two chunks of channels
+@example((1024, 1, 1, 8), NO_BORDER, NO_BORDER)  # one block to the number
+def test_the_gradient_of_slopes(shape, x_border, dy_border):
+    rng = np.random.default_rng(0)
+    # Never 5 or 77, which say where nothing was written.
+    x, dy = (rng.integers(-4, 5, shape).astype(np.float32) for _ in range(2))
+    volumes, places = {"x": x, "dy": dy}, (x_border, dy_border)
+    _, found = with_slopes(Op.PRELU_SLOPES, volumes, places, np.full(shape[3], 99.0), "dslopes")
+    assert_array_equal(found, (dy * np.minimum(x, 0)).sum(axis=(0, 1, 2)))
+
+
 # -- Activation functions ----------------------------------------------------------------------------------------------
 
 FUNCTIONS = {function: getattr(oracles, function.name.lower()) for function in Activation}
