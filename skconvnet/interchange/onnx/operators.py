@@ -241,7 +241,9 @@ class Operators:
             raise _Refusal(f"its constants are not one for each channel of {x.dimensions(self.n)}")
         if (learned[3] < 0).any():
             raise _Refusal("a variance is negative")
-        return self.layer(node, x, "NORM", learned, mode="batch", eps=node.attributes.get("epsilon", 1e-5))
+        momentum = float(f"{1.0 - node.attributes.get('momentum', 0.9):.6g}")  # ONNX weighs the old statistics
+        options = {"eps": node.attributes.get("epsilon", 1e-5), "momentum": momentum if 0 <= momentum <= 1 else None}
+        return self.layer(node, x, "NORM", learned, mode="batch", **options)
 
     def _InstanceNormalization(self, node, x, *computed):
         """Read the normalisation of the whole volume; that of each channel has no counterpart."""
@@ -409,12 +411,12 @@ class Operators:
     def _Mul(self, node, *signals):
         if len(signals) == 1:
             return self.affine(node, signals[0], 0.0, self.with_constant(node)[0])
-        first, second = signals
-        if first.volume != second.volume and (first.volume.height, first.volume.width) == (1, 1):
-            first, second = second, first
-        if second.volume not in (first.volume, Volume(1, 1, first.volume.depth)):
-            raise _Refusal(f"its inputs have different volumes, {first.volume} and {second.volume}")
-        return self.meeting(node, "*", (first, second))
+        if len(signals) != 2:
+            raise _Refusal(f"it has {len(signals)} inputs, and needs 2")
+        large, small = sorted((signal.volume for signal in signals), key=lambda volume: -volume.size)
+        if small not in (large, Volume(1, 1, large.depth)):
+            raise _Refusal(f"its inputs have different volumes, {large} and {small}")
+        return self.meeting(node, "*", signals, large)
 
     def _Div(self, node, *signals):
         if len(signals) > 1 or node.inputs[0] in self.constants:

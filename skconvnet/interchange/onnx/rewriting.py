@@ -97,7 +97,7 @@ def _flat(operator, branches):
             flat += branch[0].branches
         else:
             flat.append(branch)
-    return sorted(flat, key=bool) if operator == "*" else flat  # an empty branch is the first factor
+    return flat
 
 
 def _apply(rule, chain):
@@ -158,9 +158,11 @@ def _hard_swish(chain):
     """HSWISH is x * HSIGMOID(x), or x * RELU6(x + 3) / 6."""
     for length in (1, 2):
         items = chain[-length:]
-        if len(items) == length and _is_gate(items[0]) and not items[0].branches[0]:
-            gate = [*items[0].branches[1], *items[1:]]
-            if (len(gate) == 1 and _is(gate[0], "HSIGMOID")) or (len(gate) == 3 and _ends_in_hard_sigmoid(gate)):
+        if len(items) == length and _is_gate(items[0]):
+            plain, gate = sorted(items[0].branches, key=len)
+            gate = [*gate, *items[1:]]
+            is_hard = (len(gate) == 1 and _is(gate[0], "HSIGMOID")) or (len(gate) == 3 and _ends_in_hard_sigmoid(gate))
+            if is_hard and not plain:
                 return length, [Part("HSWISH", {}, (), items[0].step)]
     return None
 

@@ -167,7 +167,7 @@ class GraphWriter:
     def constant(self, name, array):
         """Add an array; return its name."""
         name = self.prefix + name
-        self.constants.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.constants.append(self._onnx.numpy_helper.from_array(np.asarray(array, order="C"), name))
         return name
 
     def reals(self, name, array):
@@ -254,7 +254,8 @@ class GraphWriter:
         arrays = (*next(self._pairs), *next(self._statistics))
         names = ("scales", "shifts", "means", "variances")
         constants = [self.reals(f"{layer.name}: {name}", array) for name, array in zip(names, arrays, strict=True)]
-        return self.elementwise(layer, x, "BatchNormalization", *constants, epsilon=layer.eps)
+        attributes = {"epsilon": layer.eps, "momentum": 1.0 - layer.momentum}  # ONNX weighs the old statistics
+        return self.elementwise(layer, x, "BatchNormalization", *constants, **attributes)
 
     def _layer_norm(self, layer, x):
         """Normalise the volume as one channel, since ONNX normalises each channel alone; then scale each slice."""
@@ -309,8 +310,8 @@ class GraphWriter:
         return self.elementwise(layer, x, "Gelu")
 
     def dropout(self, layer, x):
-        """Leave it out: it does nothing in prediction."""
-        return x
+        """Write the rate for those who train the model further; in prediction the node does nothing."""
+        return self.elementwise(layer, x, "Dropout", self.reals(f"{layer.name}: rate", layer.rate))
 
     def skip(self, layer, x):
         """Return the input."""

@@ -212,7 +212,7 @@ READ = {
             ("GlobalAveragePool", "c", "g", {}),
             ("Conv", "g v", "v1", {}),
             ("Sigmoid", "v1", "s", {}),
-            ("Mul", "s c", "m", {}),
+            ("Mul", "c s", "m", {}),
             ("Sigmoid", "m", "t", {}),
             ("Mul", "m t", "u", {}),
             ("GlobalMaxPool", "u", "y", {}),

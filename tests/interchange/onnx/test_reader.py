@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skconvnet.architecture import ARCHITECTURES
+from skconvnet.architecture import ARCHITECTURES, walk
 from skconvnet.estimators.exchange import classifier_of, load_network
 from skconvnet.interchange import write_onnx
 from skconvnet.interchange.onnx.reader import read_onnx
@@ -27,6 +27,8 @@ def test_what_was_written_is_read_to_the_bit(name, tmp_path):
     assert np.array_equal(classes, stored.classes)
     assert architecture.image_shape == stored.architecture.image_shape
     assert architecture.summary().n_flops == stored.architecture.summary().n_flops
+    kinds = [layer.kind for layer in walk(architecture.layers)]
+    assert kinds == [layer.kind for layer in walk(stored.architecture.layers)]
 
 
 @pytest.mark.parametrize("name", ["windows that overhang", "NORM(layer)", "NORM(lrn)", "branches of rows and volumes"])
@@ -36,6 +38,12 @@ def test_a_network_that_was_read_computes_the_same_bits(name, tmp_path):
     loaded = load_network(written(write_onnx(stored), tmp_path))
     assert np.array_equal(loaded.predict_proba(X), classifier_of(stored).predict_proba(X))
     assert np.array_equal(loaded.predict(X), classifier_of(stored).predict(X))
+
+
+def test_what_only_training_needs_is_read(tmp_path):
+    text = "INPUT -> CONV(K=4) -> NORM(momentum=0.01, eps=0.001) -> DROPOUT(0.3) -> FC"
+    stored = drawn(text, (4, 5, 2))
+    assert read_onnx(written(write_onnx(stored), tmp_path))[0] == stored.architecture
 
 
 @pytest.mark.parametrize("classes", [["ant", "bee", "cat"], [False, True], [3, 5]], ids=["text", "bool", "int"])
