@@ -81,8 +81,8 @@ class Operators:
             raise node.refused("the notation has no layer that computes it")
         if any(signal.is_probability for signal in signals) and node.op not in _KEEP_PROBABILITIES:
             raise node.refused("it comes after a softmax, which is only read as the end of a network")
-        if node.op != "Conv" and any(any(signal.zeros) for signal in signals):
-            raise node.refused("it comes after a Pad, which is only read as the padding of a Conv")
+        if node.op not in _TAKE_ZEROS and any(any(signal.zeros) for signal in signals):
+            raise node.refused("it comes after a Pad, which is only read as the padding of a Conv or AveragePool")
         try:
             self.signals[output] = method(node, *signals) if method else self._unary(node, *signals)
         except ArchitectureError as error:
@@ -329,9 +329,13 @@ class Operators:
         begins, ends, outs = self.geometry(node, x, F)
         counts_padding = mode == "average" and node.attributes.get("count_include_pad") and any((*begins, *ends))
         extents = x.volume.height, x.volume.width
-        if counts_padding:
+        if any(x.zeros) or counts_padding:
             options = self.window(node, x, F)
             S = node.attributes.get("strides", (1, 1))
+            if any(x.zeros) and not counts_padding:  # those of the Pad alone
+                if x.zeros[:2] != tuple(begins):
+                    raise _Refusal("its average counts the zeros of a Pad, and not those of its own")
+                ends = x.zeros[2:]
             for numbers in zip(extents, F, S, begins, ends, outs, strict=True):
                 _check_counted(*numbers)
             return self.layer(node, x, "POOL", mode=mode, padding="counted", **options)
@@ -581,4 +585,5 @@ class _Refusal(ValueError):
     """Why a node cannot be read, before its name is added."""
 
 
+_TAKE_ZEROS = ("Conv", "AveragePool")
 _KEEP_PROBABILITIES = ("Identity", "Flatten", "Reshape", "Squeeze", "Cast")

@@ -5,7 +5,8 @@ import pytest
 
 from skconvnet.estimators.exchange import classifier_of
 from skconvnet.interchange import write_onnx
-from tests.interchange.onnx.cases import NETWORKS, drawn, pixels, run
+from skconvnet.interchange.onnx.reader import read_onnx
+from tests.interchange.onnx.cases import NETWORKS, drawn, pixels, run, written
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -28,11 +29,12 @@ def test_onnx_runtime_computes_the_same(name):
     same_as(classifier, run(model, X), X)
 
 
-def test_an_average_that_counts_its_padding_does_not_count_what_hangs_over_it():
+def test_an_average_that_counts_its_padding_does_not_count_what_hangs_over_it(tmp_path):
     text = "INPUT -> CONV(K=2) -> POOL(average, F=3x2, S=3, P=1, round=ceil, padding=counted) -> FC"
     stored = drawn(text, (6, 6, 1))
-    X = pixels(stored)
-    same_as(classifier_of(stored), run(write_onnx(stored), X), X)
+    X, model = pixels(stored), write_onnx(stored)
+    same_as(classifier_of(stored), run(model, X), X)
+    assert read_onnx(written(model, tmp_path))[0] == stored.architecture
 
 
 @pytest.fixture(scope="module")
