@@ -39,7 +39,8 @@ _KNOWN = {*_STORAGES, *_TENSORS, _PARAMETER, _DICT}
 _DICTS_OF_ARRAYS = ("state_dict", "model_state_dict", "model", "net", "params")  # where checkpoints have the arrays
 _CONVERT = (
     "python -c \"import torch; from safetensors.torch import save_file; m = torch.load('FILE', map_location='cpu', "
-    "weights_only=False); save_file(m if isinstance(m, dict) else m.state_dict(), 'FILE.safetensors')\""
+    "weights_only=False); save_file(m.state_dict() if hasattr(m, 'state_dict') else m.get('state_dict', m), "
+    "'FILE.safetensors')\""
 )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from skconvnet.interchange.pytorch import read_pytorch
+from skconvnet.interchange.safetensors import read_safetensors
 from tests.estimators.quick import refused
 from tests.interchange import torch_files
 from tests.interchange.torch_pickles import MAGIC, PROTOCOL, SYSTEM, archive, described, old_file
@@ -71,6 +72,15 @@ def test_nothing_that_a_pickle_names_is_called(protocol):
         with refused("its pickle names 'posix.mkdir', which is not loaded"):
             read_pytorch(archive(pickle.dumps(content, protocol)))
     assert not os.path.exists("/tmp/never-made-by-skconvnet")
+
+
+def test_what_is_refused_is_converted_by_the_line_in_the_error(in_torch, tmp_path):
+    with refused("PyTorch converts it") as error:
+        read_pytorch(archive(pickle.dumps(Harmful())))
+    for before, converted in in_torch(torch_files.save_and_convert, tmp_path / "file.pth", str(error.value)):
+        with refused("its pickle names"):
+            read_pytorch(before)
+        assert read_safetensors(converted).arrays.keys() == {"fc.weight", "fc.bias"}
 
 
 @pytest.mark.parametrize(

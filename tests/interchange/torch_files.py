@@ -31,3 +31,22 @@ def save_checkpoint(path, name):
     network = torch.nn.Sequential()
     network.add_module("fc", torch.nn.Linear(3, 2))
     torch.save({"epoch": 3, "best": torch.tensor(0.5), name: network.state_dict(), "losses": [0.5, 0.25]}, path)
+
+
+def save_and_convert(path, message):
+    """Save what is refused, a module and a checkpoint with other objects, and convert it by the line of the error."""
+    from argparse import Namespace
+
+    import torch
+
+    code = message.partition('python -c "')[2].removesuffix('"').replace("FILE", str(path))
+    network = torch.nn.Sequential()
+    network.add_module("fc", torch.nn.Linear(3, 2))
+    contents = [network, {"arguments": Namespace(), "state_dict": network.state_dict()}]
+    files = []
+    for content in contents:
+        torch.save(content, path)
+        before = path.read_bytes()
+        exec(code, {})
+        files.append((before, path.with_suffix(".pth.safetensors").read_bytes()))
+    return files
