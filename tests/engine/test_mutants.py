@@ -4,6 +4,7 @@ What kernels compute is not theirs to change; there one thing is wrong in the or
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -755,6 +756,43 @@ MUTATIONS_OF_PRELU = (
 @pytest.mark.parametrize("mutation", MUTATIONS_OF_PRELU, ids=lambda mutation: mutation.__name__)
 def test_a_mutation_of_a_prelu_is_noticed(prelu, mutation):
     assert_noticed(*prelu, mutation)
+
+
+# -- Mutations of windows that are not square --------------------------------------------------------------------------
+
+# The other CONV and POOL are square.
+RECTANGULAR = Problem(
+    "INPUT -> CONV(K=4, F=1, P=0) -> CONV(K=3, F=2x3, P=0x1) -> POOL(F=3x2, S=1x2, P=1x0, round=ceil)"
+    " -> POOL(average, F=2x3, S=1x2, P=0x1) -> POOL(average, F=all)",
+    (9, 5, 2),
+    n=3,
+)
+POOLS = (Op.MAX_POOL, Op.MAX_POOL_BACKWARD, Op.AVERAGE_POOL, Op.AVERAGE_POOL_BACKWARD)
+
+
+@pytest.fixture(scope="module")
+def expected_of_rectangular():
+    return RECTANGULAR.expected()
+
+
+@pytest.mark.parametrize(
+    ("find", "pair"),
+    [
+        *((partial(instructions, op=op), (f"{letter}_rows", f"{letter}_columns")) for op in POOLS for letter in "FSP"),
+        *((find, "TR") for find in (forward, input_gradient)),
+        (weights_gradient, "IJ"),
+    ],
+)
+def test_a_number_of_one_axis_for_that_of_the_other_is_noticed(expected_of_rectangular, find, pair):
+    def let_both_be_the_smaller(mutated):
+        for row in find(mutated):
+            put(row, **dict.fromkeys(pair, min(get(row, name) for name in pair)))
+
+    assert_noticed(RECTANGULAR, expected_of_rectangular, let_both_be_the_smaller)
+
+
+def test_windows_that_are_not_square_are_well_without_a_mutation(expected_of_rectangular):
+    assert mismatches(RECTANGULAR.answers(SOUND), expected_of_rectangular) == {}
 
 
 # -- Mutations of averages that count their padding --------------------------------------------------------------------

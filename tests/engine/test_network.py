@@ -25,6 +25,7 @@ from skconvnet.engine import (
 from skconvnet.engine.device import CpuDevice
 from skconvnet.engine.program.target import GPU, UNLIMITED
 from tests import oracles
+from tests.engine import torch_networks
 from tests.engine.networks import (
     BRANCHED,
     FILTERED,
@@ -164,6 +165,23 @@ def test_answers_by_minimal_filtering_as_in_pytorch(in_torch, problem):
 
 
 @pytest.mark.parametrize(
+    ("conv", "shape"),
+    [
+        ("F=3, S=2, P=0, round=ceil", (8, 10, 2)),
+        ("F=5, S=2, P=1, round=ceil", (8, 10, 2)),
+        ("F=3, S=2, P=1x0, round=ceil", (8, 9, 2)),  # of an odd number of pixels, as many zeros on both sides
+        ("F=2x5, S=3, P=0x1, round=ceil", (11, 8, 1)),
+    ],
+)
+def test_padding_same_of_tensorflow_is_spelled_with_the_zeros_before_and_rounded_up(in_torch, conv, shape):
+    problem = Problem(f"INPUT -> CONV(K=3, {conv}, bias=no) -> POOL(average, F=all)", shape)
+    ((filters, _),), S = problem.parameters, problem.bound.layers[0].S
+    (expected,) = in_torch(torch_networks.same_convolution, problem.x, filters, S)
+    scores = Scorer(problem.network()).scores(problem.images, 1)
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
     ("layers", "shape", "device"),
     [
         (
@@ -172,8 +190,14 @@ def test_answers_by_minimal_filtering_as_in_pytorch(in_torch, problem):
             None,
         ),
         ("CONV(K=3, P=0) -> RELU -> CONV(K=2, P=2) -> RELU", (5, 4, 2), FORCED),
+        (
+            "CONV(K=3, F=1x3, S=1x2, P=0x1) -> POOL(average, F=2x1, S=1, P=1x0, padding=counted)"
+            " -> CONV(K=2, F=2, S=2x1, P=1x2, dilation=2x3, round=floor)",
+            (5, 4, 2),
+            None,
+        ),
     ],
-    ids=["direct", "minimal filtering"],
+    ids=["direct", "minimal filtering", "not square"],
 )
 def test_gradients_are_finite_differences_of_the_loss(layers, shape, device):
     problem = Problem(f"INPUT -> {layers} -> FC", shape, n=3)

@@ -41,6 +41,23 @@ def output(layers, parameters, x, running=()):
     return arrays(volume_of(layers, leaves(*parameters), x, [own.detach() for own in leaves(*running)]))
 
 
+def same_convolution(x, filters, S):
+    """Returns the mean of each depth slice of a CONV with TensorFlow's padding "same".
+
+    There are as many outputs as strides in the image, rounded up, and if the zeros that they need are odd in number,
+    one more of them is below and to the right.
+    """
+    from torch.nn import functional
+
+    x, filters = leaves(x, filters)
+    pads = []
+    for side, F in zip(x.shape[2:0:-1], filters.shape[1::-1], strict=True):  # of the columns, then of the rows
+        zeros = max((-(-side // S) - 1) * S + F - side, 0)
+        pads += [zeros // 2, zeros - zeros // 2]
+    out = functional.conv2d(functional.pad(nchw(x), pads), filters.permute(3, 2, 0, 1).contiguous(), stride=S)
+    return arrays(out.mean(dim=(2, 3)))
+
+
 def adamw_steps(layers, parameters, x, targets, weights, label_smoothing, learning_rates, alpha, running=()):
     """Returns each parameter, then each running statistic, after steps of AdamW.
 

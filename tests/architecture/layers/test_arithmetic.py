@@ -44,6 +44,14 @@ def test_the_reach_of_a_window():
     assert reaches == [1, 3, 1, 5, 6]
 
 
+@given(W=st.integers(1, 60), F=st.integers(1, 12), S=st.integers(2, 9))
+def test_padding_same_of_tensorflow_is_half_of_its_zeros_rounded_up(W, F, S):
+    windows = -(-W // S)
+    zeros = max((windows - 1) * S + F - W, 0)
+    assume(F <= W + 2 * (zeros // 2))  # a single window that needs an odd number of zeros is too large
+    assert output_extent(W, F, S, zeros // 2, "ceil", "CONV 1") == windows
+
+
 def test_error_shows_the_arithmetic_and_what_fits():
     with pytest.raises(ArchitectureError) as caught:
         output_extent(10, 3, 2, 0, None, "CONV 1")
