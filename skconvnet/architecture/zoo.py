@@ -1,6 +1,7 @@
 """The architectures by name, and ``architecture="auto"``."""
 
 import re
+from collections.abc import Mapping
 from itertools import islice, repeat
 
 from skconvnet.architecture.architecture import Architecture
@@ -22,8 +23,34 @@ _PATTERNS = {  # the examples of the CS231n notes, section "Layer Patterns"
     "double-conv": "INPUT -> [CONV -> RELU -> CONV -> RELU -> POOL]*3 -> [FC -> RELU]*2 -> FC",
     "pattern": "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC",
 }
-_TEXTS = _PATTERNS | {name: study.text for name, study in (CASE_STUDIES | PUBLISHED).items()}
-ARCHITECTURES = {name: Architecture.parse(text) for name, text in _TEXTS.items()}
+
+
+class _Architectures(Mapping):
+    """Architectures by name. A text is parsed when it is first asked for: the import of the package is quicker."""
+
+    def __init__(self, texts):
+        self._texts = texts
+        self._parsed = {}
+
+    def __getitem__(self, name):
+        if name not in self._parsed:
+            self._parsed[name] = Architecture.parse(self._texts[name])
+        return self._parsed[name]
+
+    def __iter__(self):
+        return iter(self._texts)
+
+    def __len__(self):
+        return len(self._texts)
+
+    def __contains__(self, name):
+        return name in self._texts
+
+    def __repr__(self):
+        return repr(dict(self))
+
+
+ARCHITECTURES = _Architectures(_PATTERNS | {name: study.text for name, study in (CASE_STUDIES | PUBLISHED).items()})
 
 
 def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):

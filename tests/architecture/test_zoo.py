@@ -90,6 +90,15 @@ def test_patterns_bind_to_a_small_image(name):
     assert bound.n_classes == 10
 
 
+def test_architectures_are_a_mapping():
+    assert len(ARCHITECTURES) == len([*ARCHITECTURES]) == len(STUDIES) + len(PATTERNS)
+    assert ARCHITECTURES["linear"] is ARCHITECTURES["linear"]
+    assert repr(ARCHITECTURES).startswith("{'linear': Architecture.parse('INPUT -> FC'), ")
+    assert "vgg" not in ARCHITECTURES
+    with pytest.raises(KeyError, match="vgg"):
+        ARCHITECTURES["vgg"]
+
+
 def test_auto_is_not_in_architectures():
     assert "auto" not in ARCHITECTURES
     assert str(ARCHITECTURES["linear"]) == "INPUT -> FC"
