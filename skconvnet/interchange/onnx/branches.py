@@ -38,7 +38,7 @@ def chain_of(step, steps):
     ----------
     step : Step
         The end of the chain.
-    steps : iterable of Step
+    steps : list of Step
         All steps after that of the images, in the order of computation.
 
     Returns
@@ -48,7 +48,8 @@ def chain_of(step, steps):
     Raises
     ------
     ValueError
-        If the graph is no chain of layers and branches in each other, as where two branches share a layer.
+        If the graph is no chain of layers and branches in each other, as where two branches share a layer. Also if it
+        has more layers than the notation allows.
 
     Notes
     -----
@@ -56,6 +57,8 @@ def chain_of(step, steps):
     all inputs in the tree of dominators: K. Cooper, T. Harvey and K. Kennedy, "A simple, fast dominance algorithm"
     (2001), which takes one pass over a graph without circles.
     """
+    if len(steps) > MAX_LAYERS:
+        raise ValueError(f"it has {len(steps)} layers, and at most {MAX_LAYERS} are read.")
     return _Decomposition(steps).chain(step, None, 0)
 
 
@@ -97,8 +100,6 @@ class _Decomposition:
             if step in self.placed:
                 raise step.node.refused("its value is used by two branches that do not begin there")
             self.placed.add(step)
-            if len(self.placed) > MAX_LAYERS:
-                raise step.node.refused(f"the network has more than {MAX_LAYERS} layers")
             fork = self.parent[step]
             if len(step.inputs) == 1:
                 items.append(Part(step.kind, step.options, step.learned, step))

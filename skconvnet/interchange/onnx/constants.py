@@ -13,7 +13,7 @@ WRONG_VALUES = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError
 _TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float32, 11: np.float32, 16: np.float32}
 
 
-def compute_constant(node, inputs, opset):
+def compute_constant(node, inputs):
     """Return the constant that a node computes from constants.
 
     Parameters
@@ -22,8 +22,6 @@ def compute_constant(node, inputs, opset):
         The node.
     inputs : list of ndarray or None
         Its inputs; None in place of one that is left out.
-    opset : int
-        The version of the operators.
 
     Returns
     -------

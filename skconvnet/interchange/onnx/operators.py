@@ -48,7 +48,7 @@ class Operators:
         self.signals = signals
         self.n = n
         self._stacks = {}
-        self._n_learned = 0
+        self._n_numbers = 0
 
     def read(self, node):
         """Read a node, whose inputs have been read.
@@ -71,10 +71,7 @@ class Operators:
         signals = [self.signals[name] for name in node.inputs if name in self.signals]
         output = next(iter(node.outputs), "")
         if not signals or node.op == "Shape":
-            inputs = [self.constants.get(name) for name in node.inputs]
-            self.constants[output] = (
-                np.array(signals[0].dimensions(self.n)) if signals else compute_constant(node, inputs, self.opset)
-            )
+            self.constants[output] = np.array(signals[0].dimensions(self.n)) if signals else self._computed(node)
             return
         method = getattr(self, f"_{node.op}", None)
         if method is None and node.op not in _UNARY:
@@ -91,6 +88,19 @@ class Operators:
             raise node.refused(str(error)) from error.__cause__
         except WRONG_VALUES as error:
             raise node.refused(f"its inputs or attributes do not fit it ({error})") from error
+
+    def _computed(self, node):
+        """Return the constant that a node computes. Those that are no views of others take memory."""
+        inputs = [self.constants.get(name) for name in node.inputs]
+        result = compute_constant(node, inputs)
+        if not any(array is not None and np.may_share_memory(array, result) for array in inputs):
+            self._take_memory(node, result.size if any(result.strides) else 1)
+        return result
+
+    def _take_memory(self, node, n_numbers):
+        self._n_numbers += n_numbers
+        if self._n_numbers > MAX_NUMBERS:
+            raise node.refused(f"with it there are more than {MAX_NUMBERS} learned and computed numbers")
 
     def constant(self, node, index, name, dtype=None):
         """Return the constant that is an input of a node; None if it is left out.
@@ -133,9 +143,7 @@ class Operators:
             if value is not None and (option is None or option.read(spell_number(value)) is None):
                 expected = "not in the notation" if option is None else f"and the notation has {option.expected}"
                 raise _Refusal(f"as {kind} it has {name}={spell_number(value)}, {expected}")
-        self._n_learned += sum(array.size for array in learned)
-        if self._n_learned > MAX_NUMBERS:
-            raise _Refusal(f"with it the network has more than {MAX_NUMBERS} learned numbers")
+        self._take_memory(node, sum(array.size for array in learned))
         options = {name: value for name, value in options.items() if value is not None}
         output = _BOUND[kind].bind(kind, signal.volume, options).output
         return Signal(Step(node, kind, (signal.step,), output, options, learned), form or signal.form)
@@ -150,6 +158,7 @@ class Operators:
         """Return the value of (x - mean) * scale."""
         if x.volume.depth > _MOST_CHANNELS:
             raise _Refusal(f"its input has {x.volume.depth} channels, and at most {_MOST_CHANNELS} are read")
+        self._take_memory(node, 4 * x.volume.depth)
         mean, scale = (
             np.broadcast_to(np.asarray(number, np.float64), x.volume.depth).copy() for number in (mean, scale)
         )

@@ -3,6 +3,7 @@ import pytest
 
 from skconvnet.architecture import Architecture
 from skconvnet.estimators.exchange import load_network
+from skconvnet.interchange.onnx import operators
 from skconvnet.interchange.onnx.reader import read_onnx
 from tests.interchange.onnx.cases import model_of, run, written
 
@@ -343,6 +344,25 @@ def test_what_the_notation_has_not_is_refused(name, tmp_path):
     nodes, constants, message = REFUSED[name]
     with pytest.raises(ValueError, match=message):
         read_onnx(written(model_of(nodes, constants), tmp_path))
+
+
+def test_constants_that_take_too_much_memory_together_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(operators, "MAX_NUMBERS", 250)
+    nodes = [("ConstantOfShape", "s", "a", {}), ("Transpose", "a", "b", {}), ("Add", "a a", "w0", {})]
+    for n_sums in (1, 2, 3):
+        nodes += [("Add", f"w{n_sums - 1} a", f"w{n_sums}", {})]
+        network = [*nodes, ("Flatten", "x", "f", {}), ("Gemm", f"f w{n_sums}", "y", {})]
+        path = written(model_of(network, {"s": whole(30, 2)}, ("n", 30)), tmp_path)
+        if n_sums == 1:
+            assert read_onnx(path)[1].coefs[0].shape == (30, 2)
+    with pytest.raises(ValueError, match=r"operator Gemm .* more than 250 learned and computed numbers"):
+        read_onnx(path)
+
+
+def test_graphs_that_are_too_long_are_refused(tmp_path):
+    long = [("Relu", f"r{number}" if number else "x", f"r{number + 1}", {}) for number in range(10_001)]
+    with pytest.raises(ValueError, match="at most 10000 are read"):
+        read_onnx(written(model_of([*long, ("Identity", "r10001", "y", {})], {}), tmp_path))
 
 
 def test_the_size_of_images_is_asked_for(tmp_path):
