@@ -141,10 +141,11 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         killed, the same `fit` with the same parameters and data resumes after the last complete epoch, and its result
         is the same to the bit as without the kill. If it was complete, its result is loaded. See the notes.
     pretrained : str, os.PathLike, FrozenEstimator or None, default=None
-        A network whose weights `fit` begins with: a `sklearn.frozen.FrozenEstimator` of a fitted classifier.
-        ``architecture="auto"`` is then its architecture, and another one must be the same up to the head, the last CONV
-        or FC. The head is new, unless the labels are those of the network. Pixels are standardised as there. The images
-        may have another height and width, where the layers fit.
+        A network whose weights `fit` begins with: a file or the name of an installed package, as `load_network` reads
+        them, or a `sklearn.frozen.FrozenEstimator` of a fitted classifier. For a file that needs further arguments,
+        load it with `load_network` and freeze the result. ``architecture="auto"`` is then its architecture, and another
+        one must be the same up to the head, the last CONV or FC. The head is new, unless the labels are those of the
+        network. Pixels are standardised as there. The images may have another height and width, where the layers fit.
     freeze : str or None, default=None
         What of the pretrained network stays as it is: "body", all layers before the head, or a layer such as "CONV 3"
         and all before it. NORM(batch) there uses its running statistics, and DROPOUT drops nothing. Without `augment`,
@@ -153,7 +154,9 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     body_rate : float, default=0.03
         The learning rate of pretrained layers before the head, as a part of the learning rate of the head.
     head_first : bool, default=True
-        Whether a new head begins as a LogisticRegression on the pretrained features, and not with random weights.
+        Whether a new head begins as scikit-learn's LogisticRegression on the means of what it reads, and not with
+        random weights. Where it reads many or large numbers, its learning rate is lower, since the regression would be
+        undone at once.
 
     Attributes
     ----------

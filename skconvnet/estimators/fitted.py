@@ -225,6 +225,8 @@ def _validity(state):
         "the plateau": type(plateau.best) is float and not isnan(plateau.best),
         "stops_early": type(history.stops_early) is bool,
         "the solver": type(state.solver) is str,
+        "freeze": state.frozen is None or type(state.frozen) is str,
+        "the head's rate": type(state.head_rate) is float and 0 < state.head_rate <= 1,
         "the optimizer": optimizer is None or _is_optimizer(optimizer),
     }
 

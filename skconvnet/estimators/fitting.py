@@ -102,6 +102,7 @@ class Fit:
         self.estimator = estimator
         self.previous = previous
         self.callbacks = callbacks
+        self.head_rate = 1.0 if previous is None else previous.head_rate
         self.file = None if estimator.checkpoint is None else CheckpointFile(estimator.checkpoint)
 
     @cached_property
@@ -193,7 +194,7 @@ class Fit:
         """Return a trainer, of a new network or of the network to resume."""
         estimator, images = self.estimator, data.examples.images
         bound = self._bind(images.shape, len(data.classes))
-        settings = self._settings(bound.image_shape)
+        loss = self._settings(bound.image_shape)["loss"]
         frozen = frozen_layers(bound, estimator.freeze)
         n_frozen = first_trained(bound, frozen, changes_images=estimator.augment is not None)
         body, trained = split_architecture(bound, n_frozen)
@@ -205,14 +206,14 @@ class Fit:
         work = passes * image_work(trained) + (len(images) * image_work(body) if n_frozen else 0)
         device = device_for_training(estimator.device, work, estimator.float32_precision)
         rates = {"frozen": frozen, "body": body_of(bound) if estimator.pretrained is not None else frozenset()}
-        plan = _plan_within_memory(trained, settings["loss"], batches.batch_size, n_threads, device, rates)
+        plan = _plan_within_memory(trained, loss, batches.batch_size, n_threads, device, rates)
         network, has_new_head = self._network(bound, data, device)
         if self.stored is not None:
             warn_of_faint_pixels(network, images, stacklevel=5)
         self.part = TrainedPart.behind(network, n_frozen, estimator.n_jobs)
         activations = self.part.images(images)
         if has_new_head and estimator.head_first:
-            self.part.begin_head(images, activations, data.examples, data.indices)
+            self.head_rate = self.part.begin_head(images, activations, data.examples, data.indices)
         with memory_for_training(trained, device):
             return Trainer(
                 self.part.network,
@@ -223,7 +224,7 @@ class Fit:
                 n_threads=n_threads,
                 seed=self.seed,
                 plan=plan,
-                **settings,
+                **self._settings(bound.image_shape),
             )
 
     def _network(self, bound, data, device):
@@ -254,9 +255,10 @@ class Fit:
     def _settings(self, image_shape):
         """Return those settings of a trainer that may change between two steps."""
         estimator = self.estimator
-        sgd = SGD(estimator.momentum, estimator.nesterovs_momentum, estimator.body_rate)
+        body_rate = estimator.body_rate / self.head_rate
+        sgd = SGD(estimator.momentum, estimator.nesterovs_momentum, body_rate)
         return {
-            "optimizer": Adam(body_rate=estimator.body_rate) if estimator.solver == "adam" else sgd,
+            "optimizer": Adam(body_rate=body_rate) if estimator.solver == "adam" else sgd,
             "alpha": estimator.alpha,
             "loss": SoftmaxCrossEntropy(estimator.label_smoothing),
             "augmentation": make_augmentation(estimator.augment, image_shape),
@@ -293,7 +295,8 @@ class Fit:
 
     def _schedule(self, batches):
         """Return the learning rates at the beginning of the fit."""
-        return make_schedule(self.learning_rate, self.estimator.learning_rate_init, self.max_iter * len(batches))
+        highest = self.head_rate * self.estimator.learning_rate_init
+        return make_schedule(self.learning_rate, highest, self.max_iter * len(batches))
 
     def _train(self, trainer, batches, state, data):
         """Train from a state on; return what `train` returns."""
@@ -338,7 +341,8 @@ class Fit:
     def _attributes(self, trainer, history, data, parameters, optimizer=None):
         """Return all fitted attributes after training with this result."""
         learned, estimator = self.part.learned(parameters), self.estimator
-        state = TrainingState(self.seed, trainer.n_drawn, history, estimator.solver, optimizer, frozen=estimator.freeze)
+        more = {"frozen": estimator.freeze, "head_rate": self.head_rate}
+        state = TrainingState(self.seed, trainer.n_drawn, history, estimator.solver, optimizer, **more)
         return self._attributes_but_learned(trainer, state, data) | dict(zip(LEARNED, learned, strict=True))
 
     def _attributes_but_learned(self, trainer, state, data):

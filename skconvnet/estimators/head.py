@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits  # a requirement of scikit-learn
 from skconvnet.engine.weights.layout import learning_layers
 
 _C = 0.01  # features mostly outnumber the images of a class, and are far from independent
+_USUAL_SUM = 64.0  # of what the head of a new network reads: 128 activations of about 1/2 behind a RELU
 _CHUNK = 1 << 24  # activations that are averaged at a time
 _LIFT = 1.0  # of the range of scores
 _ONE_AT_A_TIME = Lock()  # the number of threads of BLAS is one for the whole process
@@ -47,6 +48,31 @@ def _with_one_thread(function):
             return function(*arguments, **named)
 
     return call
+
+
+def rate_of_head(features):
+    """Return the learning rate of a head that begins as a regression, as a part of that of new networks.
+
+    A step of Adam changes each weight by about the learning rate, and so a score by that times the sum of what the head
+    reads. Pretrained features may be many and large: a rate for new networks would undo the regression at once.
+
+    Parameters
+    ----------
+    features : ndarray of float64, shape (n, depth)
+        The mean of each depth slice that the head reads.
+
+    Returns
+    -------
+    float
+        At most 1.
+
+    Examples
+    --------
+    >>> rate_of_head(np.ones((5, 32))), rate_of_head(np.ones((5, 640)))
+    (1.0, 0.1)
+    """
+    total = float(np.abs(features).sum(axis=1).mean())
+    return min(1.0, _USUAL_SUM / total) if total else 1.0
 
 
 @_with_one_thread

@@ -66,6 +66,7 @@ class PartialFit(Fit):
             self.part.optimizer_of_whole(trainer.state),
             parameters,
             frozen=self.estimator.freeze,
+            head_rate=self.head_rate,
         )
         trainer.forget_images()  # they may be large
         attributes = self._attributes_but_learned(trainer, state, data)

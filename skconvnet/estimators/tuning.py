@@ -11,7 +11,7 @@ import numpy as np
 from skconvnet._system import machine_memory
 from skconvnet.architecture import Volume, walk
 from skconvnet.engine import Images, Learned, Network, OptimizerState, Scorer, split_architecture
-from skconvnet.estimators.head import pooled, regress, with_head
+from skconvnet.estimators.head import pooled, rate_of_head, regress, with_head
 from skconvnet.estimators.pretrained import body_of, head_of
 from skconvnet.estimators.scoring import compute_scores
 
@@ -153,11 +153,16 @@ class TrainedPart:
             The targets and weights of these images.
         indices : ndarray of int64
             The images to train on.
+
+        Returns
+        -------
+        float
+            The learning rate of the head, as `rate_of_head` returns it; 1 if there are no weights before it.
         """
         own, whole = self.network.architecture, self.whole.architecture
         place, place_in_whole = head_of(own), head_of(whole)
         if not any(layer.kind in ("CONV", "FC") for layer in walk(whole.layers[:place_in_whole])):
-            return
+            return 1.0
         head = own.layers[place]
         if head.kind not in ("CONV", "FC") or getattr(head, "groups", 1) > 1:
             raise ValueError(
@@ -170,6 +175,7 @@ class TrainedPart:
         targets, weights = examples.targets[indices], examples.weights[indices]
         regression = regress(features, targets, weights, own.n_classes)
         self.network.learned = with_head(own, place, self.network.learned, features, *regression)
+        return rate_of_head(features)
 
     def again(self, images):
         """Return the activations of images, which are computed whenever they are read."""

@@ -30,6 +30,8 @@ class TrainingState:
         The parameters with the best validation score, during a fit with early stopping.
     frozen : str or None
         The estimator's `freeze`, which decides for which layers the moments are.
+    head_rate : float
+        The learning rate of the head of a pretrained network, as a part of the estimator's `learning_rate_init`.
     """
 
     seed: int
@@ -40,6 +42,7 @@ class TrainingState:
     parameters: np.ndarray | None = None
     best: np.ndarray | None = None
     frozen: str | None = None
+    head_rate: float = 1.0
 
     def load(self, trainer):
         """Copy the parameters, moments and counters into a trainer. Without an optimizer it gets a new one.

@@ -1,5 +1,8 @@
 """Layers that stay as they are, and what is trained behind them."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.frozen import FrozenEstimator
@@ -118,6 +121,20 @@ def test_the_head_begins_as_a_regression_on_the_same_features_whatever_is_frozen
     for other in (partly, free, augmented):
         np.testing.assert_allclose(other.coefs_[-1], frozen.coefs_[-1], rtol=1e-3, atol=1e-4)
     assert frozen.score(*digits) > 0.6 > by_chance.score(*digits)
+
+
+def test_a_head_that_reads_large_numbers_learns_slowly_and_keeps_what_it_began_with(source, digits, monkeypatch):
+    large = copy.copy(source)
+    large.coefs_ = [*source.coefs_[:3], 200 * source.coefs_[3], source.coefs_[4]]
+    large.intercepts_ = [*source.intercepts_[:3], 200 * source.intercepts_[3], source.intercepts_[4]]
+    began = tuned(large, max_iter=1, learning_rate_init=1e-12).fit(*digits).score(*digits)
+    classifier = tuned(large, warm_start=True).fit(*digits)
+    assert classifier._training_state.head_rate < 0.1
+    assert classifier.score(*digits) > began - 0.02
+    again = pickle.loads(pickle.dumps(classifier)).set_params(freeze=None).fit(*digits)
+    assert again._training_state.head_rate == classifier._training_state.head_rate
+    monkeypatch.setattr(tuning, "rate_of_head", lambda features: 1.0)
+    assert tuned(large).fit(*digits).loss_curve_[0] > 1.1 * classifier.loss_curve_[0]
 
 
 def test_a_new_head_with_groups_needs_head_first_false(source, digits):
