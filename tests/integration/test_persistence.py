@@ -242,7 +242,7 @@ def test_the_code_in_the_document_works(digits, classifier, skops_io, code, tmp_
         names = {"classifier": classifier}
         exec(block, names)
         assert_array_equal(names["classifier"].predict(digits[0]), classifier.predict(digits[0]))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.pickle", "digits.skops"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.pickle", "digits.safetensors", "digits.skops"]
 
 
 def test_the_code_in_the_document_refuses_a_foreign_type(classifier, skops_io, code):
