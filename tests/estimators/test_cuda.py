@@ -84,6 +84,15 @@ SETTINGS = {
 }
 
 
+@pytest.mark.parametrize("changed", [{"freeze": "body"}, {"freeze": "NORM 1", "augment": "flip"}, {"freeze": None}])
+def test_pretrained_networks_learn_as_on_the_cpu(cuda, changed):
+    source = FrozenEstimator(quick(NORMED, device="cpu").fit(X, Y % 2))
+    ours, theirs = (quick("auto", pretrained=source, device=name, **changed).fit(X, Y) for name in ("cuda", "cpu"))
+    assert_close(ours, theirs)
+    same = [np.array_equal(*pair) for pair in zip(source.estimator.coefs_, ours.coefs_[:2], strict=False)]
+    assert same == [changed["freeze"] is not None] * 2
+
+
 @pytest.mark.usefixtures("cuda")
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_a_fit_agrees_with_the_cpu(settings):
