@@ -124,7 +124,7 @@ def collect(bound, wanted, arrays, ignored=frozenset()):
     Returns
     -------
     Learned
-        Contiguous arrays of float32.
+        New arrays.
 
     Raises
     ------
@@ -162,4 +162,4 @@ def _check_numbers(one, array):
 def _converted(one, arrays):
     if one is None:
         return np.zeros(0, np.float32)
-    return np.ascontiguousarray(one.convert(arrays[one.key]), np.float32)
+    return np.array(one.convert(arrays[one.key]), np.float32, order="C")  # a copy: a view would keep the whole file

@@ -15,6 +15,7 @@ def test_arrays_are_found_by_name_and_converted():
     learned = collect(BOUND, WANTED, {"fc.count": np.zeros(()), **ARRAYS}, {"fc.count"})
     assert np.array_equal(learned.coefs[0], ARRAYS["fc.weight"].T)
     assert learned.coefs[0].flags.c_contiguous
+    assert learned.coefs[0].flags.owndata
     assert learned.intercepts[0].shape == (0,)
 
 
