@@ -139,6 +139,7 @@ class _TensorReader:
 
     def node(self, node):
         attributes = {_text(attribute.name): self.attribute(attribute) for attribute in node.attribute}
+        attributes = {name: value for name, value in attributes.items() if value is not None}
         op = _text(node.op_type) if node.domain in _DOMAINS else f"{_text(node.domain)}.{_text(node.op_type)}"
         inputs, outputs = (tuple(map(_text, names)) for names in (node.input, node.output))
         return Node(op, _text(node.name) or next(iter(outputs), ""), inputs, outputs, attributes)

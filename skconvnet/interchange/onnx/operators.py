@@ -73,15 +73,15 @@ class Operators:
         if not signals or node.op == "Shape":
             self.constants[output] = np.array(signals[0].dimensions(self.n)) if signals else self._computed(node)
             return
-        method = getattr(self, f"_{node.op}", None)
-        if method is None and node.op not in _UNARY:
+        if node.op not in _METHODS and node.op not in _UNARY:
             raise node.refused("the notation has no layer that computes it")
+        method = _METHODS.get(node.op, Operators._unary)
         if any(signal.is_probability for signal in signals) and node.op not in _KEEP_PROBABILITIES:
             raise node.refused("it comes after a softmax, which is only read as the end of a network")
         if node.op not in _TAKE_ZEROS and any(any(signal.zeros) for signal in signals):
             raise node.refused("it comes after a Pad, which is only read as the padding of a Conv or AveragePool")
         try:
-            self.signals[output] = method(node, *signals) if method else self._unary(node, *signals)
+            self.signals[output] = method(self, node, *signals)
         except ArchitectureError as error:
             raise node.refused(str(error)) from error
         except _Refusal as error:
@@ -218,7 +218,9 @@ class Operators:
         if computed or node.inputs[0] not in self.signals or attributes.get("transA"):
             raise _Refusal("it multiplies by something else than constant weights from the right")
         weights = self.numbers(node, 1, "weights")
-        weights = (weights.T if attributes.get("transB") else weights) * np.float32(attributes.get("alpha", 1.0))
+        weights = weights.T if attributes.get("transB") else weights
+        if attributes.get("alpha", 1.0) != 1.0:
+            weights = weights * np.float32(attributes["alpha"])
         biases = self.constant(node, 2, "biases", np.float32)
         biases = np.zeros(1, np.float32) if biases is None else biases * np.float32(attributes.get("beta", 1.0))
         return self.connected(node, x, weights, biases)
@@ -238,7 +240,7 @@ class Operators:
             raise _Refusal(f"it has {units} units, and biases of the shape {biases.shape}")
         if x.form == "CHW":
             weights = weights.reshape(volume.depth, volume.height, volume.width, units).transpose(1, 2, 0, 3)
-        learned = weights.reshape(volume.size, units), np.array(np.broadcast_to(biases.ravel(), units))
+        learned = weights.reshape(volume.size, units), np.broadcast_to(biases.ravel(), units)
         return self.layer(node, x, "FC", learned, units=units)
 
     def _BatchNormalization(self, node, x, *computed):
@@ -259,7 +261,7 @@ class Operators:
         scale, shift = self.numbers(node, 1, "scales"), self.numbers(node, 2, "shifts")
         if x.form != "NORM" or scale.shape != (1,) or shift.shape != (1,):
             raise _Refusal("it normalises each channel of an image by itself, and NORM(layer) the whole volume")
-        learned = tuple(np.full(x.volume.depth, number[0], np.float32) for number in (scale, shift))
+        learned = tuple(np.broadcast_to(number, x.volume.depth) for number in (scale, shift))
         return self.layer(node, x, "NORM", learned, mode="layer", eps=node.attributes.get("epsilon", 1e-5))
 
     def _GroupNormalization(self, node, x, *computed):
@@ -268,7 +270,7 @@ class Operators:
         learned = self.numbers(node, 1, "scales"), self.numbers(node, 2, "shifts")
         if any(array.shape not in ((1,), (x.volume.depth,)) for array in learned):
             raise _Refusal(f"its constants are not one for each channel of {x.volume}")
-        learned = tuple(np.array(np.broadcast_to(array, x.volume.depth)) for array in learned)
+        learned = tuple(np.broadcast_to(array, x.volume.depth) for array in learned)
         return self.layer(node, x, "NORM", learned, mode="layer", eps=node.attributes.get("epsilon", 1e-5))
 
     def _PRelu(self, node, x, *computed):
@@ -284,7 +286,7 @@ class Operators:
     def slopes(self, node, x, slopes):
         """Return the value of a PRELU."""
         try:
-            slopes = np.broadcast_to(x.per_channel(slopes, self.n), x.volume.depth).astype(np.float32)
+            slopes = np.broadcast_to(x.per_channel(slopes.astype(np.float32), self.n), x.volume.depth)
         except ValueError as error:
             raise _Refusal(str(error)) from error
         if not np.isfinite(slopes).all():
@@ -588,6 +590,10 @@ def _fits(volume, axes, outs, rounding):
         return outs == [output_extent(W, a.F, a.S, a.P, rounding, "", a.dilation) for a, W in extents]
     except ArchitectureError:
         return False
+
+
+# Operators by name; a file may have any name. Methods of operators begin with a capital letter.
+_METHODS = {name[1:]: method for name, method in vars(Operators).items() if name[1:2].isupper()}
 
 
 class _Refusal(ValueError):

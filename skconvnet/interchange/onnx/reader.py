@@ -121,7 +121,7 @@ def _layout(graph, name):
     for node in graph.nodes:
         if not names.intersection(node.inputs):
             continue
-        if node.op == "Transpose" and tuple(node.attributes.get("perm", ())) == (0, 3, 1, 2):
+        if node.op == "Transpose" and node.attributes.get("perm") == (0, 3, 1, 2):
             return "NHWC", shape
         if node.op == "Reshape" and shape is None and len(node.inputs) == 2:
             wanted = graph.constants.get(node.inputs[1], np.zeros(0))

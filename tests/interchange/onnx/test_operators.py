@@ -266,6 +266,7 @@ def test_a_standardisation_in_front_becomes_pixel_statistics(tmp_path):
 SCORES = [("GlobalMaxPool", "c", "y", {})]
 REFUSED = {
     "an unknown operator": ([("Einsum", "x w", "y", {})], W, "Einsum cannot be read: the notation has no layer"),
+    "an operator with the name of a method": ([("_subclasshook__", "x", "y", {})], {}, "the notation has no layer"),
     "an operator of another domain": ([("my.Conv", "x w", "y", {})], W, "my.Conv cannot be read"),
     "a quantised operator": ([("QLinearConv", "x w", "c", {}), *SCORES], W, "Export the network in float32"),
     "weights that are computed": ([("Conv", "x x", "c", {}), *SCORES], {}, "filters are computed from the images"),
@@ -287,6 +288,7 @@ REFUSED = {
         "comes after a Pad",
     ),
     "a shuffle": ([CONV, ("Reshape", "c s", "y", {})], W | {"s": whole(-1, 2, 2, 4, 3)}, "neither volumes nor rows"),
+    "an attribute of another kind": ([("Transpose", "x", "y", {"perm": 3})], {}, "inputs or attributes do not fit it"),
     "a transpose": ([CONV, ("Transpose", "c", "y", {"perm": (0, 1, 3, 2)})], W, "no change of layout"),
     "a softmax inside": ([CONV, *SCORES[:0], ("Softmax", "c", "y", {})], W, "it is not over the channels of"),
     "a layer behind a softmax": (
