@@ -122,19 +122,17 @@ NEW_TRAPS = {
         (11, 8, 1),
     ),
     "filters that are not square": (
-        "INPUT -> CONV(K=4, F=1x7, P=same) -> CONV(K=5, F=7x1, P=same) -> RELU"
-        " -> CONV(K=3, F=4x2, S=3x1, P=2x0, dilation=1x3, round=floor)"
-        " -> CONV(K=3, F=3x1, P=1, S=1x2, round=floor) -> FC",
-        (9, 7, 2),
+        "INPUT -> CONV(K=3, F=1x3, P=same) -> RELU -> CONV(K=3, F=3x2, S=2x1, P=2x0, dilation=1x3, round=floor) -> FC",
+        (7, 5, 1),
     ),
     "a filter for each channel that is not square": (
         "INPUT -> CONV(K=9, F=1) -> CONV(K=9, F=3x2, P=2x1, S=1x2, groups=9, round=floor) -> RELU -> FC",
-        (6, 7, 2),
+        (4, 5, 1),
     ),
     "POOL that is not square": (
         "INPUT -> CONV(K=3) -> POOL(F=3x1, S=2x1, P=1x0, round=ceil) -> POOL(F=1x2, S=1x2)"
         " -> POOL(average, F=2x4, S=1x3, P=1x2, round=ceil, padding=counted) -> FC",
-        (8, 7, 2),
+        (6, 5, 1),
     ),
     "dilations that share a factor with the stride, and such that do not": (
         "INPUT -> CONV(K=4, S=2, P=4, dilation=4, round=floor) -> RELU"
