@@ -11,6 +11,9 @@ _REASONS = {
     r"_merge: 2 -> 3": "loops that are merged twice are merged",
     r"schedule: ('R' -> 'K'|1 -> 2) in: loops = _merge": "loops over nothing become one line, whatever their counts",
     r"of_windows: row < bottom -> row <= bottom": "beyond its window, a gradient has found its winner, and 0 is left",
+    r"_sums: 0 -> 1 in: if slice_of_thread == 0": "every slice has the sum of all slices",
+    r"_sums: 0 -> 1 in: end = .* if at < depth": "behind the channels a thread sums what it does not store",
+    r"lower_multiply_sums: wide \*= 2": "any power of two is a number of quads that a block can have",
 }
 
 
