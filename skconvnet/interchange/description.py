@@ -68,6 +68,8 @@ def describe(architecture=None, image_shape=None, classes=None, pixel_mean=None,
     """
     if classes is not None:
         labels = np.asarray(classes)
+        if labels.dtype.kind in "OT" and all(isinstance(label, str) for label in labels.ravel()):  # as pandas has them
+            labels = labels.astype(np.str_)
         if labels.ndim != 1 or labels.dtype.kind not in "biufU":
             raise ValueError(f"classes={classes!r:.80} is not a list of strings, booleans or numbers.")
         classes = labels

@@ -179,7 +179,7 @@ def _name_in_library(wanted, names):
     return variant
 
 
-_bind = lru_cache(64)(Architecture.bind)  # the candidates are the same for every file
+_bind = lru_cache(32)(Architecture.bind)  # the candidates are the same for every file
 
 
 def _match(library, name, architecture, image_shape, name_layers, arrays, description):

@@ -18,6 +18,12 @@ def test_what_is_said_first_counts():
     assert (merged.architecture, merged.image_shape) == ("linear", (8, 8, 1))
 
 
+def test_labels_may_be_objects_as_long_as_they_are_strings():
+    assert describe(classes=np.array(["cat", "dog"], object)).classes.dtype == np.dtype("U3")
+    with refused("is not a list of strings, booleans or numbers"):
+        describe(classes=np.array(["cat", None], object))
+
+
 def test_the_config_of_timm_is_for_pixels_from_0_to_1(tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps(CONFIG))
