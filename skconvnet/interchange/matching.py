@@ -145,20 +145,22 @@ def _candidates(description, layout):
         for name, functions in networks.items()
         for function in functions
     ]
-    names = {name for _, name, _ in named if name in ARCHITECTURES}
+    names = {name for _, name, _ in named}
     wanted = description.architecture
     if isinstance(wanted, str):
         wanted = _name_in_library(wanted.strip(), names)
     if wanted is None or wanted in names:
+        if wanted is not None and description.image_shape is not None:
+            ARCHITECTURES[wanted].bind(description.image_shape)  # raises an error if it does not fit
         return [
             (library, name, ARCHITECTURES[name], description.image_shape or _STUDIES[name].image_shape, function)
             for library, name, function in named
-            if (name in names if wanted is None else name == wanted)
+            if wanted in (None, name)
         ]
     architecture = find_architecture(wanted, description.image_shape)
     if description.image_shape is None:
         raise ValueError("it does not say its image_shape. Pass image_shape.")
-    architecture.bind(description.image_shape)  # raises an error if it does not fit
+    architecture.bind(description.image_shape)
     functions = {function: library for library, _, function in reversed(named)}  # the first library that has it
     return [
         (library, str(architecture), architecture, description.image_shape, function)
@@ -189,7 +191,8 @@ def _match(library, name, architecture, image_shape, name_layers, arrays, descri
         names = name_layers(bound)
     except (ArchitectureError, LookupError, ValueError):
         return None
-    if len(names) != len(learning_layers(bound)) or f"{names[0]}.weight" not in arrays:
+    is_likely = f"{names[0]}.weight" in arrays or (description.architecture is not None and name in _STUDIES)
+    if len(names) != len(learning_layers(bound)) or not is_likely:
         return None
     head = f"{names[-1]}.weight"
     has_classifier = head in arrays or f"{names[-1]}.bias" in arrays
@@ -205,10 +208,8 @@ def _match(library, name, architecture, image_shape, name_layers, arrays, descri
         return None
     wanted = wanted_of_torch(bound, names)
     if not has_classifier:
-        last = {
-            one.key: np.zeros(one.shapes[0], np.float32) for one in (wanted.coefs[-1], wanted.intercepts[-1]) if one
-        }
-        arrays = arrays | last
+        last = [one for one in (wanted.coefs[-1], wanted.intercepts[-1]) if one is not None]
+        arrays = arrays | {one.key: np.zeros(one.shapes[0], np.float32) for one in last}
     return Match(library, name, bound, wanted, arrays, classes, has_classifier)
 
 
@@ -227,4 +228,4 @@ def _unknown(arrays, architecture, nearest):
 
 
 def _known():
-    return dict.fromkeys(name for networks in LAYOUTS.values() for name in networks if name in ARCHITECTURES)
+    return dict.fromkeys(name for networks in LAYOUTS.values() for name in networks)

@@ -5,7 +5,7 @@ from skconvnet.architecture import CASE_STUDIES, PUBLISHED
 from skconvnet.engine.weights.layout import learning_layers
 from skconvnet.interchange.layouts import LAYOUTS, library_name
 
-NETWORKS = {(layout, name) for layout, networks in LAYOUTS.items() for name in networks if name in ARCHITECTURES}
+NETWORKS = {(layout, name) for layout, networks in LAYOUTS.items() for name in networks}
 
 
 @pytest.mark.parametrize(("layout", "name"), sorted(NETWORKS))

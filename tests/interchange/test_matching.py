@@ -105,6 +105,8 @@ def test_timm_names_vgg_in_its_own_way():
         ({"architecture": "resnet50"}, "pass architecture='resnet50_torchvision'"),
         ({"architecture": "lenet5", "image_shape": (64, 64, 3)}, "no library names the layers of 'lenet5'"),
         ({"architecture": "resnet17"}, "did you mean resnet18?"),
+        ({"architecture": "vgg11"}, "CONV 1: features.0.weight of shape (64, 3, 3, 3) is missing"),
+        ({"architecture": "alexnet_torchvision", "image_shape": (8, 8, 3)}, "What fits"),
         ({}, "are those of no known network. The nearest network is 'resnet18'"),
         ({"architecture": "resnet18"}, "CONV 1: conv1.weight has the shape (4, 3, 7, 7), and needs (64, 3, 7, 7)"),
         (vars(RESNET) | {"classes": np.arange(3)}, "classes has 3 labels, and the network has 5 scores"),
