@@ -141,7 +141,9 @@ class TrainedPart:
         return Images(activations.rows(slice(None)), activations.shape)
 
     def begin_head(self, images, activations, examples, indices):
-        """Have the head begin as a logistic regression on what it reads, if there are weights before it.
+        """Have the head begin as a logistic regression on what it reads.
+
+        It stays as it is if there are no weights before it, or if all images are of one class.
 
         Parameters
         ----------
@@ -166,13 +168,20 @@ class TrainedPart:
         head = own.layers[place]
         if head.kind not in ("CONV", "FC") or getattr(head, "groups", 1) > 1:
             raise ValueError(
-                f"head_first=True needs a head that is an FC, or a CONV without groups, outside branches, and the head "
-                f"of this network is {head}. Use head_first=False."
+                "head_first=True needs a head that is an FC, or a CONV without groups, outside branches. That of this "
+                f"network is {head}. Use head_first=False."
             )
         if self.body is None or any(layer.kind != "DROPOUT" for layer in own.layers[:place]):
             activations = TrainedPart.behind(self.whole, place_in_whole, self.n_jobs).again(images)
         features = pooled(activations, Volume(*activations.shape))[indices]
+        if not np.isfinite(features).all():
+            raise ValueError(
+                "The pretrained network computes numbers from X that are not finite in float32. Are its weights "
+                "intact, and are the pixels like those that it was trained on?"
+            )
         targets, weights = examples.targets[indices], examples.weights[indices]
+        if len(np.unique(targets[weights > 0])) < 2:  # in the first call of partial_fit
+            return rate_of_head(features)
         regression = regress(features, targets, weights, own.n_classes)
         self.network.learned = with_head(own, place, self.network.learned, features, *regression)
         return rate_of_head(features)

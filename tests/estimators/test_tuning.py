@@ -8,7 +8,7 @@ import pytest
 from sklearn.frozen import FrozenEstimator
 
 from skconvnet import Architecture, ConvNetClassifier
-from skconvnet.estimators import tuning
+from skconvnet.estimators import fitting, tuning
 from skconvnet.estimators.fitted import learned_arrays
 from skconvnet.estimators.tuning import first_trained, frozen_layers
 from tests.estimators.quick import refused, same_network
@@ -173,6 +173,37 @@ def test_fits_that_are_continued_or_unfrozen(source, digits):
     parts.set_params(freeze="CONV 1").fit(*digits)
     assert stays(whole, parts)[0] == [True, False, False, False, False]
     assert parts._training_state.optimizer.n_steps == 2 * 25
+
+
+@pytest.mark.parametrize("freeze", ["SUM 1", "STACK 1", "GATE 1", "CONV 5"])
+def test_activations_that_are_computed_once_are_those_of_a_plan_with_frozen_layers(digits, freeze, monkeypatch):
+    text = (
+        "INPUT -> CONV(K=8) -> (CONV(K=8) -> NORM + SKIP) -> RELU -> (CONV(K=8, F=1) | POOL(F=3, S=1, P=1)) -> POOL"
+        " -> (SKIP * POOL(average, F=all) -> CONV(K=16, F=1) -> SIGMOID) -> CONV(K=8) -> NORM -> RELU -> FC"
+    )
+    source = ConvNetClassifier(text, max_iter=1, n_jobs=1, random_state=0).fit(digits[0], digits[1] % 5)
+    settings = {"freeze": freeze, "max_iter": 1, "shuffle": False}
+    once = tuned(source, **settings).fit(*digits)
+    monkeypatch.setattr(fitting, "first_trained", lambda *arguments, **named: 0)
+    always = tuned(source, **settings).fit(*digits)
+    np.testing.assert_allclose(once.loss_curve_, always.loss_curve_, rtol=1e-3)
+    n_frozen = sum(stays(source, once)[0])
+    assert stays(source, always) == stays(source, once)
+    assert n_frozen == {"SUM 1": 3, "STACK 1": 4, "GATE 1": 5, "CONV 5": 6}[freeze]
+
+
+def test_a_stream_may_begin_with_images_of_one_class(source, digits):
+    X, y = digits
+    classifier = tuned(source).partial_fit(X[y == 3], y[y == 3], classes=range(10))
+    assert classifier.partial_fit(X, y).loss_curve_[1] < 3
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_a_network_that_overflows_is_refused(source, digits):
+    large = copy.copy(source)
+    large.coefs_ = [1e30 * coef for coef in source.coefs_]
+    with refused("The pretrained network computes numbers from X that are not finite in float32"):
+        tuned(large).fit(*digits)
 
 
 def test_a_stream_of_images(source, digits):
