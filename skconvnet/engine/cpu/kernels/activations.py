@@ -120,68 +120,6 @@ def prelu_slopes(code, x, dy, dslopes, first):
         store(dslopes + q, total)
 
 
-@kernel
-def activate(code, x, y):
-    """Y = the ``function`` of x, an `Activation`; the depth beyond ``channels`` stays zero."""
-    rows, columns, function = code[_ACTIVATE.rows], code[_ACTIVATE.columns], code[_ACTIVATE.function]
-    depth, channels = code[_ACTIVATE.depth], code[_ACTIVATE.channels]
-    x_row, y_row = code[_ACTIVATE.x_row], code[_ACTIVATE.y_row]
-    for row in range(rows):
-        from_x, to_y = x + 4 * row * x_row, y + 4 * row * y_row
-        for at in range(0, 4 * columns * depth, BYTES):
-            store(to_y + at, _value(function, load(from_x + at)))
-        for column in range(columns):
-            write_zeros(to_y + 4 * (column * depth + channels), depth - channels)
-
-
-@kernel
-def activate_backward(code, dy, kept, dx):
-    """Dx = dy times the slope of the ``function`` of `activate`; `dx` is overwritten.
-
-    `kept` is the output of `activate`, or for HSWISH and GELU its input.
-    """
-    rows, columns, depth = code[_BACKWARD.rows], code[_BACKWARD.columns], code[_BACKWARD.depth]
-    dy_row, kept_row, dx_row = code[_BACKWARD.dy_row], code[_BACKWARD.kept_row], code[_BACKWARD.dx_row]
-    function = code[_BACKWARD.function]
-    for row in range(rows):
-        from_dy, from_kept, to_dx = dy + 4 * row * dy_row, kept + 4 * row * kept_row, dx + 4 * row * dx_row
-        for at in range(0, 4 * columns * depth, BYTES):
-            store(to_dx + at, load(from_dy + at) * _slope(function, load(from_kept + at)))
-
-
-@kernel
-def _value(function, x):
-    if function == Activation.RELU6:
-        return _clip(x)
-    if function == Activation.HSIGMOID:
-        return _hard_sigmoid(x)
-    if function == Activation.HSWISH:
-        return x * _hard_sigmoid(x)
-    if function == Activation.SIGMOID:
-        return _sigmoid(x)
-    if function == Activation.GELU:
-        return x * _normal_distribution(x, _bell(x))
-    return _tanh(x)
-
-
-@kernel
-def _slope(function, kept):
-    zero, half, one = splat(np.float32(0)), splat(np.float32(0.5)), splat(np.float32(1))
-    if function == Activation.RELU6:
-        return _between(kept, zero, splat(np.float32(6)), one)
-    if function == Activation.HSIGMOID:
-        return _between(kept, zero, one, splat(_SIXTH))
-    if function == Activation.HSWISH:
-        three = splat(np.float32(3))
-        return where_greater(three, kept, _between(kept, zero - three, three, kept * splat(_THIRD) + half), one)
-    if function == Activation.SIGMOID:
-        return kept - kept * kept
-    if function == Activation.GELU:
-        bell = _bell(kept)
-        return _normal_distribution(kept, bell) + kept * bell * splat(_PEAK)
-    return one - kept * kept
-
-
 _THIRD, _SIXTH = np.float32(1 / 3), np.float32(1 / 6)
 
 
@@ -258,6 +196,138 @@ def _normal_distribution(x, bell):
         series = series * t + splat(_NORMAL[k])
     tail = bell * t * series
     return where_greater(x, zero, one - tail, tail)
+
+
+@kernel
+def _hard_swish(x):
+    return x * _hard_sigmoid(x)
+
+
+@kernel
+def _gelu(x):
+    return x * _normal_distribution(x, _bell(x))
+
+
+@kernel
+def _clip_slope(y):
+    return _between(y, splat(np.float32(0)), splat(np.float32(6)), splat(np.float32(1)))
+
+
+@kernel
+def _hard_sigmoid_slope(y):
+    return _between(y, splat(np.float32(0)), splat(np.float32(1)), splat(_SIXTH))
+
+
+@kernel
+def _hard_swish_slope(x):
+    three, one = splat(np.float32(3)), splat(np.float32(1))
+    inside = x * splat(_THIRD) + splat(np.float32(0.5))
+    return where_greater(three, x, _between(x, splat(np.float32(-3)), three, inside), one)
+
+
+@kernel
+def _sigmoid_slope(y):
+    return y - y * y
+
+
+@kernel
+def _tanh_slope(y):
+    return splat(np.float32(1)) - y * y
+
+
+@kernel
+def _gelu_slope(x):
+    bell = _bell(x)
+    return _normal_distribution(x, bell) + x * bell * splat(_PEAK)
+
+
+def _row_of(function):
+    """Return the kernel that computes a function of `size` bytes at `x`."""
+
+    @kernel
+    def values(x, y, size):
+        for at in range(0, size, BYTES):
+            store(y + at, function(load(x + at)))
+
+    return values
+
+
+def _row_of_gradients(slope):
+    """Return the kernel that multiplies `size` bytes at `dy` by the slope at `kept`."""
+
+    @kernel
+    def gradients(dy, kept, dx, size):
+        for at in range(0, size, BYTES):
+            store(dx + at, load(dy + at) * slope(load(kept + at)))
+
+    return gradients
+
+
+# A choice for every vector would take longer than the simple functions.
+_clips, _hard_sigmoids, _hard_swishes = _row_of(_clip), _row_of(_hard_sigmoid), _row_of(_hard_swish)
+_sigmoids, _tanhs, _gelus = _row_of(_sigmoid), _row_of(_tanh), _row_of(_gelu)
+_clip_gradients, _hard_sigmoid_gradients = _row_of_gradients(_clip_slope), _row_of_gradients(_hard_sigmoid_slope)
+_hard_swish_gradients, _sigmoid_gradients = _row_of_gradients(_hard_swish_slope), _row_of_gradients(_sigmoid_slope)
+_tanh_gradients, _gelu_gradients = _row_of_gradients(_tanh_slope), _row_of_gradients(_gelu_slope)
+
+
+@kernel
+def _values(function, x, y, size):
+    if function == Activation.RELU6:
+        _clips(x, y, size)
+    elif function == Activation.HSIGMOID:
+        _hard_sigmoids(x, y, size)
+    elif function == Activation.HSWISH:
+        _hard_swishes(x, y, size)
+    elif function == Activation.SIGMOID:
+        _sigmoids(x, y, size)
+    elif function == Activation.GELU:
+        _gelus(x, y, size)
+    else:
+        _tanhs(x, y, size)
+
+
+@kernel
+def _gradients(function, dy, kept, dx, size):
+    if function == Activation.RELU6:
+        _clip_gradients(dy, kept, dx, size)
+    elif function == Activation.HSIGMOID:
+        _hard_sigmoid_gradients(dy, kept, dx, size)
+    elif function == Activation.HSWISH:
+        _hard_swish_gradients(dy, kept, dx, size)
+    elif function == Activation.SIGMOID:
+        _sigmoid_gradients(dy, kept, dx, size)
+    elif function == Activation.GELU:
+        _gelu_gradients(dy, kept, dx, size)
+    else:
+        _tanh_gradients(dy, kept, dx, size)
+
+
+@kernel
+def activate(code, x, y):
+    """Y = the ``function`` of x, an `Activation`; the depth beyond ``channels`` stays zero."""
+    rows, columns, function = code[_ACTIVATE.rows], code[_ACTIVATE.columns], code[_ACTIVATE.function]
+    depth, channels = code[_ACTIVATE.depth], code[_ACTIVATE.channels]
+    x_row, y_row = code[_ACTIVATE.x_row], code[_ACTIVATE.y_row]
+    for row in range(rows):
+        from_x, to_y = x + 4 * row * x_row, y + 4 * row * y_row
+        _values(function, from_x, to_y, 4 * columns * depth)
+        for column in range(columns):
+            write_zeros(to_y + 4 * (column * depth + channels), depth - channels)
+
+
+@kernel
+def activate_backward(code, dy, kept, dx):
+    """Dx = dy times the slope of the ``function`` of `activate`; `dx` is overwritten.
+
+    `kept` is the output of `activate`, or for HSWISH and GELU its input.
+    """
+    rows, columns, depth = code[_BACKWARD.rows], code[_BACKWARD.columns], code[_BACKWARD.depth]
+    dy_row, kept_row, dx_row = code[_BACKWARD.dy_row], code[_BACKWARD.kept_row], code[_BACKWARD.dx_row]
+    function = code[_BACKWARD.function]
+    for row in range(rows):
+        from_dy, from_kept, to_dx = dy + 4 * row * dy_row, kept + 4 * row * kept_row, dx + 4 * row * dx_row
+        _gradients(function, from_dy, from_kept, to_dx, 4 * columns * depth)
 
 
 @kernel
