@@ -36,9 +36,9 @@ def inspect_file(path):
     except ValueError as error:
         if file.suffix == ".onnx" or not file.is_file():
             raise
-        content = read_weights(file.read_bytes())
+        content = read_weights(file)
         return "\n".join([*_head(file, content), *_arrays(content.arrays), str(error)])
-    content = None if file.suffix == ".onnx" else read_weights(file.read_bytes())
+    content = None if file.suffix == ".onnx" else read_weights(file)
     return "\n".join([*_head(file, content), *_network(stored)])
 
 

@@ -21,6 +21,7 @@ __all__ = ["read_network", "read_weights"]
 
 _OWN = "skconvnet"
 _ORDERS = ("rgb", "bgr")
+_MOST_BYTES = 2**32
 # The mean and standard deviation of ImageNet's pixels, which the libraries of PyTorch use; but some weights are from
 # TensorFlow.
 _IMAGENET = describe(pixel_mean=[123.675, 116.28, 103.53], pixel_std=[58.395, 57.12, 57.375])
@@ -84,7 +85,7 @@ def _read(path, given, layout, channel_order):
         )
     if path.suffix == ".onnx":
         return _read_onnx(path, given)
-    file = read_weights(path.read_bytes())
+    file = read_weights(path)
     header = read_header(file.metadata)
     if header.classes is not None:
         check_count(given.classes, len(header.classes))
@@ -110,13 +111,13 @@ def _read_onnx(path, given):
     return StoredNetwork(bound, learned, description.classes, *_pixels(description, bound))
 
 
-def read_weights(data):
+def read_weights(path):
     """Read the arrays of a file in one of the formats for weights.
 
     Parameters
     ----------
-    data : bytes
-        The content of the file, which decides the format, not its name.
+    path : Path
+        The file. Its content decides the format, not its name.
 
     Returns
     -------
@@ -127,8 +128,12 @@ def read_weights(data):
     ImportError
         If a library that the format needs is not installed.
     ValueError
-        If it is of no known format, or as `read_safetensors` and `read_pytorch` do.
+        If it is of no known format or very large, or as `read_safetensors` and `read_pytorch` do.
     """
+    size = path.stat().st_size
+    if size > _MOST_BYTES:
+        raise ValueError(f"it has {size:,} bytes, and networks of up to {_MOST_BYTES:,} are read.")
+    data = path.read_bytes()
     if data[8:9] == b"{":
         return read_safetensors(data)
     if is_pytorch(data):

@@ -53,6 +53,13 @@ def test_arguments_that_do_not_fit_the_file_are_refused(path, given, message):
         read_network(path, **given)
 
 
+def test_a_very_large_file_is_refused_before_it_is_read(tmp_path):
+    with (tmp_path / "network.pth").open("wb") as file:
+        file.truncate(2**40)
+    with refused("it has 1,099,511,627,776 bytes, and networks of up to 4,294,967,296 are read"):
+        read_network(tmp_path / "network.pth")
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with refused("there is no such file"):
         read_network(tmp_path / "other.safetensors")
