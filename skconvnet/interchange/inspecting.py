@@ -34,8 +34,11 @@ def inspect_file(path):
     try:
         stored = read_network(path)
     except ValueError as error:
-        if file.suffix == ".onnx" or not file.is_file():
+        if not file.is_file():
             raise
+        if file.suffix == ".onnx":  # perhaps it only leaves open how pixels are standardised
+            stored = read_network(path, pixel_mean=0, pixel_std=1)
+            return "\n".join([*_head(file, None), *_network(stored), str(error)])
         content = read_weights(file)
         return "\n".join([*_head(file, content), *_arrays(content.arrays), str(error)])
     content = None if file.suffix == ".onnx" else read_weights(file)

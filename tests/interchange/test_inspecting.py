@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,14 @@ def test_arrays_of_an_unknown_network_are_listed_with_the_reason(tmp_path):
     assert "and 10 more" in told
     assert "are those of no known network" in told
     assert "x" * 101 not in told
+
+
+def test_a_graph_without_a_standardisation_is_told_with_what_it_lacks():
+    onnx = pytest.importorskip("onnx")
+    told = inspect_file(Path(onnx.__file__).parent / "backend/test/data/light/light_squeezenet.onnx")
+    assert "images of 224 x 224 pixels with 3 channels" in told
+    assert "1,235,496" in told
+    assert told.endswith("does not say its pixel_mean. Pass pixel_mean, for pixels from 0 to 255.")
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a"])

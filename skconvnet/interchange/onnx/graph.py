@@ -13,6 +13,7 @@ __all__ = ["MAX_NUMBERS", "Graph", "Node", "read_graph"]
 
 MAX_NUMBERS = 2**29  # of one constant, and of all learned arrays; 2 GiB as float32
 _MAX_NODES = 100_000
+_MOST_BYTES = 2**31  # of a message of protobuf
 _DOMAINS = ("", "ai.onnx")
 _FLOATS = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE")
 
@@ -92,6 +93,8 @@ def read_graph(path):
     """
     onnx = import_onnx()
     path = Path(path)
+    if path.stat().st_size > _MOST_BYTES:
+        raise ValueError(f"it has {path.stat().st_size:,} bytes, and an ONNX file has less than {_MOST_BYTES:,}.")
     try:
         model = onnx.load_model_from_string(path.read_bytes())
     except OSError as error:

@@ -362,9 +362,11 @@ class Operators:
     def _GlobalMaxPool(self, node, x):
         return self.over_all(node, x, "max")
 
-    def over_all(self, node, x, mode, form=None):
+    def over_all(self, node, x, mode):
         """Return the value of a POOL over all pixels."""
-        return self.layer(node, x, "POOL", form=form, mode=mode, F="all")
+        if x.form != "NCHW":
+            raise _Refusal(f"its input has the axes {x.form}, and the channels have to come first")
+        return self.layer(node, x, "POOL", mode=mode, F="all")
 
     def _ReduceMean(self, node, x, *computed):
         return self.reduced(node, x, "average")
@@ -378,7 +380,8 @@ class Operators:
         pixels = {"NCHW": {2, 3}, "NHWC": {1, 2}}.get(x.form)
         if pixels is None or axes is None or {axis % 4 for axis in axes} != pixels:
             raise _Refusal(f"it reduces the axes {axes}, and POOL those of height and width")
-        return self.over_all(node, x, mode, None if node.attributes.get("keepdims", 1) else "CHW")
+        form = x.form if node.attributes.get("keepdims", 1) else "CHW"
+        return self.layer(node, x, "POOL", form=form, mode=mode, F="all")
 
     def _Dropout(self, node, x, *computed):
         rate, training = self.constant(node, 1, "rate"), self.constant(node, 2, "mode")
@@ -501,7 +504,7 @@ class Operators:
         volume = x.volume
         forms = ("NCHW", "CHW", "NORM") if x.form in ("NCHW", "CHW", "NORM") else ("NHWC", "HWC")
         if volume.height == volume.width == 1:
-            forms = (*forms, "NCHW", "CHW", "NHWC", "HWC")
+            forms = ("NCHW", "CHW", "NHWC", "NORM")  # the order of the axes is the same in all
         for form in forms:
             if replace(x, form=form).dimensions(self.n) == wanted:
                 return replace(x, form=form)

@@ -63,6 +63,11 @@ READ = {
         W | {"axes": whole(-1, 2)},
         "CONV(K=4, F=3, S=1, P=0, bias=no) -> POOL(average, F=all)",
     ),
+    "a maximum over pixels with channels last": (
+        [CONV, ("Transpose", "c", "t", {"perm": (0, 2, 3, 1)}), ("ReduceMax", "t axes", "y", {"keepdims": 0})],
+        W | {"axes": whole(1, 2)},
+        "CONV(K=4, F=3, S=1, P=0, bias=no) -> POOL(max, F=all)",
+    ),
     "shapes that are computed": (
         [
             CONV,
@@ -288,6 +293,11 @@ REFUSED = {
         "comes after a Pad",
     ),
     "a shuffle": ([CONV, ("Reshape", "c s", "y", {})], W | {"s": whole(-1, 2, 2, 4, 3)}, "neither volumes nor rows"),
+    "a pool of other axes": (
+        [CONV, ("Transpose", "c", "t", {"perm": (0, 2, 3, 1)}), ("GlobalMaxPool", "t", "y", {})],
+        W,
+        "channels have to come first",
+    ),
     "an attribute of another kind": ([("Transpose", "x", "y", {"perm": 3})], {}, "inputs or attributes do not fit it"),
     "a transpose": ([CONV, ("Transpose", "c", "y", {"perm": (0, 1, 3, 2)})], W, "no change of layout"),
     "a softmax inside": ([CONV, *SCORES[:0], ("Softmax", "c", "y", {})], W, "it is not over the channels of"),
