@@ -172,8 +172,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         The network with its hyperparameters and volumes. `str` prints it, and ``architecture_.summary()`` lists its
         volumes and parameters.
     coefs_ : list of ndarray of float32
-        In network order, branches one after the other: a (F, F, C / groups, K) array for each CONV layer, an
-        (inputs, outputs) array for each FC layer, and a (C,) array of scales for each NORM that learns them, or of
+        In network order, branches one after the other: a (F rows, F columns, C / groups, K) array for each CONV layer,
+        an (inputs, outputs) array for each FC layer, and a (C,) array of scales for each NORM that learns them, or of
         slopes for each PRELU.
     intercepts_ : list of ndarray of float32
         Their biases and shifts; an empty array for a CONV without biases and for a PRELU.
