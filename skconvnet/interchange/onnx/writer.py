@@ -297,6 +297,12 @@ class GraphWriter:
         limits = [self.reals(f"{layer.name}: {limit}", limit) for limit in (0, 6)]
         return self.elementwise(layer, x, "Clip", *limits)
 
+    def prelu(self, layer, x):
+        """Write max(0, x) + slope * min(0, x), with one slope per channel."""
+        slopes = next(self._pairs)[0]
+        slopes = self.reals(f"{layer.name}: slopes", slopes if x in self.rows else slopes.reshape(-1, 1, 1))
+        return self.elementwise(layer, x, "PRelu", slopes)
+
     def hsigmoid(self, layer, x):
         """Write RELU6(x + 3) / 6."""
         return self.elementwise(layer, x, "HardSigmoid", alpha=1 / 6, beta=0.5)

@@ -44,7 +44,8 @@ NETWORKS = {
         (4, 5, 2),
     ),
     "more activations": (
-        "INPUT -> CONV(K=4) -> RELU6 -> CONV(K=4) -> HSIGMOID -> CONV(K=4) -> HSWISH -> CONV(K=4) -> GELU -> FC",
+        "INPUT -> CONV(K=4) -> RELU6 -> CONV(K=4) -> HSIGMOID -> CONV(K=4) -> HSWISH -> CONV(K=4) -> GELU"
+        " -> CONV(K=4) -> PRELU -> FC(5) -> PRELU -> FC",
         (4, 5, 2),
     ),
     "windows of width and height": (

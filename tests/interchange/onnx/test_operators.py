@@ -202,6 +202,11 @@ READ = {
         W | HARD_CONSTANTS,
         "CONV(K=4, F=3, S=1, P=0, bias=no) -> HSWISH -> HSIGMOID -> GELU -> RELU6 -> POOL(max, F=all)",
     ),
+    "slopes": (
+        [CONV, ("PRelu", "c s", "p", {}), ("LeakyRelu", "p", "l", {"alpha": 0.3}), ("GlobalAveragePool", "l", "y", {})],
+        W | {"s": drawn(4, 1, 1)},
+        "CONV(K=4, F=3, S=1, P=0, bias=no) -> PRELU -> PRELU -> POOL(average, F=all)",
+    ),
     "windows of width and height": (
         [
             ("Conv", "x w", "c", {"strides": (2, 1), "pads": (1, 0, 1, 0)}),
