@@ -3,6 +3,8 @@ import builtins
 import numpy as np
 import pytest
 
+from skconvnet.architecture import walk
+from skconvnet.architecture.layers import LAYERS
 from skconvnet.estimators.exchange import classifier_of
 from skconvnet.interchange import write_onnx
 from skconvnet.interchange.onnx.reader import read_onnx
@@ -15,6 +17,11 @@ pytest.importorskip("onnxruntime")
 def same_as(classifier, outputs, X):
     assert np.array_equal(outputs["label"], classifier.predict(X))
     assert np.abs(outputs["probabilities"] - classifier.predict_proba(X)).max() < 1e-5
+
+
+def test_each_kind_of_layer_is_written_by_a_network_here():
+    layers = [layer for text, *rest in NETWORKS.values() for layer in walk(drawn(text, *rest).architecture.layers)]
+    assert {layer.kind for layer in layers} == {layer.kind for layer in LAYERS}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
