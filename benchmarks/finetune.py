@@ -8,9 +8,9 @@ The methods:
     all        the same beginning; then all layers learn, those of the body at a fraction of the learning rate
 
 The images of 32x32 pixels are scaled up. Each seed draws its own training images, the same ones for both sides. Both
-sides use AdamW, one cycle of the learning rate, minibatches of 32, label smoothing, and the LogisticRegression of
-scikit-learn. Seconds are those of fit, with the features and the LogisticRegression; each side compiles before, in a
-fit to one image of each class.
+sides use AdamW, one cycle of the learning rate, minibatches of 32, label smoothing, the LogisticRegression of
+scikit-learn, and the lower rate of a head that reads large features. Seconds are those of fit, with the features and
+the LogisticRegression; each side compiles before, in a fit to one image of each class.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from benchmarks.datasets import cifar10
 from benchmarks.machine import Side, description, warn_if_busy
 from benchmarks.peers import TorchClassifier, chain, require
 from benchmarks.resnet20_cifar import flip_and_crop
+from skconvnet.estimators.head import rate_of_head
 from skconvnet.training import OneCycle
 
 BATCH_SIZE = 32
@@ -248,7 +249,8 @@ class TunedModule:
         self.begin_as_regression(pooled(features))
         targets = torch.tensor(targets)
         frozen = self.case.method == "head"
-        optimizer = torch.optim.AdamW(self.groups(frozen), fused=True)
+        rate = self.case.learning_rate * rate_of_head(pooled(features))
+        optimizer = torch.optim.AdamW(self.groups(frozen, rate), fused=True)
         peaks = [group["lr"] for group in optimizer.param_groups]
         cycle = OneCycle(1.0, self.case.epochs * -(-len(X) // BATCH_SIZE))
         step = 0
@@ -266,9 +268,9 @@ class TunedModule:
                 optimizer.step()
         return self
 
-    def groups(self, frozen):
+    def groups(self, frozen, rate):
         """Return the optimizer's groups of parameters: weights decay, biases and NORM do not."""
-        rates = [(self.head, self.case.learning_rate)]
+        rates = [(self.head, rate)]
         if not frozen:
             rates.append((self.body, self.case.learning_rate * self.case.body_rate))
         return [
