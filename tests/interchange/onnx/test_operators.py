@@ -90,6 +90,15 @@ READ = {
         {"w": drawn(4, 3, 4, 4)},
         "CONV(K=4, F=4, S=2, P=1, round=ceil, bias=no) -> POOL(max, F=2, S=2, P=0, round=ceil) -> POOL(max, F=all)",
     ),
+    "a window that would begin in the padding": (
+        [
+            CONV,
+            ("MaxPool", "c", "p", {"kernel_shape": (2, 2), "strides": (2, 2), "pads": (0, 1, 0, 1), "ceil_mode": 1}),
+            ("GlobalAveragePool", "p", "y", {}),
+        ],
+        W,
+        "CONV(K=4, F=3, S=1, P=0, bias=no) -> POOL(max, F=2, S=2, P=1x0, round=floor) -> POOL(average, F=all)",
+    ),
     "zeros in front of a layer": (
         [("Pad", "x p", "z", {}), ("Conv", "z w", "c", {"strides": (2, 2)}), ("GlobalMaxPool", "c", "y", {})],
         {"w": drawn(4, 3, 2, 2), "p": whole(0, 0, 0, 0, 0, 0, 0, 1)},
@@ -107,7 +116,8 @@ READ = {
             ("Sub", "m b", "a", {}),
             ("Relu", "a", "r", {}),
             ("Div", "r s", "d", {}),
-            *[("GlobalAveragePool", "d", "y", {})],
+            ("Add", "b d", "e", {}),
+            ("GlobalAveragePool", "e", "y", {}),
         ],
         W | {"s": drawn(4, 1, 1) + 2, "b": drawn(1, 4, 1, 1)},
         "CONV(K=4, F=3, S=1, P=0) -> RELU -> NORM(batch) -> POOL(average, F=all)",

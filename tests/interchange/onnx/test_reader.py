@@ -51,6 +51,7 @@ def test_labels_and_rows_are_read(classes, tmp_path):
     stored = drawn("INPUT -> CONV(K=4) -> RELU -> FC", (4, 5, 2), len(classes), classes)
     loaded = load_network(written(write_onnx(stored, input="rows", dtype="float32", batch_size=4), tmp_path))
     assert (loaded.image_shape_, loaded.classes_.tolist()) == ((4, 5, 2), classes)
+    assert loaded.classes_.dtype.kind == stored.classes.dtype.kind
     assert same_arrays([loaded.coefs_], [stored.learned.coefs])
 
 
