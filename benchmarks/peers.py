@@ -65,7 +65,11 @@ def pool(layer):
         return [nn.MaxPool2d(layer.F, layer.S, layer.P, ceil_mode=layer.round == "ceil")]
     if layer.F == (layer.input.height, layer.input.width):
         return [nn.AdaptiveAvgPool2d(1)]
-    return [nn.AvgPool2d(layer.F, layer.S, layer.P, ceil_mode=layer.round == "ceil", count_include_pad=False)]
+    return [
+        nn.AvgPool2d(
+            layer.F, layer.S, layer.P, ceil_mode=layer.round == "ceil", count_include_pad=layer.padding == "counted"
+        )
+    ]
 
 
 def norm(layer):
