@@ -38,8 +38,8 @@ PARTS = [  # of sums and copies, and the paths that they take
     (
         "activations",
         "lower_bias_relu_backward",
-        ': grid[0], "relu"',
-        ': grid[0] - 1, "relu"',
+        "parts, grid[0], call",
+        "parts, grid[0] - 1, call",
         "test_bias_relu_backward",
     ),
     (
