@@ -150,7 +150,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         What of the pretrained network stays as it is: "body", all layers before the head, or a layer such as "CONV 3"
         and all before it. NORM(batch) there uses its running statistics, and DROPOUT drops nothing. Without `augment`,
         the activations that these layers end in are computed once. To unfreeze layers later, use ``set_params`` and
-        `warm_start`; the optimizer then begins anew.
+        `warm_start`; the optimizer then begins anew. A NORM(batch) that is not frozen takes its statistics from the
+        minibatches: if the network has such layers and you have few images, freeze its body.
     body_rate : float, default=0.03
         The learning rate of pretrained layers before the head, as a part of the learning rate of the head.
     head_first : bool, default=True
