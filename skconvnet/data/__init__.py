@@ -7,12 +7,13 @@ from skconvnet.data.examples import (
     check_two_classes,
     hold_out,
 )
-from skconvnet.data.images import check_image_shape, check_images, check_larger_images
+from skconvnet.data.images import advice_on_channels, check_image_shape, check_images, check_larger_images
 from skconvnet.data.labels import check_labels, convert_labels
 from skconvnet.data.weights import check_class_weight, weigh_classes
 
 __all__ = [
     "LabelledImages",
+    "advice_on_channels",
     "check_class_weight",
     "check_examples",
     "check_image_shape",

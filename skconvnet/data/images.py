@@ -100,10 +100,12 @@ def check_larger_images(estimator, X, image_shape):
     if not fits(shape):
         if X.ndim == 3 and fits(X.shape):
             raise ValueError(_single_image(X.shape))
+        remedy = _channels_first(X.shape, fits)
+        if fits((*shape[:2], image_shape[2])):
+            remedy = remedy or advice_on_channels(image_shape[2], shape[2])
         raise ValueError(
             f"X has images of shape {shape}, and the network was fitted on images of shape {image_shape}. They must "
-            f"be at least {image_shape[0]} high and {image_shape[1]} wide, with {image_shape[2]} channels."
-            f"{_channels_first(X.shape, fits)}"
+            f"be at least {image_shape[0]} high and {image_shape[1]} wide, with {image_shape[2]} channels.{remedy}"
         )
     return Images(X, shape, check_values(X), there)
 
@@ -272,6 +274,31 @@ def _channels_first(shape, fits):
     return ""
 
 
+def advice_on_channels(expected, came):
+    """Return the end of an error about images in colour instead of grey ones, or the other way round.
+
+    Parameters
+    ----------
+    expected : int
+        The channels that a network takes.
+    came : int
+        The channels of the images.
+
+    Returns
+    -------
+    str
+        A sentence after a space, or nothing.
+
+    Examples
+    --------
+    >>> advice_on_channels(1, 3)
+    ' Read them with load_image_folder(path, channels=1).'
+    """
+    if (expected, came) == (3, 1):
+        return " Read them with load_image_folder(path, channels=3), or repeat the grey channel three times."
+    return " Read them with load_image_folder(path, channels=1)." if (expected, came) == (1, 3) else ""
+
+
 def _warn_if_channels_first(X, shape):
     """Warn if images are a few pixels high, and as wide as they have channels. Networks learn from such images, too."""
     channels, rows, columns = shape
@@ -306,5 +333,7 @@ def _shape_of_images(X, expected):
         # Three dimensions may be one image in colour.
         came = f"images of shape {shape}" if X.ndim == 4 or expected[2] == 1 else f"shape {X.shape}"
         remedy = _channels_first(X.shape, lambda shape: shape == expected)
+        if shape[:2] == expected[:2]:
+            remedy = remedy or advice_on_channels(expected[2], shape[2])
         raise ValueError(f"X has {came}, but images of shape {expected} are expected.{remedy}")
     return shape

@@ -69,12 +69,14 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         if not self.__sklearn_is_fitted__():
             return diagram
         table, score = self.architecture_.summary(), self.best_validation_score_
-        training = f", accuracy {self.accuracy_curve_[-1]:.4f} in training" if self.accuracy_curve_ else ""
+        accuracy = f", accuracy {self.accuracy_curve_[-1]:.4f} in training" if self.accuracy_curve_ else ""
         validation = "" if score is None else f", {score:.4f} at best in validation"
-        text = (
-            f"{self.architecture_}: {table.n_params:,} parameters; {self.n_iter_} epoch{'s' * (self.n_iter_ != 1)} in "
-            f"{self.fit_time_:.2f} s; loss {self.loss_:.4f}{training}{validation}"
+        training = (
+            f"{self.n_iter_} epoch{'s' * (self.n_iter_ != 1)} in {self.fit_time_:.2f} s; loss {self.loss_:.4f}"
+            f"{accuracy}{validation}"
         )
+        origin = training if self.n_iter_ else "loaded, not trained here"
+        text = f"{self.architecture_}: {table.n_params:,} parameters; {origin}"
         return f"{diagram}<details open><summary>{escape(text)}</summary>{table._repr_html_()}</details>"
 
 

@@ -31,6 +31,7 @@ from skconvnet.engine import thread_count
 from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.fitted import state_to_resume, stored_network
 from skconvnet.estimators.fitting import Fit, TrainingData
+from skconvnet.estimators.network import expected_image_shape
 from skconvnet.estimators.parameters import Numbers, check_settings
 from skconvnet.estimators.scoring import ScorerCache, score_images
 from skconvnet.estimators.streaming import PartialFit, state_of_stream
@@ -146,6 +147,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         load it with `load_network` and freeze the result. ``architecture="auto"`` is then its architecture, and another
         one must be the same up to the head, the last CONV or FC. The head is new, unless the labels are those of the
         network. Pixels are standardised as there. The images may have another height and width, where the layers fit.
+        A `fit` that `warm_start` continues, and later calls of `partial_fit`, do not read it again.
     freeze : str or None, default=None
         What of the pretrained network stays as it is: "body", all layers before the head, or a layer such as "CONV 3"
         and all before it. NORM(batch) there uses its running statistics, and DROPOUT drops nothing. Without `augment`,
@@ -153,11 +155,11 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         `warm_start`; the optimizer then begins anew. A NORM(batch) that is not frozen takes its statistics from the
         minibatches: if the network has such layers and you have few images, freeze its body.
     body_rate : float, default=0.03
-        The learning rate of pretrained layers before the head, as a part of the learning rate of the head.
+        The learning rate of pretrained layers before the head, as a part of `learning_rate_init`.
     head_first : bool, default=True
         Whether a new head begins as scikit-learn's LogisticRegression on the means of what it reads, and not with
-        random weights. Where it reads many or large numbers, its learning rate is lower, since the regression would be
-        undone at once.
+        random weights. Where such a head, or one that is kept, reads many or large numbers, its learning rate is lower,
+        since it would be undone at once.
 
     Attributes
     ----------
@@ -694,7 +696,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         previous = fit.previous
         if previous is None:
             checked = clone(self)  # scikit-learn assigns to what it checks
-            images, y = check_images_and_labels(checked, X, y, fit.image_shape_of(X), reset=True)
+            images, y = check_images_and_labels(checked, X, y, expected_image_shape(self, X, fit.stored), reset=True)
         else:
             checked = self
             images, y = check_images_and_labels(checked, X, y, self.image_shape_)

@@ -25,8 +25,9 @@ from skconvnet.data import check_images, check_images_and_labels
 from skconvnet.engine import Network, Scorer, cut_behind
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.fitted import check_fitted, state_to_resume
-from skconvnet.estimators.network import bind_network
+from skconvnet.estimators.network import bind_network, expected_image_shape
 from skconvnet.estimators.parameters import Numbers
+from skconvnet.estimators.pretrained import pretrained_network
 from skconvnet.estimators.scoring import ScorerCache, score_images
 
 
@@ -165,8 +166,10 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
     def _bind_unfitted(self, X, y):
         """Return the architecture that `fit` would give to a clone of the classifier."""
         classifier = clone(self.estimator)
-        images, y = check_images_and_labels(classifier, X, y, classifier.image_shape, reset=True)
-        return bind_network(classifier, images.shape, len(unique_labels(y)))
+        stored = pretrained_network(classifier.pretrained)
+        image_shape = expected_image_shape(classifier, X, stored)
+        images, y = check_images_and_labels(classifier, X, y, image_shape, reset=True)
+        return bind_network(classifier, images.shape, len(unique_labels(y)), stored)
 
 
 def fitted_classifier(estimator):

@@ -8,7 +8,6 @@ import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from math import prod
 from time import perf_counter
 
 import numpy as np
@@ -32,12 +31,13 @@ from skconvnet.engine.network import image_work, plan_memory
 from skconvnet.engine.plan.plan import plan_training
 from skconvnet.engine.weights.layout import lay_out_parameters
 from skconvnet.estimators.fitted import LEARNED, fitted_network
+from skconvnet.estimators.head import rate_of_head
 from skconvnet.estimators.identity import fit_identity
 from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, memory_for_training
-from skconvnet.estimators.network import bind_network
-from skconvnet.estimators.pretrained import begin_with, body_of, pretrained_network
+from skconvnet.estimators.network import bind_network, bind_own
+from skconvnet.estimators.pretrained import begin_with, body_of, keeps_head, pretrained_network
 from skconvnet.estimators.scoring import ScorerCache, warn_of_faint_pixels
-from skconvnet.estimators.tuning import TrainedPart, first_trained, frozen_layers
+from skconvnet.estimators.tuning import TrainedPart, check_head, first_trained, frozen_layers, head_reads_features
 from skconvnet.training import (
     Batches,
     Ending,
@@ -110,13 +110,6 @@ class Fit:
         """The pretrained network; None if there is none, or if the network of the estimator is resumed."""
         return pretrained_network(self.estimator.pretrained) if self.previous is None else None
 
-    def image_shape_of(self, X):
-        """Return the estimator's `image_shape`, or else that of the pretrained network if X has rows of that size."""
-        if self.estimator.image_shape is not None or self.stored is None:
-            return self.estimator.image_shape
-        image_shape = self.stored.architecture.image_shape
-        return image_shape if tuple(getattr(X, "shape", ()))[1:] == (prod(image_shape),) else None
-
     @property
     def max_iter(self):
         """The largest number of epochs."""
@@ -162,6 +155,7 @@ class Fit:
         estimator, before = self.estimator, vars(self.estimator)
         batches = self._batches(data)
         trainer = self._trainer(data, batches)
+        warn_of_faint_pixels(self.part.whole, data.examples.images, stacklevel=5)
         if data.validation_is_given:
             self.part.whole.check_pixels(data.validation.images, "X_val")
         state = self._first_state(trainer, data, batches)
@@ -194,6 +188,9 @@ class Fit:
         """Return a trainer, of a new network or of the network to resume."""
         estimator, images = self.estimator, data.examples.images
         bound = self._bind(images.shape, len(data.classes))
+        has_new_head = self.stored is not None and not keeps_head(self.stored, bound, data.classes)
+        if has_new_head and estimator.head_first:
+            check_head(bound)
         loss = self._settings(bound.image_shape)["loss"]
         frozen = frozen_layers(bound, estimator.freeze)
         n_frozen = first_trained(bound, frozen, changes_images=estimator.augment is not None)
@@ -207,13 +204,14 @@ class Fit:
         device = device_for_training(estimator.device, work, estimator.float32_precision)
         rates = {"frozen": frozen, "body": body_of(bound) if estimator.pretrained is not None else frozenset()}
         plan = _plan_within_memory(trained, loss, batches.batch_size, n_threads, device, rates)
-        network, has_new_head = self._network(bound, data, device)
-        if self.stored is not None:
-            warn_of_faint_pixels(network, images, stacklevel=5)
+        network = self._network(bound, data, device)
         self.part = TrainedPart.behind(network, n_frozen, estimator.n_jobs)
         activations = self.part.images(images)
-        if has_new_head and estimator.head_first:
-            self.head_rate = self.part.begin_head(images, activations, data.examples, data.indices)
+        if self.stored is not None and head_reads_features(bound) and (estimator.head_first or not has_new_head):
+            features = self.part.features(images, activations)[data.indices]
+            self.head_rate = rate_of_head(features)
+            if has_new_head:
+                self.part.begin_head(features, data.examples, data.indices)
         with memory_for_training(trained, device):
             return Trainer(
                 self.part.network,
@@ -228,26 +226,28 @@ class Fit:
             )
 
     def _network(self, bound, data, device):
-        """Return the network to begin with, and whether it has a new head on pretrained layers."""
+        """Return the network to begin with."""
         if self.previous is not None:
-            return fitted_network(self.estimator, device), False
+            return fitted_network(self.estimator, device)
         rng = np.random.default_rng(self.seed)
         if self.stored is not None:
-            return begin_with(self.stored, bound, data.classes, device, rng)
+            return begin_with(self.stored, bound, data.classes, device, rng)[0]
         network = Network(bound, *data.examples.images.statistics(data.examples.weights), device)
         network.initialise(rng)
-        return network, False
+        return network
 
     def _bind(self, image_shape, n_classes):
         """Bind the architecture; raise a ValueError if it is not that of the network to resume."""
         estimator = self.estimator
-        if self.previous is not None and estimator.pretrained is not None and estimator.architecture == "auto":
+        if self.previous is None:
+            return bind_network(estimator, image_shape, n_classes, self.stored)
+        if estimator.pretrained is not None and estimator.architecture == "auto":
             return estimator.architecture_
-        bound = bind_network(estimator, image_shape, n_classes, self.stored)
-        if self.previous is not None and bound != self.estimator.architecture_:
+        bound = bind_own(estimator, image_shape, n_classes)
+        if bound != estimator.architecture_:
             raise ValueError(
                 f"The parameters make the network {bound}, but the network to resume is "
-                f"{self.estimator.architecture_}. Use parameters that make the same network, or fit a new one with "
+                f"{estimator.architecture_}. Use parameters that make the same network, or fit a new one with "
                 "warm_start=False."
             )
         return bound

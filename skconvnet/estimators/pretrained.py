@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.architecture import BoundArchitecture, Volume, walk
 from skconvnet.architecture.layers.branches import BoundBranches
+from skconvnet.data import advice_on_channels
 from skconvnet.engine import Learned, Network
 from skconvnet.engine.program.target import CPU
 from skconvnet.engine.weights.layout import lay_out_parameters, learning_layers
@@ -141,17 +142,12 @@ def _fitted_to(layers, volume):
 
 def _check_channels(there, here):
     """Raise a ValueError if images have other channels than those of a file."""
-    if there[2] == here[2]:
-        return
-    advice = "Use images with these channels."
-    if (there[2], here[2]) == (3, 1):
-        advice = "Read them with load_image_folder(path, channels=3), or repeat the grey channel three times."
-    elif (there[2], here[2]) == (1, 3):
-        advice = "Read them with load_image_folder(path, channels=1)."
-    raise ValueError(
-        f"The pretrained network is for images with {there[2]} channel{'s' * (there[2] != 1)}, and X has images of "
-        f"shape {here}. {advice}"
-    )
+    if there[2] != here[2]:
+        advice = advice_on_channels(there[2], here[2]) or " Use images with these channels."
+        raise ValueError(
+            f"The pretrained network is for images with {there[2]} channel{'s' * (there[2] != 1)}, and X has images of "
+            f"shape {here}.{advice}"
+        )
 
 
 def _check_layers(own, here):
@@ -194,6 +190,28 @@ def _told(layer, bound):
     return f"{layer.name}, {layer}{weights}"
 
 
+def keeps_head(stored, bound, classes):
+    """Return whether a fit keeps the head of a file: if the file has one, for the same labels, and of the same layers.
+
+    Parameters
+    ----------
+    stored : StoredNetwork
+        The file's network.
+    bound : BoundArchitecture
+        As `bind_pretrained` returns it.
+    classes : ndarray of shape (n_classes,)
+        The sorted labels.
+
+    Returns
+    -------
+    bool
+    """
+    there = stored.architecture
+    heads = [[*map(str, one.layers[head_of(one) :])] for one in (there, bound)]
+    is_same = heads[0] == heads[1] and _weight_shapes(there) == _weight_shapes(bound)
+    return is_same and stored.has_classifier and np.array_equal(stored.classes, classes)
+
+
 def begin_with(stored, bound, classes, device, rng):
     """Make a network with the weights of a file.
 
@@ -214,12 +232,11 @@ def begin_with(stored, bound, classes, device, rng):
     -------
     network : Network
     has_new_head : bool
-        Whether the head is new. That of the file is kept if it has the same layers and labels.
+        Whether the head is new: see `keeps_head`.
     """
     network = Network(bound, stored.pixel_mean, stored.pixel_scale, device)
-    order = _order_of_classes(stored, bound, classes)
-    if order is not None:
-        network.learned = _in_order(stored, order)
+    if keeps_head(stored, bound, classes):
+        network.learned = stored.learned
         return network, False
     network.initialise(rng)
     body = learning_layers(BoundArchitecture(bound.image_shape, bound.n_classes, bound.layers[: head_of(bound)]))
@@ -228,31 +245,3 @@ def begin_with(stored, bound, classes, device, rng):
     parts = zip(stored.learned, network.learned, counts, strict=True)
     network.learned = Learned(*(old[:count] + new[count:] for old, new, count in parts))
     return network, True
-
-
-def _order_of_classes(stored, bound, classes):
-    """Return the places of the labels in the file's classes; None if the head has to be new."""
-    there = stored.architecture
-    heads = [[*map(str, one.layers[head_of(one) :])] for one in (there, bound)]
-    if heads[0] != heads[1] or _weight_shapes(there) != _weight_shapes(bound):
-        return None
-    order = np.argsort(stored.classes)
-    has_order = np.array_equal(order, np.arange(len(order))) or bound.layers[head_of(bound)].kind in ("CONV", "FC")
-    return order if has_order and np.array_equal(stored.classes[order], classes) else None
-
-
-def _in_order(stored, order):
-    """Return the learned arrays with the classes of the head in another order."""
-    if np.array_equal(order, np.arange(len(order))):
-        return stored.learned
-    bound, learned = stored.architecture, stored.learned
-    behind = [layer.name for layer in walk(bound.layers[head_of(bound) :])]
-    is_head = [layer.name in behind for layer in learning_layers(bound)]
-    running = [layer for layer in learning_layers(bound) if layer.kind == "NORM" and layer.mode == "batch"]
-    is_running = [layer.name in behind for layer in running]
-    return Learned(
-        *(
-            [array[..., order] if moves and array.size else array for array, moves in zip(arrays, chosen, strict=True)]
-            for arrays, chosen in zip(learned, (is_head, is_head, is_running, is_running), strict=True)
-        )
-    )

@@ -144,5 +144,14 @@ def _origin(estimator, mean, scale, batch_size):
     """Return values that change with anything that a trainer is made from, even with a list that changes in place."""
     names = ("architecture", "device", "float32_precision", "label_smoothing", "freeze", *HYPERPARAMETERS)
     parameters = repr([getattr(estimator, name) for name in names])
+    is_pretrained = estimator.pretrained is not None  # the body has a rate of its own
     computes_once = estimator.freeze is not None and estimator.augment is None
-    return parameters, computes_once, mean.tobytes(), scale.tobytes(), batch_size, thread_count(estimator.n_jobs)
+    return (
+        parameters,
+        is_pretrained,
+        computes_once,
+        mean.tobytes(),
+        scale.tobytes(),
+        batch_size,
+        thread_count(estimator.n_jobs),
+    )

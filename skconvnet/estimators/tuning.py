@@ -11,7 +11,7 @@ import numpy as np
 from skconvnet._system import machine_memory
 from skconvnet.architecture import Volume, walk
 from skconvnet.engine import Images, Learned, Network, OptimizerState, Scorer, split_architecture
-from skconvnet.estimators.head import pooled, rate_of_head, regress, with_head
+from skconvnet.estimators.head import pooled, regress, with_head
 from skconvnet.estimators.pretrained import body_of, head_of
 from skconvnet.estimators.scoring import compute_scores
 
@@ -57,6 +57,29 @@ def frozen_layers(bound, freeze):
             f"{', '.join(names)}."
         )
     return frozenset(names[: names.index(freeze) + 1])
+
+
+def head_reads_features(bound):
+    """Return whether the head of a network reads what other layers with weights have computed.
+
+    Examples
+    --------
+    >>> from skconvnet import Architecture
+    >>> texts = "INPUT -> FC", "INPUT -> CONV -> FC"
+    >>> [head_reads_features(Architecture.parse(text).bind((8, 8, 1))) for text in texts]
+    [False, True]
+    """
+    return any(layer.kind in ("CONV", "FC") for layer in walk(bound.layers[: head_of(bound)]))
+
+
+def check_head(bound):
+    """Raise a ValueError if the head of a network cannot begin as a regression on features."""
+    head = bound.layers[head_of(bound)]
+    if head_reads_features(bound) and (head.kind not in ("CONV", "FC") or getattr(head, "groups", 1) > 1):
+        raise ValueError(
+            "head_first=True needs a head that is an FC, or a CONV without groups, outside branches. That of this "
+            f"network is {head}. Use head_first=False."
+        )
 
 
 def first_trained(bound, frozen, changes_images):
@@ -140,51 +163,54 @@ class TrainedPart:
             return activations
         return Images(activations.rows(slice(None)), activations.shape)
 
-    def begin_head(self, images, activations, examples, indices):
-        """Have the head begin as a logistic regression on what it reads.
-
-        It stays as it is if there are no weights before it, or if all images are of one class.
+    def features(self, images, activations):
+        """Compute the mean of each depth slice that the head reads.
 
         Parameters
         ----------
         images : Images
             All training images.
         activations : Images
-            What `images` makes of them.
-        examples : LabelledImages
-            The targets and weights of these images.
-        indices : ndarray of int64
-            The images to train on.
+            What the method `images` makes of them.
 
         Returns
         -------
-        float
-            The learning rate of the head, as `rate_of_head` returns it; 1 if there are no weights before it.
+        ndarray of float64, shape (n, depth)
+
+        Raises
+        ------
+        ValueError
+            If one is not finite.
         """
-        own, whole = self.network.architecture, self.whole.architecture
-        place, place_in_whole = head_of(own), head_of(whole)
-        if not any(layer.kind in ("CONV", "FC") for layer in walk(whole.layers[:place_in_whole])):
-            return 1.0
-        head = own.layers[place]
-        if head.kind not in ("CONV", "FC") or getattr(head, "groups", 1) > 1:
-            raise ValueError(
-                "head_first=True needs a head that is an FC, or a CONV without groups, outside branches. That of this "
-                f"network is {head}. Use head_first=False."
-            )
-        if self.body is None or any(layer.kind != "DROPOUT" for layer in own.layers[:place]):
-            activations = TrainedPart.behind(self.whole, place_in_whole, self.n_jobs).again(images)
-        features = pooled(activations, Volume(*activations.shape))[indices]
+        own = self.network.architecture
+        if self.body is None or any(layer.kind != "DROPOUT" for layer in own.layers[: head_of(own)]):
+            activations = TrainedPart.behind(self.whole, head_of(self.whole.architecture), self.n_jobs).again(images)
+        features = pooled(activations, Volume(*activations.shape))
         if not np.isfinite(features).all():
             raise ValueError(
                 "The pretrained network computes numbers from X that are not finite in float32. Are its weights "
                 "intact, and are the pixels like those that it was trained on?"
             )
+        return features
+
+    def begin_head(self, features, examples, indices):
+        """Have the head begin as a logistic regression, unless all images are of one class.
+
+        Parameters
+        ----------
+        features : ndarray of float64, shape (n, depth)
+            What it reads of the images to train on.
+        examples : LabelledImages
+            The targets and weights of all training images.
+        indices : ndarray of int64
+            The images to train on.
+        """
+        own, network = self.network.architecture, self.network
         targets, weights = examples.targets[indices], examples.weights[indices]
         if len(np.unique(targets[weights > 0])) < 2:  # in the first call of partial_fit
-            return rate_of_head(features)
+            return
         regression = regress(features, targets, weights, own.n_classes)
-        self.network.learned = with_head(own, place, self.network.learned, features, *regression)
-        return rate_of_head(features)
+        network.learned = with_head(own, head_of(own), network.learned, features, *regression)
 
     def again(self, images):
         """Return the activations of images, which are computed whenever they are read."""

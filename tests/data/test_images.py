@@ -289,6 +289,15 @@ def test_images_that_are_not_one_array_are_refused_with_what_to_do(X, message):
         check_images_and_labels(ConvNetClassifier(), X, [0, 1], None, reset=True)
 
 
+@pytest.mark.parametrize("method", ["predict", "score_map"])
+@pytest.mark.parametrize("shape", [(7, 4, 4), (7, 4, 4, 1)])
+def test_grey_images_for_a_network_of_colours_are_told_what_to_do(method, shape):
+    X = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3))
+    estimator = ConvNetClassifier(**SMALL).fit(X, np.arange(20) % 2)
+    with refused("Read them with load_image_folder(path, channels=3), or repeat the grey channel three times."):
+        getattr(estimator, method)(np.zeros(shape))
+
+
 def test_lists_of_images_are_accepted():
     images = list(np.arange(32.0).reshape(2, 4, 4))
     assert_array_equal(check(images).pixels, images)

@@ -1,7 +1,9 @@
 """Fits that begin with a pretrained network."""
 
+import copy
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,16 +62,13 @@ def test_the_body_begins_with_the_weights_and_only_the_head_is_new(source):
             np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("labels", ["abcde", "ebadc"])
-def test_a_head_for_the_same_labels_is_kept_in_their_sorted_order(source, labels):
-    stored = stored_network(source)
-    object.__setattr__(stored, "classes", np.array(list(labels)))
+@pytest.mark.parametrize(("labels", "has_classifier", "keeps"), [("abcde", 1, 1), ("abcdf", 1, 0), ("abcde", 0, 0)])
+def test_a_head_for_the_same_labels_is_kept_if_the_file_has_one(source, labels, has_classifier, keeps):
+    stored = replace(stored_network(source), classes=np.array([*labels]), has_classifier=bool(has_classifier))
     bound = bind_pretrained(stored, (8, 8, 1), 5)
-    network, has_new_head = begin_with(stored, bound, np.array(list("abcde")), None, np.random.default_rng(0))
-    order = [labels.index(label) for label in "abcde"]
-    assert not has_new_head
-    np.testing.assert_array_equal(network.learned.coefs[-1], source.coefs_[-1][:, order])
-    np.testing.assert_array_equal(network.learned.intercepts[-1], source.intercepts_[-1][order])
+    network, has_new_head = begin_with(stored, bound, np.array([*"abcde"]), None, np.random.default_rng(0))
+    assert has_new_head is not bool(keeps)
+    assert np.array_equal(network.learned.coefs[-1], source.coefs_[-1]) is bool(keeps)
 
 
 def test_images_of_another_size_fit_where_the_layers_do(source, digits):
@@ -87,9 +86,10 @@ def test_rows_are_images_of_the_shape_of_the_network_if_they_have_its_size(digit
     X, y = digits
     strips = X.reshape(-1, 4, 16, 1)
     source = ConvNetClassifier("INPUT -> CONV(K=8) -> POOL -> FC", max_iter=1, n_jobs=1, random_state=0).fit(strips, y)
-    one, other = (tuned(source, max_iter=1).fit(pixels, y) for pixels in (X, strips))
-    assert one.image_shape_ == (4, 16, 1)
-    assert same_network(one, other)
+    fits = [tuned(source, max_iter=1).fit(pixels, y) for pixels in (X, X.tolist(), strips)]
+    for classifier in fits:
+        assert classifier.image_shape_ == (4, 16, 1)
+        assert same_network(classifier, fits[0])
 
 
 def test_floats_up_to_one_for_a_network_of_bytes_are_warned_of(digits):
@@ -98,9 +98,35 @@ def test_floats_up_to_one_for_a_network_of_bytes_are_warned_of(digits):
     source = ConvNetClassifier("INPUT -> CONV(K=8) -> POOL -> FC", max_iter=1, n_jobs=1, random_state=0).fit(bytes_, y)
     with pytest.warns(UserWarning, match="X has floats up to 1, and the network was trained on pixels from 0 to 255"):
         tuned(source, max_iter=1, freeze="body").fit(X / 16, y)
+    stream = tuned(source, max_iter=1, warm_start=True).partial_fit(bytes_, y, classes=range(10))
+    for fit in (stream.partial_fit, stream.fit):
+        with pytest.warns(UserWarning, match="X has floats up to 1") as caught:
+            fit(X / 16, y)
+        assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tuned(source, max_iter=1, freeze="body").fit(X * 15.0, y)
+
+
+def test_a_fit_that_is_continued_does_not_read_the_file_again(source, digits, tmp_path):
+    X, y = digits[0][:64], digits[1][:64]
+    path = tmp_path / "source.safetensors"
+    save_network(source, path)
+    expected = tuned(source, architecture=TEXT, max_iter=1, warm_start=True)
+    classifier = clone(expected).set_params(pretrained=path).fit(X, y)
+    path.unlink()
+    expected.fit(X, y)
+    assert same_network(classifier.fit(X, y), expected.fit(X, y))
+    assert same_network(classifier.partial_fit(X, y), expected.partial_fit(X, y))
+
+
+def test_a_checkpoint_knows_the_labels_of_the_network(source, digits, tmp_path):
+    X, y = digits[0][:64], digits[1][:64] % 5
+    relabelled = copy.copy(source)
+    relabelled.classes_ = source.classes_ + 100
+    tuned(source, max_iter=1, checkpoint=tmp_path / "checkpoint").fit(X, y)
+    with refused("the pretrained network differ"):
+        tuned(relabelled, max_iter=1, checkpoint=tmp_path / "checkpoint").fit(X, y)
 
 
 def test_combinations_that_fit_refuses_are_dropped_from_a_grid(source):
@@ -151,3 +177,15 @@ def test_clones_pickles_and_searches_begin_with_the_same_network(source, digits)
     assert same_network(pickle.loads(pickle.dumps(classifier)).fit(X, y), expected)
     search = GridSearchCV(classifier, {"freeze": ["body", "CONV 1"]}, cv=2, refit=False).fit(X[:100], y[:100])
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_a_search_begins_with_a_file(source, digits, tmp_path):
+    X, y = digits[0][:100], digits[1][:100]
+    path = str(tmp_path / "source.safetensors")
+    save_network(source, path)
+    grid = {"pretrained": [path, FrozenEstimator(source)]}
+    classifier = tuned(source, freeze="body", max_iter=1)
+    search = GridSearchCV(classifier, grid, cv=2, n_jobs=1).fit(X, y)
+    one, other = search.cv_results_["mean_test_score"]
+    assert one == other
+    assert same_network(search.best_estimator_, classifier.fit(X, y))

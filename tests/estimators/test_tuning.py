@@ -133,16 +133,18 @@ def test_a_head_that_reads_large_numbers_learns_slowly_and_keeps_what_it_began_w
     assert classifier.score(*digits) > began - 0.02
     again = pickle.loads(pickle.dumps(classifier)).set_params(freeze=None).fit(*digits)
     assert again._training_state.head_rate == classifier._training_state.head_rate
-    monkeypatch.setattr(tuning, "rate_of_head", lambda features: 1.0)
+    monkeypatch.setattr(fitting, "rate_of_head", lambda features: 1.0)
     assert tuned(large).fit(*digits).loss_curve_[0] > 1.1 * classifier.loss_curve_[0]
 
 
-def test_a_new_head_with_groups_needs_head_first_false(source, digits):
+def test_a_new_head_with_groups_needs_head_first_false(source, digits, monkeypatch):
     text = TEXT.replace("FC(16) -> RELU -> FC", "CONV(K=10, groups=2) -> POOL(average, F=all)")
     grouped = ConvNetClassifier(text, max_iter=1, n_jobs=1, random_state=0).fit(*digits)
     X, y = digits[0], digits[1] + 1
-    with refused("head_first=True needs a head that is an FC, or a CONV without groups"):
-        tuned(grouped).fit(X, y)
+    with monkeypatch.context() as patched:
+        patched.setattr(tuning.TrainedPart, "images", None)  # what the frozen layers compute is not needed
+        with refused("head_first=True needs a head that is an FC, or a CONV without groups"):
+            tuned(grouped).fit(X, y)
     assert tuned(grouped, head_first=False).fit(X, y).n_iter_ == 2
 
 
@@ -192,6 +194,17 @@ def test_activations_that_are_computed_once_are_those_of_a_plan_with_frozen_laye
     assert n_frozen == {"SUM 1": 3, "STACK 1": 4, "GATE 1": 5, "CONV 5": 6}[freeze]
 
 
+def test_a_head_that_is_kept_has_the_rate_of_one_that_begins_as_a_regression(digits):
+    text = "INPUT -> CONV(K=8) -> RELU -> POOL -> CONV(K=256) -> RELU -> FC"
+    wide = ConvNetClassifier(text, max_iter=1, batch_size=16, n_jobs=1, random_state=0).fit(*digits)
+    kept, new = (
+        tuned(wide, max_iter=1, learning_rate_init=1e-12).fit(digits[0], labels)
+        for labels in (digits[1], digits[1] + 1)
+    )
+    assert kept._training_state.head_rate == new._training_state.head_rate < 1
+    np.testing.assert_allclose(kept.coefs_[-1], wide.coefs_[-1], atol=1e-9)
+
+
 def test_a_stream_may_begin_with_images_of_one_class(source, digits):
     X, y = digits
     classifier = tuned(source).partial_fit(X[y == 3], y[y == 3], classes=range(10))
@@ -217,6 +230,18 @@ def test_a_stream_of_images(source, digits):
     assert stays(source, one)[0] == [True] * 4 + [False]
     one.set_params(freeze="CONV 1").partial_fit(X[:30], y[:30])
     assert stays(other, one)[0] == [True] + [False] * 4
+
+
+def test_a_stream_that_is_pretrained_no_more_has_one_rate(source, digits):
+    X, y = digits
+    one, other = (
+        tuned(source, architecture=TEXT, freeze=None, body_rate=1e-6).partial_fit(X[:30], y[:30], classes=range(10))
+        for _ in range(2)
+    )
+    vars(other).pop("_kept_trainer")
+    for classifier in (one, other):
+        classifier.set_params(pretrained=None).partial_fit(X[30:60], y[30:60])
+    assert same_network(one, other)
 
 
 def test_a_checkpoint_is_resumed_to_the_bit_and_knows_the_network(source, digits, tmp_path, monkeypatch):
