@@ -146,6 +146,8 @@ def _open_old(data):
     content, keys = interpreter.run(), _Interpreter(file).run()
     places, end = {}, file.tell()
     for key in keys:
+        if not isinstance(key, str):  # the hash of nested tuples may take forever
+            raise ValueError("it has a storage whose key is no text.")
         storage = interpreter.storages[key]
         size = storage.n_elements * _itemsize(storage)
         if int.from_bytes(data[end : end + 8], "little") != storage.n_elements or end + 8 + size > len(data):
@@ -200,7 +202,7 @@ def _check_bounds(name, tensor):
     numbers = (tensor.offset, *tensor.shape, *tensor.strides)
     if not isinstance(name, str) or not all(map(_is_size, numbers)):
         raise ValueError(f"the array {name!r:.80} has no whole numbers as shape, strides and offset.")
-    if len(tensor.shape) != len(tensor.strides) or len(tensor.shape) > _MOST_AXES:
+    if len(tensor.shape) != len(tensor.strides):
         raise ValueError(f"the array {name!r:.80} has {len(tensor.shape)} axes and {len(tensor.strides)} strides.")
     size = math.prod(tensor.shape)
     last = tensor.offset + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.strides, strict=True))
@@ -324,7 +326,10 @@ class _Interpreter:
         self._stack.append(_Name(name))
 
     def _stack_global(self, _):
-        self._global("{} {}".format(*self._pop(2)))
+        names = self._pop(2)
+        if not all(isinstance(name, str) for name in names):  # the text of nested lists may be endless
+            raise ValueError("its pickle names something by other things than texts.")
+        self._global(" ".join(names))
 
     def _binpersid(self, _):
         (identity,) = self._pop(1)
@@ -345,7 +350,9 @@ class _Interpreter:
         name = called.name
         if name in _TENSORS and len(arguments) >= _TENSORS[name] and isinstance(arguments[0], _Storage):
             storage, offset, shape, strides = arguments[:4]
-            self._stack.append(_Tensor(storage, offset, tuple(shape), tuple(strides)))
+            if not all(isinstance(extents, tuple) and len(extents) <= _MOST_AXES for extents in (shape, strides)):
+                raise ValueError(f"its pickle has an array whose shape or strides are no tuple of up to {_MOST_AXES}.")
+            self._stack.append(_Tensor(storage, offset, shape, strides))
         elif name == _PARAMETER and isinstance(arguments[0], _Tensor):
             self._stack.append(arguments[0])
         elif name == _DICT and arguments == ():

@@ -106,6 +106,7 @@ def test_other_things_are_refused(content, message):
         archive(b"\x80\x02."),
         archive(b"\x80\x02t."),
         archive(b"\x80\x02h\x07."),
+        archive(b"\x80\x02K\x01K\x02\x93."),
         archive(b"\x80\x02\x8e\xff\xff\xff\xff\xff\xff\xff\x7f"),
         archive(described(x={}), {"0": SIX}, zipfile.ZIP_DEFLATED),
         archive(described(x={}), {"0": SIX}, byteorder=b"big"),
@@ -122,6 +123,28 @@ def test_other_things_are_refused(content, message):
 def test_damaged_files_are_refused(data):
     with pytest.raises(ValueError, match=r"^(it|its|'data.pkl'|the storage '0'|pickle|expected|not enough) "):
         read_pytorch(data)
+
+
+NESTED = b"".join(b"](h%ch%ceq%c" % (n, n, n + 1) for n in range(60))  # 2**60 texts
+
+
+@pytest.mark.parametrize("end", [b"\x93", b"h\x3c\x93"])
+def test_what_is_named_by_nested_lists_is_refused_at_once(end):
+    with refused("its pickle names something by other things than texts"):
+        read_pytorch(archive(b"\x80\x02X\x01\x00\x00\x00aq\x00" + NESTED + end + b"."))
+
+
+def test_the_keys_of_an_old_file_are_texts():
+    with refused("it has a storage whose key is no text"):
+        read_pytorch(b"".join(pickle.dumps(part, 2) for part in (MAGIC, PROTOCOL, SYSTEM, {}, [("0",)])))
+
+
+def test_a_shape_is_a_short_tuple():
+    long = described(x={"shape": (1,) * 9, "strides": (1,) * 9})
+    listed = described(x={"shape": (), "strides": ()}).replace(b"(t", b"]")
+    for pickled in (long, listed):
+        with refused("whose shape or strides are no tuple of up to 8"):
+            read_pytorch(archive(pickled, {"0": SIX}))
 
 
 def test_a_pickle_has_a_bounded_number_of_instructions(monkeypatch):
