@@ -46,7 +46,9 @@ def load_network(
     pixel_mean, pixel_std : float or sequence of float, default=None
         The mean and the standard deviation by which the network expects pixels to be standardised, of pixels from 0 to
         255. One number, or one for each channel of the file. By default what the file states; for networks of RGB
-        images in the layout of a library, those of ImageNet, or 127 and 128 for EfficientNet-Lite0.
+        images in the layout of a library, those of ImageNet, except 127 and 128 for EfficientNet-Lite0, and 127.5
+        twice for GoogLeNet. Pass those of your own training if they were others, as for a GoogLeNet of torchvision
+        without transform_input. For EfficientNet-Lite0 of timm without its config.json they must be given.
     channel_order : {"rgb", "bgr"}, default="rgb"
         The order of the channels that the network was trained with. The classifier takes RGB in either case: the
         filters of the first layer are reversed.
@@ -124,7 +126,8 @@ def save_network(classifier, path):
     sklearn.exceptions.NotFittedError
         If the classifier is not fitted.
     ValueError
-        If the classifier is not a ConvNetClassifier or is damaged, or if the file cannot be written.
+        If the classifier is not a ConvNetClassifier or is damaged, if its labels are neither numbers, booleans nor
+        texts, or if the file cannot be written.
 
     Examples
     --------

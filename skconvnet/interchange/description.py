@@ -8,7 +8,7 @@ import numpy as np
 from skconvnet.architecture import ARCHITECTURES
 from skconvnet.architecture.binding import image_volume
 from skconvnet.interchange.layouts import library_name
-from skconvnet.interchange.own import read_labels
+from skconvnet.interchange.own import check_label_size, read_labels
 
 __all__ = ["Description", "check_count", "describe", "read_config", "read_header"]
 
@@ -67,6 +67,8 @@ def describe(architecture=None, image_shape=None, classes=None, pixel_mean=None,
     array([2. , 1. , 0.5])
     """
     if classes is not None:
+        if isinstance(classes, list | tuple):
+            check_label_size(classes)
         labels = np.asarray(classes)
         if labels.dtype.kind in "OT" and all(isinstance(label, str) for label in labels.ravel()):  # as pandas has them
             labels = labels.astype(np.str_)
@@ -144,15 +146,30 @@ def read_config(path):
         return Description()
     if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
         return Description()
-    if config["architecture"].partition(".")[0] in _PADDED_OTHERWISE:
+    try:
+        return _described(config)
+    except ValueError as error:
+        raise ValueError(f"{path.name} beside it: {error}") from error
+
+
+def _described(config):
+    """Return what the dictionary in a config.json of timm says."""
+    architecture, of_weights = config["architecture"], config.get("pretrained_cfg") or {}
+    if architecture.partition(".")[0] in _PADDED_OTHERWISE:
         raise ValueError(
-            f"{config['architecture']!r} of timm pads its images in another way than the network of this name in "
+            f"{architecture!r:.80} of timm pads its images in another way than the network of this name in "
             "ARCHITECTURES. Take the weights whose name begins with tf_."
         )
-    config |= config.get("pretrained_cfg") or {}
-    mean, std, size = (config.get(name) for name in ("mean", "std", "input_size"))
-    depth_last = None if size is None else (*size[1:], size[0])
-    said = describe(library_name(config["architecture"]), depth_last, config.get("label_names"), mean, std)
+    if not isinstance(of_weights, dict):
+        raise ValueError(f"pretrained_cfg is {of_weights!r:.80}, and not a dictionary.")
+    mean, std, size, labels = (
+        of_weights.get(name, config.get(name)) for name in ("mean", "std", "input_size", "label_names")
+    )
+    if not isinstance(size, list | None):
+        raise ValueError(f"input_size is {size!r:.80}, and not a list.")
+    if labels is not None and not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
+        raise ValueError(f"label_names is {labels!r:.80}, and not a list of texts.")
+    said = describe(library_name(architecture), size and (*size[1:], size[0]), labels, mean, std)
     of_pixels = {"pixel_mean": 255.0, "pixel_scale": 1 / 255.0}  # timm has them for pixels from 0 to 1
     return replace(
         said, **{name: getattr(said, name) * by for name, by in of_pixels.items() if getattr(said, name) is not None}
@@ -181,8 +198,10 @@ def _numbers(name, values):
     """Return finite numbers as an array of float64."""
     try:
         numbers = np.asarray(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = np.array(np.nan)
-    if numbers.ndim > 1 or not np.isfinite(numbers.astype(np.float32)).all():
+    with np.errstate(over="ignore"):
+        is_finite = np.isfinite(numbers.astype(np.float32)).all()
+    if numbers.ndim > 1 or not is_finite:
         raise ValueError(f"{name}={values!r:.80} is neither a finite number nor a list of these, one for each channel.")
     return numbers

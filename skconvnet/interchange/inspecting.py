@@ -1,10 +1,11 @@
 """Tell what a file of a network holds, without executing anything in it."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from skconvnet.interchange.packages import PACKAGES, find_weights
-from skconvnet.interchange.reading import read_network, read_weights
+from skconvnet.interchange.reading import printable, read_network, read_weights
 
 __all__ = ["inspect_file"]
 
@@ -39,8 +40,10 @@ def inspect_file(path):
         if file.suffix == ".onnx":  # perhaps it only leaves open how pixels are standardised
             stored = read_network(path, pixel_mean=0, pixel_std=1)
             return "\n".join([*_head(file, None), *_network(stored), str(error)])
-        content = read_weights(file)
-        return "\n".join([*_head(file, content), *_arrays(content.arrays), str(error)])
+        with suppress(ValueError):  # not even its arrays can be read
+            content = read_weights(file)
+            return "\n".join([*_head(file, content), *_arrays(content.arrays), str(error)])
+        raise
     content = None if file.suffix == ".onnx" else read_weights(file)
     return "\n".join([*_head(file, content), *_network(stored)])
 
@@ -78,6 +81,6 @@ def _numbers(values):
 
 
 def _short(text):
-    """Return a text in one line: a file may have control characters in it."""
-    line = "".join(char if char.isprintable() else " " for char in text[: _WIDTH + 1])
+    """Return a text in one line."""
+    line = printable(text[: _WIDTH + 1]).replace("\n", " ")
     return line if len(text) <= _WIDTH else f"{line[:_WIDTH]}..."

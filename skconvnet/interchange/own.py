@@ -12,10 +12,12 @@ from skconvnet.interchange.safetensors import write_safetensors
 from skconvnet.interchange.texts import general_text
 from skconvnet.interchange.weights import Wanted
 
-__all__ = ["is_own", "read_labels", "wanted_of_own", "write_network"]
+__all__ = ["check_label_size", "is_own", "read_labels", "wanted_of_own", "write_network"]
 
 _FORMAT = "skconvnet network 1"
 _DTYPES = {np.dtype(code).str: code for code in "?bBhHiIlLqQefd"}  # of labels that are no strings
+_LABELS = (str, bool, int, float)
+_MOST_CHARACTERS = 2**24  # of all labels, in an array that has room for the longest everywhere
 _GROUPS = ("coefs", "intercepts", "norm_means", "norm_variances")
 
 
@@ -35,12 +37,20 @@ def write_network(stored):
     ------
     ImportError
         If the library safetensors is not installed.
+    ValueError
+        If the labels are neither numbers, booleans nor texts.
     """
+    labels = stored.classes.tolist()
+    if not all(isinstance(label, _LABELS) for label in labels):
+        raise ValueError(
+            f"The labels have dtype {stored.classes.dtype}, such as {stored.classes[0]!r}, and the file has only "
+            "numbers, booleans and texts. Fit with labels of one of these types."
+        )
     metadata = {
         "format": _FORMAT,
         "architecture": general_text(stored.architecture),
         "image_shape": json.dumps(stored.architecture.image_shape),
-        "classes": json.dumps(stored.classes.tolist()),
+        "classes": json.dumps(labels),
         "classes_dtype": stored.classes.dtype.str,
         "pixel_mean": json.dumps(stored.pixel_mean.tolist()),
         "pixel_scale": json.dumps(stored.pixel_scale.tolist()),
@@ -118,9 +128,26 @@ def read_labels(metadata):
         return None
     kinds = {type(value) for value in values} if isinstance(values, list) else set()
     dtype = metadata.get("classes_dtype", "")
-    if len(kinds) == 1 and kinds <= {str, bool, int, float}:
+    if len(kinds) == 1 and kinds <= {*_LABELS}:
+        check_label_size(values)
         with suppress(OverflowError):
             labels = np.array(values, _DTYPES.get(dtype))
             if labels.dtype.kind in "biufU" and labels.tolist() == values:  # neither rounded nor NaN
                 return labels
     raise ValueError(f"its header has the classes {metadata['classes']:.80}, which are not labels of one type {dtype}.")
+
+
+def check_label_size(values):
+    """Raise a ValueError if the array of these labels would be far larger than the list, as with one very long label.
+
+    Parameters
+    ----------
+    values : list
+        The labels.
+    """
+    longest = max((len(value) for value in values if isinstance(value, str)), default=0)
+    if len(values) * longest > _MOST_CHARACTERS:
+        raise ValueError(
+            f"it has {len(values):,} classes with names of up to {longest:,} characters, and all together may have "
+            f"{_MOST_CHARACTERS:,}. Give shorter names."
+        )

@@ -17,7 +17,7 @@ from skconvnet.interchange.safetensors import read_safetensors
 from skconvnet.interchange.stored import StoredNetwork, reverse_channels, sort_classes
 from skconvnet.interchange.weights import collect
 
-__all__ = ["read_network", "read_weights"]
+__all__ = ["printable", "read_network", "read_weights"]
 
 _OWN = "skconvnet"
 _ORDERS = ("rgb", "bgr")
@@ -25,7 +25,10 @@ _MOST_BYTES = 2**32
 # The mean and standard deviation of ImageNet's pixels, which the libraries of PyTorch use; but some weights are from
 # TensorFlow.
 _IMAGENET = describe(pixel_mean=[123.675, 116.28, 103.53], pixel_std=[58.395, 57.12, 57.375])
-_OTHERS = {"efficientnet_pytorch": describe(pixel_mean=127, pixel_std=128)}
+_OTHERS = {  # by layout, or by architecture
+    "efficientnet_pytorch": describe(pixel_mean=127, pixel_std=128),
+    "googlenet_torchvision": describe(pixel_mean=127.5, pixel_std=127.5),  # its transform_input=True
+}
 
 
 def read_network(
@@ -68,7 +71,18 @@ def read_network(
         stored = sort_classes(_read(file, given, layout, channel_order))
         return reverse_channels(stored) if channel_order == "bgr" else stored
     except ValueError as error:
-        raise ValueError(f"{os.fspath(path)!r} cannot be loaded: {error}") from error
+        raise ValueError(printable(f"{os.fspath(path)!r} cannot be loaded: {error}")) from error
+
+
+def printable(text):
+    """Return a text without control characters except line ends: those in a file could control a terminal.
+
+    Examples
+    --------
+    >>> printable("conv" + chr(27) + "[2J")
+    'conv [2J'
+    """
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
 
 
 def _check_choice(name, value, choices):
@@ -95,9 +109,21 @@ def _read(path, given, layout, channel_order):
     description = description.or_else(read_config(path.with_name("config.json")))
     match, learned = read_torch(file.arrays, description, layout)
     if match.bound.image_shape[2] == 3 and channel_order == "rgb":
-        description = description.or_else(_OTHERS.get(match.layout, _IMAGENET))
+        description = description.or_else(_usual_pixels(match, description))
     pixels = _pixels(description, match.bound)
     return StoredNetwork(match.bound, learned, match.classes, *pixels, match.has_classifier)
+
+
+def _usual_pixels(match, description):
+    """Return how the published weights of a network standardise pixels; they may be said already."""
+    said = description.pixel_mean is not None and description.pixel_scale is not None
+    if (match.layout, match.name) == ("timm", "efficientnet_lite0") and not said:
+        raise ValueError(
+            "timm has two networks with these arrays. If this is tf_efficientnet_lite0, pass pixel_mean=127.5 and "
+            "pixel_std=127.5, or put its config.json beside it. efficientnet_lite0.ra_in1k pads its images in another "
+            "way and is not read."
+        )
+    return _OTHERS.get(match.layout) or _OTHERS.get(match.name, _IMAGENET)
 
 
 def _read_onnx(path, given):
@@ -163,5 +189,10 @@ def _pixels(description, bound):
             raise ValueError(
                 f"{argument} has {numbers.size} numbers. Pass one, or one for each of {channels} channels."
             )
-        pixels.append(np.array(np.broadcast_to(numbers.ravel(), channels), np.float32))
+        with np.errstate(over="ignore"):
+            pixels.append(np.array(np.broadcast_to(numbers.ravel(), channels), np.float32))
+        if not np.isfinite(pixels[-1]).all() or (name == "pixel_scale" and not pixels[-1].all()):
+            raise ValueError(
+                f"its {name} is {pixels[-1].tolist()!r:.80} in float32, and cannot standardise pixels. Pass {argument}."
+            )
     return pixels

@@ -45,7 +45,7 @@ def read_safetensors(data):
         raise ValueError(f"it is damaged, or no file of safetensors ({error}).") from error
     arrays = {name: _array(name, **entry) for name, entry in sorted(found, key=itemgetter(0))}
     size = int.from_bytes(data[:8], "little")
-    metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})  # the library has checked it
+    metadata = json.loads(data[8 : 8 + size]).get("__metadata__") or {}  # the library has checked it, and allows null
     return WeightsFile(arrays, metadata)
 
 

@@ -129,7 +129,8 @@ def collect(bound, wanted, arrays, ignored=frozenset()):
     Raises
     ------
     ValueError
-        If arrays are missing, have another shape or belong to no layer, or if numbers are quantised or not finite.
+        If arrays are missing, have another shape or belong to no layer, if numbers are quantised or not finite, or if
+        variances are negative.
     """
     lines = file_differences(wanted, arrays, ignored)
     if lines:
@@ -142,6 +143,9 @@ def collect(bound, wanted, arrays, ignored=frozenset()):
         )
     for one in _each(wanted):
         _check_numbers(one, arrays[one.key])
+    for one in filter(None, wanted.variances):
+        if (arrays[one.key] < 0).any():
+            raise ValueError(f"{one.layer}: {one.key} has negative variances. Give an intact file.")
     return Learned(*([_converted(one, arrays) for one in group] for group in wanted))
 
 

@@ -34,6 +34,30 @@ def test_the_config_of_timm_is_for_pixels_from_0_to_1(tmp_path):
     np.testing.assert_allclose(1 / said.pixel_scale, [63.75, 127.5, 255])
 
 
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"input_size": 5}, "input_size is 5, and not a list"),
+        ({"input_size": {}}, "input_size is {}, and not a list"),
+        ({"pretrained_cfg": 5}, "pretrained_cfg is 5, and not a dictionary"),
+        ({"pretrained_cfg": [1]}, "pretrained_cfg is [1], and not a dictionary"),
+        ({"pretrained_cfg": {"mean": 10**400}}, "is neither a finite number nor a list"),
+        ({"pretrained_cfg": {"label_names": [["a"], ["b"]]}}, "and not a list of texts"),
+        ({"label_names": ["a" * 5000] + ["b"] * 5000}, "with names of up to 5,000 characters"),
+    ],
+)
+def test_a_wrong_config_of_timm_is_refused_by_name(tmp_path, entry, message):
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18"} | entry))
+    with refused(message) as error:
+        read_config(tmp_path / "config.json")
+    assert str(error.value).startswith("config.json")
+
+
+def test_the_architecture_of_a_config_is_that_outside_of_its_weights(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"pretrained_cfg": {"architecture": 5}}))
+    assert read_config(tmp_path / "config.json").architecture == "resnet18"
+
+
 def test_a_network_of_timm_that_has_the_name_of_another_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"architecture": "efficientnet_lite0.ra_in1k"}')
     with refused("Take the weights whose name begins with tf_"):
@@ -63,6 +87,7 @@ def test_a_header_has_numbers_in_json_and_the_names_of_libraries():
         ("pixel_mean", "[" * 100_000),
         ("pixel_mean", "[NaN]"),
         ("pixel_scale", '"a"'),
+        ("pixel_scale", "1" + "0" * 400),
     ],
 )
 def test_a_wrong_header_is_refused_by_name(name, text):

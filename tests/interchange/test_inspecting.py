@@ -40,6 +40,18 @@ def test_a_graph_without_a_standardisation_is_told_with_what_it_lacks():
     assert told.endswith("does not say its pixel_mean. Pass pixel_mean, for pixels from 0 to 255.")
 
 
+def test_no_control_characters_of_a_file_are_told(tmp_path):
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(write_safetensors({"x\x1b[2J\x07\n": np.zeros(3)}, {"author": "\x9b2J"}))
+    told = inspect_file(path)
+    assert "its arrays (x [2J" in told
+    assert all(line.isprintable() for line in told.split("\n"))
+    path.write_bytes(path.read_bytes().replace(b"F32", b"F8_E4M3").replace(b"3]", b"12]"))
+    with pytest.raises(ValueError, match="cannot be loaded") as error:
+        inspect_file(path)
+    assert all(line.isprintable() for line in str(error.value).split("\n"))
+
+
 @pytest.mark.parametrize("content", [b"", b"GIF89a"])
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "file").write_bytes(content)

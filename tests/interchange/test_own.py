@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,17 @@ def test_labels_keep_their_type(classes, dtype, expected):
 def test_labels_that_are_not_of_one_type_are_refused(classes, dtype):
     with refused("which are not labels of one type"):
         read_labels({"classes": classes, "classes_dtype": dtype})
+
+
+def test_labels_whose_array_would_be_huge_are_refused():
+    with refused("it has 5,001 classes with names of up to 5,000 characters"):
+        read_labels({"classes": json.dumps(["a" * 5000, *map(str, range(5000))])})
+
+
+@pytest.mark.parametrize("classes", [np.array(["2026-01-01", "2026-01-02"], "M8[D]"), np.array([b"a", b"b"])])
+def test_labels_that_the_file_cannot_have_are_refused(classes):
+    with refused(f"The labels have dtype {classes.dtype}"):
+        write_network(random_network(classes=classes))
 
 
 def test_a_description_in_words_is_no_list_of_labels():

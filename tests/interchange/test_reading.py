@@ -1,12 +1,17 @@
+import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from skconvnet import ARCHITECTURES
 from skconvnet.interchange import read_network, write_network
+from skconvnet.interchange.layouts import LAYOUTS, wanted_of_torch
+from skconvnet.interchange.safetensors import write_safetensors
 from tests.estimators.quick import refused
 from tests.interchange.networks import random_network
 
@@ -45,12 +50,45 @@ def test_arguments_come_before_the_file(path):
         ({"architecture": "resnet81"}, "did you mean resnet18?"),
         ({"pixel_mean": [1, 2]}, "pixel_mean has 2 numbers. Pass one, or one for each of 3 channels"),
         ({"pixel_std": 0}, "pixel_std=0 is not positive"),
+        ({"pixel_std": 1e-50}, "its pixel_scale is [inf, inf, inf] in float32, and cannot standardise pixels"),
         ({"pixel_std": "much"}, "pixel_std='much' is neither a finite number nor a list"),
     ],
 )
 def test_arguments_that_do_not_fit_the_file_are_refused(path, given, message):
     with refused(message):
         read_network(path, **given)
+
+
+def test_pixels_that_are_all_the_same_are_refused(path):
+    path.write_bytes(write_network(replace(random_network(), pixel_scale=np.zeros(3, np.float32))))
+    with refused("its pixel_scale is [0.0, 0.0, 0.0]"):
+        read_network(path)
+
+
+def save_zeros(path, layout, name):
+    """Save a network in the layout of a library, with all numbers zero."""
+    bound = ARCHITECTURES[name].bind((224, 224, 3), 2)
+    wanted = wanted_of_torch(bound, LAYOUTS[layout][name][0](bound))
+    arrays = {one.key: np.zeros(one.shapes[0], np.float32) for group in wanted for one in group if one is not None}
+    path.write_bytes(write_safetensors(arrays, {}))
+
+
+def test_googlenet_of_torchvision_transforms_its_input(path):
+    save_zeros(path, "torchvision", "googlenet_torchvision")
+    stored = read_network(path)
+    assert stored.pixel_mean.tolist() == [127.5] * 3
+    assert np.allclose(1 / stored.pixel_scale, 127.5)
+
+
+def test_two_networks_of_timm_with_the_same_arrays(path):
+    save_zeros(path, "timm", "efficientnet_lite0")
+    with refused("If this is tf_efficientnet_lite0, pass pixel_mean=127.5") as error:
+        read_network(path)
+    assert "efficientnet_lite0.ra_in1k" in str(error.value)
+    assert read_network(path, pixel_mean=127.5, pixel_std=127.5).pixel_mean.tolist() == [127.5] * 3
+    config = {"architecture": "tf_efficientnet_lite0", "pretrained_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
+    path.with_name("config.json").write_text(json.dumps(config))
+    assert read_network(path).pixel_mean.tolist() == [127.5] * 3
 
 
 def test_a_very_large_file_is_refused_before_it_is_read(tmp_path):

@@ -33,6 +33,12 @@ def test_whole_numbers_stay_whole_numbers():
     assert read_safetensors(file_of("I8", np.zeros(3, np.int8))).arrays["x"].dtype == np.int8
 
 
+def test_the_texts_may_be_null():
+    data = file_of("F32", np.zeros(3, np.float32))
+    header = b'{"__metadata__":null,' + data[9:-12]
+    assert read_safetensors(len(header).to_bytes(8, "little") + header + data[-12:]).metadata == {}
+
+
 def test_types_that_numpy_does_not_have_are_refused_by_name():
     with refused("x has numbers of the type F8_E4M3, and F64, F32, F16 and BF16 are read"):
         read_safetensors(file_of("F8_E4M3", np.zeros(3, np.uint8)))

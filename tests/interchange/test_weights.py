@@ -33,3 +33,10 @@ def test_arrays_are_found_by_name_and_converted():
 def test_other_arrays_are_refused_by_name(arrays, message):
     with refused(message):
         collect(BOUND, WANTED, arrays)
+
+
+def test_negative_variances_are_refused_by_name():
+    arrays = ARRAYS | {"bn.running_var": np.array([1, -1e-6], np.float32)}
+    wanted = WANTED._replace(variances=[Wanted("NORM 1", "bn.running_var", ((2,),))])
+    with refused("NORM 1: bn.running_var has negative variances"):
+        collect(BOUND, wanted, arrays)
