@@ -8,7 +8,7 @@ from skconvnet.engine import cut_behind
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.features import ConvNetFeatures
 from skconvnet.estimators.fitted import stored_network
-from skconvnet.interchange.onnx.writer import GraphWriter
+from skconvnet.interchange.onnx.writer import OPSET, GraphWriter
 
 
 def register_skl2onnx():
@@ -119,8 +119,16 @@ def _classes(classifier):
 
 def _add(writer, container):
     """Add what a writer has written to the graph of skl2onnx, which checks the version of each operator."""
+    from onnx.defs import has
     from onnx.helper import get_attribute_value
 
+    opset = container.target_opset_any_domain("")
+    for node in writer.nodes:
+        if opset is not None and not has(node.op_type, opset):
+            raise ValueError(
+                f"{node.name.removeprefix(writer.prefix)} needs the operator {node.op_type}, which version {opset} of "
+                f"ONNX's operators has not. Pass target_opset={OPSET} to skl2onnx.to_onnx."
+            )
     container.initializers.extend(writer.constants)
     for node in writer.nodes:
         attributes = {attribute.name: get_attribute_value(attribute) for attribute in node.attribute}

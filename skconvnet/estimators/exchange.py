@@ -70,7 +70,8 @@ def load_network(
     Warns
     -----
     UserWarning
-        If the file has no classifier. The layers before it can be used as features, or to begin a fit with.
+        If the file has no classifier. The layers before it can be used as features, or to begin a fit with. Or if a
+        graph of ONNX standardises pixels from 0 to 1, and pixel_mean and pixel_std are not both given.
 
     Examples
     --------

@@ -1,6 +1,7 @@
 """Read a network from a file, whichever format and layout it has."""
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -132,9 +133,24 @@ def _read_onnx(path, given):
         raise ValueError("an ONNX file has its own architecture. Leave architecture=None.")
     bound, learned, classes, mean, scale = read_onnx(path, given.image_shape)
     classes = np.arange(bound.n_classes) if classes is None else classes
+    if mean is not None and (given.pixel_mean is None or given.pixel_scale is None):
+        _warn_of_small_pixels(mean, scale)
     description = given.or_else(Description(classes=classes, pixel_mean=mean, pixel_scale=scale))
     check_count(description.classes, bound.n_classes)
     return StoredNetwork(bound, learned, description.classes, *_pixels(description, bound))
+
+
+def _warn_of_small_pixels(mean, scale):
+    """Warn if a file standardises pixels from 0 to 1: of bytes, the same numbers make wrong scores."""
+    if (mean < 0).any() or (mean > 1).any() or (scale <= 1).any():
+        return
+    numbers = [", ".join(f"{255 * number:.6g}" for number in array[:4]) for array in (mean, 1 / scale)]
+    more = ", ..." if len(mean) > 4 else ""
+    warnings.warn(
+        "The file standardises pixels from 0 to 1. If yours are from 0 to 255, pass "
+        f"pixel_mean=[{numbers[0]}{more}] and pixel_std=[{numbers[1]}{more}].",
+        stacklevel=6,  # the caller of load_network
+    )
 
 
 def read_weights(path):

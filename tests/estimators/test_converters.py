@@ -68,6 +68,13 @@ def test_two_classifiers_in_one_graph_and_images():
     same_as(pipeline, run(skl2onnx.to_onnx(pipeline, X[:1], options=WITHOUT_ZIPMAP), X), X)
 
 
+@pytest.mark.parametrize("target", [19, {"": 19, "ai.onnx.ml": 3}])
+def test_operators_that_an_older_version_has_not_are_refused(target):
+    stored = drawn("INPUT -> CONV(K=4) -> GELU -> FC", (4, 5, 1))
+    with pytest.raises(ValueError, match=r"^GELU 1 needs the operator Gelu, .* Pass target_opset=20 to skl2onnx"):
+        skl2onnx.to_onnx(classifier_of(stored), pixels(stored)[:1], options=WITHOUT_ZIPMAP, target_opset=target)
+
+
 def test_labels_that_skl2onnx_has_not_are_refused():
     stored = drawn("INPUT -> FC", (4, 5, 1), classes=[0.5, 1, 2])
     with pytest.raises(ValueError, match="skl2onnx has only whole numbers and texts"):

@@ -6,10 +6,11 @@ import numpy as np
 
 from skconvnet.interchange.onnx.graph import MAX_NUMBERS
 
-__all__ = ["WRONG_VALUES", "axes_of", "compute_constant", "new_shape", "squeezed", "unsqueezed"]
+__all__ = ["WRONG_VALUES", "axes_of", "compute_constant", "new_shape", "squeezed", "unsqueezed", "whole_numbers"]
 
 # What code raises to which numbers, texts or shapes of the wrong kind are given; a file may have any.
 WRONG_VALUES = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+_MAX_AXES = 64  # of NumPy
 _TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float32, 11: np.float32, 16: np.float32}
 
 
@@ -44,7 +45,21 @@ def compute_constant(node, inputs):
 def axes_of(node, axes):
     """Return the axes of a node, which are an attribute or, in newer versions, an input."""
     found = node.attributes.get("axes") if axes is None else axes
-    return None if found is None else tuple(int(axis) for axis in np.atleast_1d(found))
+    return None if found is None else whole_numbers(found)
+
+
+def whole_numbers(numbers):
+    """Return a shape, or numbers for axes, as a tuple of Python's integers; a ValueError if there are too many.
+
+    Examples
+    --------
+    >>> whole_numbers(np.array([2, 3]))
+    (2, 3)
+    """
+    numbers = np.atleast_1d(numbers)
+    if numbers.size > _MAX_AXES:
+        raise ValueError(f"it has {numbers.size} extents or axes, and at most {_MAX_AXES} are read")
+    return tuple(int(number) for number in numbers)
 
 
 def new_shape(dimensions, wanted, allow_zero=False):
@@ -55,7 +70,8 @@ def new_shape(dimensions, wanted, allow_zero=False):
     >>> new_shape((2, 3, 4), (0, -1))
     (2, 12)
     """
-    shape = [int(extent) for extent in wanted]
+    wanted = whole_numbers(wanted)
+    shape = list(wanted)
     if not allow_zero:
         shape = [dimensions[axis] if extent == 0 else extent for axis, extent in enumerate(shape)]
     size = prod(dimensions)
@@ -63,7 +79,7 @@ def new_shape(dimensions, wanted, allow_zero=False):
         others = -prod(shape)
         shape[shape.index(-1)] = size // others if others else 0
     if min(shape, default=1) < 0 or prod(shape) != size:
-        raise ValueError(f"the shape {dimensions} does not become {tuple(wanted)}")
+        raise ValueError(f"the shape {dimensions} does not become {wanted}")
     return tuple(shape)
 
 
@@ -95,7 +111,7 @@ def _constant(node):
 
 
 def _constant_of_shape(node, shape):
-    shape = tuple(int(extent) for extent in shape)
+    shape = whole_numbers(shape)
     value = node.attributes.get("value", np.zeros(1, np.float32))
     if min(shape, default=1) < 0 or prod(shape) > MAX_NUMBERS:
         raise ValueError(f"the shape {shape} is too large")
@@ -123,17 +139,20 @@ def _concat(node, *arrays):
 def _slice(node, array, starts=None, ends=None, axes=None, steps=None):
     given = {"starts": starts, "ends": ends, "axes": axes, "steps": steps}
     given = {name: node.attributes.get(name) if value is None else value for name, value in given.items()}
+    given = {name: value if value is None else whole_numbers(value) for name, value in given.items()}
     n = len(given["starts"])
     axes = range(n) if given["axes"] is None else given["axes"]
     steps = [1] * n if given["steps"] is None else given["steps"]
     chosen = [slice(None)] * array.ndim
     for axis, start, end, step in zip(axes, given["starts"], given["ends"], steps, strict=True):
-        chosen[int(axis)] = slice(int(start), int(end), int(step))
+        chosen[axis] = slice(start, end, step)
     return array[tuple(chosen)]
 
 
 def _arithmetic(function):
     def compute(node, a, b):
+        if "O" in (a.dtype.kind, b.dtype.kind):  # Python would join texts, and repeat them
+            raise ValueError("texts are no numbers")
         _check_size(prod(np.broadcast_shapes(a.shape, b.shape)))
         return function(a, b).astype(a.dtype)
 

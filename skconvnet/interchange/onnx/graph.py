@@ -13,6 +13,8 @@ __all__ = ["MAX_NUMBERS", "Graph", "Node", "read_graph"]
 
 MAX_NUMBERS = 2**29  # of one constant, and of all learned arrays; 2 GiB as float32
 _MAX_NODES = 100_000
+_MAX_CHARACTERS = 2**24  # of all texts of an array, which NumPy makes as long as the longest
+_MAX_REASON = 500  # characters, as a shape in a message may have any length
 _MOST_BYTES = 2**31  # of a message of protobuf
 _DOMAINS = ("", "ai.onnx")
 _FLOATS = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE")
@@ -42,7 +44,8 @@ class Node:
 
     def refused(self, reason):
         """Return the ValueError that says why this node cannot be read."""
-        return ValueError(f"its node {self.name!r} of the operator {self.op} cannot be read: {reason}")
+        reason = reason if len(reason) <= _MAX_REASON else f"{reason[:_MAX_REASON]}..."
+        return ValueError(f"its node {self.name!r:.80} of the operator {self.op:.80} cannot be read: {reason}")
 
 
 @dataclass(eq=False)
@@ -139,6 +142,7 @@ class _TensorReader:
     def __init__(self, onnx, folder):
         self.onnx = onnx
         self.folder = folder
+        self.files, self.n_external = {}, 0
 
     def node(self, node):
         attributes = {_text(attribute.name): self.attribute(attribute) for attribute in node.attribute}
@@ -178,17 +182,20 @@ class _TensorReader:
                 f"its tensor {tensor.name!r} has numbers of the unknown type {tensor.data_type}."
             ) from None
         if tensor.data_location == self.onnx.TensorProto.EXTERNAL:
-            data = self.external(tensor, prod(shape) * dtype.itemsize)
-            return _as_float32(np.frombuffer(data, dtype.newbyteorder("<")).reshape(shape))
+            return self.external(tensor, prod(shape), dtype).reshape(shape)
+        _check_texts(tensor)
         try:
             return _as_float32(self.onnx.numpy_helper.to_array(tensor))
         except Exception as error:  # the data may be anything
             raise ValueError(f"its tensor {tensor.name!r} of shape {shape} is damaged ({error}).") from error
 
-    def external(self, tensor, size):
-        """Return the bytes of a tensor in another file, which must be in the folder of the model."""
+    def external(self, tensor, n_numbers, dtype):
+        """Return the numbers of a tensor in another file, which must be in the folder of the model.
+
+        Tensors with the same place in the same file share one array.
+        """
         said = {_text(entry.key): _text(entry.value) for entry in tensor.external_data}
-        name, location = tensor.name, said.get("location", "")
+        name, location, size = tensor.name, said.get("location", ""), n_numbers * dtype.itemsize
         folder = os.path.realpath(self.folder)
         file = os.path.realpath(os.path.join(folder, location))
         if os.path.isabs(location) or os.path.commonpath([folder, file]) != folder:
@@ -204,12 +211,30 @@ class _TensorReader:
                 f"the data of its tensor {name!r} are {length} bytes from {offset} of {location!r}. It needs {size} "
                 f"bytes, and the file has {os.path.getsize(file)}."
             )
-        try:
-            with open(file, "rb") as opened:
-                opened.seek(offset)
-                return opened.read(length)
-        except OSError as error:
-            raise ValueError(f"the data of its tensor {name!r} cannot be read ({error.strerror or error}).") from error
+        place = file, offset, length, dtype
+        if place not in self.files:
+            self.n_external += n_numbers
+            if self.n_external > MAX_NUMBERS:
+                raise ValueError(f"its tensors in other files have more than {MAX_NUMBERS} numbers together.")
+            try:
+                with open(file, "rb") as opened:
+                    opened.seek(offset)
+                    data = opened.read(length)
+            except OSError as error:
+                reason = error.strerror or error
+                raise ValueError(f"the data of its tensor {name!r} cannot be read ({reason}).") from error
+            self.files[place] = _as_float32(np.frombuffer(data, dtype.newbyteorder("<")))
+        return self.files[place]
+
+
+def _check_texts(tensor):
+    """Raise a ValueError if texts would take too much memory as an array, in which all are as long as the longest."""
+    n, longest = len(tensor.string_data), max(map(len, tensor.string_data), default=0)
+    if n * longest > _MAX_CHARACTERS:
+        raise ValueError(
+            f"its tensor {tensor.name!r} has {n} texts of up to {longest} bytes. All of the same length, they would "
+            f"have more than {_MAX_CHARACTERS}, which is the most that is read. Shorten the labels."
+        )
 
 
 def _whole(text, name):

@@ -7,7 +7,7 @@ import numpy as np
 from skconvnet.architecture import ArchitectureError, Volume
 from skconvnet.architecture.layers import LAYERS
 from skconvnet.architecture.layers.arithmetic import Axis, output_extent
-from skconvnet.architecture.notation.table import NOTATION, collapse, options_of, spell_number
+from skconvnet.architecture.notation.table import MAX_LAYERS, NOTATION, collapse, options_of, spell_number
 from skconvnet.interchange.onnx.constants import (
     WRONG_VALUES,
     axes_of,
@@ -15,6 +15,7 @@ from skconvnet.interchange.onnx.constants import (
     new_shape,
     squeezed,
     unsqueezed,
+    whole_numbers,
 )
 from skconvnet.interchange.onnx.graph import MAX_NUMBERS
 from skconvnet.interchange.onnx.steps import Signal, Step
@@ -47,7 +48,7 @@ class Operators:
         self.constants = dict(graph.constants)
         self.signals = signals
         self.n = n
-        self._stacks = {}
+        self._stacks = {}  # step by step the steps that were stacked; None leads to their stack
         self._n_numbers = 0
 
     def read(self, node):
@@ -184,6 +185,8 @@ class Operators:
     def meeting(self, node, operator, signals, output=None):
         """Return the value of branches that meet."""
         form = signals[0].form
+        if len(signals) > MAX_LAYERS:
+            raise _Refusal(f"{len(signals)} branches meet in it, and at most {MAX_LAYERS} are read")
         if any(signal.form != form for signal in signals):
             raise _Refusal("its inputs have different orders of dimensions")
         steps = tuple(signal.step for signal in signals)
@@ -460,14 +463,14 @@ class Operators:
         if len(signals) == 1:
             return x
         output = replace(x.volume, depth=sum(volume.depth for volume in volumes))
-        parts, steps = tuple(signal.step for signal in signals), list(signals)
         # What begins as an earlier stack is that stack and the rest: branches of DenseNets are nested so.
-        for n in range(len(parts) - 1, 1, -1):
-            if parts[:n] in self._stacks:
-                steps[:n] = [Signal(self._stacks[parts[:n]], x.form)]
-                break
-        signal = self.meeting(node, "|", steps, output)
-        self._stacks[parts] = signal.step
+        stacks, earlier, n_earlier = self._stacks, [], 0
+        for n, signal in enumerate(signals, 1):
+            stacks = stacks.setdefault(signal.step, {})
+            if None in stacks and n < len(signals):
+                earlier, n_earlier = [Signal(stacks[None], x.form)], n
+        signal = self.meeting(node, "|", [*earlier, *signals[n_earlier:]], output)
+        stacks[None] = signal.step
         return signal
 
     # Changes of layout
@@ -481,7 +484,7 @@ class Operators:
         shape = self.constant(node, 1, "shape")
         shape = node.attributes.get("shape") if shape is None else shape
         try:
-            wanted = new_shape(x.dimensions(self.n), np.atleast_1d(shape), node.attributes.get("allowzero"))
+            wanted = new_shape(x.dimensions(self.n), shape, node.attributes.get("allowzero"))
         except WRONG_VALUES as error:
             raise _Refusal(str(error)) from error
         return self.reshaped(x, wanted)
@@ -520,7 +523,7 @@ class Operators:
 
     def _Pad(self, node, x, *computed):
         pads, value = self.constant(node, 1, "pads"), self.constant(node, 2, "value")
-        pads = node.attributes.get("pads") if pads is None else pads.tolist()
+        pads = node.attributes.get("pads") if pads is None else whole_numbers(pads)
         value = node.attributes.get("value", 0) if value is None else value
         mode, axes = node.attributes.get("mode", "constant"), self.constant(node, 3, "axes")
         if x.form != "NCHW" or mode != "constant" or np.any(value) or axes is not None or len(pads or ()) != 8:

@@ -4,6 +4,8 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
+from skconvnet.interchange.onnx import graph
+from skconvnet.interchange.onnx.graph import read_graph
 from skconvnet.interchange.onnx.reader import read_onnx
 from tests.interchange.onnx import fuzz_onnx
 from tests.interchange.onnx.cases import model_of, written
@@ -31,6 +33,41 @@ def external(folder, location, content=CONTENT, **said):
 def test_external_data_in_the_folder_are_read(tmp_path):
     path = external(tmp_path, "weights", b"before" + FILTERS.tobytes() + b"after", offset=6, length=32)
     assert np.array_equal(read_onnx(path)[1].coefs[0], FILTERS.transpose(2, 3, 1, 0))
+
+
+def shared_external(folder, n, location="weights"):
+    """A model with n unused tensors more, whose data are those of the filters."""
+    path = external(folder, location)
+    model = onnx.load(path, load_external_data=False)
+    for number in range(n):
+        tensor = model.graph.initializer.add()
+        tensor.CopyFrom(model.graph.initializer[0])
+        tensor.name = f"w{number}"
+    return written(model, folder)
+
+
+def test_tensors_with_the_same_external_data_share_an_array(tmp_path):
+    constants = read_graph(shared_external(tmp_path, 3)).constants
+    assert len(constants) == 4
+    assert all(np.shares_memory(constants["w"], array) for array in constants.values())
+
+
+def test_external_data_that_would_fill_the_memory_are_refused(tmp_path, monkeypatch):
+    path = shared_external(tmp_path, 1)
+    model = onnx.load(path, load_external_data=False)
+    (tmp_path / "more").write_bytes(CONTENT)
+    model.graph.initializer[1].external_data[0].value = "more"
+    monkeypatch.setattr(graph, "MAX_NUMBERS", 15)
+    with pytest.raises(ValueError, match="in other files have more than 15 numbers together"):
+        read_graph(written(model, tmp_path))
+
+
+def test_labels_that_would_fill_the_memory_are_refused(tmp_path):
+    """NumPy makes all texts as long as the longest."""
+    labels = np.array(["a"] * 4100 + ["a" * 4100], object)
+    model = model_of(NODES, {"w": FILTERS, "labels": labels}, ("n", 1, 4, 4))
+    with pytest.raises(ValueError, match="its tensor 'labels' has 4101 texts of up to 4100 bytes"):
+        read_onnx(written(model, tmp_path))
 
 
 def test_external_data_elsewhere_are_refused(tmp_path):

@@ -362,6 +362,32 @@ REFUSED = {
     ),
     "volumes instead of scores": ([("Conv", "x w", "y", {})], W, r"its output 'y' is \[3x4x4\]"),
     "a value that nothing computes": ([("Conv", "z w", "y", {})], W, "input 'z' is not computed before it"),
+    "a constant shape of too many axes": (
+        [("ConstantOfShape", "n", "k", {}), ("Mul", "x k", "y", {})],
+        {"n": np.ones(65, np.int64)},
+        "it has 65 extents or axes, and at most 64 are read",
+    ),
+    "a computed shape of too many axes": (
+        [("ConstantOfShape", "n", "k", {}), ("Reshape", "x k", "y", {})],
+        {"n": whole(2**24)},
+        "it has 16777216 extents or axes",
+    ),
+    "too many axes": (
+        [("ConstantOfShape", "n", "k", {}), ("Unsqueeze", "x k", "y", {})],
+        {"n": whole(2**24)},
+        "it has 16777216 extents or axes",
+    ),
+    "too many branches": ([CONV, ("Concat", "c " * 10_001, "y", {"axis": 1})], W, "10001 branches meet in it"),
+    "a sum of texts": (
+        [("Add", "t t", "u", {}), ("Reshape", "x u", "y", {})],
+        {"t": np.array(["a"], object)},
+        "texts are no numbers",
+    ),
+    "a long shape, which the message shortens": (
+        [CONV, ("Transpose", "c", "y", {"perm": (0,) * 1000})],
+        W,
+        r"into the order \((0, ){100,200}0?\.\.\.$",
+    ),
     "an output without images": ([("Identity", "w", "y", {})], W, "does not depend on its input"),
 }
 

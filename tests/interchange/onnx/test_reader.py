@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,22 @@ def test_graphs_of_real_networks_are_read(name, n_params, equal):
 def test_pixel_statistics_that_a_file_lacks_are_asked_for():
     with pytest.raises(ValueError, match=r"does not say its pixel_mean\. Pass pixel_mean"):
         load_network(LIGHT / "light_squeezenet.onnx")
+
+
+def test_statistics_of_pixels_from_0_to_1_are_told(tmp_path, recwarn):
+    stored = drawn("INPUT -> CONV(K=4) -> RELU -> FC", (4, 5, 3))
+    small = np.float32([0.5, 0.25, 0.125]), np.float32([2, 4, 5])
+    path = written(write_onnx(replace(stored, pixel_mean=small[0], pixel_scale=small[1])), tmp_path)
+    load_network(path, pixel_mean=[127.5, 63.75, 31.875], pixel_std=[127.5, 63.75, 51])
+    assert not recwarn.list
+    message = r"pixel_mean=\[127.5, 63.75, 31.875\] and pixel_std=\[127.5, 63.75, 51\]"
+    with pytest.warns(UserWarning, match=message) as caught:
+        load_network(path)
+    assert caught[0].filename == __file__
+    load_network(written(write_onnx(stored), tmp_path))
+    unchanged = np.zeros(3, np.float32), np.ones(3, np.float32)
+    load_network(written(write_onnx(replace(stored, pixel_mean=unchanged[0], pixel_scale=unchanged[1])), tmp_path))
+    assert not recwarn.list
 
 
 def test_a_node_that_cannot_be_expressed_is_named():
