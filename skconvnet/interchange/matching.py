@@ -25,6 +25,7 @@ __all__ = ["find_match", "read_torch"]
 
 _STUDIES = CASE_STUDIES | PUBLISHED
 _UNKNOWN = np.array(["no classifier 1", "no classifier 2"])  # the labels if a file has no classifier
+_MOST_NEW = 2**16  # the most classes if the file has no classifier
 _IGNORED = re.compile(r".*\.num_batches_tracked|aux[12]\..*")  # a counter of NORM, and what only trains GoogLeNet
 _PREFIXES = ("module.", "model.", "net.")  # of a network that is a part of another module, as of DataParallel
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")  # names of torchvision before 0.3
@@ -97,6 +98,8 @@ def read_torch(arrays, description, layout="auto"):
     """
     match = find_match(arrays, description, layout)
     check_count(match.classes, match.bound.n_classes)
+    if not match.has_classifier and len(match.classes) > _MOST_NEW:
+        raise ValueError(f"it has no classifier, and one for {len(match.classes):,} classes is not made. Pass classes.")
     learned = collect(match.bound, match.wanted, match.arrays, match.ignored)
     return match, learned
 
@@ -197,7 +200,8 @@ def _match(library, name, architecture, image_shape, name_layers, arrays, descri
     head = f"{names[-1]}.weight"
     has_classifier = head in arrays or f"{names[-1]}.bias" in arrays
     if has_classifier:
-        n_classes = len(arrays[head]) if head in arrays and arrays[head].ndim else bound.n_classes
+        is_matrix = head in arrays and arrays[head].ndim and arrays[head].size
+        n_classes = len(arrays[head]) if is_matrix else bound.n_classes
         classes = np.arange(n_classes) if description.classes is None else description.classes
     else:
         classes = _UNKNOWN if description.classes is None else description.classes
@@ -209,7 +213,7 @@ def _match(library, name, architecture, image_shape, name_layers, arrays, descri
     wanted = wanted_of_torch(bound, names)
     if not has_classifier:
         last = [one for one in (wanted.coefs[-1], wanted.intercepts[-1]) if one is not None]
-        arrays = arrays | {one.key: np.zeros(one.shapes[0], np.float32) for one in last}
+        arrays = arrays | {one.key: np.broadcast_to(np.float32(0), one.shapes[0]) for one in last}
     return Match(library, name, bound, wanted, arrays, classes, has_classifier)
 
 

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +67,14 @@ def test_a_classifier_that_is_not_there_has_zeros(resnet):
     assert match.bound.n_classes == len(match.classes) == 2
     assert not learned.coefs[-1].any()
     assert learned.coefs[0].any()
+
+
+def test_a_small_file_does_not_need_a_large_classifier(resnet):
+    body = {key: array for key, array in resnet.items() if not key.startswith("fc.")}
+    with refused("it has no classifier, and one for 1,000,000 classes is not made"):
+        read_torch(body, replace(RESNET, classes=np.arange(1_000_000)))
+    with refused("fc.weight has the shape (1099511627776, 0)"):
+        read_torch(body | {"fc.weight": np.zeros((2**40, 0), np.float32)}, RESNET)
 
 
 @pytest.mark.parametrize(
