@@ -44,7 +44,7 @@ def write_network(stored):
     if not all(isinstance(label, _LABELS) for label in labels):
         raise ValueError(
             f"The labels have dtype {stored.classes.dtype}, such as {stored.classes[0]!r}, and the file has only "
-            "numbers, booleans and texts. Fit with labels of one of these types."
+            "numbers of up to 64 bits, booleans and texts. Fit with labels of one of these types."
         )
     metadata = {
         "format": _FORMAT,
