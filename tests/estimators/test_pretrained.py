@@ -13,7 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
-from skconvnet import Architecture, ConvNetClassifier, save_network, valid_param_grid
+from skconvnet import Architecture, ConvNetClassifier, ConvNetFeatures, save_network, valid_param_grid
 from skconvnet.estimators.fitted import stored_network
 from skconvnet.estimators.pretrained import begin_with, bind_pretrained, head_of
 from tests.estimators.quick import refused, same_network
@@ -85,11 +85,15 @@ def test_images_of_another_size_fit_where_the_layers_do(source, digits):
 def test_rows_are_images_of_the_shape_of_the_network_if_they_have_its_size(digits):
     X, y = digits
     strips = X.reshape(-1, 4, 16, 1)
-    source = ConvNetClassifier("INPUT -> CONV(K=8) -> POOL -> FC", max_iter=1, n_jobs=1, random_state=0).fit(strips, y)
+    source = ConvNetClassifier(
+        "INPUT -> CONV(K=8, P=0) -> FC(16) -> RELU -> FC", max_iter=1, n_jobs=1, random_state=0
+    ).fit(strips, y)
     fits = [tuned(source, max_iter=1).fit(pixels, y) for pixels in (X, X.tolist(), strips)]
     for classifier in fits:
         assert classifier.image_shape_ == (4, 16, 1)
         assert same_network(classifier, fits[0])
+    features = ConvNetFeatures(tuned(source, max_iter=1)).fit(X, y)
+    assert features.estimator_.image_shape_ == (4, 16, 1)
 
 
 def test_floats_up_to_one_for_a_network_of_bytes_are_warned_of(digits):
