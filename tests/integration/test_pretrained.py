@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.special import softmax
+from sklearn.datasets import load_sample_image
 
 from skconvnet import ConvNetFeatures, load_network
 from skconvnet.interchange.packages import find_weights
 from tests.interchange import torch_networks
+from tests.interchange.onnx.cases import run
 
 FOLDERS = [parent / "shared" / "data" / "pretrained" for parent in Path(__file__).parents]
 FOLDER = next(filter(Path.is_dir, FOLDERS), None)
@@ -17,31 +20,88 @@ pytestmark = pytest.mark.skipif(FOLDER is None, reason="there is no shared/data/
 
 
 def picture(name, side, box=None):
-    """A picture of scikit-image, cut to a square and resized."""
-    image = Image.fromarray(getattr(data, name)())
+    """A picture of scikit-learn (a .jpg) or scikit-image, cut to a square and resized."""
+    image = Image.fromarray(load_sample_image(name) if name.endswith(".jpg") else getattr(data, name)())
     width, height = image.size
     half = min(width, height) // 2
     middle = (width // 2 - half, height // 2 - half, width // 2 + half, height // 2 + half)
     return np.asarray(image.crop(box or middle).resize((side, side), Image.Resampling.BILINEAR))
 
 
-def test_squeezenet_knows_a_cat_and_a_cup_as_in_pytorch(in_torch):
+def scores_in_onnxruntime(network, pictures):
+    """The scores of the exported graph, and its other outputs."""
+    pytest.importorskip("onnxruntime")
+    helper = pytest.importorskip("onnx").helper
+    model = network.to_onnx()
+    (scores,) = [node.input[0] for node in model.graph.node if node.op_type == "Softmax"]
+    model.graph.output.append(helper.make_tensor_value_info(scores, 1, None))
+    outputs = run(model, pictures)
+    return outputs.pop(scores), outputs
+
+
+@pytest.fixture(scope="module")
+def squeezenet():
+    """SqueezeNet, and pictures."""
+    names = ("chelsea", "coffee", "rocket", "china.jpg", "flower.jpg")
+    return load_network(FOLDER / "squeezenet1_1.fp16.safetensors"), np.stack([picture(name, 227) for name in names])
+
+
+def test_squeezenet_knows_a_cat_and_a_cup_as_in_pytorch(in_torch, squeezenet):
     path = FOLDER / "squeezenet1_1.fp16.safetensors"
-    network = load_network(path)
-    pictures = np.stack([picture(name, 227) for name in ("chelsea", "coffee", "rocket")])
-    cat, cup, _ = network.predict(pictures)
+    network, pictures = squeezenet
+    cat, cup, *_ = network.predict(pictures)
     assert cat in (281, 282, 285)  # tabby, tiger cat, Egyptian cat
     assert cup == 967  # espresso
     pixels = (pictures - network.pixel_mean_) * network.pixel_scale_
     expected = in_torch(torch_networks.logits_of_squeezenet, path, pixels)
     scores = network.decision_function(pictures)
     np.testing.assert_allclose(scores, expected, atol=1e-4 * abs(expected).max())
+    np.testing.assert_allclose(network.predict_proba(pictures), softmax(expected, axis=1), rtol=0, atol=1e-4)
 
 
-def test_mini_xception_sees_a_smile():
-    network = load_network(FOLDER / "mini_xception_fer.safetensors")
-    face = Image.fromarray(picture("astronaut", 64, (160, 30, 290, 190))).convert("L")
-    assert network.predict(np.asarray(face)[None]) == ["happy"]
+def test_squeezenet_gives_the_probabilities_of_its_exported_graph(squeezenet):
+    network, pictures = squeezenet
+    scores, outputs = scores_in_onnxruntime(network, pictures)
+    np.testing.assert_allclose(network.decision_function(pictures), scores, atol=1e-4 * abs(scores).max())
+    np.testing.assert_allclose(network.predict_proba(pictures), outputs["probabilities"], rtol=0, atol=1e-4)
+    assert np.array_equal(network.predict(pictures), outputs["label"])
+
+
+@pytest.fixture(scope="module")
+def mini_xception():
+    """Mini-Xception, and a grey face, a cat and a flower."""
+    pictures = [picture("astronaut", 64, (160, 30, 290, 190)), picture("chelsea", 64), picture("flower.jpg", 64)]
+    grey = np.stack([np.asarray(Image.fromarray(pixels).convert("L")) for pixels in pictures])
+    return load_network(FOLDER / "mini_xception_fer.safetensors"), grey
+
+
+def test_mini_xception_sees_a_smile(mini_xception):
+    network, pictures = mini_xception
+    assert network.predict(pictures[:1]) == ["happy"]
+
+
+def test_mini_xception_gives_the_scores_of_its_exported_graph(mini_xception):
+    network, pictures = mini_xception
+    scores, outputs = scores_in_onnxruntime(network, pictures[..., None])
+    np.testing.assert_allclose(network.decision_function(pictures), scores, atol=1e-4 * abs(scores).max())
+    assert np.array_equal(network.predict(pictures), outputs["label"])
+
+
+@pytest.mark.parametrize("name", ["squeezenet", "inception_v1", "densenet121"])
+def test_real_graphs_give_their_stored_outputs(name):
+    pytest.importorskip("onnxruntime")
+    from tests.interchange.onnx.compare_light import differ, expected_of
+
+    path = FOLDER / "onnx_light" / f"light_{name}.onnx"
+    assert differ(path, expected_of(path)) < 2e-5
+
+
+def test_a_real_graph_with_drawn_weights_gives_the_scores_of_onnxruntime(tmp_path):
+    """The stored output alone would be right in any order of the weights, which are all equal."""
+    pytest.importorskip("onnxruntime")
+    from tests.interchange.onnx.compare_light import differ, with_drawn_weights
+
+    assert differ(with_drawn_weights(FOLDER / "onnx_light" / "light_squeezenet.onnx", tmp_path)) < 1e-4
 
 
 def test_features_of_mobilenet_are_those_of_pytorch(in_torch):
