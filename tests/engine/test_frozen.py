@@ -29,6 +29,12 @@ BRANCHES = Problem(
     (6, 6, 2),
     n=7,
 )
+TWO_RATES = Problem(
+    "INPUT -> CONV(K=8) -> NORM(layer) -> RELU -> DROPOUT(0.3) -> CONV(K=9) -> TANH -> POOL -> CONV(K=8) -> NORM"
+    " -> RELU -> FC(5) -> RELU -> FC",
+    (6, 8, 2),
+    n=7,
+)
 OF_TILES = Problem(*WINOGRAD_TRAPS["branches"])
 
 
@@ -117,6 +123,23 @@ def test_the_last_frozen_layer_may_be_inside_branches(name, n_learning):
     assert_step(BRANCHES, up_to(BRANCHES, name), expected_folded(BRANCHES, n_learning))
 
 
+@pytest.mark.parametrize("target", [CPU, GPU], ids=["CPU", "GPU"])
+@pytest.mark.parametrize("name", [None, "NORM 1", "NORM 2"])
+def test_a_pretrained_norm_learns_scales_and_shifts_and_keeps_its_running_statistics(target, name):
+    body = up_to(BRANCHES, "POOL 1")
+    frozen = frozenset() if name is None else up_to(BRANCHES, name)
+    before, after, loss, gradients = step(BRANCHES, frozen, body, device=CpuDevice(target))
+    for old, new in zip(before[2:], after[2:], strict=True):
+        assert all(np.array_equal(*pair) for pair in zip(old, new, strict=True))
+    layers = oracles.in_inference(oracles.layers_of(BRANCHES.bound.layers), BRANCHES.running)
+    rest = BRANCHES.parameters, BRANCHES.x, BRANCHES.targets, BRANCHES.weights, BRANCHES.label_smoothing
+    n_frozen = sum(layer.name in frozen for layer in learning_layers(BRANCHES.bound))
+    expected = named(oracles.mean_loss(layers, *rest), *zip(*oracles.gradients(layers, *rest)[n_frozen:], strict=True))
+    assert (
+        mismatches(named(np.float64(loss), gradients.coefs[n_frozen:], gradients.intercepts[n_frozen:]), expected) == {}
+    )
+
+
 @pytest.mark.parametrize("name", ["CONV 1", "CONV 2", "CONV 3"])
 def test_frozen_weights_are_transformed_once(name):
     frozen = up_to(OF_TILES, name)
@@ -168,12 +191,12 @@ def test_a_fault_in_the_frozen_coefficients_is_noticed():
 
 @pytest.mark.parametrize("optimizer", [Adam, SGD])
 def test_the_body_learns_at_its_own_rate(optimizer):
-    body = up_to(CHAIN, "RELU 2")
+    body = up_to(TWO_RATES, "CONV 3")
     settings = {"alpha": 0.3, "rate": 0.25}
-    _, mixed, *_ = step(CHAIN, frozenset(), body, optimizer(body_rate=0.5), **settings)
-    _, fast, *_ = step(CHAIN, frozenset(), optimizer=optimizer(), **settings)
-    _, slow, *_ = step(CHAIN, frozenset(), optimizer=optimizer(), **settings | {"rate": 0.125})
-    is_slow = [layer.name in body for layer in learning_layers(CHAIN.bound)]
+    _, mixed, *_ = step(TWO_RATES, frozenset(), body, optimizer(body_rate=0.5), **settings)
+    _, fast, *_ = step(TWO_RATES, frozenset(), optimizer=optimizer(), **settings)
+    _, slow, *_ = step(TWO_RATES, frozenset(), optimizer=optimizer(), **settings | {"rate": 0.125})
+    is_slow = [layer.name in body for layer in learning_layers(TWO_RATES.bound)]
     expected = Learned(
         *(
             [s if own else f for own, s, f in zip(is_slow, *pair, strict=True)]

@@ -451,7 +451,7 @@ def _batch_statistics(n, samples, first):
 
 def _running_statistics(n, samples, first):
     reads = [("scales", _pair(n), False), ("running", _pair(n), False)]
-    return reads, [("coefficients", _coefficients(n, *_KNOWN), False)]
+    return reads, [("coefficients", _coefficients(n, *_KNOWN, NormRow.CONSTANT, NormRow.SLOPE), False)]
 
 
 def _batch_gradients(n, samples, first):

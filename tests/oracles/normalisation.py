@@ -147,6 +147,11 @@ class FixedNorm:
     def forward(self, x, scale, shift):
         return batch_norm_inference(x, scale, shift, self.mean, self.variance, self.eps)
 
+    def backward(self, d_out, x, scale, shift):
+        deviation, axes = np.sqrt(self.variance + self.eps), (0, 1, 2)
+        normalised = (x - self.mean) / deviation
+        return d_out * scale / deviation, (d_out * normalised).sum(axes), d_out.sum(axes)
+
 
 @dataclass(frozen=True)
 class LayerNorm:

@@ -132,3 +132,18 @@ def test_local_response_norm_agrees_with_pytorch_and_finite_differences(in_torch
     assert_allclose(found, d_x, rtol=1e-9, atol=1e-12)
     numeric = oracles.finite_differences(lambda x: np.sum(d_out * oracles.local_response_norm(x, *numbers)), x)
     assert_allclose(found, numeric, atol=1e-8)
+
+
+def test_gradients_with_running_statistics_agree_with_finite_differences():
+    rng = np.random.default_rng(0)
+    x, d_out = rng.standard_normal((2, 2, 3, 2, 2))
+    mean, scale, shift = rng.standard_normal((3, 2))
+    norm = oracles.normalisation.FixedNorm(mean, np.array([0.3, 2.0]), eps=0.1)
+    found = norm.backward(d_out, x, scale, shift)
+    numeric = (
+        oracles.finite_differences(lambda x: np.sum(d_out * norm.forward(x, scale, shift)), x),
+        oracles.finite_differences(lambda scale: np.sum(d_out * norm.forward(x, scale, shift)), scale),
+        oracles.finite_differences(lambda shift: np.sum(d_out * norm.forward(x, scale, shift)), shift),
+    )
+    for own, expected in zip(found, numeric, strict=True):
+        np.testing.assert_allclose(own, expected, atol=1e-7)

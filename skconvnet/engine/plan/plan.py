@@ -122,7 +122,8 @@ def plan_training(architecture, layout, loss, batch_size, target, frozen=frozens
         The names of layers, the first of the network, whose weights and running statistics do not change. They score as
         they do in inference, and the backward pass ends at them.
     body : frozenset of str
-        The names of layers whose weights have the learning rate of the body.
+        The names of layers that were pretrained: their weights have the learning rate of the body, and NORM(batch)
+        keeps its running statistics.
 
     Returns
     -------
@@ -138,20 +139,26 @@ def plan_training(architecture, layout, loss, batch_size, target, frozen=frozens
     """
     _check_weights(architecture, layout, target)
     builder = PlanBuilder(architecture, batch_size, target)
-    steps = steps_of(architecture, layout, target, training=True, frozen=frozen)
+    steps = steps_of(architecture, layout, target, training=True, frozen=frozen, body=body)
     mark_gradients(steps)
     n_preparing = _prepare(builder, [step for step in walk_steps(steps) if not step.learns], in_training=True)
-    _transform_weights(builder, [step for step in walk_steps(steps) if step.learns], in_training=True)
+    learning = [step for step in walk_steps(steps) if step.learns]
+    with builder.reduce():
+        for step in learning:
+            step.begin_batch(builder)
+    _transform_weights(builder, learning, in_training=True)
     scores = forward_chain(builder, steps, builder.load_images(steps[0].border))
     backward_chain(builder, steps, loss.emit(builder, scores))
+    with builder.reduce():
+        for step in learning:
+            step.end_batch(builder)
     builder.begin(SegmentKind.UPDATE)
     for step, x, dy in builder.deferred_weight_gradients:
         builder.in_body = step.layer.name in body
         step.cut(builder, step.weights_gradient(builder, x, dy, Space.LOCAL, 0))
-    for step in walk_steps(steps):
+    for step in learning:
         builder.in_body = step.layer.name in body
-        if step.learns:
-            step.update(builder)
+        step.update(builder)
     shard_size = -(-batch_size // target.max_shards)
     if builder.weights_read > target.arena:
         shard_size = max(shard_size, min(target.shard_of_heavy_weights, batch_size))

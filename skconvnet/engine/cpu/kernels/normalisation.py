@@ -220,12 +220,16 @@ def batch_statistics(code, moments, scales, running, coefficients, samples):
 
 @kernel
 def running_statistics(code, scales, running, coefficients):
-    """Compute the first four rows of coefficients from the running statistics; see `batch_statistics`."""
+    """Compute the first six rows of coefficients from the running statistics; see `batch_statistics`.
+
+    As the statistics do not depend on x, its gradient is FACTOR dy: CONSTANT and SLOPE are 0.
+    """
     depth, eps = code[_RUNNING.depth], real(code[_RUNNING.eps])
     pair, moved = array_at(scales, (2, depth), np.float32), array_at(running, (2, depth), np.float32)
     y = array_at(coefficients, (_ROWS, depth), np.float32)
     for c in range(depth):
         _write_coefficients(y, c, pair[0, c], pair[1, c], np.float64(moved[0, c]), np.float64(moved[1, c]), eps)
+        y[_CONSTANT, c] = y[_SLOPE, c] = 0
 
 
 @kernel

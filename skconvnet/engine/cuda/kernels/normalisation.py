@@ -406,12 +406,18 @@ def batch_statistics(
 
 @kernel(_THREADS)
 def running_statistics(scales: Address, running: Address, coefficients: Address, depth, eps: Double):
-    """Compute the first four rows of coefficients from the running statistics; see `batch_statistics`."""
+    """Compute the first six rows of coefficients from the running statistics; see `batch_statistics`.
+
+    As the statistics do not depend on x, its gradient is FACTOR dy: CONSTANT and SLOPE are 0.
+    """
     c = _THREADS * block() + thread()
     if c < depth:
         scale, shift = float64(load(scales + 4 * c)), float64(load(scales + 4 * (depth + c)))
         mean, variance = float64(load(running + 4 * c)), float64(load(running + 4 * (depth + c)))
-        _store_coefficients(coefficients + 4 * c, depth, scale, shift, mean, variance, eps)
+        own = coefficients + 4 * c
+        _store_coefficients(own, depth, scale, shift, mean, variance, eps)
+        store(own + 4 * _CONSTANT * depth, float32(0))
+        store(own + 4 * _SLOPE * depth, float32(0))
 
 
 @kernel(_THREADS)

@@ -2,12 +2,13 @@
 
 from itertools import count
 
+from skconvnet.architecture import walk
 from skconvnet.engine.plan.steps.activations import ACTIVATIONS, Dropout, Prelu
 from skconvnet.engine.plan.steps.branches import Gate, Stack, Sum
 from skconvnet.engine.plan.steps.convolution import Convolution
 from skconvnet.engine.plan.steps.depthwise import DepthwiseConvolution, is_depthwise
 from skconvnet.engine.plan.steps.loss import SoftmaxCrossEntropy
-from skconvnet.engine.plan.steps.normalisation import BatchNorm, LayerNorm, LocalResponseNorm
+from skconvnet.engine.plan.steps.normalisation import BatchNorm, LayerNorm, LocalResponseNorm, RunningNorm
 from skconvnet.engine.plan.steps.pooling import AveragePool, MaxPool
 from skconvnet.engine.plan.steps.step import backward_chain, forward_chain, mark_gradients, walk_steps
 from skconvnet.engine.plan.steps.winograd import WinogradConvolution, has_fewer_products
@@ -15,12 +16,11 @@ from skconvnet.engine.weights.layout import learning_layers
 
 __all__ = ["SoftmaxCrossEntropy", "backward_chain", "forward_chain", "mark_gradients", "steps_of", "walk_steps"]
 
-_NORMS = {"batch": BatchNorm, "layer": LayerNorm}
 _POOLS = {"max": MaxPool, "average": AveragePool}
 _BRANCHES = {"SUM": Sum, "STACK": Stack, "GATE": Gate}
 
 
-def steps_of(architecture, layout, target, *, training, frozen=frozenset()):
+def steps_of(architecture, layout, target, *, training, frozen=frozenset(), body=frozenset()):
     """Return the steps of a network, with each RELU fused into the step before it where that step can have one.
 
     Parameters
@@ -35,6 +35,8 @@ def steps_of(architecture, layout, target, *, training, frozen=frozenset()):
         Whether DROPOUT drops, and NORM(batch) takes its statistics from the batch.
     frozen : frozenset of str
         The names of layers that do not learn, and score as they do without training.
+    body : frozenset of str
+        The names of layers whose NORM(batch) keeps its running statistics, and learns scales and shifts.
 
     Returns
     -------
@@ -42,24 +44,26 @@ def steps_of(architecture, layout, target, *, training, frozen=frozenset()):
         In network order.
     """
     slots = {id(layer): slot for layer, slot in zip(learning_layers(architecture), layout.slots, strict=True)}
-    return _chain(architecture.layers, slots, target, training, frozen, count())
+    if not training:
+        frozen = frozenset(layer.name for layer in walk(architecture.layers))
+    return _chain(architecture.layers, slots, target, frozen, frozen | body, count())
 
 
-def _chain(layers, slots, target, training, frozen, dropouts):
+def _chain(layers, slots, target, frozen, running, dropouts):
     steps = []
     for layer in layers:
         if layer.kind == "RELU" and steps and getattr(steps[-1], "relu", None) is False:
             steps[-1].relu = True
-        elif layer.kind == "SKIP" or (layer.kind == "DROPOUT" and (not training or layer.name in frozen)):
+        elif layer.kind == "SKIP" or (layer.kind == "DROPOUT" and layer.name in frozen):
             continue
         else:
-            steps.append(_step(layer, slots, target, training, frozen, dropouts))
+            steps.append(_step(layer, slots, target, frozen, running, dropouts))
             if layer.name in frozen:
                 steps[-1].learns = False
     return steps
 
 
-def _step(layer, slots, target, training, frozen, dropouts):
+def _step(layer, slots, target, frozen, running, dropouts):
     match layer.kind:
         case "CONV" if has_fewer_products(layer, slots[id(layer)], target):
             return WinogradConvolution(layer, slots[id(layer)])
@@ -69,8 +73,10 @@ def _step(layer, slots, target, training, frozen, dropouts):
             return Convolution(layer, slots[id(layer)])
         case "NORM" if layer.mode == "lrn":
             return LocalResponseNorm(layer)
+        case "NORM" if layer.mode == "layer":
+            return LayerNorm(layer, slots[id(layer)])
         case "NORM":
-            return _NORMS[layer.mode](layer, slots[id(layer)], training and layer.name not in frozen)
+            return (RunningNorm if layer.name in running else BatchNorm)(layer, slots[id(layer)])
         case "POOL":
             return _POOLS[layer.mode](layer)
         case "PRELU":
@@ -78,6 +84,6 @@ def _step(layer, slots, target, training, frozen, dropouts):
         case "DROPOUT":
             return Dropout(layer, next(dropouts))
         case "SUM" | "STACK" | "GATE":
-            branches = [_chain(branch, slots, target, training, frozen, dropouts) for branch in layer.branches]
+            branches = [_chain(branch, slots, target, frozen, running, dropouts) for branch in layer.branches]
             return _BRANCHES[layer.kind](layer, branches)
     return ACTIVATIONS[layer.kind](layer)

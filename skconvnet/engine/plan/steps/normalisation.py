@@ -10,7 +10,7 @@ from skconvnet.engine.plan.steps.step import Step
 from skconvnet.engine.program.instructions import NormRow, Op, Space
 from skconvnet.engine.program.memory import element, offset
 
-__all__ = ["BatchNorm", "LayerNorm", "LocalResponseNorm"]
+__all__ = ["BatchNorm", "LayerNorm", "LocalResponseNorm", "RunningNorm"]
 
 
 class _Norm(Step):
@@ -21,17 +21,14 @@ class _Norm(Step):
     layer : BoundNorm
     scales : ScaleSlot
         Where its parameters are.
-    training : bool
-        Whether coefficients come from the samples.
     """
 
     learns = True
     relu = False
 
-    def __init__(self, layer, scales, training):
+    def __init__(self, layer, scales):
         super().__init__(layer)
         self.scales = scales
-        self.training = training
 
     @property
     def overwrites(self):
@@ -92,20 +89,12 @@ class _Norm(Step):
 
 
 class BatchNorm(_Norm):
-    """NORM(batch): a channel's mean is over all pixels of all samples, or in scoring the running one.
+    """NORM(batch): a channel's mean is over all pixels of all samples.
 
     Source: S. Ioffe and C. Szegedy, "Batch Normalization" (2015), algorithms 1 and 2.
     """
 
-    def prepare(self, builder):
-        """Emit the coefficients that follow from the running statistics."""
-        self.coefficients = builder.allocate_shared(len(NormRow) * self.scales.columns)
-        numbers = {"depth": self.scales.columns, "eps": float(self.layer.eps)}
-        builder.emit(Op.RUNNING_STATISTICS, self._operands(), **numbers)
-
     def _emit_coefficients(self, builder, x):
-        if not self.training:
-            return
         self.coefficients = builder.allocate_shared(len(NormRow) * self.scales.columns)
         moments = self._moments(builder, x)
         with builder.reduce():
@@ -120,12 +109,16 @@ class BatchNorm(_Norm):
 
     def _emit_gradients(self, builder, sums):
         with builder.reduce():
-            builder.emit(
-                Op.BATCH_GRADIENTS,
-                {"sums": element(sums), "coefficients": self._coefficients()},
-                depth=self.scales.columns,
-                pixels=self._pixels,
-            )
+            self._reduce(builder, sums)
+
+    def _reduce(self, builder, sums):
+        """Emit the gradients of scales and shifts, and what the gradient of the input takes from all samples."""
+        builder.emit(
+            Op.BATCH_GRADIENTS,
+            {"sums": element(sums), "coefficients": self._coefficients()},
+            depth=self.scales.columns,
+            pixels=self._pixels,
+        )
 
     def update(self, builder):
         """Scales and shifts are one block, whose gradient is complete."""
@@ -141,6 +134,33 @@ class BatchNorm(_Norm):
             "running": offset(Space.PARAMETERS, self.scales.running),
             "coefficients": self._coefficients(),
         }
+
+
+class RunningNorm(BatchNorm):
+    """NORM(batch) whose mean and variance are the running ones, which stay as they are: in scoring, and pretrained.
+
+    No sample depends on another, so that samples are reduced once, behind the backward pass.
+    """
+
+    def prepare(self, builder):
+        """Emit the coefficients that follow from the running statistics."""
+        self.coefficients = builder.allocate_shared(len(NormRow) * self.scales.columns)
+        numbers = {"depth": self.scales.columns, "eps": float(self.layer.eps)}
+        builder.emit(Op.RUNNING_STATISTICS, self._operands(), **numbers)
+
+    def begin_batch(self, builder):
+        """Emit the coefficients again: scales and shifts have changed."""
+        self.prepare(builder)
+
+    def end_batch(self, builder):
+        """Emit the gradients of scales and shifts."""
+        self._reduce(builder, self.sums)
+
+    def _emit_coefficients(self, builder, x):
+        pass
+
+    def _emit_gradients(self, builder, sums):
+        self.sums = sums
 
 
 class LayerNorm(_Norm):

@@ -43,6 +43,12 @@ class Step:
     def transform_weights(self, builder, in_training):
         """Emit the weights in the form that the step reads: for every batch if it learns, else once for all."""
 
+    def begin_batch(self, builder):
+        """Emit what a step that learns computes from its parameters alone, for every batch."""
+
+    def end_batch(self, builder):
+        """Emit what a step computes from sums that all samples have left, behind the backward pass."""
+
     def forward(self, builder, x, border):
         """Emit the output of the volume `x`, and return the output's buffer, inside a `border`."""
         raise NotImplementedError

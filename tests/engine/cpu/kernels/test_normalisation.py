@@ -117,7 +117,9 @@ def test_running_statistics(depth, eps):
     mean, variance = bench.memory[bench.where("running", two)] = np.abs(drawn((2, depth), 3))
     operands = {"scales": "scales", "running": "running", "coefficients": "all"}
     before = bench.run(Op.RUNNING_STATISTICS, operands, kind=SegmentKind.REDUCE, eps=eps)
-    assert_only_written(bench.memory, before, bench.where("all", known))
+    constants = [NormRow.CONSTANT, NormRow.SLOPE]
+    assert_only_written(bench.memory, before, bench.where("all", known), bench.where("all", constants))
+    assert_array_equal(bench.table("all", constants), 0)
     bench.normalise("all")
     assert_allclose(bench["y"], oracles.batch_norm_inference(x, scale, shift, mean, variance, eps), atol=1e-4)
 

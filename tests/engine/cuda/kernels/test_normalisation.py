@@ -187,7 +187,9 @@ def test_running_statistics(depth):
     mean, variance = bench.memory[bench.where("running", two)] = np.abs(drawn((2, depth), 3))
     operands = {"scales": "scales", "running": "running", "coefficients": "all"}
     before = bench.run(Op.RUNNING_STATISTICS, operands, eps=0.5)
-    assert_only_written(bench.memory, before, bench.where("all", known))
+    constants = [NormRow.CONSTANT, NormRow.SLOPE]
+    assert_only_written(bench.memory, before, bench.where("all", known), bench.where("all", constants))
+    assert_array_equal(bench.table("all", constants), 0)
     bench.normalise("all")
     assert_allclose(bench["y"], oracles.batch_norm_inference(x, scale, shift, mean, variance, 0.5), atol=2e-5)
 
