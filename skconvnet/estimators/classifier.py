@@ -36,7 +36,7 @@ from skconvnet.estimators.parameters import Numbers, check_settings
 from skconvnet.estimators.scoring import ScorerCache, score_images
 from skconvnet.estimators.streaming import PartialFit, state_of_stream
 from skconvnet.interchange import write_onnx
-from skconvnet.training.atomic import write_file
+from skconvnet.training.atomic import check_suffix, write_file
 from skconvnet.training.callbacks import FitCallbacks
 
 _FEATURES = ("n_features_in_", "feature_names_in_")
@@ -636,7 +636,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         Parameters
         ----------
         path : str or path-like, default=None
-            A file to write the model to. An existing file is replaced.
+            A file to write the model to, whose name ends in .onnx. An existing file is replaced.
         input : {"images", "rows"}, default="images"
             The shape of the model's input X: (n, height, width, channels) or (n, height * width * channels).
         dtype : {"uint8", "float32"}, default="uint8"
@@ -669,6 +669,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         ['label', 'probabilities']
         """
         check_is_fitted(self)
+        if path is not None:
+            check_suffix(path, ".onnx")
         model = write_onnx(stored_network(self), input=input, dtype=dtype, batch_size=batch_size)
         if path is not None:
             write_file(path, model.SerializeToString())

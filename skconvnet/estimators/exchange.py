@@ -10,7 +10,7 @@ from skconvnet.estimators.fitted import LEARNED, check_fitted, stored_network
 from skconvnet.estimators.scoring import ScorerCache
 from skconvnet.interchange import general_text, read_network, write_network
 from skconvnet.training import History, TrainingState
-from skconvnet.training.atomic import write_file
+from skconvnet.training.atomic import check_suffix, write_file
 
 
 def load_network(
@@ -70,8 +70,8 @@ def load_network(
     Warns
     -----
     UserWarning
-        If the file has no classifier. The layers before it can be used as features, or to begin a fit with. Or if a
-        graph of ONNX standardises pixels from 0 to 1, and pixel_mean and pixel_std are not both given.
+        If the file has no classifier. The layers before it can be used as features, or to begin a fit with. Or if
+        pixel_mean and pixel_std, or a graph of ONNX without these, standardise pixels from 0 to 1.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def save_network(classifier, path):
     classifier : ConvNetClassifier
         A fitted classifier.
     path : str or os.PathLike
-        The file. If it exists, it is replaced, as a whole.
+        The file, whose name ends in .safetensors. If it exists, it is replaced, as a whole.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def save_network(classifier, path):
         If the classifier is not fitted.
     ValueError
         If the classifier is not a ConvNetClassifier or is damaged, if its labels are neither numbers, booleans nor
-        texts, or if the file cannot be written.
+        texts, if the name of the file does not end in .safetensors, or if the file cannot be written.
 
     Examples
     --------
@@ -140,6 +140,7 @@ def save_network(classifier, path):
             "Pipeline, or the best_estimator_ of a search."
         )
     check_is_fitted(classifier)
+    check_suffix(path, ".safetensors")
     write_file(path, write_network(stored_network(classifier)))
 
 

@@ -1,5 +1,6 @@
 """The parameter `pretrained`: the network that a fit begins with, on images and classes that may be others."""
 
+import os
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -40,12 +41,25 @@ def pretrained_network(pretrained):
     if pretrained is None:
         return None
     if not isinstance(pretrained, FrozenEstimator):
-        return read_network(pretrained)
+        return _read(pretrained)
     check_is_fitted(pretrained)
     classifier = pretrained.estimator
     if not hasattr(classifier, "architecture_"):
         raise ValueError(f"pretrained needs a fitted ConvNetClassifier, but the FrozenEstimator has {classifier!r}.")
     return stored_network(classifier)
+
+
+def _read(path):
+    """Return the network of a file; an error tells how to say more about the file."""
+    try:
+        return read_network(path)
+    except ValueError as error:
+        if not os.path.isfile(path):
+            raise
+        raise ValueError(
+            f"{error}\nArguments for the file are those of load_network: pass pretrained="
+            "FrozenEstimator(load_network(path, pixel_mean=..., pixel_std=...)), with those that it needs."
+        ) from error
 
 
 def head_of(bound):

@@ -1,6 +1,7 @@
 """Which network the arrays of a file belong to, if a library of PyTorch has named them."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,6 +29,7 @@ _UNKNOWN = np.array(["no classifier 1", "no classifier 2"])  # the labels if a f
 _MOST_NEW = 2**16  # the most classes if the file has no classifier
 _IGNORED = re.compile(r".*\.num_batches_tracked|aux[12]\..*")  # a counter of NORM, and what only trains GoogLeNet
 _PREFIXES = ("module.", "model.", "net.")  # of a network that is a part of another module, as of DataParallel
+_OF_YOUR_OWN = "A network of your own: write it with torch.onnx.export, and load the .onnx file."
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")  # names of torchvision before 0.3
 
 
@@ -122,6 +124,8 @@ def find_match(arrays, description, layout="auto"):
     nearest = min(filter(None, matches), key=lambda match: len(match.differences), default=None)
     if nearest is None or (description.architecture is None and nearest.differences):
         raise _unknown(arrays, description.architecture, nearest)
+    if description.image_shape not in (None, nearest.bound.image_shape) and not nearest.differences:
+        ARCHITECTURES[nearest.name].bind(description.image_shape)  # raises the error that _fitting_shape has kept
     return nearest
 
 
@@ -153,10 +157,8 @@ def _candidates(description, layout):
     if isinstance(wanted, str):
         wanted = _name_in_library(wanted.strip(), names)
     if wanted is None or wanted in names:
-        if wanted is not None and description.image_shape is not None:
-            ARCHITECTURES[wanted].bind(description.image_shape)  # raises an error if it does not fit
         return [
-            (library, name, ARCHITECTURES[name], description.image_shape or _STUDIES[name].image_shape, function)
+            (library, name, ARCHITECTURES[name], _fitting_shape(name, description.image_shape), function)
             for library, name, function in named
             if wanted in (None, name)
         ]
@@ -169,6 +171,17 @@ def _candidates(description, layout):
         (library, str(architecture), architecture, description.image_shape, function)
         for function, library in functions.items()
     ]
+
+
+def _fitting_shape(name, image_shape):
+    """Return a shape of images, but that of the network's paper if none is given or if it does not fit.
+
+    So the arrays are compared first: of another network, they are the reason why the images do not fit.
+    """
+    if image_shape is not None:
+        with suppress(ArchitectureError):
+            return _bind(ARCHITECTURES[name], tuple(image_shape)).image_shape
+    return _STUDIES[name].image_shape
 
 
 def _name_in_library(wanted, names):
@@ -222,13 +235,15 @@ def _unknown(arrays, architecture, nearest):
     if architecture is not None:
         return ValueError(
             f"no library names the layers of {str(architecture)!r:.100}. Pass an architecture of a library: "
-            f"{', '.join(_known())}."
+            f"{', '.join(_known())}. {_OF_YOUR_OWN}"
         )
     some = ", ".join(list(arrays)[:3])
     hint = ""
     if nearest is not None:
         hint = f" The nearest network is {nearest.name!r}: pass it as architecture to see the differences."
-    return ValueError(f"its arrays ({some}, ...) are those of no known network.{hint} Known are {', '.join(_known())}.")
+    return ValueError(
+        f"its arrays ({some}, ...) are those of no known network.{hint} Known are {', '.join(_known())}. {_OF_YOUR_OWN}"
+    )
 
 
 def _known():

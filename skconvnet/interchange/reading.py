@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from skconvnet.architecture import find_architecture
+from skconvnet.architecture.errors import did_you_mean
 from skconvnet.interchange.description import Description, check_count, describe, read_config, read_header
 from skconvnet.interchange.layouts import LAYOUTS
 from skconvnet.interchange.matching import read_torch
@@ -64,7 +65,10 @@ def read_network(
     """
     _check_choice("channel_order", channel_order, _ORDERS)
     _check_choice("layout", layout, ("auto", _OWN, *LAYOUTS))
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"path={path!r:.80} is not the path of a file. Give a text or a Path.")
     given = describe(architecture, image_shape, classes, pixel_mean, pixel_std)
+    _warn_of_small_pixels("pixel_mean and pixel_std standardise", given.pixel_mean, given.pixel_scale, 4)
     file = Path(path)
     if path in PACKAGES and not file.is_file():
         file, given = find_weights(path), given.or_else(Description(path))
@@ -94,10 +98,7 @@ def _check_choice(name, value, choices):
 def _read(path, given, layout, channel_order):
     """Return the network of a file; `given` comes before what the file says."""
     if not path.is_file():  # opening a FIFO would wait for a writer
-        raise ValueError(
-            f"there is no such file, and no package of weights has this name: those are {', '.join(PACKAGES)}. Give "
-            "the path of a .safetensors, .pth, .pt or .onnx file."
-        )
+        raise ValueError(f"{_no_file(path)} Give the path of a .safetensors, .pth, .pt or .onnx file.")
     if path.suffix == ".onnx":
         return _read_onnx(path, given)
     file = read_weights(path)
@@ -113,6 +114,14 @@ def _read(path, given, layout, channel_order):
         description = description.or_else(_usual_pixels(match, description))
     pixels = _pixels(description, match.bound)
     return StoredNetwork(match.bound, learned, match.classes, *pixels, match.has_classifier)
+
+
+def _no_file(path):
+    """Return why a path is not that of a file."""
+    if path.is_dir():
+        return "it is a directory."
+    hint = did_you_mean(os.fspath(path), PACKAGES) or f": those are {', '.join(PACKAGES)}."
+    return f"there is no such file, and no package of weights has this name{hint}"
 
 
 def _usual_pixels(match, description):
@@ -133,23 +142,33 @@ def _read_onnx(path, given):
         raise ValueError("an ONNX file has its own architecture. Leave architecture=None.")
     bound, learned, classes, mean, scale = read_onnx(path, given.image_shape)
     classes = np.arange(bound.n_classes) if classes is None else classes
-    if mean is not None and (given.pixel_mean is None or given.pixel_scale is None):
-        _warn_of_small_pixels(mean, scale)
+    if given.pixel_mean is None or given.pixel_scale is None:
+        _warn_of_small_pixels("The file standardises", mean, scale, 6)
     description = given.or_else(Description(classes=classes, pixel_mean=mean, pixel_scale=scale))
     check_count(description.classes, bound.n_classes)
     return StoredNetwork(bound, learned, description.classes, *_pixels(description, bound))
 
 
-def _warn_of_small_pixels(mean, scale):
-    """Warn if a file standardises pixels from 0 to 1: of bytes, the same numbers make wrong scores."""
-    if (mean < 0).any() or (mean > 1).any() or (scale <= 1).any():
+def _warn_of_small_pixels(subject, mean, scale, stacklevel):
+    """Warn if pixels from 0 to 1 are standardised: of bytes, the same numbers make wrong scores.
+
+    Parameters
+    ----------
+    subject : str
+        What standardises, with its verb.
+    mean, scale : ndarray or None
+        If one is None, there is no warning.
+    stacklevel : int
+        From here to the caller of `load_network`.
+    """
+    if mean is None or scale is None or (mean < 0).any() or (mean > 1).any() or (scale <= 1).any():
         return
-    numbers = [", ".join(f"{255 * number:.6g}" for number in array[:4]) for array in (mean, 1 / scale)]
-    more = ", ..." if len(mean) > 4 else ""
+    numbers = [[f"{255 * number:.6g}" for number in array.ravel()] for array in (mean, 1 / scale)]
+    told = [", ".join(texts[:4] + ["..."] * (len(texts) > 4)) for texts in numbers]
     warnings.warn(
-        "The file standardises pixels from 0 to 1. If yours are from 0 to 255, pass "
-        f"pixel_mean=[{numbers[0]}{more}] and pixel_std=[{numbers[1]}{more}].",
-        stacklevel=6,  # the caller of load_network
+        f"{subject} pixels from 0 to 1. If yours are from 0 to 255, pass pixel_mean=[{told[0]}] and "
+        f"pixel_std=[{told[1]}].",
+        stacklevel=stacklevel,
     )
 
 
@@ -197,10 +216,11 @@ def _read_own(file, description):
 def _pixels(description, bound):
     """Return mean and scale of each channel."""
     channels, pixels = bound.image_shape[2], []
+    stated = {"pixel_mean": description.pixel_mean, "pixel_std": description.pixel_scale}
+    if missing := " and ".join(name for name, numbers in stated.items() if numbers is None):
+        raise ValueError(f"it does not say its {missing}. Pass {missing}, for pixels from 0 to 255.")
     for name, argument in (("pixel_mean", "pixel_mean"), ("pixel_scale", "pixel_std")):
         numbers = getattr(description, name)
-        if numbers is None:
-            raise ValueError(f"it does not say its {argument}. Pass {argument}, for pixels from 0 to 255.")
         if numbers.size not in (1, channels):
             raise ValueError(
                 f"{argument} has {numbers.size} numbers. Pass one, or one for each of {channels} channels."

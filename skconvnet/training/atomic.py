@@ -106,6 +106,33 @@ def write_file(path, content):
         ) from error
 
 
+def check_suffix(path, suffix):
+    """Raise a ValueError if the name of a file to write does not end as its format demands.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+    suffix : str
+        The end, such as ".onnx".
+
+    Examples
+    --------
+    >>> check_suffix("network.jpg", ".onnx")
+    Traceback (most recent call last):
+    ...
+    ValueError: the name 'network.jpg' does not end in .onnx, the format of this file. Pass 'network.onnx'.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"path={path!r:.80} is not the path of a file. Give a text or a Path.")
+    file = Path(os.fspath(path))
+    if file.suffix != suffix:
+        raise ValueError(
+            f"the name {file.name!r} does not end in {suffix}, the format of this file. Pass "
+            f"{str(file.with_suffix(suffix)) if file.name else 'network' + suffix!r}."
+        )
+
+
 def remove_parts(target):
     """Remove unfinished files that killed processes left beside `target`. One that is being written goes as well."""
     ours = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{16}}{re.escape(_PART)}")

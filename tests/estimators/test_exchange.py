@@ -62,6 +62,10 @@ def test_only_a_fitted_classifier_is_saved(fitted, tmp_path):
         save_network(make_pipeline(fitted), tmp_path / "network.safetensors")
     with pytest.raises(NotFittedError):
         save_network(quick(), tmp_path / "network.safetensors")
+    with refused("'network.pkl' does not end in .safetensors"):
+        save_network(fitted, tmp_path / "network.pkl")
+    with refused("path=None is not the path of a file"):
+        save_network(fitted, None)
     with refused("cannot be written: No such file or directory"):
         save_network(fitted, tmp_path / "folder" / "network.safetensors")
     assert not list(tmp_path.iterdir())

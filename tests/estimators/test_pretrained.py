@@ -15,7 +15,8 @@ from sklearn.model_selection import GridSearchCV
 
 from skconvnet import Architecture, ConvNetClassifier, ConvNetFeatures, save_network, valid_param_grid
 from skconvnet.estimators.fitted import stored_network
-from skconvnet.estimators.pretrained import begin_with, bind_pretrained, head_of
+from skconvnet.estimators.pretrained import begin_with, bind_pretrained, head_of, pretrained_network
+from skconvnet.interchange.safetensors import write_safetensors
 from tests.estimators.quick import refused, same_network
 
 TEXT = "INPUT -> CONV(K=8) -> RELU -> POOL -> CONV(K=8) -> NORM -> RELU -> DROPOUT(0.2) -> FC(16) -> RELU -> FC"
@@ -48,6 +49,12 @@ def test_a_file_is_as_good_as_the_classifier_that_it_was_saved_from(source, digi
     assert same_network(clone(loaded).fit(X[:64], y[:64]), tuned(source, max_iter=1).fit(X[:64], y[:64]))
     with refused("'nowhere' cannot be loaded: there is no such file"):
         loaded.set_params(pretrained="nowhere").fit(X, y)
+
+
+def test_a_file_that_needs_arguments_is_told_to_be_loaded_before(tmp_path):
+    (tmp_path / "bare.safetensors").write_bytes(write_safetensors({"coefs.00": np.zeros((4, 2))}, {}))
+    with refused("pass pretrained=FrozenEstimator(load_network(path, pixel_mean=..., pixel_std=...))"):
+        pretrained_network(tmp_path / "bare.safetensors")
 
 
 def test_the_body_begins_with_the_weights_and_only_the_head_is_new(source):

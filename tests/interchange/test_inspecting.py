@@ -37,7 +37,9 @@ def test_a_graph_without_a_standardisation_is_told_with_what_it_lacks():
     told = inspect_file(Path(onnx.__file__).parent / "backend/test/data/light/light_squeezenet.onnx")
     assert "images of 224 x 224 pixels with 3 channels" in told
     assert "1,235,496" in told
-    assert told.endswith("does not say its pixel_mean. Pass pixel_mean, for pixels from 0 to 255.")
+    assert told.endswith(
+        "does not say its pixel_mean and pixel_std. Pass pixel_mean and pixel_std, for pixels from 0 to 255."
+    )
 
 
 def test_no_control_characters_of_a_file_are_told(tmp_path):

@@ -115,8 +115,13 @@ def test_timm_names_vgg_in_its_own_way():
         ({"architecture": "lenet5", "image_shape": (64, 64, 3)}, "no library names the layers of 'lenet5'"),
         ({"architecture": "resnet17"}, "did you mean resnet18?"),
         ({"architecture": "vgg11"}, "CONV 1: features.0.weight of shape (64, 3, 3, 3) is missing"),
-        ({"architecture": "alexnet_torchvision", "image_shape": (8, 8, 3)}, "What fits"),
+        (
+            {"architecture": "vgg11", "image_shape": (227, 227, 3)},
+            "features.0.weight of shape (64, 3, 3, 3) is missing",
+        ),
+        ({"architecture": "INPUT -> FC", "image_shape": (8, 8, 3)}, "write it with torch.onnx.export, and load the"),
         ({}, "are those of no known network. The nearest network is 'resnet18'"),
+        ({}, "write it with torch.onnx.export, and load the .onnx file"),
         ({"architecture": "resnet18"}, "CONV 1: conv1.weight has the shape (4, 3, 7, 7), and needs (64, 3, 7, 7)"),
         (vars(RESNET) | {"classes": np.arange(3)}, "classes has 3 labels, and the network has 5 scores"),
     ],
@@ -124,6 +129,13 @@ def test_timm_names_vgg_in_its_own_way():
 def test_arrays_of_another_network_are_refused(resnet, given, message):
     with refused(message):
         read_torch(resnet, Description(**given))
+
+
+@pytest.mark.parametrize("architecture", [None, "efficientnet_lite0"])
+def test_images_that_are_too_small_for_the_network_of_the_arrays(architecture):
+    arrays = arrays_of("efficientnet_lite0", str(ARCHITECTURES["efficientnet_lite0"]), layout="efficientnet_pytorch")
+    with refused("the window F=3 is larger than the padded input"):
+        read_torch(arrays, Description(architecture, (5, 5, 3)))
 
 
 def test_the_size_of_the_images_is_that_of_the_first_fc():
@@ -137,7 +149,9 @@ def test_a_network_for_bgr_has_no_usual_pixels(tmp_path, resnet):
     path.write_bytes(write_safetensors(resnet, {}))
     rgb = read_network(path, **given)
     np.testing.assert_allclose(rgb.pixel_mean, [123.675, 116.28, 103.53])
-    with refused("it does not say its pixel_mean. Pass pixel_mean, for pixels from 0 to 255"):
+    with refused(
+        "it does not say its pixel_mean and pixel_std. Pass pixel_mean and pixel_std, for pixels from 0 to 255"
+    ):
         read_network(path, channel_order="bgr", **given)
     bgr = read_network(path, channel_order="bgr", pixel_mean=[104, 117, 123], pixel_std=1, **given)
     assert bgr.pixel_mean.tolist() == [123, 117, 104]

@@ -25,5 +25,5 @@ def test_a_package_that_is_not_installed_is_an_error_with_the_line_of_pip(monkey
 
 
 def test_a_name_without_package_is_refused():
-    with refused("there is no such file, and no package of weights has this name: those are efficientnet_lite0"):
+    with refused("there is no such file, and no package of weights has this name: did you mean efficientnet_lite0?"):
         read_network("efficientnet_lite1")

@@ -98,9 +98,28 @@ def test_a_very_large_file_is_refused_before_it_is_read(tmp_path):
         read_network(tmp_path / "network.pth")
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path):
-    with refused("there is no such file"):
-        read_network(tmp_path / "other.safetensors")
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("other.safetensors", "there is no such file, and no package of weights has this name: those are"),
+        ("efficientnet-lite0", "did you mean efficientnet_lite0? Give the path"),
+        (".", "it is a directory. Give the path"),
+        (None, "path=None is not the path of a file"),
+    ],
+)
+def test_what_is_no_file_is_refused(path, message):
+    with refused(message):
+        read_network(path)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "told"), [([0.5, 0.25, 0], 0.2, "[127.5, 63.75, 0] and pixel_std=[51]"), (0, 1, "")]
+)
+def test_arguments_for_pixels_from_0_to_1_are_told(path, recwarn, mean, std, told):
+    read_network(path, pixel_mean=mean, pixel_std=std)
+    messages = [str(warning.message) for warning in recwarn]
+    assert len(messages) == bool(told)
+    assert told in "".join(messages)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")

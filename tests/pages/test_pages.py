@@ -52,8 +52,10 @@ def test_pretrained_networks(tmp_path, monkeypatch):
         Image.fromarray(image).save(Path("photos", label, f"{number}.png"))
     Image.fromarray(X[0]).save("photo.jpg")
     text = "INPUT -> CONV(K=8) -> RELU -> POOL -> CONV(K=8) -> RELU -> POOL(average, F=all) -> FC"
-    save_network(ConvNetClassifier(text, max_iter=1, random_state=0).fit(X[:, :24, :24], np.arange(24) % 2), "body")
-    named = run("pretrained.md", **{'"efficientnet_lite0"': '"body"', "size=224": "size=24"})
+    save_network(
+        ConvNetClassifier(text, max_iter=1, random_state=0).fit(X[:, :24, :24], np.arange(24) % 2), "body.safetensors"
+    )
+    named = run("pretrained.md", **{'"efficientnet_lite0"': '"body.safetensors"', "size=224": "size=24"})
     X_test, y_test = named["X_test"], named["y_test"]
     assert all(named[name].score(X_test, y_test) == 1 for name in ("features", "head", "classifier", "gradual"))
     assert named["classifier"].predict([named["image"]]) == ["blue"]

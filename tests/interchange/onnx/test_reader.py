@@ -90,7 +90,7 @@ def test_graphs_of_real_networks_are_read(name, n_params, equal):
 
 
 def test_pixel_statistics_that_a_file_lacks_are_asked_for():
-    with pytest.raises(ValueError, match=r"does not say its pixel_mean\. Pass pixel_mean"):
+    with pytest.raises(ValueError, match=r"does not say its pixel_mean and pixel_std\. Pass pixel_mean"):
         load_network(LIGHT / "light_squeezenet.onnx")
 
 

@@ -83,6 +83,8 @@ def test_the_file_is_the_model(small, tmp_path):
     path.write_bytes(b"older")
     model = classifier_of(small).to_onnx(path)
     assert onnx.load(path) == model
+    with pytest.raises(ValueError, match=r"the name 'network\.jpg' does not end in \.onnx"):
+        classifier_of(small).to_onnx(tmp_path / "network.jpg")
     assert [file.name for file in tmp_path.iterdir()] == ["network.onnx"]
     assert (model.producer_name, model.graph.doc_string) == ("skconvnet", str(small.architecture))
 
