@@ -5,7 +5,8 @@ The methods:
     scratch    ConvNetClassifier() with new weights
     features   a LogisticRegression on what the head of the pretrained network reads, the mean of each channel
     head       a new head that begins as a LogisticRegression, and learns while the body stays as it is
-    all        the same beginning; then all layers learn, those of the body at a fraction of the learning rate
+    all        the same beginning; then all layers learn, those of the body at a fraction of the learning rate, while
+               NORM(batch) of the body keeps its running statistics
 
 The images of 32x32 pixels are scaled up. Each seed draws its own training images, the same ones for both sides. Both
 sides use AdamW, one cycle of the learning rate, minibatches of 32, label smoothing, the LogisticRegression of
@@ -256,6 +257,9 @@ class TunedModule:
         step = 0
         for _ in range(self.case.epochs):
             self.body.train(not frozen)
+            for layer in self.body.modules():
+                if isinstance(layer, torch.nn.BatchNorm2d):
+                    layer.eval()  # it keeps its running statistics
             self.head.train()
             for chosen in torch.randperm(len(X)).split(BATCH_SIZE):
                 for group, peak in zip(optimizer.param_groups, peaks, strict=True):

@@ -150,10 +150,10 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         A `fit` that `warm_start` continues, and later calls of `partial_fit`, do not read it again.
     freeze : str or None, default=None
         What of the pretrained network stays as it is: "body", all layers before the head, or a layer such as "CONV 3"
-        and all before it. NORM(batch) there uses its running statistics, and DROPOUT drops nothing. Without `augment`,
-        the activations that these layers end in are computed once. To unfreeze layers later, use ``set_params`` and
-        `warm_start`; the optimizer then begins anew. A NORM(batch) that is not frozen takes its statistics from the
-        minibatches: if the network has such layers and you have few images, freeze its body.
+        and all before it; DROPOUT there drops nothing. Without `augment`, the activations that these layers end in are
+        computed once. To unfreeze layers later, use ``set_params`` and `warm_start`; the optimizer then begins anew.
+        Frozen or not, each NORM(batch) before the head keeps its running mean and variance: those of few images would
+        be worse. If it is not frozen, its scales and shifts learn.
     body_rate : float, default=0.03
         The learning rate of pretrained layers before the head, as a part of `learning_rate_init`.
     head_first : bool, default=True
