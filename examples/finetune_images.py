@@ -51,20 +51,23 @@ def parse(arguments):
 
 
 def compare(options, temporary):
-    """Fit each classifier and print its accuracy; save the last, and classify an image with the file."""
+    """Fit each classifier and print its accuracy; save the last, and classify test images with the file."""
     network = load_network(options.network)
     height, width, channels = network.image_shape_
     size = options.size or (height, width)
     folder = load_image_folder(options.folder, size=size, channels=channels, crop=options.crop)
-    X, X_test, y, y_test = train_test_split(
-        folder.data, folder.target, test_size=options.test, stratify=folder.target, random_state=0
+    X, X_test, y, y_test, _, files = train_test_split(
+        folder.data, folder.target, folder.filenames, test_size=options.test, stratify=folder.target, random_state=0
     )
     print(f"{len(X)} images to learn from, {len(X_test)} to test, of {', '.join(folder.target_names)}")
     for name, classifier in classifiers(options, X.shape[1:]).items():
         print(f"{name:34} {classifier.fit(X, y).score(X_test, y_test):.4f}")
     file = options.save or temporary
     save_network(classifier, file)
-    print(f"{file} says of {folder.filenames[0]}: {load_network(file).predict(folder.data[:1])[0]}")
+    labels = load_network(file).predict(X_test)
+    print(f"{file} is right about {(labels == y_test).sum()} of {len(X_test)} test images. The first are")
+    for image, label, right in zip(files[:5], labels, y_test, strict=False):
+        print(f"    {image}: {label}{'' if label == right else ' (wrong)'}")
 
 
 def classifiers(options, image_shape):

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 from scipy.special import log_softmax
-from sklearn.base import ClassifierMixin, _fit_context, clone
-from sklearn.frozen import FrozenEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
 from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
 from sklearn.utils.validation import check_is_fitted
@@ -290,7 +289,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "checkpoint": [str, os.PathLike, None],
-        "pretrained": [str, os.PathLike, FrozenEstimator, None],
+        "pretrained": [str, os.PathLike, BaseEstimator, None],  # of estimators, a frozen one
         "freeze": [str, None],
         "body_rate": [Numbers(Real, 0, None, closed="neither")],
         "head_first": ["boolean"],

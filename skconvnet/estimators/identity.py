@@ -45,7 +45,9 @@ def fit_identity(estimator, bound, data, batches, stored=None):
         "label_smoothing": float(estimator.label_smoothing),
         "augment": sorted(make_augmentation(estimator.augment, bound.image_shape).kinds),
         SEEDS: None if estimator.random_state is None else batches.seed,
-        "the pretrained network": None if stored is None else digest(stored.digest, repr(stored.classes.tolist())),
+        "the weights or labels of the pretrained network": None
+        if stored is None
+        else digest(stored.digest, repr(stored.classes.tolist())),
         "freeze": estimator.freeze,
         "body_rate": None if stored is None else float(estimator.body_rate),
         "head_first": None if stored is None else bool(estimator.head_first),

@@ -5,10 +5,11 @@ from dataclasses import replace
 from itertools import zip_longest
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skconvnet.architecture import BoundArchitecture, Volume, walk
+from skconvnet.architecture import ArchitectureError, BoundArchitecture, Volume, walk
 from skconvnet.architecture.layers.branches import BoundBranches
 from skconvnet.data import advice_on_channels
 from skconvnet.engine import Learned, Network
@@ -23,7 +24,7 @@ def pretrained_network(pretrained):
 
     Parameters
     ----------
-    pretrained : str, path-like, FrozenEstimator or None
+    pretrained : str, path-like, BaseEstimator or None
         As `ConvNetClassifier` has it.
 
     Returns
@@ -34,14 +35,19 @@ def pretrained_network(pretrained):
     Raises
     ------
     ValueError
-        If another estimator is frozen, or the file is refused.
+        If it is an estimator but no frozen ConvNetClassifier, or the file is refused.
     sklearn.exceptions.NotFittedError
         If the frozen classifier is not fitted.
     """
     if pretrained is None:
         return None
-    if not isinstance(pretrained, FrozenEstimator):
+    if not isinstance(pretrained, BaseEstimator):
         return _read(pretrained)
+    if not isinstance(pretrained, FrozenEstimator):
+        raise ValueError(
+            f"pretrained is a {type(pretrained).__name__} that is not frozen. Wrap the fitted classifier: "
+            "pretrained=FrozenEstimator(classifier), with FrozenEstimator from sklearn.frozen."
+        )
     check_is_fitted(pretrained)
     classifier = pretrained.estimator
     if not hasattr(classifier, "architecture_"):
@@ -103,12 +109,22 @@ def bind_pretrained(stored, image_shape, n_classes, own=None):
     Raises
     ------
     ValueError
-        If the images have other channels, or a layer before the head is another or has weights of another shape.
+        If the images have other channels or do not fit the layers, or a layer before the head is another or has weights
+        of another shape.
     """
     there = stored.architecture
     _check_channels(there.image_shape, image_shape)
     here = there if own is not None else _with_classes(there, n_classes or there.n_classes)
-    here = BoundArchitecture(image_shape, here.n_classes, _fitted_to(here.layers, Volume(*image_shape)))
+    try:
+        layers = _fitted_to(here.layers, Volume(*image_shape))
+    except ArchitectureError as error:
+        is_smaller = any(ours < theirs for ours, theirs in zip(image_shape, there.image_shape, strict=True))
+        reason = str(error).partition(" What fits")[0].rstrip(".")  # the layers cannot be changed
+        raise ValueError(
+            f"The pretrained network needs {'larger images' if is_smaller else 'images of another size'} than those of "
+            f"shape {image_shape}. {reason}. Use images of shape {there.image_shape}."
+        ) from error
+    here = BoundArchitecture(image_shape, here.n_classes, layers)
     if own is None:
         own = here
         if own.layers[-1].output.size != own.n_classes:

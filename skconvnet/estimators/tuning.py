@@ -10,6 +10,7 @@ import numpy as np
 
 from skconvnet._system import machine_memory
 from skconvnet.architecture import Volume, walk
+from skconvnet.architecture.errors import did_you_mean
 from skconvnet.engine import Images, Learned, Network, OptimizerState, Scorer, split_architecture
 from skconvnet.estimators.head import pooled, regress, with_head
 from skconvnet.estimators.pretrained import body_of, head_of
@@ -50,11 +51,15 @@ def frozen_layers(bound, freeze):
     body = body_of(bound)
     if freeze == "body":
         return body
-    names = [layer.name for layer in walk(bound.layers) if layer.name in body]
+    every = [layer.name for layer in walk(bound.layers)]
+    names = [name for name in every if name in body]
     if freeze not in names:
+        hint = "" if freeze in every else did_you_mean(freeze, ["body", *names])
+        some = names if len(names) < 6 else [*names[:2], "...", names[-1]]
         raise ValueError(
-            f"freeze={freeze!r} is no layer before the head, which has to learn. Choose 'body', all of them, or one of "
-            f"{', '.join(names)}."
+            f"freeze={freeze!r} is no layer before the head{hint or '.'} The head, "
+            f"{bound.layers[head_of(bound)].name}, has to learn. Choose 'body', for all layers before it, or the last "
+            f"layer to keep: {', '.join(some)}."
         )
     return frozenset(names[: names.index(freeze) + 1])
 

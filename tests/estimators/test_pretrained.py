@@ -89,6 +89,25 @@ def test_images_of_another_size_fit_where_the_layers_do(source, digits):
         tuned(source, image_shape=(12, 12)).fit(np.zeros((20, 144)), np.arange(20) % 2)
 
 
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (1, "The pretrained network needs larger images than those of shape (1, 1, 1). POOL 1 over the height of"),
+        (11, "The pretrained network needs images of another size than those of shape (11, 11, 1). POOL 1 over the"),
+    ],
+)
+def test_images_whose_size_no_layer_can_have_are_refused(source, size, message):
+    with refused(message) as caught:
+        tuned(source, image_shape=(size, size)).fit(np.zeros((20, size**2)), np.arange(20) % 2)
+    assert str(caught.value).endswith("Use images of shape (8, 8, 1).")
+    assert "What fits" not in str(caught.value)
+
+
+def test_a_classifier_that_is_not_frozen_is_refused_with_advice(source, digits):
+    with refused("Wrap the fitted classifier: pretrained=FrozenEstimator(classifier)"):
+        ConvNetClassifier(pretrained=source).fit(*digits)
+
+
 def test_rows_are_images_of_the_shape_of_the_network_if_they_have_its_size(digits):
     X, y = digits
     strips = X.reshape(-1, 4, 16, 1)
@@ -136,7 +155,7 @@ def test_a_checkpoint_knows_the_labels_of_the_network(source, digits, tmp_path):
     relabelled = copy.copy(source)
     relabelled.classes_ = source.classes_ + 100
     tuned(source, max_iter=1, checkpoint=tmp_path / "checkpoint").fit(X, y)
-    with refused("the pretrained network differ"):
+    with refused("the weights or labels of the pretrained network differ"):
         tuned(relabelled, max_iter=1, checkpoint=tmp_path / "checkpoint").fit(X, y)
 
 

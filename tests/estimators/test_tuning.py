@@ -47,10 +47,15 @@ def test_layers_are_frozen_up_to_the_one_that_is_named():
     assert frozen_layers(branches, "SUM 1") == {"CONV 1", "CONV 2", "RELU 1", "SKIP 1", "SUM 1"}
 
 
-@pytest.mark.parametrize("name", ["FC 2", "CONV 9", "conv 1", ""])
-def test_a_layer_that_is_not_before_the_head_is_refused(source, digits, name):
-    with refused(f"freeze={name!r} is no layer before the head, which has to learn. Choose 'body', all of them, or"):
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("FC 2", "."), ("CONV 9", ": did you mean CONV"), ("conv 1", ": did you mean CONV 1?"), ("", ".")],
+)
+def test_a_layer_that_is_not_before_the_head_is_refused(source, digits, name, hint):
+    with refused(f"freeze={name!r} is no layer before the head{hint}") as caught:
         tuned(source, freeze=name).fit(*digits)
+    message = "The head, FC 2, has to learn. Choose 'body', for all layers before it, or the last layer to keep: CONV 1"
+    assert message in str(caught.value)
 
 
 def test_freeze_needs_pretrained(digits):

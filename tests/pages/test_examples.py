@@ -44,10 +44,12 @@ def test_search_images_draws(tmp_path, capsys):
 
 def test_finetune_images(capsys, tmp_path):
     finetune_images.main(["--images", "8", "--epochs", "2", "--save", str(tmp_path / "tuned.safetensors")])
-    *_, new, features, head, tuned, last = capsys.readouterr().out.splitlines()
+    *_, new, features, head, tuned, right, _, _, _, _, last = capsys.readouterr().out.splitlines()
     scores = [float(line.split()[-1]) for line in (new, features, head, tuned)]
     assert min(scores[1:]) > 0.7
-    assert re.fullmatch(r".*tuned\.safetensors says of digit 5/\d\.png: digit \d", last)
+    n_right, n_images = map(int, re.search(r"tuned\.safetensors is right about (\d+) of (\d+) test", right).groups())
+    assert scores[-1] == n_right / n_images
+    assert re.fullmatch(r" +digit \d/\d\.png: digit \d( \(wrong\))?", last)
     assert load_network(tmp_path / "tuned.safetensors").classes_.tolist() == [f"digit {n}" for n in range(5, 10)]
 
 
