@@ -86,7 +86,7 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
         return auto_architecture(image_shape, hyperparameters)
     if wanted in ARCHITECTURES:
         return ARCHITECTURES[wanted]
-    if re.fullmatch(r"[A-Za-z][\w-]*", wanted) and wanted != "INPUT":
+    if re.fullmatch(r"[A-Za-z][\w.-]*", wanted) and wanted != "INPUT":
         names = ["auto", *ARCHITECTURES]
         raise ArchitectureError(
             f"no architecture is named {wanted!r}{did_you_mean(wanted, names) or '.'} The names are "

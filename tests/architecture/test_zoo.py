@@ -130,6 +130,7 @@ def test_an_architecture_is_found_by_name_or_text():
         ("LeNet", "lenet5"),
         ("SimpleConv", "single-conv"),
         ("doubleconv", "double-conv"),
+        ("squeezenet-1.1", "squeezenet1_1"),
     ],
 )
 def test_error_suggests_a_similar_name(wanted, meant):
