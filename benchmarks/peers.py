@@ -63,7 +63,7 @@ def pool(layer):
 
     if layer.mode == "max":
         return [nn.MaxPool2d(layer.F, layer.S, layer.P, ceil_mode=layer.round == "ceil")]
-    if layer.F == (layer.input.height, layer.input.width):
+    if [axis.F for axis in layer.axes] == [layer.input.height, layer.input.width] and layer.P == 0:
         return [nn.AdaptiveAvgPool2d(1)]
     return [
         nn.AvgPool2d(

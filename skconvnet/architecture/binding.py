@@ -57,7 +57,7 @@ def bind_chain(chain, source, image, n_classes, hyperparameters):
         The text of the chain, for errors.
     image : Volume
     n_classes : int or None
-        At least 1. None: the depth of the last volume, where K=classes and a last FC without units have 10.
+        At least 1. None: the depth of the last volume, where a last FC without units has 10.
     hyperparameters : Hyperparameters
 
     Returns
@@ -156,9 +156,35 @@ def _kept(chain, is_kept):
 
 def _fill(unrolled, n_classes, hyperparameters, source):
     """Set the options of CONV, POOL and FC that the text does not spell."""
-    _fill_conv(unrolled, n_classes, hyperparameters)
+    ends = list(_ends(unrolled.chain))
     _fill_pool(unrolled.places("POOL"), hyperparameters)
-    _fill_fc(unrolled.places("FC"), n_classes, hyperparameters.hidden_layer_sizes, source)
+    _fill_fc(unrolled.places("FC"), ends, n_classes, hyperparameters.hidden_layer_sizes, source)
+    if n_classes is None:
+        depths = [place.options.get("units", place.options.get("K")) for place in ends]
+        n_classes = next((depth for depth in depths if isinstance(depth, int)), _N_CLASSES)
+    _fill_conv(unrolled, n_classes, hyperparameters)
+
+
+def _ends(chain):
+    """Yield each CONV and FC that the depth at the end of a chain is that of: several if branches are added there.
+
+    A gate has its depth from what it multiplies: an FC or a CONV inside it does not compute scores.
+    """
+    for item in reversed(chain):
+        if not isinstance(item, Branches):
+            if item.layer.kind in ("CONV", "FC"):
+                yield item
+                return
+            continue
+        if item.operator == "+":
+            for branch in item.branches:
+                yield from _ends(branch)
+        if item.operator == "|" or all(_has_weights(branch) for branch in item.branches):
+            return
+
+
+def _has_weights(chain):
+    return any(place.layer.kind in ("CONV", "FC") for place in _flat(chain))
 
 
 def _fill_conv(unrolled, n_classes, hyperparameters):
@@ -170,7 +196,7 @@ def _fill_conv(unrolled, n_classes, hyperparameters):
     for place, *numbers in zip(places, *columns.values(), strict=True):
         place.options = dict(zip(columns, numbers, strict=True)) | place.options
         if place.options["K"] == "classes":
-            place.options = place.options | {"K": n_classes or _N_CLASSES}
+            place.options = place.options | {"K": n_classes}
 
 
 def _automatic_filters(places):
@@ -200,30 +226,31 @@ def _fill_pool(places, hyperparameters):
         place.options = {"F": F, "S": S} | place.options
 
 
-def _fill_fc(places, n_classes, sizes, source):
-    if not places:
-        return
-    *hidden, last = places
+def _fill_fc(places, ends, n_classes, sizes, source):
+    """Set the units of each FC: of those among `ends` from the classes, and of the others from the sizes."""
+    last = [place for place in ends if place.layer.kind == "FC"]
+    hidden = [place for place in places if not any(place is one for one in last)]
     from_sizes = [place for place in hidden if place.repetition is None and "units" not in place.layer.options]
     if len(sizes) == 1:
         sizes = sizes * max(1, len(from_sizes))  # one value is for all layers, as for K
     if len(from_sizes) > len(sizes):
         raise ArchitectureError(
-            f"hidden_layer_sizes has length {len(sizes)}, but {len(from_sizes)} FC layers before the last take their "
-            f"units from it: give {len(from_sizes)} sizes, or write the units as in FC(128)"
+            f"hidden_layer_sizes has length {len(sizes)}, but {len(from_sizes)} FC layers that do not end the network "
+            f"take their units from it: give {len(from_sizes)} sizes, or write the units as in FC(128)"
         )
     for place, units in zip(from_sizes, sizes, strict=False):
         place.options = {"units": units}
     for place in places:
         if place.repetition is not None:
             place.options = {"units": sizes[place.repetition]} | place.options
-    last.options = {"units": n_classes or _N_CLASSES} | last.options
-    if last.options["units"] != (n_classes or last.options["units"]):
-        message = (
-            f"the last FC has {last.options['units']} units, but there are {n_classes} classes: "
-            "end the network with FC, which takes its units from the classes"
-        )
-        raise error_at(message, source, last.layer.position)
+    for place in last:
+        place.options = {"units": n_classes or _N_CLASSES} | place.options
+        if place.options["units"] != (n_classes or place.options["units"]):
+            message = (
+                f"the last FC has {place.options['units']} units, but there are {n_classes} classes: "
+                "end the network with FC, which takes its units from the classes"
+            )
+            raise error_at(message, source, place.layer.position)
 
 
 class _Binder:

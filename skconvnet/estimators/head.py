@@ -14,6 +14,8 @@ _C = 0.01  # features mostly outnumber the images of a class, and are far from i
 _USUAL_SUM = 64.0  # of what the head of a new network reads: 128 activations of about 1/2 behind a RELU
 _CHUNK = 1 << 24  # activations that are averaged at a time
 _LIFT = 1.0  # of the range of scores
+_STRAIGHT = 4.0  # from here on, the functions below hardly change what they are given
+_NEARLY_STRAIGHT = {"RELU", "PRELU", "HSWISH", "GELU"}  # for large scores
 _ONE_AT_A_TIME = Lock()  # the number of threads of BLAS is one for the whole process
 
 
@@ -137,14 +139,14 @@ def with_head(bound, place, learned, features, coef, intercept):
     -------
     Learned
         Each position of the head's window has the same share of `coef`, so that the mean of its scores over all
-        positions is that of the regression; with zero-padding, nearly. A RELU behind the head gets scores that are
-        mostly positive: all biases are raised alike, which does not change the probabilities.
+        positions is that of the regression; with zero-padding, nearly. A RELU, PRELU, HSWISH or GELU behind the head
+        gets scores that are mostly positive: all biases are raised alike, which does not change the probabilities.
     """
     head = [layer.name for layer in learning_layers(bound)].index(bound.layers[place].name)
     taps = learned.coefs[head].size // coef.size
-    if "RELU" in {layer.kind for layer in bound.layers[place:]}:
+    if _NEARLY_STRAIGHT & {layer.kind for layer in bound.layers[place:]}:
         scores = features @ coef + intercept
-        intercept = intercept + _LIFT * np.ptp(scores) - scores.min()
+        intercept = intercept + max(_LIFT * np.ptp(scores), _STRAIGHT) - scores.min()
     coefs, intercepts = list(learned.coefs), list(learned.intercepts)
     coefs[head] = (np.tile(coef, (taps, 1)) / taps).reshape(coefs[head].shape).astype(np.float32)
     if intercepts[head].size:

@@ -17,6 +17,7 @@ from skconvnet.estimators.pretrained import body_of, head_of
 from skconvnet.estimators.scoring import compute_scores
 
 _SHARE = 0.5  # of the machine's memory: what activations may take
+_BOUNDED = "RELU6", "TANH", "SIGMOID", "HSIGMOID"  # what would cut off or bend the scores of a regression
 
 
 def frozen_layers(bound, freeze):
@@ -84,6 +85,12 @@ def check_head(bound):
         raise ValueError(
             "head_first=True needs a head that is an FC, or a CONV without groups, outside branches. That of this "
             f"network is {head}. Use head_first=False."
+        )
+    bounded = [layer for layer in bound.layers[head_of(bound) :] if layer.kind in _BOUNDED]
+    if head_reads_features(bound) and bounded:
+        raise ValueError(
+            f"head_first=True needs scores without a limit, and those of this network end in {bounded[0].kind}. "
+            "Use head_first=False."
         )
 
 

@@ -143,7 +143,7 @@ def test_hidden_layer_sizes_in_order_of_appearance():
     assert numbers(bind(text, hidden_layer_sizes=(20, 30)), "FC", "units") == [20, 50, 30, 20, 30, 10]
     assert numbers(bind("INPUT -> [FC -> RELU]*3 -> FC", hidden_layer_sizes=(20,)), "FC", "units") == [20, 20, 20, 10]
     message = refusal("INPUT -> [FC -> RELU]*3 -> FC", hidden_layer_sizes=(20, 30))
-    assert message.startswith("hidden_layer_sizes has length 2, but 3 FC layers before the last take")
+    assert message.startswith("hidden_layer_sizes has length 2, but 3 FC layers that do not end the network take")
     assert numbers(bind("INPUT -> FC", hidden_layer_sizes=(20, 30)), "FC", "units") == [10]
     assert numbers(bind("INPUT -> [FC(7) -> NORM]*K -> FC", hidden_layer_sizes=(1, 2)), "FC", "units") == [7, 7, 10]
 
@@ -156,6 +156,32 @@ def test_the_last_fc_has_the_classes():
         "classes\n    INPUT -> RELU -> FC(12)\n                     ^"
     )
     assert "the last FC has 128 units, but there are 10 classes" in refusal("INPUT -> [FC -> RELU]*K")
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        ("(SKIP * POOL(average, F=all) -> FC(8) -> SIGMOID) -> CONV(K=classes, F=1, P=0) -> POOL(average, F=all)", [8]),
+        ("FC(64) -> RELU -> CONV(K=classes, F=1, P=0)", [64]),
+        ("FC -> RELU -> CONV(K=classes, F=1, P=0)", [20]),
+        ("FC -> (SKIP * FC(9) -> SIGMOID)", [9, 9]),
+        ("FC -> (CONV(K=classes) + SKIP)", [9]),
+        ("(FC + FC -> RELU)", [9, 9]),
+        ("(FC(4) | FC(5))", [4, 5]),
+        ("FC -> (SKIP * CONV(K=9) -> SIGMOID) -> RELU", [9]),
+    ],
+)
+def test_only_an_fc_that_ends_the_network_has_the_classes(text, units):
+    bound = bind(f"INPUT -> {text}", (8, 8, 8), 9, hidden_layer_sizes=20)
+    assert [layer.units for layer in walk(bound.layers) if layer.kind == "FC"] == units
+
+
+@pytest.mark.parametrize(
+    "end", ["FC(5)", "CONV(K=5) -> POOL(average, F=all)", "(FC(5) + FC(5))", "FC(5) -> (CONV(K=classes) + SKIP)"]
+)
+def test_the_last_layer_says_how_many_classes_there_are(end):
+    bound = Architecture.parse(f"INPUT -> CONV(K=classes) -> {end}").bind((8, 8, 1))
+    assert (bound.layers[0].K, bound.n_classes) == (5, 5)
 
 
 def test_a_network_ends_in_its_classes():

@@ -13,6 +13,8 @@ from skconvnet.engine import Images, Network, Scorer
 from skconvnet.estimators import head
 from skconvnet.estimators.head import pooled, regress, with_head
 
+CURVED = "PRELU", "HSWISH", "GELU"
+
 
 @pytest.fixture(scope="module")
 def features():
@@ -71,6 +73,7 @@ def test_means_are_those_of_each_slice_in_any_chunks(monkeypatch):
         ("INPUT -> FC", (2, 2, 8), True),
         ("INPUT -> CONV(K=3, F=1) -> POOL(average, F=all)", (3, 3, 8), True),
         ("INPUT -> CONV(K=3, F=1) -> RELU -> POOL(average, F=all)", (3, 3, 8), True),
+        *((f"INPUT -> CONV(K=3, F=1) -> {kind} -> POOL(average, F=all)", (3, 3, 8), True) for kind in CURVED),
         ("INPUT -> CONV(K=3, F=3, P=0) -> POOL(average, F=all)", (3, 3, 8), True),
         ("INPUT -> CONV(K=3, F=1, bias=no) -> POOL(average, F=all)", (2, 2, 8), False),
     ],

@@ -153,6 +153,13 @@ def test_a_new_head_with_groups_needs_head_first_false(source, digits, monkeypat
     assert tuned(grouped, head_first=False).fit(X, y).n_iter_ == 2
 
 
+@pytest.mark.parametrize("kind", ["RELU6", "TANH", "SIGMOID", "HSIGMOID"])
+def test_a_new_head_with_bounded_scores_needs_head_first_false(kind):
+    bound = Architecture.parse(f"INPUT -> CONV(K=4) -> CONV(K=classes) -> {kind} -> POOL(average, F=all)")
+    with refused(f"head_first=True needs scores without a limit, and those of this network end in {kind}"):
+        tuning.check_head(bound.bind((8, 8, 1), 3))
+
+
 def test_results_do_not_depend_on_memory_threads_or_the_form_of_images(source, digits, monkeypatch):
     X, y = digits
     expected = tuned(source, freeze="NORM 1", early_stopping=True).fit(X, y)

@@ -60,13 +60,19 @@ def split_architecture(architecture, number):
     ----------
     architecture : BoundArchitecture
     number : int
-        The layers of the first part. Branches and their sum or stack count as one layer.
+        The layers of the first part, from 0 to below the number of layers in the chain, so that the second has one.
+        Branches and what joins them count as one layer.
 
     Returns
     -------
     first, second : BoundArchitecture
         The images of the second are the activations that the first ends in. What the network learned is, list by list,
         what the first has learned, and then what the second has.
+
+    Raises
+    ------
+    ValueError
+        If `number` leaves no layer for the second part.
 
     Examples
     --------
@@ -76,6 +82,8 @@ def split_architecture(architecture, number):
     BoundArchitecture('INPUT -> FC(10)', image_shape=(8, 8, 4), n_classes=10)
     """
     layers, shape = architecture.layers, architecture.image_shape
+    if not 0 <= number < len(layers):
+        raise ValueError(f"number={number} of {len(layers)} layers: give 0 to {len(layers) - 1}, so that one is left")
     volume = layers[number].input
     first = BoundArchitecture(shape, volume.depth, layers[:number])
     return first, BoundArchitecture(

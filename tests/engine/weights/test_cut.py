@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skconvnet.architecture import Architecture, walk
-from skconvnet.engine import Learned, Network, Scorer, cut_behind
+from skconvnet.engine import Learned, Network, Scorer, cut_behind, split_architecture
 from tests import oracles
 from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, NEW_TRAPS, VARIED, VARIED_SHAPE, Problem
 
@@ -53,3 +53,10 @@ def test_a_layer_that_is_not_there():
     problem = Problem(VARIED, VARIED_SHAPE)
     with pytest.raises(KeyError, match="POOL 9"):
         cut_behind(problem.bound, problem.learned, "POOL 9")
+
+
+@pytest.mark.parametrize("number", [-1, 2, 3])
+def test_a_split_leaves_a_layer_for_the_second_part(number):
+    bound = Architecture.parse("INPUT -> CONV(K=4) -> FC").bind((8, 8, 1), 10)
+    with pytest.raises(ValueError, match=f"^number={number} of 2 layers: give 0 to 1, so that one is left$"):
+        split_architecture(bound, number)

@@ -12,6 +12,8 @@ from math import gcd, prod
 
 __all__ = ["Phases"]
 
+_MOST_RUNS = 1 << 20  # each is an instruction of a plan or more
+
 
 @dataclass(frozen=True)
 class PhaseAxis:
@@ -119,8 +121,18 @@ class Phases:
         )
 
     def transposed_runs(self):
-        """Yield (first row, rows, offset) of the weights that are transposed together: those of one filter tap."""
+        """Yield (first row, rows, offset) of the weights that are transposed together: those of one filter tap.
+
+        Raise a ValueError if a plan would be too long for these.
+        """
         depth, (rows, columns) = self.weights.rows[2], self.layer.axes
+        number = rows.F * columns.F * self.weights.groups
+        if number > _MOST_RUNS:
+            raise ValueError(
+                f"{self.layer.name} cannot be trained: its window of {columns.F}x{rows.F} pixels times "
+                f"groups={self.weights.groups} is {number}, and at most {_MOST_RUNS} is allowed behind other layers. "
+                "Use a smaller F, or fewer groups."
+            )
         for group in range(self.weights.groups):
             for u in range(rows.F):
                 for v in range(columns.F):

@@ -73,6 +73,10 @@ def test_a_layer_that_is_large_enough_is_computed_by_minimal_filtering(layers, s
         ("CONV(K=16, F=4, P=0)", (10, 10, 16)),
         ("CONV(K=16, S=2, P=1)", (13, 13, 16)),
         ("CONV(K=16, groups=2)", (7, 7, 16)),
+        ("CONV(K=16, F=3x5, P=1x2)", (7, 7, 16)),
+        ("CONV(K=16, F=3, P=1x0)", (9, 7, 16)),
+        ("CONV(K=16, S=1x2, round=floor)", (13, 7, 16)),
+        ("CONV(K=16, dilation=2, P=2)", (7, 7, 16)),
     ],
 )
 def test_any_other_layer_is_computed_by_the_direct_sum(layers, shape):
