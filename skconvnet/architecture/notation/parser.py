@@ -98,6 +98,10 @@ def _tokens(text):
     return tokens
 
 
+_GATED = ("SWISH", "SILU")  # what other libraries call x/(1 + exp(-x))
+_PAIR = " (width x height is written as in 3x1)"
+
+
 class _Parser:
     """A recursive descent parser with one method per rule. Each method leaves `index` after the tokens it read."""
 
@@ -139,6 +143,12 @@ class _Parser:
         hint = did_you_mean(token.text, known)
         return error_at(f"expected {expected}, but found {token}{hint}", self.text, token.position)
 
+    def how_to_write(self):
+        """Return what an operator outside parentheses may stand for, for the error; "" if there is none here."""
+        if self.at("*"):
+            return " (a gate is (A * B), and a repeat [A]*2)"
+        return f" (branches are in parentheses: (A {self.token.text} B))" if self.at(*OPERATORS) else ""
+
     def enter(self):
         opening = self.take()
         self.nesting += 1
@@ -166,7 +176,9 @@ class _Parser:
         if bracketed:
             self.leave("]", "->")
         if self.token.kind != "end":
-            raise self.error("the end of the text" if bracketed else "'->' or the end of the text")
+            raise self.error(
+                "the end of the text" if bracketed else f"'->' or the end of the text{self.how_to_write()}"
+            )
         self.check_size(chain, 0)
         return chain
 
@@ -236,6 +248,8 @@ class _Parser:
 
     def layer(self):
         name = self.take()
+        if name.text.upper() in _GATED:
+            raise self.error("(SKIP * SIGMOID), which is how a network has it", name)
         if name.text not in NOTATION:
             skip = " (SKIP is a branch by itself in a sum, stack or gate)" if name.text == "SKIP" else ""
             raise self.error(f"a layer ({', '.join(NOTATION)}), '[' or '('{skip}", name, NOTATION)
@@ -251,13 +265,15 @@ class _Parser:
         allowed = NOTATION[kind]
         if not allowed:
             raise error_at(f"{kind} has no options", self.text, self.token.position)
-        spelled, positions = {}, {}
+        spelled, positions, pair = {}, {}, ""  # the last: how an option of two numbers is written
         self.take()
         while not self.at(")"):
+            if pair and self.token.text.startswith(("x", "X", "*")):
+                raise self.error(f"')' or ','{pair}")
             if spelled:
                 self.expect(",", ")")
             position = self.token.position
-            name = self.option_name(kind)
+            name = self.option_name(kind, pair)
             if name in spelled:
                 raise error_at(f"{kind} has {name} twice", self.text, position)
             positions[name] = position
@@ -265,6 +281,7 @@ class _Parser:
             spelled[name] = allowed[name].read(token.text) if token.kind != "end" else None
             if spelled[name] is None:
                 raise self.error(f"{allowed[name].expected} for {name} of {kind}", token)
+            pair = _PAIR if allowed[name].per_axis else ""
         self.take()
         self.check_mode(kind, spelled, positions)
         return {name: spelled[name] for name in allowed if spelled.get(name) not in (None, allowed[name].default)}
@@ -280,7 +297,7 @@ class _Parser:
                 modes = " or ".join(f"{kind}({mode})" for mode in NOTATION[kind][name].modes)
                 raise error_at(f"{name} is an option of {modes}, but this is {kind}({mode})", self.text, position)
 
-    def option_name(self, kind):
+    def option_name(self, kind, hint):
         """Return the name of the next option: the word before "=", or the name of the bare option."""
         allowed = NOTATION[kind]
         if self.token.kind == "word" and self.tokens[self.index + 1].text == "=":
@@ -291,7 +308,8 @@ class _Parser:
             return name.text
         bare = next((name for name, option in allowed.items() if option.bare), None)
         if bare is None:
-            raise self.error(f"the options of {kind} by name, " + ", ".join(f"{name}=" for name in allowed))
+            hint = hint if self.token.kind == "number" else ""
+            raise self.error(f"the options of {kind} by name, " + ", ".join(f"{name}=" for name in allowed) + hint)
         return bare
 
     def check_size(self, chain, position):

@@ -19,6 +19,8 @@ BARRIERS = [
 GUARDS = [
     ("activations", "relu", "if at < rows * line:", "if True:", "test_relu"),
     ("activations", "bias_relu_backward", "lane < lanes and q < depth:", "lane < lanes:", "test_bias_relu_backward"),
+    ("activations", "activate", "first_of(value, channels - left(along, depth))", "value", "test_activate_leaves"),
+    ("activations", "activate_backward", "if at < rows * line:", "if True:", "test_activate_backward"),
     ("memory", "clear", "if at < size:", "if True:", "test_clear"),
     ("normalisation", "channel_moments", "slice_of_thread == 0 and at < depth", "slice_of_thread == 0", "test_channel"),
     ("loss", "store_scores", "if at < size:", "if True:", "test_a_map_of_scores"),
@@ -49,6 +51,14 @@ PARTS = [  # of sums and copies, and the paths that they take
         "pixels // span, chunks",
         "test_bias_relu_backward",
     ),
+    (
+        "activations",
+        "prelu_slopes",
+        "int32(min((block() + 1) * span,",
+        "int32(min(block() * span,",
+        "test_the_gradient",
+    ),
+    ("branches", "multiply_sums", "_row + along))\n        total", "_row + at))\n        total", "test_multiply_sums"),
     ("convolution", "finish_contract", "number < end", "number < end - 1", "test_parts_of_the_reduction"),
     ("normalisation", "_pixel_sums", "n_parts=parts", "n_parts=parts - 1", "test_channel_moments"),
     ("normalisation", "combine_moments", "last if p == n_parts - 1", "last if p == n_parts", "test_channel_moments"),
