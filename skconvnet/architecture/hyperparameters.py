@@ -33,7 +33,7 @@ class Hyperparameters:
         sequence. If none is, the number of times that the shorter side of the image can be halved to at least 4
         pixels, at least 1.
     hidden_layer_sizes : int >= 1, or sequence of int
-        Units of the FC layers before the last. A group marked ``*K`` is repeated once per value.
+        Units of the FC layers that do not end the network, in order. A group marked ``*K`` is repeated once per value.
     pool : bool, or sequence of bool
         Whether to keep ``POOL?``.
     pool_F, pool_S : int >= 1, or sequence of int

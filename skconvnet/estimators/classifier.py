@@ -67,7 +67,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     M : int or "auto", default="auto"
         The value of M in the architecture: the number of blocks.
     hidden_layer_sizes : int or sequence of int, default=(128,)
-        The widths of the fully connected layers before the last. An int is the width of each of them.
+        The widths of the fully connected layers that do not end the network. An int is the width of each of them.
     pool : bool or sequence of bool, default=True
         Whether the ``POOL?`` of a block is used: one value for all blocks, or one for each. ``architecture="auto"``
         leaves out those for which the volume has become too small.
@@ -157,8 +157,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         The learning rate of pretrained layers before the head, as a part of `learning_rate_init`.
     head_first : bool, default=True
         Whether a new head begins as scikit-learn's LogisticRegression on the means of what it reads, and not with
-        random weights. Where such a head, or one that is kept, reads many or large numbers, its learning rate is lower,
-        since it would be undone at once.
+        random weights. False is needed if a RELU6, TANH, SIGMOID or HSIGMOID limits the scores. Where such a head, or
+        one that is kept, reads many or large numbers, its learning rate is lower, since it would be undone at once.
 
     Attributes
     ----------
