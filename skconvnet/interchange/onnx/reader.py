@@ -3,7 +3,6 @@
 import numpy as np
 
 from skconvnet.architecture import Architecture, Volume
-from skconvnet.architecture.notation.table import collapse
 from skconvnet.architecture.notation.tree import Layer, spell_chain
 from skconvnet.engine import Learned
 from skconvnet.engine.program.target import CPU
@@ -66,7 +65,6 @@ def read_onnx(path, image_shape=None):
     n_classes = end.output.depth
     if end.output != Volume(1, 1, n_classes) or n_classes < 2:
         raise ValueError(f"its output {output!r} is {end.output} for each image, and scores are [1x1x2] or deeper.")
-    _replace_inner_fc(chain, n_classes)
     return *_bind(chain, images.volume, n_classes), _labels(graph, n_classes), *statistics
 
 
@@ -141,20 +139,6 @@ def _labels(graph, n_classes):
             if labels.shape == (n_classes,):
                 return labels.astype(str) if labels.dtype.kind == "O" else labels
     return None
-
-
-def _replace_inner_fc(chain, n_classes):
-    """Replace the FC that come last by equal CONV, until the last FC has as many units as there are classes.
-
-    In the notation the last FC takes its units from the classes, even if it does not give the scores.
-    """
-    for part in reversed([part for part in parts_of(chain) if part.kind == "FC"]):
-        units, volume = part.options["units"], part.step.inputs[0].output
-        if units == n_classes:
-            return
-        part.kind = "CONV"
-        part.options = {"K": units, "F": collapse((volume.height, volume.width)), "S": 1, "P": 0}
-        part.learned = part.learned[0].reshape(volume.height, volume.width, volume.depth, units), part.learned[1]
 
 
 def _spelled(chain):

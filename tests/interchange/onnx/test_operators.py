@@ -250,7 +250,7 @@ READ = {
     "an FC that is not the last layer": (
         [("Flatten", "x", "f", {}), ("Gemm", "f w", "g", {}), ("Reshape", "g s", "r", {}), ("Conv", "r v", "y", {})],
         {"w": drawn(90, 5), "s": whole(-1, 5, 1, 1), "v": drawn(4, 5, 1, 1)},
-        "CONV(K=5, F=5x6, S=1, P=0) -> CONV(K=4, F=1, S=1, P=0, bias=no)",
+        "FC(5) -> CONV(K=4, F=1, S=1, P=0, bias=no)",
     ),
 }
 
