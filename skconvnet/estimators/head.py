@@ -99,7 +99,7 @@ def regress(features, targets, weights, n_classes):
 
     Examples
     --------
-    >>> coef, intercept = regress(np.array([[0.0], [1.0], [4.0]]), np.array([0, 0, 2]), np.ones(3), n_classes=3)
+    >>> coef, intercept = regress(np.array([[0.0], [1.0], [4.0], [5.0]]), np.array([0, 0, 2, 2]), np.ones(4), 3)
     >>> (np.array([[0.5], [5.0]]) @ coef + intercept).argmax(axis=1).tolist()
     [0, 2]
     """

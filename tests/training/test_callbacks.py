@@ -273,7 +273,7 @@ def test_without_callbacks_in_scikit_learn_the_estimator_is_the_same_without_the
     """As with scikit-learn before 1.9. What the rest of scikit-learn 1.9 imports of them is imported before."""
     code = f"""
 import sys
-import sklearn.callback._callback_support, sklearn.model_selection, sklearn.pipeline
+import sklearn.callback._callback_support, sklearn.linear_model, sklearn.model_selection, sklearn.pipeline
 from sklearn.datasets import load_digits
 sys.modules["sklearn.callback"] = None  # to import it is an ImportError from here on
 from skconvnet import ConvNetClassifier

@@ -219,6 +219,7 @@ def test_a_file_does_not_depend_on_the_names_of_classes_or_the_layout_of_memory(
         _checkpoint.SEEDS,
         *PARTS.values(),
         "the classes",
+        "the weights or labels of the pretrained network",
     }
     learned = [*fitted.coefs_, *fitted.intercepts_, *fitted.norm_means_, *fitted.norm_variances_]
     assert np.array_equal(parameters, np.concatenate([array.ravel() for array in learned]))
