@@ -97,7 +97,7 @@ def load_image_folder(
     FileNotFoundError
         If nothing is at `path`.
     ImportError
-        If Pillow is not installed: ``pip install 'skconvnet[images]'``.
+        If Pillow is not installed: ``pip install pillow``.
 
     Warns
     -----

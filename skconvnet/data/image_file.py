@@ -116,7 +116,7 @@ def load_image(path, *, size=None, channels=None, crop=None):
     FileNotFoundError
         If nothing is at `path`.
     ImportError
-        If Pillow is not installed: ``pip install 'skconvnet[images]'``.
+        If Pillow is not installed: ``pip install pillow``.
 
     Warns
     -----
@@ -208,7 +208,7 @@ def require_pillow(function):
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError(f"{function} needs Pillow: pip install 'skconvnet[images]'") from error
+        raise ImportError(f"{function} needs Pillow, which is not installed: pip install pillow") from error
     Image.init()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from functools import partial
 from math import isqrt, prod
 from numbers import Integral
 
@@ -55,7 +56,8 @@ def check_images(estimator, X, image_shape, *, reset=False):
     n_dimensions = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
     options = {"dtype": "numeric", "allow_nd": True, "ensure_2d": n_dimensions < 3, "ensure_all_finite": False}
     X = validate_data(estimator, X, reset=reset, **options)
-    shape = _shape_of_images(X, None if image_shape is None else check_image_shape(image_shape))
+    expected = None if image_shape is None else check_image_shape(image_shape)
+    shape = _shape_of_images(X, expected, partial(_remedy, X.shape, estimator, reset))
     if reset:
         estimator.n_features_in_ = prod(shape)
         _warn_if_channels_first(X, shape)
@@ -86,7 +88,8 @@ def check_larger_images(estimator, X, image_shape):
     """
     there, X = on_first_gpu(X), as_numpy(X, "X")
     _check_one_array(X)
-    X = validate_data(estimator, X, reset=False, dtype="numeric", allow_nd=True, ensure_2d=False)
+    options = {"dtype": "numeric", "allow_nd": True, "ensure_2d": False, "ensure_all_finite": False}
+    X = validate_data(estimator, X, reset=False, **options)
     if X.ndim not in (3, 4):
         raise ValueError(
             f"X has shape {X.shape}. Pass images of shape (n, height, width) or (n, height, width, channels): the "
@@ -257,14 +260,18 @@ def _check_not_single(X, image_shape):
     """Raise a ValueError if X is one image of this shape, and cannot be several rows or images."""
     shape = tuple(X.shape if hasattr(X, "shape") else np.asarray(X).shape)
     fits_as_many = shape[1:] == (prod(image_shape),) or (*shape[1:], 1)[:3] == image_shape
-    if len(shape) in (2, 3) and (*shape, 1)[:3] == image_shape and not fits_as_many:
+    is_one = len(shape) in (2, 3) and (*shape, 1)[:3] == image_shape and not fits_as_many
+    if is_one or shape == (prod(image_shape),):
         raise ValueError(_single_image(shape))
 
 
 def _single_image(shape):
     """Say how to pass a single image."""
     extents = ", ".join(map(str, shape))
-    return f"X has shape {shape}, which is that of a single image. Pass X[None], of shape (1, {extents})."
+    return (
+        f"X has shape {shape}, which is that of a single image. Reshape your data: pass X[None], of shape (1, "
+        f"{extents}); of an array of images, X[:1] instead of X[0]."
+    )
 
 
 def _channels_first(shape, fits):
@@ -292,11 +299,30 @@ def advice_on_channels(expected, came):
     Examples
     --------
     >>> advice_on_channels(1, 3)
-    ' Read them with load_image_folder(path, channels=1).'
+    ' Read them with load_image_folder(path, channels=1), or average their channels.'
     """
     if (expected, came) == (3, 1):
         return " Read them with load_image_folder(path, channels=3), or repeat the grey channel three times."
-    return " Read them with load_image_folder(path, channels=1)." if (expected, came) == (1, 3) else ""
+    if (expected, came) == (1, 3):
+        return " Read them with load_image_folder(path, channels=1), or average their channels."
+    return ""
+
+
+def _remedy(X_shape, estimator, reset, shape, expected):
+    """Return the end of an error about images of another shape than expected: what to do."""
+    remedy = _channels_first(X_shape, lambda shape: shape == expected)
+    if remedy:
+        return remedy
+    if reset:
+        return f" Pass image_shape={shape}, or other images."
+    channels = advice_on_channels(expected[2], shape[2])
+    if shape[:2] == expected[:2]:
+        return channels
+    resize = f" Resize them to {expected[0]} high and {expected[1]} wide"
+    is_larger = shape[0] >= expected[0] and shape[1] >= expected[1] and shape[2] == expected[2]
+    if is_larger and hasattr(estimator, "score_map"):
+        resize += ", or use score_map, which scores every part of larger images"
+    return f"{resize}.{channels}"
 
 
 def _warn_if_channels_first(X, shape):
@@ -311,8 +337,11 @@ def _warn_if_channels_first(X, shape):
         )
 
 
-def _shape_of_images(X, expected):
-    """Return (height, width, channels) of the images in X; raise a ValueError if `expected` is another shape."""
+def _shape_of_images(X, expected, remedy=None):
+    """Return (height, width, channels) of the images in X; raise a ValueError if `expected` is another shape.
+
+    ``remedy(shape, expected)`` returns the end of that error.
+    """
     if X.ndim > 4 or 0 in X.shape[1:]:
         raise ValueError(
             f"X has shape {X.shape}. It must have rows (n, height*width*channels), grey images (n, height, width), or "
@@ -332,8 +361,5 @@ def _shape_of_images(X, expected):
     if expected is not None and shape != expected:
         # Three dimensions may be one image in colour.
         came = f"images of shape {shape}" if X.ndim == 4 or expected[2] == 1 else f"shape {X.shape}"
-        remedy = _channels_first(X.shape, lambda shape: shape == expected)
-        if shape[:2] == expected[:2]:
-            remedy = remedy or advice_on_channels(expected[2], shape[2])
-        raise ValueError(f"X has {came}, but images of shape {expected} are expected.{remedy}")
+        raise ValueError(f"X has {came}, but images of shape {expected} are expected.{remedy(shape, expected)}")
     return shape

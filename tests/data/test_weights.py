@@ -274,3 +274,22 @@ def test_class_weights_that_are_not_finite_numbers_are_refused(weight):
 def test_other_class_weights_are_accepted():
     for class_weight in (None, "balanced", {"a": 0.5, "b": Fraction(1, 2), "c": 0}):
         check_class_weight(class_weight)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ({0: 1, 1: 5}, "class_weight has 0, 1, which are not among the classes. Name a class by its label in y"),
+        ({"cat": 1, "fish": 2}, "class_weight has 'fish', which is not among the classes."),
+    ],
+)
+def test_class_weights_that_name_no_class_are_refused_with_the_labels(class_weight, message):
+    with refused(message) as found:
+        ConvNetClassifier(class_weight=class_weight).fit(np.zeros((4, 8, 8)), ["cat", "dog"] * 2)
+    assert str(found.value).endswith("{'cat': ..., 'dog': ...}.")
+
+
+def test_class_weights_may_name_further_classes():
+    examples = LabelledImages(Images(np.zeros((2, 4)), (2, 2, 1)), np.array([0, 1]), np.ones(2, np.float32))
+    weights = weigh_classes(examples, {"a": 1, "b": 2, "c": 3}, np.array(["a", "b"])).weights
+    assert weights.tolist() == [0.5, 1]

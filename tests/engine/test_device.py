@@ -1,7 +1,9 @@
 """Which device is taken, and what is said where there is none."""
 
 import re
+import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -72,6 +74,23 @@ def test_tensor_cores_of_tf32_are_there_from_ampere_on(gpu, monkeypatch, capabil
 
 def test_errors_name_the_gpu_and_its_free_memory(gpu):
     assert (gpu.name, gpu.memory(), gpu.free_memory()) == ("the GPU Toy", 9, 5)
+
+
+def test_without_the_packages_the_error_says_how_to_install_them(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skconvnet.engine.cuda.driver", None)
+    monkeypatch.delattr("skconvnet.engine.cuda.driver", raising=False)  # that another test has imported
+    with pytest.raises(ValueError, match="Install them with pip install 'numba-cuda") as found:
+        device._find_gpu.__wrapped__()
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    extra = re.search(r"^cuda = \[(.*)\]", project, re.MULTILINE)
+    assert re.findall("'([^']*)'", str(found.value).partition("pip install")[2])[:3] == re.findall(
+        '"([^"]*)"', extra[1]
+    )
+
+
+def test_no_threads_are_refused():
+    with pytest.raises(ValueError, match=r"n_jobs=0 is no number of threads. Use 1 or more, or None or -1"):
+        device.thread_count(0)
 
 
 def test_a_forked_child_cannot_use_the_gpu_of_its_parent(gpu, monkeypatch):

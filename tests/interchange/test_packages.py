@@ -10,7 +10,7 @@ from tests.estimators.quick import refused
 def test_every_package_has_an_extra():
     extras = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     for package in packages.PACKAGES.values():
-        assert f'{package.extra} = ["{package.distribution}' in extras
+        assert f'["{package.distribution}=={package.version}"]' in extras
 
 
 def test_a_file_of_an_installed_package_is_found(monkeypatch):
@@ -19,8 +19,8 @@ def test_a_file_of_an_installed_package_is_found(monkeypatch):
 
 
 def test_a_package_that_is_not_installed_is_an_error_with_the_line_of_pip(monkeypatch):
-    monkeypatch.setitem(packages.PACKAGES, "net", Package("no-such-package", "net", ".pth"))
-    with pytest.raises(ImportError, match=r"pip install 'skconvnet\[net\]'"):
+    monkeypatch.setitem(packages.PACKAGES, "net", Package("no-such-package", "1.0", ".pth"))
+    with pytest.raises(ImportError, match=r"not installed: pip install no-such-package==1.0$"):
         read_network("net")
 
 

@@ -18,5 +18,5 @@ def import_onnx():
     try:
         import onnx
     except ImportError as error:
-        raise ImportError('ONNX files need the package onnx. Install it: pip install "skconvnet[onnx]"') from error
+        raise ImportError("ONNX files need onnx, which is not installed: pip install onnx") from error
     return onnx
