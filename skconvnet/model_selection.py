@@ -101,14 +101,15 @@ def valid_param_grid(
     Examples
     --------
     >>> from skconvnet import ConvNetClassifier, valid_param_grid
-    >>> estimator = ConvNetClassifier("INPUT -> CONV -> RELU -> FC", K=8)
+    >>> estimator = ConvNetClassifier("INPUT -> CONV -> RELU -> FC", K=8, rounding="exact")
     >>> grid = valid_param_grid(estimator, {"F": [2, 3], "S": [1, 2], "P": [0]}, image_shape=(8, 8), n_classes=10)
     >>> grid
     [{'F': [2], 'P': [0], 'S': [1]}, {'F': [2], 'P': [0], 'S': [2]}, {'F': [3], 'P': [0], 'S': [1]}]
     >>> for params, reason in grid.dropped:
     ...     print(params, reason)
     {'F': 3, 'P': 0, 'S': 2} CONV 1 over the height of [8x8x1]: (W - F + 2P)/S + 1 = (8 - 3 + 0)/2 + 1 = 3.5 is not a
-    whole number. What fits: round=floor, round=ceil, S=1, F=2 with P=0, F=4 with P=0, W=7, W=9
+    whole number, and rounding='exact' refuses it: rounding='floor' rounds down. What fits:
+    round=floor, round=ceil, S=1, F=2 with P=0, F=4 with P=0, W=7, W=9
         INPUT -> CONV -> RELU -> FC
                  ^
     >>> grid = valid_param_grid(estimator, {"K": [8, 800]}, image_shape=(8, 8), n_classes=10, max_params=100_000)

@@ -27,7 +27,12 @@ from skconvnet.engine import device, memory_needed
 
 CONV_FC = "INPUT -> CONV -> RELU -> FC"
 BLOCKS = "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC"
-MIXED = {"F": [3, 8, 11], "P": [0], "S": [1, 2]}  # of which F=8 fits with both strides, F=3 with S=1, F=11 with none
+MIXED = {
+    "F": [3, 8, 11],
+    "P": [0],
+    "S": [1, 2],
+    "rounding": ["exact"],
+}  # of which F=8 fits with both strides, F=3 with S=1, F=11 with none
 
 
 def quick(architecture=CONV_FC, **parameters):
@@ -57,9 +62,9 @@ def digits():
 def test_what_does_not_fit_is_dropped_with_the_arithmetic():
     grid = valid_param_grid(quick(), MIXED, (8, 8), n_classes=10)
     assert grid == [
-        {"F": [3], "P": [0], "S": [1]},
-        {"F": [8], "P": [0], "S": [1]},
-        {"F": [8], "P": [0], "S": [2]},
+        {"F": [3], "P": [0], "S": [1], "rounding": ["exact"]},
+        {"F": [8], "P": [0], "S": [1], "rounding": ["exact"]},
+        {"F": [8], "P": [0], "S": [2], "rounding": ["exact"]},
     ]
     reasons = {(params["F"], params["S"]): reason for params, reason in grid.dropped}
     assert set(reasons) == {(3, 2), (11, 1), (11, 2)}
@@ -87,7 +92,7 @@ def test_other_parameters_pass_through_in_the_order_of_scikit_learn():
         ("K", [4, [4, 4], [4, 4, 4]], [4, [4, 4]]),
         ("N", [1, 9999, -1], [1]),
         ("M", [2, 4, "auto"], [2, "auto"]),
-        ("pool_F", [2, 3], [2]),
+        ("pool_F", [2, 3, 9], [2, 3]),
         ("pool", [[True, False], [True]], [[True, False]]),
         ("hidden_layer_sizes", [(), (5, 6), (0,)], [(), (5, 6)]),
         ("architecture", ["INPUT -> FC", "INPUT -> FC(9)", "INPUT -> ?", "mpl", 5, "auto"], ["INPUT -> FC", "auto"]),
@@ -274,6 +279,7 @@ def test_in_a_pipeline():
         "convnetclassifier__F": [3],
         "convnetclassifier__P": [0],
         "convnetclassifier__S": [1],
+        "convnetclassifier__rounding": ["exact"],
         "minmaxscaler__clip": [True],
     }
     assert len(grid.dropped) == 2 * 3

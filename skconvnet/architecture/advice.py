@@ -187,7 +187,7 @@ def _padded(layers, volume, conv, P):
     """Return a chain with another P in one CONV. Windows over the whole input grow with it."""
     chain = []
     for layer in layers:
-        changed = {"input": volume}
+        changed = {"input": volume} | ({"rounding": "exact"} if layer.kind in ("CONV", "POOL") else {})
         if isinstance(layer, BoundBranches):
             changed["branches"] = tuple(_padded(branch, volume, conv, P) for branch in layer.branches)
         elif layer is conv:

@@ -18,6 +18,7 @@ from skconvnet.architecture.notation.table import MAX_LAYERS
 from skconvnet.architecture.notation.tree import Branches, Layer, Repeat, contains, count_layers
 
 _FIRST_K, _LARGEST_K = 32, 256  # for K="auto"
+_ROUNDED = ("CONV", "POOL")
 _N_CLASSES = 10  # if neither the text nor the caller gives a number of classes
 _BOUND = {layer.kind: layer for layer in LAYERS}
 _BOUND_BRANCHES = {branches.operator: branches for branches in (BoundSum, BoundStack, BoundGate)}
@@ -80,7 +81,7 @@ def bind_chain(chain, source, image, n_classes, hyperparameters):
     unrolled = _Unrolled(chain, times)
     unrolled.drop_pools(hyperparameters.pool)
     _fill(unrolled, n_classes, hyperparameters, source)
-    layers = _Binder(source).chain(unrolled.chain, image)
+    layers = _Binder(source, hyperparameters.rounding).chain(unrolled.chain, image)
     _check_output(layers, source, n_classes)
     return layers
 
@@ -256,8 +257,9 @@ def _fill_fc(places, ends, n_classes, sizes, source):
 class _Binder:
     """Makes the layers of filled places, and numbers them by kind for their names."""
 
-    def __init__(self, source):
+    def __init__(self, source, rounding):
         self.source = source
+        self.rounding = rounding
         self.numbers = Counter()
 
     def chain(self, chain, volume):
@@ -276,7 +278,8 @@ class _Binder:
         kind = place.layer.kind
         name = self.name(kind)
         with self.pointing_at(place.layer):
-            return _BOUND[kind].bind(name, volume, place.options)
+            rounding = {"rounding": self.rounding} if kind in _ROUNDED else {}
+            return _BOUND[kind].bind(name, volume, place.options | rounding)
 
     def branches(self, item, volume):
         bound = _BOUND_BRANCHES[item.operator]

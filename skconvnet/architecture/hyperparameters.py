@@ -8,6 +8,7 @@ from skconvnet.architecture.errors import ArchitectureError, shown
 from skconvnet.architecture.notation.table import MAX_NUMBER
 
 PER_BLOCK = ("pool", "K", "F", "S", "P")  # M="auto" is the length of the first of these that is a sequence
+ROUNDINGS = ("floor", "ceil", "exact")
 _SMALLEST_SIDE = 4  # M="auto" does not halve the shorter side of the image below this
 
 
@@ -38,6 +39,9 @@ class Hyperparameters:
         Whether to keep ``POOL?``.
     pool_F, pool_S : int >= 1, or sequence of int
         Extent and stride of the POOL layers.
+    rounding : {"floor", "ceil", "exact"}
+        What to do where (W - F + 2P)/S + 1 of a CONV or POOL without ``round=`` is not a whole number: round down,
+        round up, or raise an error.
 
     Raises
     ------
@@ -66,6 +70,7 @@ class Hyperparameters:
     pool: bool | tuple[bool, ...] = True
     pool_F: int | tuple[int, ...] = 2
     pool_S: int | tuple[int, ...] = 2
+    rounding: str = "floor"
 
     def __post_init__(self):
         for name, check in _CHECKS.items():
@@ -219,6 +224,12 @@ def _flag(name, value):
     return value
 
 
+def _rounding(name, value):
+    if not (isinstance(value, str) and value in ROUNDINGS):
+        raise ArchitectureError(f"{name} must be {' or '.join(map(repr, ROUNDINGS))}, got {shown(value)}")
+    return str(value)
+
+
 def _sizes(name, value):
     values = as_sequence(value)
     return tuple(whole_number(name, size, 1) for size in ([value] if values is None else values))
@@ -235,4 +246,5 @@ _CHECKS = {
     "pool": _one_or_more(_flag),
     "pool_F": _one_or_more(_count(1)),
     "pool_S": _one_or_more(_count(1)),
+    "rounding": _rounding,
 }

@@ -75,6 +75,9 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         Extent of the pooling windows.
     pool_S : int or sequence of int, default=2
         Stride of the pooling windows.
+    rounding : {"floor", "ceil", "exact"}, default="floor"
+        What to do where the size of an output, (W - F + 2P)/S + 1, is not a whole number, for CONV and POOL layers
+        without ``round=``: round it down, as other libraries do, round it up, or raise an error with what fits.
     image_shape : tuple of int, default=None
         (height, width, channels) of the images, or (height, width) of grey images. If None, it is taken from X. If X
         has rows, None means a square grey image if the number of features is a square, else a square RGB image if it
@@ -309,6 +312,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         pool=True,
         pool_F=2,
         pool_S=2,
+        rounding="floor",
         image_shape=None,
         solver="adam",
         alpha=0.01,
@@ -349,6 +353,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         self.pool = pool
         self.pool_F = pool_F
         self.pool_S = pool_S
+        self.rounding = rounding
         self.image_shape = image_shape
         self.solver = solver
         self.alpha = alpha

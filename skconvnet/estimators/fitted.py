@@ -10,7 +10,8 @@ from operator import itemgetter
 
 import numpy as np
 
-from skconvnet.architecture import Architecture, BoundArchitecture, walk
+from skconvnet.architecture import Architecture, BoundArchitecture, Hyperparameters, walk
+from skconvnet.architecture.hyperparameters import ROUNDINGS
 from skconvnet.architecture.notation.table import MAX_LAYERS
 from skconvnet.engine import Learned, Network, OptimizerState, device_for_scoring
 from skconvnet.engine.network import image_work
@@ -171,7 +172,7 @@ def _check_network(classifier):
     classes = classifier.classes_
     if not isinstance(classes, np.ndarray) or classes.ndim != 1 or len(classes) < 2:
         raise _damaged(f"classes_ is {_shown(classes)}, and not a 1d array of two or more labels")
-    bound = _bind_again(classifier.architecture_, classifier.image_shape_, len(classes))
+    bound = _bind_again(classifier, len(classes))
     for name in ("pixel_mean_", "pixel_scale_"):
         _check_array(name, getattr(classifier, name), bound.image_shape[2:])
         _check_finite(name, getattr(classifier, name))
@@ -250,14 +251,19 @@ def _check_image_shape(image_shape, n_features_in):
         raise _damaged(f"n_features_in_ is {_shown(n_features_in)}, and not the product of image_shape_={image_shape}")
 
 
-def _bind_again(architecture, image_shape, n_classes):
-    """Bind the text of an architecture again; raise a ValueError if the result is not equal to it."""
+def _bind_again(classifier, n_classes):
+    """Bind the text of the architecture again; raise a ValueError if the result is not equal to it.
+
+    `rounding` only counts for larger images: on those of the fit, the text shows each layer that rounds.
+    """
+    architecture, image_shape, rounding = classifier.architecture_, classifier.image_shape_, classifier.rounding
     try:
         if not isinstance(architecture, BoundArchitecture):
             raise TypeError(f"it is a {type(architecture).__name__}")
         if next(islice(walk(architecture.layers), MAX_LAYERS, None), None) is not None:
             raise ValueError(f"it has more than {MAX_LAYERS} layers")
-        bound = Architecture.parse(str(architecture)).bind(image_shape, n_classes)
+        hyperparameters = Hyperparameters(rounding=rounding if rounding in ROUNDINGS else ROUNDINGS[0])
+        bound = Architecture.parse(str(architecture)).bind(image_shape, n_classes, hyperparameters)
         if bound != architecture:
             raise ValueError(f"its text is that of {bound!r}")
     except Exception as error:  # the attributes of its layers may be anything

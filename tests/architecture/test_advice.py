@@ -255,5 +255,5 @@ def test_advice_for_case_studies(name, questioned):
 
 def test_advice_needs_a_network_that_fits():
     with pytest.raises(ArchitectureError, match="not a whole number"):
-        advised("INPUT -> CONV(S=2, P=0) -> FC", (10, 10, 1))
+        advised("INPUT -> CONV(S=2, P=0) -> FC", (10, 10, 1), rounding="exact")
     assert layers("INPUT -> CONV -> FC", K=4, P="valid") == ["CONV 1", "FC 1"]

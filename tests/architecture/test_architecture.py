@@ -92,7 +92,9 @@ def test_on_rejects_smaller_images_and_other_depths(image_shape):
 
 
 def test_on_rejects_layers_that_do_not_fit_and_layer_norm():
-    bound = Architecture.parse("INPUT -> CONV(S=2, P=0, F=2) -> FC").bind((10, 10, 1), 3)
+    bound = Architecture.parse("INPUT -> CONV(S=2, P=0, F=2) -> FC").bind(
+        (10, 10, 1), 3, Hyperparameters(rounding="exact")
+    )
     with pytest.raises(ArchitectureError, match=r"CONV 1 over the height of \[10x11x1\].*not a whole number"):
         bound.on((11, 10, 1))
     layer_norm = Architecture.parse("INPUT -> CONV -> (NORM(layer) + SKIP) -> FC").bind((10, 10, 1), 3)

@@ -214,10 +214,13 @@ def test_a_network_without_conv_and_fc_is_rejected(text):
 
 
 def test_error_of_arithmetic_names_the_layer_and_points_at_it():
-    message = refusal("INPUT -> CONV -> RELU -> [CONV(F=3, S=2, P=0)]*1 -> FC", image_shape=(10, 10, 1))
+    message = refusal(
+        "INPUT -> CONV -> RELU -> [CONV(F=3, S=2, P=0)]*1 -> FC", image_shape=(10, 10, 1), rounding="exact"
+    )
     assert message == (
-        "CONV 2 over the height of [10x10x32]: (W - F + 2P)/S + 1 = (10 - 3 + 0)/2 + 1 = 4.5 is not a whole number. "
-        "What fits: round=floor, round=ceil, S=1, F=2 with P=0, F=4 with P=0, W=9, W=11\n"
+        "CONV 2 over the height of [10x10x32]: (W - F + 2P)/S + 1 = (10 - 3 + 0)/2 + 1 = 4.5 is not a whole number, "
+        "and rounding='exact' refuses it: rounding='floor' rounds down. What fits: round=floor, round=ceil, "
+        "S=1, F=2 with P=0, F=4 with P=0, W=9, W=11\n"
         "    INPUT -> CONV -> RELU -> [CONV(F=3, S=2, P=0)]*1 -> FC\n"
         "                              ^"
     )
@@ -230,7 +233,7 @@ def test_error_of_arithmetic_names_the_layer_and_points_at_it():
 def test_suggestions_of_an_error_of_arithmetic_bind(layer):
     """F is changed together with P, since P=same would reject an even F."""
     S = "S=3" if "POOL" in layer else "S=2"
-    message = refusal(f"INPUT -> {layer.format(S)} -> FC")
+    message = refusal(f"INPUT -> {layer.format(S)} -> FC", rounding="exact")
     offers = message.partition("What fits: ")[2].partition("\n")[0].split(", ")
     for offer in offers:
         values = dict(value.split("=") for value in offer.split(" with "))
@@ -238,12 +241,12 @@ def test_suggestions_of_an_error_of_arithmetic_bind(layer):
         kind, spelled = layer.format(S).rstrip(")").split("(")
         spelled = dict(value.split("=") for value in spelled.split(", ")) | values
         text = f"INPUT -> {kind}({', '.join(f'{name}={value}' for name, value in spelled.items())}) -> FC"
-        assert bind(text, image_shape=(side, side, 3)).n_classes == 10
+        assert bind(text, image_shape=(side, side, 3), rounding="exact").n_classes == 10
     assert {offer[0] for offer in offers} >= set("rSFW")
 
 
 def test_error_in_branches_has_one_caret():
-    message = refusal("INPUT -> (CONV -> (CONV(S=2, P=0) | SKIP) + SKIP) -> FC", image_shape=(10, 10, 1))
+    message = refusal("INPUT -> (CONV -> (CONV(F=11, P=0) | SKIP) + SKIP) -> FC", image_shape=(10, 10, 1))
     assert message.count("^") == 1
     assert message.startswith("CONV 2 over the height")
     message = refusal("INPUT -> FC -> (CONV(K=64) -> RELU + SKIP) -> FC")
@@ -256,6 +259,22 @@ def test_rounding():
     assert outputs == ["[112x112x64]", "[56x56x64]", "[1x1x10]"]
     googlenet = "INPUT -> CONV(K=64, F=7, S=2, P=3, round=floor) -> POOL(F=3, S=2, round=ceil) -> FC"
     assert str(bind(googlenet, image_shape=(224, 224, 3)).layers[1].output) == "[56x56x64]"
+
+
+def test_rounding_is_for_layers_that_do_not_spell_it_and_the_text_shows_where_it_counts():
+    text = "INPUT -> CONV(S=2) -> POOL(F=3) -> POOL(round=ceil) -> FC"
+    convs = {"floor": "CONV(K=32, F=3, S=2, P=1, round=floor)", "ceil": "CONV(K=32, F=3, S=2, P=1, round=ceil)"}
+    sides = {"floor": [6, 2, 1, 1], "ceil": [7, 3, 2, 1]}
+    for rounding, conv in convs.items():
+        bound = bind(text, image_shape=(12, 12, 1), rounding=rounding)
+        assert [layer.output.width for layer in bound.layers] == sides[rounding]
+        assert conv in bound.text
+        assert Architecture.parse(bound.text).bind((12, 12, 1), 10, Hyperparameters(rounding="exact")) == bound
+    assert "POOL(max, F=3, S=2, P=0)" in bound.text  # 7 - 3 is even: nothing is rounded
+    assert bind(text, image_shape=(12, 12, 1)) == bind(text, image_shape=(12, 12, 1), rounding="floor")
+    assert "CONV 1 over the height of [12x12x1]" in refusal(text, image_shape=(12, 12, 1), rounding="exact")
+    larger = bind("INPUT -> CONV -> POOL -> FC", image_shape=(8, 8, 1)).on((11, 9, 1))
+    assert str(larger.layers[1].output) == "[4x5x32]"
 
 
 def n_params(text, image_shape, n_classes, **hyperparameters):
@@ -311,7 +330,9 @@ def test_binding_is_bounded():
     largest = 2**31 - 1
     huge = bind("INPUT -> [CONV]*4 -> FC", image_shape=(largest, largest, largest), K=largest, F=largest)
     assert len(str(huge.summary())) < 10_000
-    assert "not a whole number" in refusal("INPUT -> CONV -> FC", F=2**31 - 1, P=2**30 + 3, S=2**29 + 1)
+    assert "not a whole number" in refusal(
+        "INPUT -> CONV -> FC", F=2**31 - 1, P=2**30 + 3, S=2**29 + 1, rounding="exact"
+    )
     assert "SKIP" in bind("INPUT -> " + "(SKIP + " * 49 + "FC" + ")" * 49, image_shape=(1, 1, 10)).text
     assert time.perf_counter() - began < 5
     long = bind("INPUT -> [CONV -> RELU]*4000 -> FC", image_shape=(4, 4, 1), K=2)

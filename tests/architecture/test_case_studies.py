@@ -180,6 +180,8 @@ def test_case_studies_take_other_images_and_classes():
 
 def test_error_if_an_image_does_not_fit_a_case_study():
     with pytest.raises(ArchitectureError, match=r"CONV 1 over the height of \[32x32x3\].*not a whole number"):
+        ARCHITECTURES["alexnet"].bind((32, 32, 3), 10, Hyperparameters(rounding="exact"))
+    with pytest.raises(ArchitectureError, match=r"POOL 2 over the height of \[2x2x256\]: the window F=3 is larger"):
         ARCHITECTURES["alexnet"].bind((32, 32, 3), 10)
 
 

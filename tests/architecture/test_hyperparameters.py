@@ -34,6 +34,7 @@ BAD = {
     "pool": [0, 1, "yes", None, [True, 1], np.array([0, 1]), []],
     "pool_F": [0, 2.0, "all", [2, 0]],
     "pool_S": [0, 2.0, True, [2, 0]],
+    "rounding": [None, "round", True, ["floor"], 1],
 }
 
 

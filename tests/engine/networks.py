@@ -13,7 +13,7 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from skconvnet.architecture import Architecture, ArchitectureError, walk
+from skconvnet.architecture import Architecture, ArchitectureError, Hyperparameters, walk
 from skconvnet.engine import SGD, Images, Learned, Network, Scorer, SoftmaxCrossEntropy, Trainer
 from skconvnet.engine.cpu.llvm import tile
 from skconvnet.engine.device import CpuDevice
@@ -699,7 +699,7 @@ def fits(text, shape, n):
     as eps, a difference of numbers that are not.
     """
     try:
-        layers = list(walk(Architecture.parse(text).bind(shape, 3).layers))
+        layers = list(walk(Architecture.parse(text).bind(shape, 3, Hyperparameters(rounding="exact")).layers))
     except ArchitectureError:
         return False
     norms = [layer for layer in layers if layer.kind == "NORM"]

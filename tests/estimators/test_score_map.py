@@ -104,7 +104,8 @@ def test_images_that_do_not_fit_are_refused(images, message):
 
 def test_images_that_do_not_fit_the_strides_are_refused():
     with pytest.raises(ArchitectureError, match="not a whole number"):
-        fitted("INPUT -> CONV(K=4) -> POOL -> FC").score_map(LARGE[:, :13])
+        fitted("INPUT -> CONV(K=4) -> POOL -> FC", rounding="exact").score_map(LARGE[:, :13])
+    assert fitted("INPUT -> CONV(K=4) -> POOL -> FC").score_map(LARGE[:, :13]).shape[1:3] == (3, 5)
 
 
 def test_layer_norm_is_refused_on_larger_images():

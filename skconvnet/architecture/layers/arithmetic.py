@@ -138,6 +138,29 @@ def output_extent(W, F, S, P, round, name, dilation=1):
     raise ArchitectureError(_not_whole(W, F, S, P, dilation, name))
 
 
+class RoundedLayer:
+    """A layer that slides a window over its input, and rounds the size of its output where `rounding` says so.
+
+    `round` is what the text says, or else `rounding` where (W - F + 2P)/S + 1 is not a whole number: the text of a
+    network on a known image shows each layer that rounds. On another image, `rounding` counts again.
+
+    Examples
+    --------
+    >>> from skconvnet.architecture import Architecture
+    >>> print(Architecture.parse("INPUT -> CONV(K=8) -> POOL -> POOL -> FC").bind((14, 14, 1)))
+    INPUT -> CONV(K=8, F=3, S=1, P=1) -> POOL(max, F=2, S=2, P=0) -> POOL(max, F=2, S=2, P=0, round=floor) -> FC(10)
+    """
+
+    def __post_init__(self):
+        if self.round is None and self.rounding != "exact" and not self._divides():
+            object.__setattr__(self, "round", self.rounding)
+        output_extents(self)
+
+    def _divides(self):
+        extents = self.input.height, self.input.width
+        return all((W - axis.reach + 2 * axis.P) % axis.S == 0 for W, axis in zip(extents, self.axes, strict=True))
+
+
 def output_extents(layer):
     """Return the height and width of the output of a layer that slides a window over its input.
 
@@ -240,8 +263,8 @@ def _not_whole(W, F, S, P, dilation, name):
         *_nearest("W", W, 1, lambda W: fits(W=W)),
     ]
     return (
-        f"{name}: {_arithmetic(W, F, S, P, dilation)} is not a whole number. "
-        f"What fits: round=floor, round=ceil, {', '.join(nearest)}"
+        f"{name}: {_arithmetic(W, F, S, P, dilation)} is not a whole number, and rounding='exact' refuses it: "
+        f"rounding='floor' rounds down. What fits: round=floor, round=ceil, {', '.join(nearest)}"
     )
 
 

@@ -1,16 +1,16 @@
 """CONV and FC, the layers that multiply windows of their input by weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from skconvnet.architecture.errors import ArchitectureError
-from skconvnet.architecture.layers.arithmetic import Volume, axes_of, output_extents, padding
+from skconvnet.architecture.layers.arithmetic import RoundedLayer, Volume, axes_of, output_extents, padding
 from skconvnet.architecture.layers.base import BoundLayer
 from skconvnet.architecture.notation.table import collapse, spell_layer
 
 
 @dataclass(frozen=True)
-class BoundConv(BoundLayer):
+class BoundConv(RoundedLayer, BoundLayer):
     """K filters of extent F x F x (input depth / groups), with stride S and padding P.
 
     With a dilation, neighbouring weights of a filter see pixels that are so far apart. F, S, P and the dilation are
@@ -31,6 +31,7 @@ class BoundConv(BoundLayer):
     round: str | None = None
     bias: bool = True
     dilation: int | tuple[int, int] = 1
+    rounding: str = field(default="exact", compare=False)
 
     kind: ClassVar[str] = "CONV"
 
@@ -40,7 +41,7 @@ class BoundConv(BoundLayer):
                 f"{self.name}: groups={self.groups} must divide the depth of the input, {self.input.depth}, "
                 f"and K={self.K}"
             )
-        output_extents(self)
+        super().__post_init__()
 
     @classmethod
     def bind(cls, name, volume, options):

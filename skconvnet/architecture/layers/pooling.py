@@ -1,16 +1,16 @@
 """POOL."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from skconvnet.architecture.errors import ArchitectureError
-from skconvnet.architecture.layers.arithmetic import Volume, axes_of, output_extents, padding
+from skconvnet.architecture.layers.arithmetic import RoundedLayer, Volume, axes_of, output_extents, padding
 from skconvnet.architecture.layers.base import BoundLayer
 from skconvnet.architecture.notation.table import collapse, spell_layer, spell_number
 
 
 @dataclass(frozen=True)
-class BoundPool(BoundLayer):
+class BoundPool(RoundedLayer, BoundLayer):
     """The maximum or average over windows of F = (rows, columns), in each depth slice.
 
     S and P are numbers, or (rows, columns) where the two differ.
@@ -25,6 +25,7 @@ class BoundPool(BoundLayer):
     P: int | tuple[int, int]
     round: str | None = None
     padding: str = "ignored"
+    rounding: str = field(default="exact", compare=False)
 
     kind: ClassVar[str] = "POOL"
 
@@ -34,7 +35,7 @@ class BoundPool(BoundLayer):
                 raise ArchitectureError(
                     f"{self.name}: with P={axis.P} a window of F={axis.F} can contain only padding; P must be below F"
                 )
-        output_extents(self)
+        super().__post_init__()
 
     @classmethod
     def bind(cls, name, volume, options):

@@ -55,7 +55,9 @@ def test_padding_same_of_tensorflow_is_half_of_its_zeros_rounded_up(W, F, S):
 def test_error_shows_the_arithmetic_and_what_fits():
     with pytest.raises(ArchitectureError) as caught:
         output_extent(10, 3, 2, 0, None, "CONV 1")
-    assert "(10 - 3 + 0)/2 + 1 = 4.5 is not a whole number" in str(caught.value)
+    assert "(10 - 3 + 0)/2 + 1 = 4.5 is not a whole number, and rounding='exact' refuses it: rounding='floor'" in str(
+        caught.value
+    )
     offers = "What fits: round=floor, round=ceil, S=1, F=2 with P=0, F=4 with P=0, W=9, W=11"
     assert str(caught.value).endswith(offers)
 
