@@ -39,7 +39,8 @@ class Architecture:
 
         Parameters
         ----------
-        text : str
+        text : str or Architecture
+            An `Architecture` is returned as it is.
 
         Returns
         -------
@@ -50,6 +51,8 @@ class Architecture:
         ArchitectureError
             If the text is not in the notation. The error shows the place with a caret, and what was expected there.
         """
+        if isinstance(text, Architecture):
+            return text
         if isinstance(text, str) and re.fullmatch(r"\s*[a-z][a-z0-9_-]{,40}\s*", text):
             raise ArchitectureError(
                 f"{text!r} looks like the name of an architecture, but a text is needed: use "

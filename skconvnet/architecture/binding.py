@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from skconvnet.architecture.errors import ArchitectureError, error_at, shown
 from skconvnet.architecture.hyperparameters import as_sequence, spread, whole_number
 from skconvnet.architecture.layers import LAYERS
-from skconvnet.architecture.layers.arithmetic import Volume
+from skconvnet.architecture.layers.arithmetic import Volume, WindowTooLargeError
 from skconvnet.architecture.layers.branches import BoundGate, BoundSkip, BoundStack, BoundSum, walk
 from skconvnet.architecture.notation.table import MAX_LAYERS
 from skconvnet.architecture.notation.tree import Branches, Layer, Repeat, contains, count_layers
@@ -81,7 +81,7 @@ def bind_chain(chain, source, image, n_classes, hyperparameters):
     unrolled = _Unrolled(chain, times)
     unrolled.drop_pools(hyperparameters.pool)
     _fill(unrolled, n_classes, hyperparameters, source)
-    layers = _Binder(source, hyperparameters.rounding).chain(unrolled.chain, image)
+    layers = _Binder(source, image, hyperparameters.rounding).chain(unrolled.chain, image)
     _check_output(layers, source, n_classes)
     return layers
 
@@ -257,8 +257,9 @@ def _fill_fc(places, ends, n_classes, sizes, source):
 class _Binder:
     """Makes the layers of filled places, and numbers them by kind for their names."""
 
-    def __init__(self, source, rounding):
+    def __init__(self, source, image, rounding):
         self.source = source
+        self.image = image
         self.rounding = rounding
         self.numbers = Counter()
 
@@ -277,7 +278,7 @@ class _Binder:
     def layer(self, place, volume):
         kind = place.layer.kind
         name = self.name(kind)
-        with self.pointing_at(place.layer):
+        with self.pointing_at(place.layer, volume):
             rounding = {"rounding": self.rounding} if kind in _ROUNDED else {}
             return _BOUND[kind].bind(name, volume, place.options | rounding)
 
@@ -290,10 +291,14 @@ class _Binder:
             return bound(name, volume, tuple(branches))
 
     @contextmanager
-    def pointing_at(self, node):
-        """Add a caret under a node of the tree to errors."""
+    def pointing_at(self, node, volume=None):
+        """Add a caret under a node of the tree to errors; of a `volume` that became too small, also why it did."""
         try:
             yield
+        except WindowTooLargeError as error:
+            is_smaller = min(volume.height, volume.width) < min(self.image.height, self.image.width)
+            why = f". The layers before it made {volume} of {self.image}: use fewer POOL, a smaller M, or larger images"
+            raise error_at(f"{error}{why * is_smaller}", self.source, node.position) from None
         except ArchitectureError as error:
             raise error_at(str(error), self.source, node.position) from None
 

@@ -89,8 +89,9 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
     if re.fullmatch(r"[A-Za-z][\w.-]*", wanted) and wanted != "INPUT":
         names = ["auto", *ARCHITECTURES]
         raise ArchitectureError(
-            f"no architecture is named {wanted!r}{did_you_mean(wanted, names) or '.'} The names are "
-            f"{', '.join(names)}. A text such as 'INPUT -> CONV -> RELU -> FC' is possible too"
+            f"no architecture is named {wanted!r}{did_you_mean(wanted, names) or '.'} The names are 'auto' and those "
+            "in skconvnet.ARCHITECTURES, such as 'lenet5' and 'resnet20'. A text such as "
+            "'INPUT -> CONV -> RELU -> FC' is possible too"
         )
     return Architecture.parse(wanted)
 

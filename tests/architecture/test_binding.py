@@ -362,3 +362,9 @@ def test_each_input_is_the_output_before_and_the_text_binds_to_the_same(image_sh
         assert layer.input == volume
         volume = layer.output
     assert volume == Volume(1, 1, 3)
+
+
+def test_a_volume_that_became_too_small_says_why():
+    message = refusal("INPUT -> [CONV -> POOL]*M -> FC", image_shape=(8, 8, 1), M=4)
+    assert "The layers before it made [1x1x256] of [8x8x1]: use fewer POOL, a smaller M, or larger images\n" in message
+    assert "The layers before it" not in refusal("INPUT -> POOL(F=9) -> FC", image_shape=(8, 8, 1))

@@ -134,15 +134,13 @@ def test_an_architecture_is_found_by_name_or_text():
     ],
 )
 def test_error_suggests_a_similar_name(wanted, meant):
-    message = f"^no architecture is named '{wanted}': did you mean {meant}\\? The names are auto, linear, .*"
+    message = f"^no architecture is named '{wanted}': did you mean {meant}\\? The names are"
     with pytest.raises(ArchitectureError, match=message):
         find_architecture(wanted, (28, 28, 1))
 
 
 def test_no_suggestion_for_an_unknown_name():
-    with pytest.raises(
-        ArchitectureError, match=r"^no architecture is named 'transformer'\. The names are auto, linear"
-    ):
+    with pytest.raises(ArchitectureError, match=r"^no architecture is named 'transformer'\. The names are"):
         find_architecture("transformer", (28, 28, 1))
 
 

@@ -10,6 +10,11 @@ from typing import NamedTuple
 from skconvnet.architecture.errors import ArchitectureError
 from skconvnet.architecture.notation.table import collapse
 
+
+class WindowTooLargeError(ArchitectureError):
+    """The error for a window that is larger than its padded input."""
+
+
 _REACH = 1000  # an error message searches for values that fit up to this distance
 
 
@@ -128,7 +133,7 @@ def output_extent(W, F, S, P, round, name, dilation=1):
     """
     span = W - Axis(F, S, P, dilation).reach + 2 * P
     if span < 0:
-        raise ArchitectureError(_too_large(W, F, S, P, dilation, name))
+        raise WindowTooLargeError(_too_large(W, F, S, P, dilation, name))
     whole_windows = span // S + 1
     if span % S == 0 or round == "floor":
         return whole_windows

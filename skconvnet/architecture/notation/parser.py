@@ -23,6 +23,7 @@ import re
 from dataclasses import dataclass
 
 from skconvnet.architecture.errors import ArchitectureError, did_you_mean, error_at, shown
+from skconvnet.architecture.notation.names import OPTIONS_ELSEWHERE, explain
 from skconvnet.architecture.notation.table import (
     ARROWS,
     MAX_CHARACTERS,
@@ -91,14 +92,15 @@ def _tokens(text):
         if match is None:
             position = re.compile(r"\s*").match(text, position).end()
             expected = "a layer or one of -> [ ] ( ) * ? + |"
-            raise error_at(f"expected {expected}, but found {text[position]!r}", text, position)
+            hint = _MISTAKEN.get(text[position], "")
+            raise error_at(f"expected {expected}, but found {text[position]!r}{hint}", text, position)
         kind = match.lastgroup
         tokens.append(_Token(kind, match[kind], match.start(kind)))
         position = match.end()
     return tokens
 
 
-_GATED = ("SWISH", "SILU")  # what other libraries call x/(1 + exp(-x))
+_MISTAKEN = dict.fromkeys(">—–⇒", ": did you mean '->'?") | {"×": ": did you mean '*', as in [CONV -> RELU]*2?"}
 _PAIR = " (width x height is written as in 3x1)"
 
 
@@ -144,7 +146,9 @@ class _Parser:
         return error_at(f"expected {expected}, but found {token}{hint}", self.text, token.position)
 
     def how_to_write(self):
-        """Return what an operator outside parentheses may stand for, for the error; "" if there is none here."""
+        """Return what the token may stand for, for the error: an operator outside parentheses, or a repeat as "x2"."""
+        if self.tokens[self.index - 1].text == "]" and re.fullmatch(r"[xX]?\d*", self.token.text):
+            return f" (a repeat is written with a star, as in ]*{self.token.text.lstrip('xX') or 2})"
         if self.at("*"):
             return " (a gate is (A * B), and a repeat [A]*2)"
         return f" (branches are in parentheses: (A {self.token.text} B))" if self.at(*OPERATORS) else ""
@@ -167,7 +171,7 @@ class _Parser:
         if bracketed:
             self.enter()
         if not self.at("INPUT"):
-            raise self.error("INPUT, the beginning of an architecture")
+            raise self.error("INPUT, the beginning of an architecture", known=["INPUT"])
         self.take()
         if not self.at(*ARROWS):
             raise self.error("'->'")
@@ -248,8 +252,8 @@ class _Parser:
 
     def layer(self):
         name = self.take()
-        if name.text.upper() in _GATED:
-            raise self.error("(SKIP * SIGMOID), which is how a network has it", name)
+        if name.text not in NOTATION and (explanation := explain(name.text)):
+            raise error_at(explanation, self.text, name.position)
         if name.text not in NOTATION:
             skip = " (SKIP is a branch by itself in a sum, stack or gate)" if name.text == "SKIP" else ""
             raise self.error(f"a layer ({', '.join(NOTATION)}), '[' or '('{skip}", name, NOTATION)
@@ -280,7 +284,11 @@ class _Parser:
             token = self.take_value()
             spelled[name] = allowed[name].read(token.text) if token.kind != "end" else None
             if spelled[name] is None:
-                raise self.error(f"{allowed[name].expected} for {name} of {kind}", token)
+                is_F = name == "mode" and kind == "POOL" and token.kind == "number"
+                hint = f" (the extent is written by name, as in F={token.text})" if is_F else ""
+                is_pair = re.fullmatch(r"\d+x\d+", token.text) and not is_F
+                hint += ", which is one number" if is_pair else ""
+                raise self.error(f"{allowed[name].expected} for {name} of {kind}{hint}", token)
             pair = _PAIR if allowed[name].per_axis else ""
         self.take()
         self.check_mode(kind, spelled, positions)
@@ -303,11 +311,16 @@ class _Parser:
         if self.token.kind == "word" and self.tokens[self.index + 1].text == "=":
             name = self.take()
             if name.text not in allowed:
-                raise self.error(f"an option of {kind} ({', '.join(allowed)})", name, allowed)
+                meant = OPTIONS_ELSEWHERE.get(name.text)
+                hint = f": {name.text} is written {meant} here" if meant in allowed else ""
+                raise self.error(f"an option of {kind} ({', '.join(allowed)}){hint}", name, () if hint else allowed)
             self.take()
             return name.text
         bare = next((name for name, option in allowed.items() if option.bare), None)
         if bare is None:
+            if self.token.kind == "number" and not hint:
+                likely = "F" if "x" in self.token.text else next(iter(allowed))
+                hint = f" (did you mean {likely}={self.token.text}?)"
             hint = hint if self.token.kind == "number" else ""
             raise self.error(f"the options of {kind} by name, " + ", ".join(f"{name}=" for name in allowed) + hint)
         return bare

@@ -1,0 +1,37 @@
+import re
+
+import pytest
+
+from skconvnet.architecture import Architecture, ArchitectureError
+from skconvnet.architecture.notation.names import explain
+from skconvnet.architecture.notation.table import NOTATION
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("INPUT -> CONV -> FLATTEN -> FC", "FLATTEN is not written: FC reads the whole volume"),
+        ("INPUT -> FC -> softmax", "softmax is not written: the loss and predict_proba apply it"),
+        ("INPUT -> CONV -> LEAKYRELU -> FC", "LEAKYRELU is written PRELU, which learns the slope, here"),
+        ("INPUT -> Conv2d(32) -> FC", "Conv2d is written CONV here"),
+        ("INPUT -> CONV -> ELU -> FC", "there is no ELU here; RELU, PRELU, HSWISH and GELU are similar"),
+        ("INPUT -> CONV(32) -> FC", "(did you mean K=32?), but found '32'"),
+        ("INPUT -> CONV(3x3) -> FC", "(did you mean F=3x3?), but found '3x3'"),
+        ("INPUT -> CONV(K=3x3) -> FC", "for K of CONV, which is one number, but found '3x3'"),
+        ("INPUT -> CONV(kernel_size=3) -> FC", ": kernel_size is written F here, but found 'kernel_size'"),
+        ("INPUT -> POOL(2) -> FC", "(the extent is written by name, as in F=2), but found '2'"),
+        ("input -> FC", "found 'input': did you mean INPUT?"),
+        ("INPUT -> conv -> FC", "found 'conv': did you mean CONV?"),
+        ("INPUT => FC", "found '>': did you mean '->'?"),
+        ("INPUT -> [CONV -> RELU]x3 -> FC", "(a repeat is written with a star, as in ]*3), but found 'x3'"),
+        ("INPUT -> [CONV -> RELU]\N{MULTIPLICATION SIGN}3 -> FC", "did you mean '*', as in [CONV -> RELU]*2?"),
+    ],
+)
+def test_what_other_libraries_write_is_told_what_to_write(text, message):
+    with pytest.raises(ArchitectureError, match=re.escape(message)) as caught:
+        Architecture.parse(text)
+    assert str(caught.value).splitlines()[-1].endswith("^")
+
+
+def test_typing_errors_are_not_explained():
+    assert [explain(name) for name in ("RELUU", "CNV", "FCC", *NOTATION)] == [None] * (3 + len(NOTATION))
