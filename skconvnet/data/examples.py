@@ -1,6 +1,6 @@
 """Images with their labels and weights: check them and split them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -138,7 +138,7 @@ def hold_out(examples, fraction, seed):
     indices : ndarray of int64
         The examples to train on.
     validation : LabelledImages
-        The others, copied.
+        The others; of an array, copied.
 
     Raises
     ------
@@ -166,5 +166,6 @@ def hold_out(examples, fraction, seed):
             "The weights are all zero in the validation set or in the rest. Pass X_val and y_val, or another "
             "random_state."
         )
-    images = replace(examples.images, pixels=examples.images.pixels[held_out])
-    return training, LabelledImages(images, examples.targets[held_out], examples.weights[held_out])
+    return training, LabelledImages(
+        examples.images.take(held_out), examples.targets[held_out], examples.weights[held_out]
+    )

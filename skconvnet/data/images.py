@@ -7,11 +7,13 @@ from math import isqrt, prod
 from numbers import Integral
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
 from skconvnet.data.arrays import as_numpy, on_first_gpu
-from skconvnet.engine import Images
+from skconvnet.data.sparse import SparseRows
+from skconvnet.engine import Images, PixelSource
 
 _BLOCK_BYTES = 2**20  # pixels are checked in blocks of this size, so that a memory map stays on disk
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
@@ -26,7 +28,8 @@ def check_images(estimator, X, image_shape, *, reset=False):
         X must agree with its `n_features_in_` and `feature_names_in_`. With `reset` these are set instead: pass a copy
         of the estimator to leave the estimator as it is.
     X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-        Real numbers. An ndarray, or an array that supports DLPack, is neither copied nor changed.
+        Real numbers. An ndarray, or an array that supports DLPack, is neither copied nor changed. Sparse rows and a
+        `PixelSource` are read a minibatch at a time.
     image_shape : tuple of int or None
         (height, width, channels), or (height, width) of grey images. None infers it from X.
     reset : bool, default=False
@@ -55,7 +58,7 @@ def check_images(estimator, X, image_shape, *, reset=False):
         _check_not_single(X, image_shape)
     n_dimensions = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
     options = {"dtype": "numeric", "allow_nd": True, "ensure_2d": n_dimensions < 3, "ensure_all_finite": False}
-    X = validate_data(estimator, X, reset=reset, **options)
+    X = _validated(estimator, X, reset, options)
     expected = None if image_shape is None else check_image_shape(image_shape)
     shape = _shape_of_images(X, expected, partial(_remedy, X.shape, estimator, reset))
     if reset:
@@ -89,7 +92,7 @@ def check_larger_images(estimator, X, image_shape):
     there, X = on_first_gpu(X), as_numpy(X, "X")
     _check_one_array(X)
     options = {"dtype": "numeric", "allow_nd": True, "ensure_2d": False, "ensure_all_finite": False}
-    X = validate_data(estimator, X, reset=False, **options)
+    X = _validated(estimator, X, False, options)
     if X.ndim not in (3, 4):
         raise ValueError(
             f"X has shape {X.shape}. Pass images of shape (n, height, width) or (n, height, width, channels): the "
@@ -111,6 +114,16 @@ def check_larger_images(estimator, X, image_shape):
             f"be at least {image_shape[0]} high and {image_shape[1]} wide, with {image_shape[2]} channels.{remedy}"
         )
     return Images(X, shape, check_values(X), there)
+
+
+def _validated(estimator, X, reset, options):
+    """Check X as scikit-learn does; return an ndarray, or a `PixelSource` for sparse rows and if X is one."""
+    if isinstance(X, PixelSource):
+        if len(X) == 0:
+            raise ValueError(f"X has shape {X.shape}, and no image. Pass at least one.")
+        return validate_data(estimator, X, reset=reset, skip_check_array=True, ensure_2d=X.ndim < 3)
+    X = validate_data(estimator, X, reset=reset, accept_sparse="csr", **options)
+    return SparseRows(X) if issparse(X) else X
 
 
 def check_image_shape(image_shape):
@@ -176,7 +189,7 @@ def check_values(X, block_bytes=_BLOCK_BYTES):
 
     Parameters
     ----------
-    X : ndarray of shape (n, ...)
+    X : ndarray or PixelSource, (n, ...)
         The images.
     block_bytes : int, optional
         Size of a block.
@@ -192,12 +205,19 @@ def check_values(X, block_bytes=_BLOCK_BYTES):
         If X has another dtype, or a pixel is not finite in float32; the error names the pixel.
     """
     if X.dtype.kind in "biu":
-        return 2.0 ** (8 * X.itemsize)
+        return 2.0 ** (8 * X.dtype.itemsize)
     if X.dtype.kind != "f":
         raise ValueError(f"X has dtype {X.dtype}. Pixels must be real numbers.")
     if get_config()["assume_finite"]:
         return np.nan
-    largest, size = 0.0, max(1, block_bytes // X[:1].nbytes)
+    if isinstance(X, SparseRows):
+        return _check_floats(X.values, X.place, block_bytes)
+    return _check_floats(X, lambda *place: place, block_bytes)
+
+
+def _check_floats(X, place_of, block_bytes):
+    """Return a bound of the absolute values, or raise an error that has `place_of` a pixel that is not finite."""
+    largest, size = 0.0, max(1, block_bytes // max(1, X[:1].nbytes))
     for first in range(0, len(X), size):
         block = X[first : first + size]
         # float16 has no fast minimum. float64 is not rounded to float32: that would take a copy.
@@ -205,7 +225,7 @@ def check_values(X, block_bytes=_BLOCK_BYTES):
         low, high = np.minimum.reduce(block, axis=None), np.maximum.reduce(block, axis=None)
         if not (-_LARGEST_FLOAT <= low and high <= _LARGEST_FLOAT):  # NaN is not <= either
             place = np.argwhere(~(np.abs(block) <= _LARGEST_FLOAT))[0]
-            raise ValueError(_not_finite(block[tuple(place)], (first + place[0], *place[1:])))
+            raise ValueError(_not_finite(block[tuple(place)], place_of(first + place[0], *place[1:])))
         largest = max(largest, float(high), -float(low))
     return largest
 

@@ -1,15 +1,90 @@
-"""Images as the engine reads them: uint8 and float32 arrays in place, other arrays one minibatch at a time."""
+"""Images as the engine reads them: uint8 and float32 arrays in place, all others one minibatch at a time."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-__all__ = ["NO_PIXELS", "Images", "OnDevice", "pixel_limit"]
+__all__ = ["NO_PIXELS", "Images", "OnDevice", "PixelSource", "pixel_limit"]
 
 _CHUNK_PIXELS = 1 << 20  # converted at a time
 _MAX_DEVIATIONS = 1e15  # of a pixel from the mean: the squares of a million such numbers have a finite float32 sum
+
+
+class PixelSource:
+    """Images that are no array in memory, such as files or sparse rows. They are read a minibatch at a time.
+
+    A subclass calls the constructor and defines `read`. Training reads the images several times: to check them, for
+    the mean and deviation of the pixels, and in each epoch. The bits of a fit are those of the same images as an array.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (n, height * width * channels), (n, height, width) or (n, height, width, channels).
+    dtype : dtype
+        Of the pixels: any real dtype. Pixels of uint8 need no pass to check that they are finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Ramp(PixelSource):
+    ...     def read(self, indices):
+    ...         return np.full((len(indices), *self.shape[1:]), indices[:, None], self.dtype)
+    >>> Ramp((1000, 2), np.uint8)[7:10]
+    array([[7, 7],
+           [8, 8],
+           [9, 9]], dtype=uint8)
+    """
+
+    def __init__(self, shape, dtype):
+        self.shape = tuple(shape)
+        self.dtype = np.dtype(dtype)
+
+    def read(self, indices):
+        """Return some of the images. Several threads may call it at once.
+
+        Parameters
+        ----------
+        indices : ndarray of int64, (m,)
+            The images, in any order, possibly repeated.
+
+        Returns
+        -------
+        ndarray, (m, ...)
+            Of the source's dtype, and of its shape behind the first axis. The same pixels in every call.
+        """
+        raise NotImplementedError
+
+    def __getitem__(self, which):
+        """Return the images of a slice or of an array of indices, or a single image, as an array."""
+        indices = np.arange(len(self))[which]
+        images = self.read(np.atleast_1d(indices))
+        return images if indices.ndim else images[0]
+
+    def __len__(self):
+        return self.shape[0]
+
+    @property
+    def ndim(self):
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self):
+        """The number of pixel values of all images."""
+        return math.prod(self.shape)
+
+
+class _Chosen(PixelSource):
+    """Some of the images of another source."""
+
+    def __init__(self, source, indices):
+        super().__init__((len(indices), *source.shape[1:]), source.dtype)
+        self._source, self._indices = source, indices
+
+    def read(self, indices):
+        return self._source.read(self._indices[indices])
 
 
 @dataclass(frozen=True)
@@ -37,7 +112,7 @@ class Images:
 
     Parameters
     ----------
-    pixels : ndarray of shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+    pixels : ndarray or PixelSource, (n, height * width * channels), (n, height, width) or (n, height, width, channels)
         Any real dtype and memory layout; it may be read-only or a memory map.
     shape : tuple of int
         (height, width, channels).
@@ -54,7 +129,7 @@ class Images:
     (5, True)
     """
 
-    pixels: np.ndarray
+    pixels: np.ndarray | PixelSource
     shape: tuple[int, int, int]
     largest: float = math.nan
     on_device: OnDevice | None = None
@@ -65,8 +140,31 @@ class Images:
     @cached_property
     def is_direct(self):
         """Whether the machine can read the array in place: C-contiguous uint8 or float32."""
+        if isinstance(self.pixels, PixelSource):
+            return False
         kind, flags = self.pixels.dtype, self.pixels.flags
         return kind in (np.uint8, np.float32) and kind.isnative and flags.c_contiguous and flags.aligned
+
+    @property
+    def are_bytes(self):
+        """Whether the pixels are uint8, in place or not."""
+        return self.pixels.dtype == np.uint8
+
+    def take(self, which):
+        """Return some of the images; those of a `PixelSource` are not read.
+
+        Parameters
+        ----------
+        which : slice or ndarray of int64, (m,)
+            The images.
+
+        Returns
+        -------
+        Images
+        """
+        is_source = isinstance(self.pixels, PixelSource)
+        pixels = _Chosen(self.pixels, np.arange(len(self))[which]) if is_source else self.pixels[which]
+        return replace(self, pixels=pixels, on_device=None)
 
     def source(self, indices):
         """Return arrays from which the machine reads some of the images.
@@ -104,7 +202,8 @@ class Images:
         ndarray, (m, height * width * channels)
             C-contiguous.
         """
-        chosen = np.asarray(self.pixels)[which]
+        is_source = isinstance(self.pixels, PixelSource)
+        chosen = self.pixels[which] if is_source else np.asarray(self.pixels)[which]
         return np.ascontiguousarray(chosen.reshape(len(chosen), -1), dtype=dtype)
 
     def chunks(self, size):

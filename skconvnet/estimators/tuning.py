@@ -4,7 +4,7 @@ The activations that frozen layers end in never change. If nothing changes the i
 the kernels that score, and the rest of the network is trained on them as if they were images.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -292,9 +292,8 @@ class Activations(Images):
     of: Images = None
     part: TrainedPart = None
 
-    is_direct = False
+    is_direct = are_bytes = False
 
     def rows(self, which, dtype=np.float32):
         """Return the activations of some of the images."""
-        pixels = np.asarray(self.of.pixels)[which]
-        return self.part.scores(replace(self.of, pixels=pixels, on_device=None)).astype(dtype, copy=False)
+        return self.part.scores(self.of.take(which)).astype(dtype, copy=False)

@@ -14,6 +14,7 @@ from sklearn import config_context
 from skconvnet import ConvNetClassifier
 from skconvnet.data import check_images, check_images_and_labels, check_larger_images
 from skconvnet.data.images import check_values, guess_image_shape
+from skconvnet.engine import PixelSource
 
 
 def check(X, image_shape=None):
@@ -353,12 +354,52 @@ def test_assume_finite_is_respected():
         (np.zeros((3, 4), complex), ValueError, "Complex data not supported"),
         (np.zeros((3, 2, 2), complex), ValueError, "Complex data not supported"),
         (np.zeros((3, 4), "M8[s]"), ValueError, "dtype datetime64"),
-        (sparse.csr_array(np.eye(4)), TypeError, "[Ss]parse data"),
+        (sparse.csr_array(1j * np.eye(4)), ValueError, "Complex data not supported"),
     ],
 )
 def test_arrays_of_other_types_are_refused(X, error, message):
     with pytest.raises(error, match=message):
         check(X)
+
+
+# Images that are no array
+
+
+class Ramp(PixelSource):
+    """Images whose pixels all have the image's number. `most` is the most images that were read at a time."""
+
+    most = 0
+
+    def read(self, indices):
+        self.most = max(self.most, len(indices))
+        return np.broadcast_to(indices.reshape(-1, *[1] * (self.ndim - 1)), (len(indices), *self.shape[1:])).astype(
+            self.dtype
+        )
+
+
+@pytest.mark.parametrize("shape", [(5, 16), (5, 4, 4), (5, 4, 4, 1)])
+def test_a_pixel_source_is_accepted(shape):
+    source, estimator = Ramp(shape, np.float64), ConvNetClassifier()
+    images = check_images(estimator, source, None, reset=True)
+    assert (images.pixels, images.shape, images.largest, estimator.n_features_in_) == (source, (4, 4, 1), 4, 16)
+    assert check_images(estimator, source, (4, 4, 1)).pixels is source
+    with refused("5 * 5 * 1 = 25" if len(shape) == 2 else "images of shape (5, 5, 1) are expected"):
+        check_images(ConvNetClassifier(), source, (5, 5, 1), reset=True)
+    with refused("no image. Pass at least one."):
+        check(Ramp((0, *shape[1:]), np.float64))
+
+
+def test_a_pixel_source_is_read_a_minibatch_at_a_time():
+    y, sources = np.arange(600) % 2, [Ramp((600, 64, 64), dtype) for dtype in (np.uint16, np.float32)]
+    for source in sources:
+        X = source[:]
+        dense = ConvNetClassifier(**SMALL, early_stopping=True).fit(X, y)
+        source.most = 0
+        streamed = ConvNetClassifier(**SMALL, early_stopping=True).fit(source, y)
+        assert_array_equal(dense.decision_function(X), streamed.decision_function(source))
+        assert source.most <= 512  # those that are scored at a time: 8 MiB of float32
+        larger = Ramp((10, 65, 64), source.dtype)
+        assert_array_equal(streamed.score_map(larger), dense.score_map(larger[:]))
 
 
 # Pixels that float32 cannot standardise

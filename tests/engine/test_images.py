@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skconvnet.engine import Images
+from skconvnet.engine import Images, PixelSource
 from skconvnet.engine.images import pixel_limit
 
 SHAPE = (3, 4, 2)
@@ -59,6 +59,44 @@ def test_chunks_are_consecutive(pixels):
     assert len(made) == 11
     assert [chunk.tolist() for chunk in made.chunks(4)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
     assert [chunk.tolist() for chunk in made.chunks(100)] == [list(range(11))]
+
+
+class OfArray(PixelSource):
+    """The images of an array, which are copied whenever they are read."""
+
+    def __init__(self, pixels):
+        super().__init__(pixels.shape, pixels.dtype)
+        self._pixels = pixels
+
+    def read(self, indices):
+        return self._pixels[indices]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
+def test_images_that_are_no_array(pixels, dtype):
+    pixels = pixels.astype(dtype)
+    source, indices = OfArray(pixels), np.array([10, 0, 3, 3])
+    images, direct = Images(source, SHAPE), Images(pixels, SHAPE)
+    assert not images.is_direct
+    assert images.are_bytes == (dtype == "uint8")
+    for which in (indices, slice(2, 9, 3), slice(None), pixels[:, 0, 0, 0] > 9):
+        assert_array_equal(source[which], pixels[which])
+    assert_array_equal(source[4], pixels[4])
+    assert_array_equal(chosen(images.source(indices)), pixels.reshape(11, -1)[indices])
+    assert_array_equal(images.statistics(np.arange(11), 50), direct.statistics(np.arange(11), 50))
+    with pytest.raises(NotImplementedError):
+        PixelSource((3, 4), np.uint8)[:1]
+
+
+@pytest.mark.parametrize("is_source", [False, True])
+def test_taken_images(pixels, is_source):
+    images = Images(OfArray(pixels) if is_source else pixels, SHAPE, largest=255)
+    for which in (np.array([10, 0, 3, 3]), slice(4, None)):
+        taken = images.take(which)
+        assert_array_equal(taken.pixels[:], pixels[which])
+        assert_array_equal(taken.take(np.array([2, 1])).pixels[:], pixels[which][[2, 1]])
+        assert (taken.shape, taken.largest, len(taken)) == (SHAPE, 255, len(pixels[which]))
+        assert isinstance(taken.pixels, PixelSource) == is_source
 
 
 # -- Statistics --------------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class DevicePixels:
             return
         self.forget()
         there = images.on_device
-        is_bytes = images.is_direct and images.pixels.dtype == np.uint8 if there is None else there.dtype == np.uint8
+        is_bytes = images.are_bytes if there is None else there.dtype == np.uint8
         self._dtype, self.is_bytes = (np.uint8, 1) if is_bytes else (np.float32, 0)
         if there is not None:
             self._images, self._half, self.address = images, 0, there.address
