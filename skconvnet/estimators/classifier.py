@@ -31,7 +31,7 @@ from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.fitted import state_to_resume, stored_network
 from skconvnet.estimators.fitting import Fit, TrainingData
 from skconvnet.estimators.network import expected_image_shape
-from skconvnet.estimators.parameters import Numbers, check_settings
+from skconvnet.estimators.parameters import Numbers, Solvers, check_settings
 from skconvnet.estimators.scoring import ScorerCache, score_images
 from skconvnet.estimators.streaming import PartialFit, state_of_stream
 from skconvnet.interchange import write_onnx
@@ -90,15 +90,25 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         ``learning_rate * alpha`` of every weight. With "sgd" it is the L2 term of MLPClassifier.
     batch_size : int or "auto", default="auto"
         Number of images in a minibatch. "auto" is between 32 and 128, depending on the number of images.
-    learning_rate : {"one-cycle", "constant", "adaptive"}, default="one-cycle"
-        Schedule of the learning rate. "one-cycle" rises to ``learning_rate_init`` and falls to zero over `max_iter`
-        epochs. "adaptive" divides the rate by five at the same point as MLPClassifier, with either solver.
+    learning_rate : {"one-cycle", "constant", "invscaling", "adaptive"}, default="one-cycle"
+        Schedule of the learning rate, with either solver. "one-cycle" rises to ``learning_rate_init`` and falls to zero
+        over `max_iter` epochs. "adaptive" divides the rate by five at the same point as MLPClassifier. "invscaling"
+        gives an epoch that begins after t images the rate ``learning_rate_init / (t + 1) ** power_t``; t counts each
+        image as often as it was seen, also in the fits that `warm_start` and `partial_fit` resume.
     learning_rate_init : float, default=0.005
         The initial learning rate; with "one-cycle" the highest.
+    power_t : float, default=0.5
+        The exponent of "invscaling".
     momentum : float, default=0.9
         Momentum of "sgd".
     nesterovs_momentum : bool, default=True
         Whether "sgd" uses Nesterov's momentum.
+    beta_1 : float, default=0.9
+        The part of the mean gradient that "adam" keeps in a step, in [0, 1).
+    beta_2 : float, default=0.999
+        The part of the mean squared gradient that "adam" keeps in a step, in [0, 1).
+    epsilon : float, default=1e-8
+        What "adam" adds to the root of the mean squared gradient, after the correction of its bias.
     max_iter : int, default=20
         The largest number of epochs.
     shuffle : bool, default=True
@@ -269,13 +279,17 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         "architecture": [str, Architecture],
         **dict.fromkeys(HYPERPARAMETERS, "no_validation"),
         "image_shape": "no_validation",
-        "solver": [StrOptions({"adam", "sgd"})],
+        "solver": [Solvers({"adam", "sgd"})],
         "alpha": [Numbers(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Numbers(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "adaptive", "one-cycle"})],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "one-cycle"})],
         "learning_rate_init": [Numbers(Real, 0, None, closed="neither")],
+        "power_t": [Numbers(Real, 0, None, closed="left")],
         "momentum": [Numbers(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
+        "beta_1": [Numbers(Real, 0, 1, closed="left")],
+        "beta_2": [Numbers(Real, 0, 1, closed="left")],
+        "epsilon": [Numbers(Real, 1e-37, None, closed="left")],  # above zero in float32
         "max_iter": [Numbers(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
         "tol": [Numbers(Real, 0, None, closed="left")],
@@ -319,8 +333,12 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         batch_size="auto",
         learning_rate="one-cycle",
         learning_rate_init=0.005,
+        power_t=0.5,
         momentum=0.9,
         nesterovs_momentum=True,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
         max_iter=20,
         shuffle=True,
         tol=1e-4,
@@ -360,8 +378,12 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
         self.max_iter = max_iter
         self.shuffle = shuffle
         self.tol = tol
@@ -447,7 +469,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Train the network for one epoch on these images, at a constant learning rate.
+        """Train the network for one epoch on these images, at a constant learning rate or with "invscaling".
 
         Each call continues where the previous one ended, with the state of the optimizer. After `fit`, that state only
         exists if `warm_start` was True. Without it, there is a warning, because the first steps of Adam are large.

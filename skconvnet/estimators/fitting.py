@@ -43,6 +43,7 @@ from skconvnet.training import (
     Ending,
     History,
     Hooks,
+    InvScaling,
     Stopping,
     TrainingState,
     make_augmentation,
@@ -256,9 +257,10 @@ class Fit:
         """Return those settings of a trainer that may change between two steps."""
         estimator = self.estimator
         body_rate = estimator.body_rate / self.head_rate
+        adam = Adam(estimator.beta_1, estimator.beta_2, estimator.epsilon, body_rate)
         sgd = SGD(estimator.momentum, estimator.nesterovs_momentum, body_rate)
         return {
-            "optimizer": Adam(body_rate=body_rate) if estimator.solver == "adam" else sgd,
+            "optimizer": adam if estimator.solver == "adam" else sgd,
             "alpha": estimator.alpha,
             "loss": SoftmaxCrossEntropy(estimator.label_smoothing),
             "augmentation": make_augmentation(estimator.augment, image_shape),
@@ -296,6 +298,9 @@ class Fit:
     def _schedule(self, batches):
         """Return the learning rates at the beginning of the fit."""
         highest = self.head_rate * self.estimator.learning_rate_init
+        if self.learning_rate == "invscaling":
+            n_seen = 0 if self.previous is None else self.previous.history.n_images
+            return InvScaling(highest, self.estimator.power_t, n_seen, len(batches.indices), len(batches))
         return make_schedule(self.learning_rate, highest, self.max_iter * len(batches))
 
     def _train(self, trainer, batches, state, data):

@@ -1,6 +1,6 @@
 """Constraints on the parameters of the estimators."""
 
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from skconvnet.engine import check_device
 
@@ -11,6 +11,13 @@ class Numbers(Interval):
     def is_satisfied_by(self, value):
         """Return whether the value is a number of the interval."""
         return not isinstance(value, bool) and super().is_satisfied_by(value)
+
+
+class Solvers(StrOptions):
+    """The names of the optimizers; the error about another one says what becomes of "lbfgs"."""
+
+    def __str__(self):
+        return f"{super().__str__()} ('lbfgs' needs all images in each step; write 'adam' or 'sgd')"
 
 
 def check_settings(estimator, splits):

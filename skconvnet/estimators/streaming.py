@@ -13,7 +13,7 @@ from skconvnet.training import TrainingState
 
 
 class PartialFit(Fit):
-    """One call of `partial_fit`: one epoch at a constant learning rate.
+    """One call of `partial_fit`: one epoch at a constant learning rate, or with "invscaling".
 
     The trainer is kept for the next call, because making one takes longer than a step. It is used again if it would be
     made of the same values. The state of the training is copied from the trainer when the epoch has ended, and the
@@ -21,9 +21,13 @@ class PartialFit(Fit):
     """
 
     max_iter = 1
-    learning_rate = "constant"
     is_complete_at_max_iter = True
     _kept = None
+
+    @property
+    def learning_rate(self):
+        """The name of the schedule: of those of the estimator, the one that needs no end."""
+        return "invscaling" if self.estimator.learning_rate == "invscaling" else "constant"
 
     def _trainer(self, data, batches):
         estimator, holder = self.estimator, vars(self.estimator).get("_kept_trainer")

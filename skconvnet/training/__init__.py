@@ -4,7 +4,7 @@ from skconvnet.training.augment import make_augmentation
 from skconvnet.training.batches import Batches
 from skconvnet.training.history import DivergenceError, Ending, History, Plateau
 from skconvnet.training.loop import Hooks, Stopping, Trained, train
-from skconvnet.training.schedules import Adaptive, Constant, OneCycle, make_schedule
+from skconvnet.training.schedules import Adaptive, Constant, InvScaling, OneCycle, make_schedule
 from skconvnet.training.state import TrainingState
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Ending",
     "History",
     "Hooks",
+    "InvScaling",
     "OneCycle",
     "Plateau",
     "Stopping",

@@ -63,6 +63,45 @@ class Adaptive:
 
 
 @dataclass(frozen=True)
+class InvScaling:
+    """A learning rate that falls with the images seen, as in ``MLPClassifier(learning_rate="invscaling")``.
+
+    In an epoch that begins after t images, the rate is ``rate / (t + 1) ** power``.
+
+    Parameters
+    ----------
+    rate : float
+        The learning rate of the first epoch, > 0.
+    power : float
+        The exponent, >= 0.
+    n_seen : int
+        Images that the network was trained on before step 0, counted each time they were seen.
+    n_images, n_steps : int
+        The images of an epoch, and its steps.
+
+    Examples
+    --------
+    >>> schedule = InvScaling(0.1, power=0.5, n_seen=0, n_images=99, n_steps=2)
+    >>> schedule.at(1), schedule.at(2)
+    (0.1, 0.01)
+    """
+
+    rate: float
+    power: float
+    n_seen: int
+    n_images: int
+    n_steps: int
+
+    def at(self, step):
+        """Return the learning rate of this step."""
+        return self.rate / (self.n_seen + step // self.n_steps * self.n_images + 1) ** self.power
+
+    def after_plateau(self):
+        """Return None: a plateau ends the training."""
+        return None
+
+
+@dataclass(frozen=True)
 class OneCycle:
     """One cycle: half a cosine up to the peak, then half a cosine down to zero.
 

@@ -35,7 +35,7 @@ from tests.training.steps import interrupt_at
 
 def test_parameters_that_mlpclassifier_has_are_there_with_few_exceptions():
     of_mlp = set(inspect.signature(MLPClassifier).parameters)
-    missing = {"activation", "power_t", "beta_1", "beta_2", "epsilon", "max_fun"}
+    missing = {"activation", "max_fun"}
     assert of_mlp - set(inspect.signature(ConvNetClassifier).parameters) == missing
 
 
@@ -83,7 +83,12 @@ def test_a_sequence_with_what_is_no_positive_whole_number_is_refused(digits, nam
         {"alpha": -1e-9},
         {"alpha": np.inf},
         {"alpha": True},
-        {"learning_rate": "invscaling"},
+        {"learning_rate": "falling"},
+        {"power_t": -0.1},
+        {"beta_1": 1},
+        {"beta_2": -0.1},
+        {"epsilon": 0},
+        {"epsilon": 1e-45},
         {"learning_rate_init": 0},
         {"learning_rate_init": np.nan},
         {"momentum": 1.5},
@@ -356,6 +361,8 @@ def test_colour_images_and_strips(digits):
         {"solver": "sgd", "nesterovs_momentum": False},
         {"learning_rate": "constant"},
         {"learning_rate": "adaptive"},
+        {"learning_rate": "invscaling", "power_t": 0.1},
+        {"beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-6},
         {"label_smoothing": 0.1},
         {"shuffle": False},
         {"batch_size": 7},
@@ -370,6 +377,7 @@ def test_every_way_of_training_learns(digits, parameters):
     assert estimator.score(*digits) > 0.85
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_each_setting_of_the_training_matters(digits):
     networks = [
         quick(**parameters).fit(*digits)
@@ -379,6 +387,11 @@ def test_each_setting_of_the_training_matters(digits):
             {"alpha": 0.1},
             {"label_smoothing": 0.2},
             {"learning_rate_init": 0.011},
+            {"learning_rate": "invscaling", "max_iter": 2},
+            {"learning_rate": "invscaling", "power_t": 0.4, "max_iter": 2},
+            {"beta_1": 0.8},
+            {"beta_2": 0.99},
+            {"epsilon": 1e-3},
             {"shuffle": False},
             {"batch_size": 33},
             {"solver": "sgd"},

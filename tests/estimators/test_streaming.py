@@ -93,6 +93,10 @@ def change_momentum(estimator, number):
     estimator.set_params(solver="sgd", momentum=0.1 * number)
 
 
+def change_adam(estimator, number):
+    estimator.set_params(beta_1=0.1 * number, beta_2=0.9 + 0.01 * number, epsilon=1e-6 * number)
+
+
 def change_the_batch_size(estimator, number):
     estimator.set_params(batch_size=5 + number)
 
@@ -119,6 +123,7 @@ CHANGES = [
         change_the_loss,
         change_the_solver,
         change_momentum,
+        change_adam,
         change_the_batch_size,
         change_threads,
         read,

@@ -54,3 +54,18 @@ def test_sgd_agrees_with_scikit_learn(nesterov):
         optimizer.update_params([theirs], [gradient])
         p, velocity = oracles.sgd(p, gradient, velocity, 0.1, 0.9, nesterov)
         assert_allclose(p, theirs, rtol=1e-12)
+
+
+def test_adam_agrees_with_scikit_learn():
+    from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
+
+    rng = np.random.default_rng(0)
+    p, gradients = rng.normal(size=5), rng.normal(size=(4, 5))
+    theirs, m, v = p.copy(), np.zeros(5), np.zeros(5)
+    optimizer = AdamOptimizer([theirs], 0.1, beta_1=0.8, beta_2=0.95, epsilon=0.01)
+    for step, gradient in enumerate(gradients, 1):
+        optimizer.update_params([theirs], [gradient])
+        # scikit-learn adds epsilon before the correction of the bias, PyTorch and the paper's algorithm after it.
+        epsilon = 0.01 / np.sqrt(1 - 0.95**step)
+        p, m, v = oracles.adam(p, gradient, m, v, step, 0.1, 0.0, 0.8, 0.95, epsilon)
+        assert_allclose(p, theirs, rtol=1e-12)

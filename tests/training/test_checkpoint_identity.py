@@ -19,6 +19,9 @@ OTHER_PARAMETERS = {
     "batch_size": 17,
     "learning_rate": "constant",
     "learning_rate_init": 0.001,
+    "beta_1": 0.8,
+    "beta_2": 0.99,
+    "epsilon": 1e-6,
     "max_iter": 5,
     "shuffle": False,
     "tol": 0.1,
@@ -42,19 +45,24 @@ def test_other_parameters_are_refused_by_name_and_the_file_stays(path, name, mon
 
 
 def test_settings_of_sgd_and_of_what_is_set_aside_count_where_they_matter(path):
-    parameters = {"early_stopping": True, "solver": "sgd"}
+    parameters = {"early_stopping": True, "solver": "sgd", "learning_rate": "invscaling"}
     quick(**parameters, checkpoint=path).fit(*digits())
-    for name, value in {"momentum": 0.5, "nesterovs_momentum": False, "validation_fraction": 0.2}.items():
+    for name, value in {
+        "power_t": 0.25,
+        "momentum": 0.5,
+        "nesterovs_momentum": False,
+        "validation_fraction": 0.2,
+    }.items():
         with refused(f"{name} is ", f"in the file and {value!r} now"):
             quick(**parameters | {name: value}, checkpoint=path).fit(*digits())
     adam = path.with_name("adam")
     expected = result(quick(checkpoint=adam).fit(*digits()))
-    assert result(quick(momentum=0.5, checkpoint=adam).fit(*digits())) == expected
+    assert result(quick(momentum=0.5, power_t=0.25, checkpoint=adam).fit(*digits())) == expected
 
 
 def test_what_may_change_and_what_may_not_is_every_parameter():
     may_change = {"n_jobs", "verbose", "device", "float32_precision", "checkpoint"}
-    elsewhere = {"momentum", "nesterovs_momentum", "validation_fraction"}  # the test above
+    elsewhere = {"power_t", "momentum", "nesterovs_momentum", "validation_fraction"}  # the test above
     of_architecture = {*HYPERPARAMETERS, "image_shape"}
     of_weights = {"class_weight"}
     refused_together = {"warm_start"}

@@ -4,8 +4,9 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
+from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 
-from skconvnet.training.schedules import Adaptive, Constant, OneCycle, make_schedule
+from skconvnet.training.schedules import Adaptive, Constant, InvScaling, OneCycle, make_schedule
 
 
 def test_constant_never_changes_and_stops_at_a_plateau():
@@ -29,6 +30,18 @@ def test_one_cycle_of_four_steps_by_hand():
     fall = [(1 + np.cos(np.pi * part / 28)) / 2 for part in (3, 13, 23)]
     cycle = OneCycle(peak=2.0, n_steps=4)
     np.testing.assert_allclose([cycle.at(step) for step in range(4)], 2 * np.array([rise, *fall]))
+
+
+@pytest.mark.parametrize("power", [0, 0.25, 0.5, 1.5])
+def test_invscaling_is_that_of_scikit_learn(power):
+    optimizer = SGDOptimizer([], 0.3, "invscaling", power_t=power)
+    schedule = InvScaling(0.3, power, n_seen=0, n_images=50, n_steps=4)
+    for epoch in range(5):
+        rates = [schedule.at(step) for step in range(4 * epoch, 4 * epoch + 4)]
+        np.testing.assert_allclose(rates, optimizer.learning_rate)
+        optimizer.iteration_ends(50 * (epoch + 1))  # the images seen
+    assert InvScaling(0.3, power, 100, 50, 4).at(0) == schedule.at(8)  # of another fit, which resumes
+    assert schedule.after_plateau() is None
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 3, 10, 997])
@@ -70,8 +83,8 @@ def test_schedules_by_name(name, schedule):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="'invscaling' must be"):
-        make_schedule("invscaling", 0.1, 50)
+    with pytest.raises(ValueError, match="'falling' must be"):
+        make_schedule("falling", 0.1, 50)
 
 
 def test_schedules_are_values():
