@@ -1,13 +1,16 @@
 """valid_param_grid: the combinations of a parameter grid that fit the images and do not cost too much."""
 
+import warnings
 from dataclasses import dataclass
 from math import prod
 from numbers import Integral, Real
 
+import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import ParameterGrid
 
+from skconvnet.architecture import HYPERPARAMETERS
 from skconvnet.architecture.errors import did_you_mean, shown
 from skconvnet.architecture.hyperparameters import whole_number
 from skconvnet.data import check_class_weight, check_image_shape
@@ -24,6 +27,8 @@ from skconvnet.training import make_augmentation
 from skconvnet.training.checkpoint import CheckpointFile
 
 _MAX_REASONS = 20  # in an error
+_MAX_NAMED = 5  # combinations in a warning
+_MANY = 10  # times its width: an image shape that is so high is perhaps X.shape
 
 
 class ParamGrid(list):
@@ -87,6 +92,12 @@ def valid_param_grid(
         GridSearchCV, HalvingGridSearchCV and RandomizedSearchCV take it as their grid. Its ``dropped`` is a list of
         (params, reason) for the other combinations.
 
+    Warns
+    -----
+    UserWarning
+        If combinations make the same network with the same other parameters, as those over F do if each CONV spells
+        its own. The first is kept, and the others are in ``dropped``. Also if `image_shape` may be ``X.shape``.
+
     Raises
     ------
     ValueError
@@ -116,24 +127,71 @@ def valid_param_grid(
     >>> grid, grid.dropped
     ([{'K': [8]}], [({'K': 800}, '520,010 parameters > max_params=100,000')])
     """
-    shape = check_image_shape(image_shape)
+    shape = _check_shape(image_shape)
     if n_classes is not None:
         n_classes = whole_number("n_classes", n_classes, 2)
     limits = _Limits(max_params, max_memory, max_flops)
     candidates = [(params, _networks(_set_params(estimator, params))) for params in _combinations(param_grid)]
     if not any(networks for _, networks in candidates):
         raise ValueError(f"There is no ConvNetClassifier in {shown(estimator)}. Pass one, or a Pipeline with one.")
-    grid = ParamGrid()
+    grid, kept, equal = ParamGrid(), {}, []
     for params, networks in candidates:
-        reasons = (_reason_to_drop(network, shape, n_classes, limits) for network in networks)
-        reason = next(filter(None, reasons), None)
+        bounds, reason = [], None
+        for network in networks.values():
+            bound, reason = _check(network, shape, n_classes, limits)
+            bounds.append(bound)
+            if reason is not None:
+                break
+        first = params if reason is not None else kept.setdefault(_what_is_fitted(params, networks, bounds), params)
+        if first is not params:
+            reason = f"the same network as {_format_params(first)}"
+            equal.append(f"{_format_params(params)} is {reason}")
         if reason is None:
             grid.append({name: [value] for name, value in params.items()})
         else:
             grid.dropped.append((params, reason))
     if not grid:
         raise ValueError(_no_valid_combination(grid.dropped, shape))
+    if equal:
+        warnings.warn(_equal_combinations(equal, len(candidates)), stacklevel=2)
     return grid
+
+
+def _check_shape(image_shape):
+    """Return image_shape as three ints; say so if it looks like X.shape."""
+    shape = tuple(image_shape) if np.iterable(image_shape) else ()
+    is_of_X = len(shape) == 4 or (len(shape) == 3 and shape[1] == shape[2] > 4 and shape[0] >= _MANY * shape[1])
+    if is_of_X:
+        raise ValueError(
+            f"image_shape={image_shape!r} looks like X.shape. Pass the shape of one image, image_shape={shape[1:]!r}."
+        )
+    checked = check_image_shape(image_shape)
+    if len(shape) == 2 and checked[0] >= _MANY * checked[1]:
+        warnings.warn(
+            f"image_shape={image_shape!r} was taken as images {checked[0]:,} high and {checked[1]:,} wide. If it is "
+            "X.shape of rows, pass the (height, width, channels) of an image instead.",
+            stacklevel=3,
+        )
+    return checked
+
+
+def _what_is_fitted(params, networks, bounds):
+    """Return a key that is equal for two combinations that fit the same networks with the same other parameters."""
+    prefixes = [name for name, network in networks.items() if isinstance(network, ConvNetClassifier)]
+    of_networks = {
+        f"{prefix}__{name}".removeprefix("__")
+        for prefix in prefixes
+        for name in (*HYPERPARAMETERS, "architecture", "image_shape")
+    }
+    others = [(name, _value_key(value)) for name, value in sorted(params.items()) if name not in of_networks]
+    return tuple((str(bound), bound.image_shape) for bound in bounds), tuple(others)
+
+
+def _value_key(value):
+    """Return the text of a simple value; of any other, which object it is."""
+    is_simple = value is None or isinstance(value, (str, bool, Real))
+    is_simple = is_simple or (isinstance(value, (tuple, list)) and all(isinstance(one, (str, Real)) for one in value))
+    return repr(value) if is_simple else id(value)
 
 
 @dataclass(frozen=True)
@@ -216,24 +274,26 @@ def _similar_name(estimator, params):
 
 
 def _networks(estimator):
-    """Return the ConvNetClassifiers that `fit` of an estimator would fit, and its ConvNetFeatures."""
+    """Return the ConvNetClassifiers that `fit` of an estimator would fit, and its ConvNetFeatures, by their names."""
     params = {"": estimator} | estimator.get_params()
     frozen = tuple(f"{name}__" for name, part in params.items() if isinstance(part, FrozenEstimator))
-    inside = [part for name, part in params.items() if not name.startswith(frozen)]
-    return [part for part in inside if isinstance(part, (ConvNetClassifier, ConvNetFeatures))]
+    inside = {name: part for name, part in params.items() if not name.startswith(frozen)}
+    return {name: part for name, part in inside.items() if isinstance(part, (ConvNetClassifier, ConvNetFeatures))}
 
 
-def _reason_to_drop(network, shape, n_classes, limits):
-    """Return why `fit` refuses a classifier or transformer, or which limit it exceeds; None if it is valid."""
+def _check(network, shape, n_classes, limits):
+    """Return the bound network of a classifier or transformer, and why `fit` refuses it or which limit it exceeds."""
     try:
         network._validate_params()
         if isinstance(network, ConvNetFeatures):
-            layer_name(_bind_features(network, shape, n_classes), network.layer)
-            return None  # the limits are checked for the classifier inside
+            bound = _bind_features(network, shape, n_classes)
+            layer_name(bound, network.layer)
+            return bound, None  # the limits are checked for the classifier inside
         bound = _bind(network, shape, n_classes)
     except ValueError as error:
-        return str(error)
-    return limits.reason_to_drop(bound, LARGEST_AUTO_BATCH if network.batch_size == "auto" else network.batch_size)
+        return None, str(error)
+    batch_size = LARGEST_AUTO_BATCH if network.batch_size == "auto" else network.batch_size
+    return bound, limits.reason_to_drop(bound, batch_size)
 
 
 def _bind_features(features, shape, n_classes):
@@ -275,7 +335,20 @@ def _check_n_features(own, shape):
 
 def _no_valid_combination(dropped, shape):
     """Return the error of a grid without a valid combination."""
-    lines = [f"{', '.join(f'{name}={value!r}' for name, value in params.items())}: {why}" for params, why in dropped]
+    lines = [f"{_format_params(params)}: {why}" for params, why in dropped]
     more = [f"and {len(lines) - _MAX_REASONS:,} more"] if len(lines) > _MAX_REASONS else []
     headline = f"None of the {len(lines):,} combinations in param_grid is valid for images of shape {shape}:"
     return "\n".join([headline, *lines[:_MAX_REASONS], *more])
+
+
+def _equal_combinations(equal, n_combinations):
+    """Return the warning about combinations that make the network of another one."""
+    more = f"; and {len(equal) - _MAX_NAMED:,} more, in .dropped of the result" if len(equal) > _MAX_NAMED else ""
+    return (
+        f"{len(equal):,} of the {n_combinations:,} combinations in param_grid make the network of another one, and "
+        f"were dropped: {'; '.join(equal[:_MAX_NAMED])}{more}."
+    )
+
+
+def _format_params(params):
+    return ", ".join(f"{name}={value!r}" for name, value in params.items())

@@ -37,7 +37,8 @@ MIXED = {
 
 def quick(architecture=CONV_FC, **parameters):
     """A classifier that fits in a moment."""
-    settings = {"K": 4, "hidden_layer_sizes": (8,), "batch_size": 16, "max_iter": 1, "n_jobs": 1, "random_state": 0}
+    settings = {"K": 4, "batch_size": 16, "max_iter": 1, "n_jobs": 1, "random_state": 0}
+    settings |= {"hidden_layer_sizes": (8,)} if architecture == BLOCKS else {}
     return ConvNetClassifier(architecture, **settings | parameters)
 
 
@@ -89,7 +90,7 @@ def test_other_parameters_pass_through_in_the_order_of_scikit_learn():
 @pytest.mark.parametrize(
     ("name", "values", "left"),
     [
-        ("K", [4, [4, 4], [4, 4, 4]], [4, [4, 4]]),
+        ("K", [4, [4, 5], [4, 4, 4]], [4, [4, 5]]),
         ("N", [1, 9999, -1], [1]),
         ("M", [2, 4, "auto"], [2, "auto"]),
         ("pool_F", [2, 3, 9], [2, 3]),
@@ -199,20 +200,46 @@ def test_the_candidates_are_those_that_fit_accepts(param_grid):
     fitted, refused = [], []
     for params in candidates(param_grid):
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "batch_size=")
+            warnings.filterwarnings("ignore", "batch_size=|.*no effect on the network|CONV 1 has filters")
             try:
                 clone(estimator).set_params(**params).fit(X, y)
                 fitted.append(params)
             except ValueError as error:
                 refused.append((params, str(error)))
     if fitted:
-        grid = valid_param_grid(estimator, param_grid, (8, 8), n_classes=2)
-        assert candidates(grid) == fitted
-        assert [params for params, _ in grid.dropped] == [params for params, _ in refused]
-        assert [why for _, why in grid.dropped if "CONV" in why] == [why for _, why in refused if "CONV" in why]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".* make the network of another one")
+            grid = valid_param_grid(estimator, param_grid, (8, 8), n_classes=2)
+        equal = [params for params, why in grid.dropped if why.startswith("the same network as")]
+        assert candidates(grid) == [params for params in fitted if params not in equal]
+        assert all(params in fitted for params in equal)
+        dropped = [(params, why) for params, why in grid.dropped if params not in equal]
+        assert [params for params, _ in dropped] == [params for params, _ in refused]
+        assert [why for _, why in dropped if "CONV" in why] == [why for _, why in refused if "CONV" in why]
     else:
         with pytest.raises(ValueError, match=f"None of the {len(refused)} combinations"):
             valid_param_grid(estimator, param_grid, (8, 8), n_classes=2)
+
+
+def test_one_of_equal_networks_is_kept():
+    text = "INPUT -> CONV(K=4, F=3, S=1, P=1) -> RELU -> FC"
+    with pytest.warns(UserWarning, match=r"2 of the 6 combinations .*: F=5, alpha=0\.1 is the same network as F=3, al"):
+        grid = valid_param_grid(quick(text), [{"F": [3, 5], "alpha": [0.1, 0.2]}, {"alpha": [0.3, 0.4]}], (8, 8), 10)
+    assert candidates(grid) == [
+        {"F": 3, "alpha": 0.1}, {"F": 3, "alpha": 0.2}, {"alpha": 0.3}, {"alpha": 0.4},
+    ]  # fmt: skip
+    assert grid.dropped[0] == ({"F": 5, "alpha": 0.1}, "the same network as F=3, alpha=0.1")
+    different = {"convnetclassifier__K": [4, (4,), 5], "minmaxscaler__clip": [True, False]}
+    with pytest.warns(UserWarning, match="2 of the 6"):
+        assert len(valid_param_grid(scaled(), different, (8, 8), 10)) == 4
+
+
+def test_the_shape_of_X_is_no_image_shape():
+    for shape in [(1797, 8, 8, 1), (1797, 8, 8)]:
+        with pytest.raises(ValueError, match=r"looks like X\.shape\. Pass the shape of one image, image_shape=\(8, 8"):
+            valid_param_grid(quick(), {"F": [3]}, shape)
+    with pytest.warns(UserWarning, match="was taken as images 1,797 high and 64 wide"):
+        valid_param_grid(quick(), {"F": [3]}, (1797, 64))
 
 
 # Cost
@@ -263,8 +290,8 @@ def test_without_n_classes_the_text_decides():
     grid = valid_param_grid(estimator, {"architecture": [*texts, "INPUT -> FC(1)"]}, (8, 8))
     ((_, reason),) = grid.dropped
     assert "has 1 class, and a classifier needs 2 classes or more" in reason
-    by_classes = valid_param_grid(estimator, {"architecture": texts}, (8, 8), n_classes=7)
-    assert by_classes.dropped == []
+    with pytest.warns(UserWarning, match="1 of the 2 combinations in param_grid make the network of another one"):
+        valid_param_grid(estimator, {"architecture": texts}, (8, 8), n_classes=7)
     assert len(valid_param_grid(estimator, {"architecture": texts}, (8, 8), n_classes=8)) == 1
 
 
@@ -418,6 +445,7 @@ def test_a_candidate_that_does_not_fit_gets_the_error_score(digits):
         search.fit(X, y)
     (failed,) = (warning.message for warning in told if warning.category is FitFailedWarning)
     assert "ArchitectureError: CONV 1 over the height of [8x8x1]" in str(failed)
+    assert "In a search, valid_param_grid(estimator, param_grid, image_shape) keeps what fits." in str(failed)
     scores = search.cv_results_["mean_test_score"]
     assert np.isfinite(scores[0])
     assert np.isnan(scores[1])

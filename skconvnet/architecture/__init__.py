@@ -3,6 +3,7 @@
 from skconvnet.architecture.advice import Advice
 from skconvnet.architecture.architecture import Architecture, BoundArchitecture
 from skconvnet.architecture.case_studies import CASE_STUDIES, CaseStudy
+from skconvnet.architecture.effects import too_large_filters, without_effect
 from skconvnet.architecture.errors import ArchitectureError
 from skconvnet.architecture.hyperparameters import HYPERPARAMETERS, Hyperparameters
 from skconvnet.architecture.layers.arithmetic import Volume
@@ -26,5 +27,7 @@ __all__ = [
     "VolumeTable",
     "auto_architecture",
     "find_architecture",
+    "too_large_filters",
     "walk",
+    "without_effect",
 ]

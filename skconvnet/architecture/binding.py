@@ -1,6 +1,6 @@
 """Binding: from a parsed text to layers on an image of known size.
 
-1. `_Unrolled` writes out the repeats.
+1. `Unrolled` writes out the repeats.
 2. `_fill` sets the options that the text leaves to the hyperparameters.
 3. `_Binder` makes the layers, each on the output of the one before.
 """
@@ -78,7 +78,7 @@ def bind_chain(chain, source, image, n_classes, hyperparameters):
     if n_layers > MAX_LAYERS:
         letters = ", ".join(f"{letter}={number}" for letter, number in times.items())
         raise error_at(f"{n_layers} layers with {letters}, and at most {MAX_LAYERS} are allowed", source, 0)
-    unrolled = _Unrolled(chain, times)
+    unrolled = Unrolled(chain, times)
     unrolled.drop_pools(hyperparameters.pool)
     _fill(unrolled, n_classes, hyperparameters, source)
     layers = _Binder(source, image, hyperparameters.rounding).chain(unrolled.chain, image)
@@ -96,7 +96,7 @@ class _Place:
     options: dict  # those that the text spells; `_fill` adds the others
 
 
-class _Unrolled:
+class Unrolled:
     """A chain of `_Place` and `Branches` without repeats, and its number of blocks."""
 
     def __init__(self, chain, times):
@@ -157,7 +157,7 @@ def _kept(chain, is_kept):
 
 def _fill(unrolled, n_classes, hyperparameters, source):
     """Set the options of CONV, POOL and FC that the text does not spell."""
-    ends = list(_ends(unrolled.chain))
+    ends = list(ends_of(unrolled.chain))
     _fill_pool(unrolled.places("POOL"), hyperparameters)
     _fill_fc(unrolled.places("FC"), ends, n_classes, hyperparameters.hidden_layer_sizes, source)
     if n_classes is None:
@@ -166,7 +166,7 @@ def _fill(unrolled, n_classes, hyperparameters, source):
     _fill_conv(unrolled, n_classes, hyperparameters)
 
 
-def _ends(chain):
+def ends_of(chain):
     """Yield each CONV and FC that the depth at the end of a chain is that of: several if branches are added there.
 
     A gate has its depth from what it multiplies: an FC or a CONV inside it does not compute scores.
@@ -179,7 +179,7 @@ def _ends(chain):
             continue
         if item.operator == "+":
             for branch in item.branches:
-                yield from _ends(branch)
+                yield from ends_of(branch)
         if item.operator == "|" or all(_has_weights(branch) for branch in item.branches):
             return
 

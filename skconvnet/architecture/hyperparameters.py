@@ -1,6 +1,7 @@
 """The numbers that a text leaves to the constructor."""
 
 import operator
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -137,10 +138,15 @@ def spread(name, value, blocks, n_blocks):
         return list(value)
     if len(value) == n_blocks:
         return [value[block] for block in blocks]
+    square = (
+        f". For filters of {value[0]}x{value[0]} give one number, F={value[0]}"
+        if name == "F" and len({*value}) == 1
+        else ""
+    )
     lengths = " or ".join(str(length) for length in dict.fromkeys((len(blocks), n_blocks)))
     raise ArchitectureError(
         f"{name} has length {len(value)}, but the network has {len(blocks)} CONV layers in {n_blocks} blocks: "
-        f"give one value, or a sequence of length {lengths}"
+        f"give one value, or a sequence of length {lengths}{square}"
     )
 
 
@@ -173,7 +179,9 @@ def whole_number(name, value, lowest, alternative=""):
         number = None
     if number is None or not lowest <= number <= MAX_NUMBER:
         needed = f"a whole number from {lowest} to {MAX_NUMBER}" + (alternative and f" or {alternative}")
-        raise ArchitectureError(f"{name} must be {needed}, got {shown(value)}")
+        is_pair = isinstance(value, str) and re.fullmatch(r"\d{1,9}x\d{1,9}", value)
+        hint = f". Two numbers, of width x height, are written in the text: CONV({name}={value})" if is_pair else ""
+        raise ArchitectureError(f"{name} must be {needed}, got {shown(value)}{hint}")
     return number
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from skconvnet.architecture import ArchitectureError
 from skconvnet.data import LabelledImages
 from skconvnet.engine import (
     SGD,
@@ -34,7 +35,7 @@ from skconvnet.estimators.fitted import LEARNED, fitted_network
 from skconvnet.estimators.head import rate_of_head
 from skconvnet.estimators.identity import fit_identity
 from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, memory_for_training
-from skconvnet.estimators.network import bind_network, bind_own
+from skconvnet.estimators.network import bind_network, bind_own, warn_of_no_effect
 from skconvnet.estimators.pretrained import begin_with, body_of, keeps_head, pretrained_network
 from skconvnet.estimators.scoring import ScorerCache, warn_of_faint_pixels
 from skconvnet.estimators.tuning import TrainedPart, check_head, first_trained, frozen_layers, head_reads_features
@@ -156,6 +157,8 @@ class Fit:
         estimator, before = self.estimator, vars(self.estimator)
         batches = self._batches(data)
         trainer = self._trainer(data, batches)
+        if self.previous is None:
+            warn_of_no_effect(estimator, self.part.whole.architecture, stacklevel=5)
         warn_of_faint_pixels(self.part.whole, data.examples.images, stacklevel=5)
         if data.validation_is_given:
             self.part.whole.check_pixels(data.validation.images, "X_val")
@@ -241,7 +244,12 @@ class Fit:
         """Bind the architecture; raise a ValueError if it is not that of the network to resume."""
         estimator = self.estimator
         if self.previous is None:
-            return bind_network(estimator, image_shape, n_classes, self.stored)
+            try:
+                return bind_network(estimator, image_shape, n_classes, self.stored)
+            except ArchitectureError as error:
+                if "What fits" in str(error):
+                    error.add_note("In a search, valid_param_grid(estimator, param_grid, image_shape) keeps what fits.")
+                raise
         if estimator.pretrained is not None and estimator.architecture == "auto":
             return estimator.architecture_
         bound = bind_own(estimator, image_shape, n_classes)

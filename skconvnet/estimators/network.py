@@ -1,10 +1,18 @@
 """From a classifier's parameters, an image shape and classes to a bound architecture."""
 
+import inspect
+import warnings
 from math import prod
 
 import numpy as np
 
-from skconvnet.architecture import HYPERPARAMETERS, Hyperparameters, find_architecture
+from skconvnet.architecture import (
+    HYPERPARAMETERS,
+    Hyperparameters,
+    find_architecture,
+    too_large_filters,
+    without_effect,
+)
 from skconvnet.estimators.pretrained import bind_pretrained, pretrained_network
 
 
@@ -44,9 +52,73 @@ def bind_network(classifier, image_shape, n_classes, stored=None):
 
 def bind_own(classifier, image_shape, n_classes):
     """Bind the architecture that a classifier's parameters give, whatever its pretrained network is."""
-    hyperparameters = Hyperparameters(**{name: getattr(classifier, name) for name in HYPERPARAMETERS})
+    hyperparameters = hyperparameters_of(classifier)
     architecture = find_architecture(classifier.architecture, image_shape, hyperparameters)
     return architecture.bind(image_shape, n_classes, hyperparameters)
+
+
+def hyperparameters_of(classifier):
+    """Return the `Hyperparameters` among an estimator's parameters; raise an ArchitectureError if one is wrong."""
+    return Hyperparameters(**{name: getattr(classifier, name) for name in HYPERPARAMETERS})
+
+
+def warn_of_no_effect(classifier, bound, stacklevel):
+    """Warn once of parameters that change nothing about the network, and of filters that see mostly padding.
+
+    Parameters
+    ----------
+    classifier : ConvNetClassifier
+        Its parameters are read.
+    bound : BoundArchitecture
+        The network that its parameters make.
+    stacklevel : int
+        As in `warnings.warn`.
+    """
+    reasons = parameters_without_effect(classifier, bound.image_shape)
+    by_reason = {}
+    for name, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(f"{name}={getattr(classifier, name)!r}")
+    parts = [f"{' and '.join(names)} ({reason})" for reason, names in by_reason.items()]
+    if parts:
+        have = "has" if len(reasons) == 1 else "have"
+        of = "" if classifier.architecture == "auto" else f" of architecture={classifier.architecture!r:.60}"
+        warnings.warn(
+            f"{', '.join(parts)} {have} no effect on the network{of}. Leave out what has no effect, "
+            "or take the numbers out of the text.",
+            stacklevel=stacklevel,
+        )
+    too_large = too_large_filters(bound)
+    if too_large:
+        warnings.warn(
+            f"{'; '.join(too_large)}. The other weights only ever see padding: use a smaller F.",
+            stacklevel=stacklevel,
+        )
+
+
+def parameters_without_effect(classifier, image_shape):
+    """Return the reason of each parameter that is not the default and changes nothing about the network.
+
+    Examples
+    --------
+    >>> from skconvnet import ConvNetClassifier
+    >>> parameters_without_effect(ConvNetClassifier("lenet5", F=7, body_rate=0.1), (32, 32, 1))
+    {'F': 'each CONV spells its own', 'body_rate': 'pretrained is None'}
+    """
+    hyperparameters, defaults = hyperparameters_of(classifier), Hyperparameters()
+    is_auto = isinstance(classifier.architecture, str) and classifier.architecture == "auto"
+    if classifier.pretrained is not None and is_auto:
+        changed = [name for name in HYPERPARAMETERS if getattr(hyperparameters, name) != getattr(defaults, name)]
+        return dict.fromkeys(changed, "the pretrained network has its own")
+    architecture = find_architecture(classifier.architecture, image_shape, hyperparameters)
+    reasons = without_effect(architecture, image_shape, hyperparameters)
+    if is_auto:  # it has POOL only where pool_F fits
+        reasons.pop("pool_F", None)
+    if classifier.pretrained is None:
+        defaults = inspect.signature(type(classifier)).parameters
+        of_pretrained = [name for name in ("body_rate", "head_first") if name in defaults]
+        changed = [name for name in of_pretrained if getattr(classifier, name) != defaults[name].default]
+        reasons |= dict.fromkeys(changed, "pretrained is None")
+    return reasons
 
 
 def expected_image_shape(classifier, X, stored):

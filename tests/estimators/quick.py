@@ -10,10 +10,19 @@ from skconvnet import ConvNetClassifier
 QUICK = {"K": 8, "N": 1, "hidden_layer_sizes": (32,), "learning_rate_init": 0.01, "batch_size": 16}
 QUICK |= {"max_iter": 3, "n_jobs": 1, "random_state": 0}
 
+# Whether a text reads these parameters; others have no effect, of which `fit` warns.
+_READ_BY = {
+    "K": lambda text: text == "auto" or re.search(r"CONV(?!\(K)", text),
+    "N": lambda text: text == "auto" or "*N" in text,
+    "hidden_layer_sizes": lambda text: text == "auto" or "]*K" in text or re.search(r"\bFC\b(?!\().*->.*\bFC\b", text),
+}
+
 
 def quick(**parameters):
     """A classifier that fits in a moment."""
-    return ConvNetClassifier(**QUICK | parameters)
+    text = parameters.get("architecture", "auto")
+    base = {name: value for name, value in QUICK.items() if name not in _READ_BY or _READ_BY[name](str(text))}
+    return ConvNetClassifier(**base | parameters)
 
 
 def same_network(one, other):

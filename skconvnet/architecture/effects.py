@@ -1,0 +1,101 @@
+"""Which hyperparameters a network does not read, and which filters are larger than what they see."""
+
+from skconvnet.architecture.binding import Unrolled, ends_of, image_volume
+from skconvnet.architecture.hyperparameters import PER_BLOCK, Hyperparameters
+from skconvnet.architecture.layers.branches import walk
+from skconvnet.architecture.notation.tree import Branches, Repeat
+
+_DEFAULTS = Hyperparameters()
+
+
+def without_effect(architecture, image_shape, hyperparameters):
+    """Return the hyperparameters that are not the default and that the network does not read.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    image_shape : sequence of int
+    hyperparameters : Hyperparameters
+
+    Returns
+    -------
+    dict
+        The reason of each, by its name.
+
+    Examples
+    --------
+    >>> from skconvnet.architecture import ARCHITECTURES, Hyperparameters
+    >>> without_effect(ARCHITECTURES["lenet5"], (32, 32, 1), Hyperparameters(F=7, N=3))
+    {'F': 'each CONV spells its own', 'N': 'nothing is repeated *N'}
+    """
+    letters = set(_letters(architecture.chain))
+    unrolled = Unrolled(architecture.chain, hyperparameters.repetitions(image_volume(image_shape)))
+    is_optional = any(place.layer.optional for place in unrolled.places("POOL"))
+    unrolled.drop_pools(hyperparameters.pool)
+    convs, pools = unrolled.places("CONV"), unrolled.places("POOL")
+    reasons = {name: _unless_left(name, convs, "CONV") for name in "KFSP"}
+    reasons["pool_F"] = _unless_left("F", pools, "POOL")
+    reasons["pool_S"] = _unless_left("S", [pool for pool in pools if pool.options.get("F") != "all"], "POOL")
+    reasons["pool"] = None if is_optional else "there is no POOL?"
+    reasons |= {letter: None if letter in letters else f"nothing is repeated *{letter}" for letter in "NM"}
+    reasons["hidden_layer_sizes"] = (
+        None if "K" in letters else _unless_sizes(unrolled, len(hyperparameters.hidden_layer_sizes))
+    )
+    windows = [*convs, *(pool for pool in pools if pool.options.get("F") != "all")]
+    reasons["rounding"] = None if _unless_left("round", windows, "") is None else "each CONV and POOL spells round="
+    if hyperparameters.M == "auto" and "M" in letters:  # then the length of a sequence is M
+        reasons |= dict.fromkeys(name for name in PER_BLOCK if isinstance(getattr(hyperparameters, name), tuple))
+    return {
+        name: reason
+        for name, reason in reasons.items()
+        if reason is not None and getattr(hyperparameters, name) != getattr(_DEFAULTS, name)
+    }
+
+
+def _letters(chain):
+    """Yield the letters of all repeats."""
+    for item in chain:
+        if isinstance(item, Repeat):
+            yield item.times
+            yield from _letters(item.body)
+        elif isinstance(item, Branches):
+            for branch in item.branches:
+                yield from _letters(branch)
+
+
+def _unless_left(name, places, kind):
+    if not places:
+        return f"there is no {kind} that reads it"
+    return None if any(name not in place.options for place in places) else f"each {kind} spells its own"
+
+
+def _unless_sizes(unrolled, n_sizes):
+    ends = list(ends_of(unrolled.chain))
+    hidden = [place for place in unrolled.places("FC") if not any(place is end for end in ends)]
+    n_taken = sum("units" not in place.options for place in hidden)
+    if n_taken == 0:
+        return "no FC takes its units from it"
+    return None if n_sizes <= max(1, n_taken) else f"its FC layers take {n_taken} of the {n_sizes} values"
+
+
+def too_large_filters(bound):
+    """Return a sentence for each CONV whose filters have more weights outside its input than can ever see it.
+
+    Examples
+    --------
+    >>> from skconvnet.architecture import Architecture
+    >>> bound = Architecture.parse("INPUT -> CONV(K=8, F=99) -> FC").bind((8, 8, 1), n_classes=2)
+    >>> too_large_filters(bound)
+    ['CONV 1 has filters of F=99, and its input is [8x8x1]: F=15 reaches from each pixel to every other']
+    """
+    return [
+        f"{layer.name} has filters of F={max(axis.reach for axis in layer.axes)}, and its input is {layer.input}: "
+        f"F={2 * max(layer.input.height, layer.input.width) - 1} reaches from each pixel to every other"
+        for layer in walk(bound.layers)
+        if layer.kind == "CONV" and _sees_only_zeros(layer)
+    ]
+
+
+def _sees_only_zeros(conv):
+    extents = conv.input.height, conv.input.width
+    return max(extents) > 1 and all(axis.F > 2 * extent - 1 for axis, extent in zip(conv.axes, extents, strict=True))

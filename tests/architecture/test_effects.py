@@ -1,0 +1,68 @@
+import pytest
+
+from skconvnet.architecture import (
+    ARCHITECTURES,
+    Architecture,
+    Hyperparameters,
+    find_architecture,
+    too_large_filters,
+    without_effect,
+)
+
+EACH = "INPUT -> CONV(K=4, F=3, S=1, P=1, round=floor) -> POOL(F=2, S=2, round=floor) -> FC(9) -> FC"
+PATTERN = "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC"
+OTHERS = {
+    "K": 9, "F": 5, "S": 2, "P": 0, "N": 3, "M": 2, "hidden_layer_sizes": (64,), "pool": False, "pool_F": 3,
+    "pool_S": 1, "rounding": "ceil",
+}  # fmt: skip
+
+
+def ignored(text, image_shape=(8, 8, 1), **hyperparameters):
+    return set(without_effect(Architecture.parse(text), image_shape, Hyperparameters(**hyperparameters)))
+
+
+def test_what_the_text_spells_or_lacks_has_no_effect():
+    assert ignored(EACH, **OTHERS) == set(OTHERS) == set(vars(Hyperparameters()))
+    assert ignored(EACH) == set()  # nothing but defaults
+    assert ignored(PATTERN, **OTHERS | {"pool": True}) == set()
+    assert ignored(PATTERN, **OTHERS) == {"pool_F", "pool_S"}  # without POOL
+    assert ignored("INPUT -> FC", **OTHERS) == set(OTHERS)
+
+
+@pytest.mark.parametrize(
+    ("text", "hyperparameters", "expected"),
+    [
+        ("INPUT -> CONV(F=3) -> (CONV + SKIP) -> FC", {"F": 5, "K": 1, "S": 1}, set()),
+        (
+            "INPUT -> POOL(F=all) -> FC",
+            {"pool_F": 3, "pool_S": 1, "rounding": "ceil"},
+            {"pool_F", "pool_S", "rounding"},
+        ),
+        ("INPUT -> POOL(F=2) -> FC", {"pool_F": 3, "pool_S": 1}, {"pool_F"}),
+        ("INPUT -> [CONV(F=3) -> RELU]*M -> FC", {"F": (5, 5)}, set()),  # two values are M=2
+        ("INPUT -> [CONV(F=3) -> RELU]*M -> FC", {"F": (5, 5), "M": 2}, {"F"}),
+        ("INPUT -> FC -> FC", {"hidden_layer_sizes": (5,)}, set()),
+        ("INPUT -> FC -> FC", {"hidden_layer_sizes": (5, 6)}, {"hidden_layer_sizes"}),
+        ("INPUT -> FC(5) -> FC", {"hidden_layer_sizes": 5}, {"hidden_layer_sizes"}),
+    ],
+)
+def test_one_layer_that_reads_it_is_enough(text, hyperparameters, expected):
+    assert ignored(text, **hyperparameters) == expected
+
+
+def test_the_automatic_architecture_reads_all_but_rounding():
+    hyperparameters = Hyperparameters(**OTHERS | {"pool": True})
+    auto = find_architecture("auto", (64, 64, 1), hyperparameters)
+    assert without_effect(auto, (64, 64, 1), hyperparameters) == {"rounding": "each CONV and POOL spells round="}
+    assert without_effect(ARCHITECTURES["lenet5"], (32, 32, 1), Hyperparameters(K=9, F=7)).keys() == {"K", "F"}
+
+
+def test_filters_that_see_mostly_padding():
+    def told(F, image_shape):
+        return too_large_filters(Architecture.parse(f"INPUT -> CONV(F={F}) -> FC").bind(image_shape, 2))
+
+    assert told(99, (8, 8, 1)) == [
+        "CONV 1 has filters of F=99, and its input is [8x8x1]: F=15 reaches from each pixel to every other"
+    ]
+    assert [told(15, (8, 8, 1)), told(3, (1, 64, 1)), told(3, (1, 1, 9)), told(3, (2, 2, 1))] == [[]] * 4
+    assert len(told(17, (8, 6, 1))) == 1
