@@ -12,7 +12,7 @@ from skconvnet.architecture import (
 EACH = "INPUT -> CONV(K=4, F=3, S=1, P=1, round=floor) -> POOL(F=2, S=2, round=floor) -> FC(9) -> FC"
 PATTERN = "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC"
 OTHERS = {
-    "K": 9, "F": 5, "S": 2, "P": 0, "N": 3, "M": 2, "hidden_layer_sizes": (64,), "pool": False, "pool_F": 3,
+    "K": 9, "F": 5, "S": 2, "P": 0, "N": 1, "M": 2, "hidden_layer_sizes": (64,), "pool": False, "pool_F": 3,
     "pool_S": 1, "rounding": "ceil",
 }  # fmt: skip
 
