@@ -7,6 +7,7 @@ from skconvnet.data.examples import (
     check_two_classes,
     hold_out,
 )
+from skconvnet.data.guesses import doubt_about_images
 from skconvnet.data.images import advice_on_channels, check_image_shape, check_images, check_larger_images
 from skconvnet.data.labels import check_labels, convert_labels
 from skconvnet.data.weights import check_class_weight, weigh_classes
@@ -23,6 +24,7 @@ __all__ = [
     "check_larger_images",
     "check_two_classes",
     "convert_labels",
+    "doubt_about_images",
     "hold_out",
     "weigh_classes",
 ]

@@ -1,9 +1,8 @@
 """Check images and their shapes, and turn them into `Images`."""
 
 import os
-import warnings
 from functools import partial
-from math import isqrt, prod
+from math import prod
 from numbers import Integral
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
 from skconvnet.data.arrays import as_numpy, on_first_gpu
+from skconvnet.data.guesses import guess_image_shape
 from skconvnet.data.sparse import SparseRows
 from skconvnet.engine import Images, PixelSource
 
@@ -44,11 +44,6 @@ def check_images(estimator, X, image_shape, *, reset=False):
     ------
     ValueError
         If X has another shape, or pixels that are not finite in float32.
-
-    Warns
-    -----
-    UserWarning
-        With `reset`, if the images seem to have their channels first.
     """
     there, X = on_first_gpu(X), as_numpy(X, "X")
     if not reset and _is_plain_array(estimator, X, image_shape):
@@ -63,7 +58,6 @@ def check_images(estimator, X, image_shape, *, reset=False):
     shape = _shape_of_images(X, expected, partial(_remedy, X.shape, estimator, reset))
     if reset:
         estimator.n_features_in_ = prod(shape)
-        _warn_if_channels_first(X, shape)
     return Images(X, shape, check_values(X), there)
 
 
@@ -157,31 +151,6 @@ def check_image_shape(image_shape):
             "grey images, in positive whole numbers."
         )
     return (*(int(extent) for extent in shape), 1)[:3]
-
-
-def guess_image_shape(n_features):
-    """Guess the image shape of rows: a square grey image, else a square RGB image, else a strip one pixel high.
-
-    Parameters
-    ----------
-    n_features : int
-        The length of a row, >= 1.
-
-    Returns
-    -------
-    tuple of int
-        (height, width, channels).
-
-    Examples
-    --------
-    >>> guess_image_shape(64), guess_image_shape(3072), guess_image_shape(20)
-    ((8, 8, 1), (32, 32, 3), (1, 20, 1))
-    """
-    for channels in (1, 3):
-        side = isqrt(n_features // channels)
-        if side * side * channels == n_features:
-            return side, side, channels
-    return 1, n_features, 1
 
 
 def check_values(X, block_bytes=_BLOCK_BYTES):
@@ -343,18 +312,6 @@ def _remedy(X_shape, estimator, reset, shape, expected):
     if is_larger and hasattr(estimator, "score_map"):
         resize += ", or use score_map, which scores every part of larger images"
     return f"{resize}.{channels}"
-
-
-def _warn_if_channels_first(X, shape):
-    """Warn if images are a few pixels high, and as wide as they have channels. Networks learn from such images, too."""
-    channels, rows, columns = shape
-    if channels in (1, 3, 4) and rows == columns > 4:
-        images = "X" if X.ndim == 4 else f"X.reshape(-1, {channels}, {rows}, {columns})"
-        warnings.warn(
-            f"X is read as images {channels} high and {rows} wide with {columns} channels. This looks like channels "
-            f"first: pass {images}.transpose(0, 2, 3, 1), images of shape {(rows, columns, channels)}.",
-            stacklevel=7,  # the caller of `fit`, which scikit-learn wraps in a context
-        )
 
 
 def _shape_of_images(X, expected, remedy=None):

@@ -14,7 +14,6 @@ from skconvnet.engine.weights.layout import Learned, ScaleSlot, WeightSlot, lay_
 
 __all__ = ["BYTES_PER_PARAMETER", "Network", "image_work", "memory_needed", "plan_memory"]
 
-_BRIGHT = 20  # a mean of pixels above this is one of pixels from 0 to 255
 BYTES_PER_PARAMETER = 20  # of training: the parameter, two moments, the best so far, what is learned
 _SLOPE = 0.25  # of a PRELU before it learns
 
@@ -50,11 +49,6 @@ class Network:
         self.pixel_limit = pixel_limit(self.mean, self.scale)
         self.parameter_layout = lay_out_parameters(architecture, self.device.target)
         self.parameters = None  # not taken before it is known that there is memory for them
-
-    @property
-    def takes_bytes(self):
-        """Whether the mean of the pixels is one of pixels from 0 to 255."""
-        return bool(self.mean.max() > _BRIGHT)
 
     def check_pixels(self, images, name="X"):
         """Raise a ValueError if a standardised pixel of these `Images` is too large for float32."""

@@ -9,6 +9,7 @@ from scipy.linalg.blas import dnrm2, snrm2
 
 from skconvnet.engine.network import Network, image_work
 from skconvnet.engine.plan.plan import plan_inference
+from skconvnet.engine.scale import PixelScale
 from skconvnet.engine.weights.fold import fold_batch_norms
 
 __all__ = ["Scorer"]
@@ -16,6 +17,7 @@ __all__ = ["Scorer"]
 # Upper bounds of the absolute values of pixels, NaN if one of them is. A norm takes less time than a minimum and a
 # maximum, and warns of nothing.
 _BOUNDS = {np.dtype(np.uint8): lambda pixels: 255.0, np.dtype(np.float32): snrm2, np.dtype(np.float64): dnrm2}
+_NO_NORM = None, 0, 0  # of other dtypes
 _ROUNDED = 0.999  # of a limit: norms are rounded
 
 _N_TIMES = 5  # whose median is compared
@@ -42,8 +44,8 @@ class Scorer:
         The network's.
     output : Volume
         The volume of the scores: 1 x 1 x n_classes, or a map of these on larger images.
-    takes_bytes : bool
-        Whether the mean of the pixels is one of pixels from 0 to 255.
+    pixels : PixelScale
+        The scale of the pixels that the network was trained on.
 
     Examples
     --------
@@ -71,9 +73,11 @@ class Scorer:
         self._shapes_of_one = {(1, height * width * channels), (1, height, width, channels)}
         if channels == 1:
             self._shapes_of_one.add((1, height, width))
-        self._limit = _ROUNDED * network.pixel_limit
-        self.takes_bytes = network.takes_bytes
-        self._faint = math.sqrt(height * width * channels) if self.takes_bytes else -math.inf
+        self.pixels = PixelScale(network.mean, network.scale)
+        self._norms_of_one = {}  # by dtype: the norm, and between which values an image needs no closer look
+        for dtype, norm in _BOUNDS.items():
+            low, high = self.pixels.norms_of_one(height * width * channels, dtype)
+            self._norms_of_one[dtype] = norm, low, min(high, _ROUNDED * network.pixel_limit)
         self._splits_image, self._pace = self._n_workers(1, 2) > 1, Pace()
         self._idle_for_one = defaultdict(list)  # as `_idle`, by number of workers
 
@@ -113,17 +117,14 @@ class Scorer:
         -------
         ndarray of float64, shape (1, n_classes), or None
             The bits that `scores` computes. None if this is not one image of the network's shape in uint8, float32 or
-            float64, if `Network.check_pixels` might refuse it, if the network takes bytes and these may be floats up to
-            1, or if it needs much memory or is scored on a GPU.
+            float64, if `Network.check_pixels` might refuse it, if `PixelScale.doubt` might doubt it, or if it needs
+            much memory or is scored on a GPU.
         """
-        bound = _BOUNDS.get(pixels.dtype)
-        if bound is None or pixels.shape not in self._shapes_of_one:
+        norm, low, high = self._norms_of_one.get(pixels.dtype, _NO_NORM)
+        if norm is None or pixels.shape not in self._shapes_of_one:
             return None
         pixels = pixels.ravel()
-        largest = bound(pixels)
-        if not largest <= self._limit:  # nor is NaN
-            return None
-        if largest <= self._faint and pixels.dtype != np.uint8:  # none may be above 1
+        if not low < norm(pixels) <= high:  # nor is NaN
             return None
         n_threads = count_threads() if self._splits_image else 1
         if n_threads == 1:

@@ -23,6 +23,7 @@ from skconvnet.data import (
     check_larger_images,
     check_two_classes,
     convert_labels,
+    doubt_about_images,
     hold_out,
     weigh_classes,
 )
@@ -224,8 +225,9 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     sklearn.exceptions.ConvergenceWarning
         If training stops at `max_iter`. With "one-cycle" this is the regular end, and there is no warning.
     UserWarning
-        If `batch_size` is larger than the number of images, Ctrl-C ended the training, the `checkpoint` could not be
-        written, or `partial_fit` starts Adam again on a fitted network.
+        If rows are taken for RGB images or for strips one pixel high, a column of X is named like a label, images seem
+        to have their channels first, `batch_size` is larger than the number of images, Ctrl-C ended the training, the
+        `checkpoint` could not be written, or `partial_fit` starts Adam again on a fitted network.
 
     Notes
     -----
@@ -724,7 +726,12 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         previous = fit.previous
         if previous is None:
             checked = clone(self)  # scikit-learn assigns to what it checks
-            images, y = check_images_and_labels(checked, X, y, expected_image_shape(self, X, fit.stored), reset=True)
+            expected = expected_image_shape(self, X, fit.stored)
+            images, y = check_images_and_labels(checked, X, y, expected, reset=True)
+            names = vars(checked).get("feature_names_in_", ())
+            doubt = doubt_about_images(images.pixels.shape, images.shape, expected is not None, names)
+            if doubt is not None:
+                warnings.warn(doubt, stacklevel=4)  # the caller of fit, which scikit-learn wraps in a context
         else:
             checked = self
             images, y = check_images_and_labels(checked, X, y, self.image_shape_)

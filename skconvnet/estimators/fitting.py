@@ -20,11 +20,13 @@ from skconvnet.engine import (
     SGD,
     Adam,
     Network,
+    PixelScale,
     Scorer,
     SoftmaxCrossEntropy,
     Trainer,
     compile_time,
     device_for_training,
+    doubt_about_outlier,
     split_architecture,
     thread_count,
 )
@@ -37,7 +39,7 @@ from skconvnet.estimators.identity import fit_identity
 from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, memory_for_training
 from skconvnet.estimators.network import bind_network, bind_own, warn_of_no_effect
 from skconvnet.estimators.pretrained import begin_with, body_of, keeps_head, pretrained_network
-from skconvnet.estimators.scoring import ScorerCache, warn_of_faint_pixels
+from skconvnet.estimators.scoring import ScorerCache, warn_of_other_scale
 from skconvnet.estimators.tuning import TrainedPart, check_head, first_trained, frozen_layers, head_reads_features
 from skconvnet.training import (
     Batches,
@@ -159,9 +161,7 @@ class Fit:
         trainer = self._trainer(data, batches)
         if self.previous is None:
             warn_of_no_effect(estimator, self.part.whole.architecture, stacklevel=5)
-        warn_of_faint_pixels(self.part.whole, data.examples.images, stacklevel=5)
-        if data.validation_is_given:
-            self.part.whole.check_pixels(data.validation.images, "X_val")
+        self._check_pixels(data)
         state = self._first_state(trainer, data, batches)
         self._compile_time = compile_time() - self._compiled
         if estimator.verbose:
@@ -177,6 +177,20 @@ class Fit:
             except Exception:  # Ctrl-C undoes nothing, because everything is done
                 estimator.__dict__ = before
                 raise
+
+    def _check_pixels(self, data):
+        """Warn of images of another scale than the network's, and of a pixel that alone decides about a new scale."""
+        network, images = self.part.whole, data.examples.images
+        pixels, is_new = PixelScale(network.mean, network.scale), self.previous is None and self.stored is None
+        if is_new:
+            doubt = doubt_about_outlier(images, data.examples.weights, network.mean, network.scale)
+            if doubt is not None:
+                warnings.warn(doubt, stacklevel=5)
+        else:
+            warn_of_other_scale(pixels, images, stacklevel=6)
+        if data.validation_is_given:
+            network.check_pixels(data.validation.images, "X_val")
+            warn_of_other_scale(pixels, data.validation.images, stacklevel=6)
 
     def _batches(self, data):
         """Return the minibatches."""

@@ -33,19 +33,18 @@ def score_images(scorer, images, n_jobs):
     Warns
     -----
     UserWarning
-        If the pixels are floats up to 1, and the network is for pixels from 0 to 255.
+        If the pixels have another scale than those that the network was trained on.
     """
-    warn_of_faint_pixels(scorer, images, stacklevel=5)  # the caller of predict
-    return compute_scores(scorer, images, n_jobs)
+    scores = compute_scores(scorer, images, n_jobs)
+    warn_of_other_scale(scorer.pixels, images, stacklevel=5)  # the caller of predict
+    return scores
 
 
-def warn_of_faint_pixels(network, images, stacklevel):
-    """Warn if pixels are floats up to 1, and a network or scorer is for pixels from 0 to 255."""
-    if network.takes_bytes and images.pixels.dtype.kind == "f" and 0 < images.largest <= 1:
-        warnings.warn(
-            "X has floats up to 1, and the network was trained on pixels from 0 to 255. Multiply them by 255.",
-            stacklevel=stacklevel,
-        )
+def warn_of_other_scale(pixels, images, stacklevel):
+    """Warn if images have another scale than the pixels that a network was trained on, a `PixelScale`."""
+    doubt = pixels.doubt(images)
+    if doubt is not None:
+        warnings.warn(doubt, stacklevel=stacklevel)
 
 
 def compute_scores(scorer, images, n_jobs):

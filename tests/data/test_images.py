@@ -1,7 +1,6 @@
 """Images: accepted forms, refused input and the errors."""
 
 import re
-import warnings
 from math import prod
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from sklearn import config_context
 
 from skconvnet import ConvNetClassifier
 from skconvnet.data import check_images, check_images_and_labels, check_larger_images
-from skconvnet.data.images import check_values, guess_image_shape
+from skconvnet.data.images import check_values
 from skconvnet.engine import PixelSource
 
 
@@ -24,25 +23,6 @@ def check(X, image_shape=None):
 
 def refused(message):
     return pytest.raises(ValueError, match=re.escape(message))
-
-
-@pytest.mark.parametrize(
-    ("n_features", "shape"),
-    [
-        (1, (1, 1, 1)),
-        (2, (1, 2, 1)),
-        (3, (1, 1, 3)),
-        (64, (8, 8, 1)),
-        (784, (28, 28, 1)),
-        (3072, (32, 32, 3)),
-        (3600, (60, 60, 1)),
-        (48, (4, 4, 3)),
-        (1000, (1, 1000, 1)),
-    ],
-)
-def test_the_shape_of_rows_is_guessed(n_features, shape):
-    assert guess_image_shape(n_features) == shape
-    assert check(np.zeros((2, n_features))).shape == shape
 
 
 def test_a_given_image_shape_decides_what_rows_are():
@@ -133,40 +113,6 @@ def fitted(image_shape):
     estimator = ConvNetClassifier()
     check_images(estimator, np.zeros((2, prod(image_shape))), image_shape, reset=True)
     return estimator
-
-
-@pytest.mark.parametrize(
-    ("X_shape", "image_shape", "images"),
-    [
-        ((2, 3, 32, 32), None, "X"),
-        ((2, 1, 28, 28), None, "X"),
-        ((2, 1, 8, 8), None, "X"),
-        ((2, 4, 9, 9), (4, 9, 9), "X"),
-        ((2, 3072), (3, 32, 32), "X.reshape(-1, 3, 32, 32)"),
-    ],
-)
-def test_fit_warns_of_channels_first(X_shape, image_shape, images):
-    message = f"This looks like channels first: pass {images}.transpose(0, 2, 3, 1), images of shape ("
-    with pytest.warns(UserWarning, match=re.escape(message)) as warned:
-        check(np.zeros(X_shape), image_shape)
-    assert len(warned) == 1
-    X = eval(images, {"X": np.zeros(X_shape)}).transpose(0, 2, 3, 1)
-    assert f"images of shape {X.shape[1:]}." in str(warned[0].message)
-
-
-def test_the_warning_points_to_the_line_that_calls_fit():
-    with pytest.warns(UserWarning, match="channels first") as warned, refused("y has 1 class"):
-        ConvNetClassifier().fit(np.zeros((4, 3, 32, 32)), np.zeros(4))
-    assert warned[0].filename == __file__
-
-
-@pytest.mark.parametrize(
-    "shape", [(2, 32, 32, 3), (2, 3, 4, 4), (2, 2, 32, 32), (2, 3, 32, 16), (2, 28, 28), (2, 3, 32), (2, 784), (2, 997)]
-)
-def test_other_images_are_not_warned_of(shape):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        check(np.zeros(shape))
 
 
 CHANNELS_FIRST = " This looks like channels first: pass X.transpose(0, 2, 3, 1)."

@@ -94,7 +94,9 @@ def test_no_threads_are_used_for_little_work(monkeypatch):
 @pytest.mark.parametrize("shape", [(1, 36), (1, 6, 6), (1, 6, 6, 1)])
 def test_one_image_gives_the_same_bits(dtype, shape):
     problem = Problem("INPUT -> CONV(K=4) -> RELU -> FC", (6, 6, 1))
-    kept, pixels = Scorer(problem.network()), np.random.default_rng(0).integers(0, 9, (2, *shape)).astype(dtype)
+    network = problem.network()
+    network.mean[:], network.scale[:] = 4, 1 / 6
+    kept, pixels = Scorer(network), np.random.default_rng(0).integers(0, 9, (2, *shape)).astype(dtype)
     for image in (pixels[0], pixels[1], pixels[0, :, ::-1]):
         found = kept.scores_of_one(image, count_threads=lambda: pytest.fail("too little work"))
         assert found.dtype == np.float64
@@ -169,12 +171,24 @@ def test_a_pixel_too_far_from_the_mean_is_left_to_a_closer_look():
     problem = Problem("INPUT -> CONV(K=4) -> FC", (6, 6, 1))
     network = problem.network()
     kept, image = Scorer(network), np.zeros((1, 36))
-    image[0, 5] = 0.99 * network.pixel_limit
-    assert kept.scores_of_one(image, None) is not None
     image[0, 5] = 1.01 * network.pixel_limit
     assert kept.scores_of_one(image, None) is None
     with pytest.raises(ValueError, match="deviations from the mean"):
         kept.scores(Images(image, problem.shape, np.inf), 1)
+
+
+def test_an_image_of_another_scale_is_left_to_a_closer_look():
+    network = Problem("INPUT -> CONV(K=4) -> FC", (6, 6, 1)).network()
+    ramp = np.linspace(0, 1, 36)[None]
+    for mean, deviation, usual, others in ((0.5, 0.3, 1, (0.01, 100)), (120, 60, 255, (1, 25000))):
+        network.mean[:], network.scale[:] = mean, 1 / deviation
+        kept = Scorer(network)
+        assert kept.scores_of_one(ramp * usual, None) is not None
+        for other in others:
+            assert kept.scores_of_one(ramp * other, None) is None
+            assert kept.scores_of_one((ramp * other).astype(np.float32), None) is None
+        is_for_bytes = usual == 255
+        assert (kept.scores_of_one(np.uint8(ramp * 200), None) is not None) == is_for_bytes
 
 
 def test_an_image_that_needs_much_memory_is_scored_the_general_way(monkeypatch):

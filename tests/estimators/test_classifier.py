@@ -349,7 +349,8 @@ def test_colour_images_and_strips(digits):
     X, y = digits
     colour = np.stack([X, 255 - X, X], axis=2).reshape(-1, 8, 8, 3)
     assert quick().fit(colour, y).coefs_[0].shape == (3, 3, 3, 8)
-    strip = quick(architecture="INPUT -> FC").fit(X[:, :50], y)
+    with pytest.warns(UserWarning, match="one pixel high"):
+        strip = quick(architecture="INPUT -> FC").fit(X[:, :50], y)
     assert strip.image_shape_ == (1, 50, 1)
     assert strip.coefs_[0].shape == (50, 10)
 

@@ -134,7 +134,7 @@ def test_divergence_names_the_place_and_keeps_the_last_finite_weights(digits, mo
     parameters = {"learning_rate": "constant", "learning_rate_init": 0.02}
     diverge_at(60, monkeypatch)
     estimator = quick(**parameters, max_iter=10)
-    message = "The loss is nan in epoch 3, step 10 of 25, at a learning rate of 0.02. Try a smaller learning_rate_init,"
+    message = "The loss is nan in epoch 3, step 10 of 25, at a learning rate of 0.02. Try a smaller learning_rate_init "
     with pytest.raises(FloatingPointError, match=re.escape(message)):
         estimator.fit(*digits)
     monkeypatch.undo()

@@ -160,7 +160,7 @@ def test_floats_up_to_1_are_noticed_if_the_network_takes_bytes(classifier, n_ima
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         classifier.predict(images)  # the pixels of training were about 0
-    classifier.pixel_mean_ = np.full(3, 100, np.float32)
+    classifier.pixel_mean_, classifier.pixel_scale_ = np.full(3, 100, np.float32), np.full(3, 1 / 60, np.float32)
     with pytest.warns(UserWarning, match=r"X has floats up to 1, and .* from 0 to 255. Multiply them by 255") as caught:
         classifier.predict(images)
     assert caught[0].filename == __file__

@@ -176,7 +176,10 @@ def test_a_class_of_large_weight_is_preferred(digits):
     X, y = digits
     blurred = X[:, ::2]  # half of the columns, so that it cannot have them all right
     counts = [
-        np.sum(quick(architecture="INPUT -> FC", class_weight=weight).fit(blurred, y).predict(blurred) == 8)
+        np.sum(
+            quick(architecture="INPUT -> FC", image_shape=(8, 4), class_weight=weight).fit(blurred, y).predict(blurred)
+            == 8
+        )
         for weight in (None, {8: 1000})
     ]
     assert counts[1] > 2 * counts[0]

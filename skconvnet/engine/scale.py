@@ -1,0 +1,196 @@
+"""Doubts about pixels: images of another scale than those of fit, and outliers among the training images."""
+
+import math
+
+import numpy as np
+
+__all__ = ["PixelScale", "doubt_about_outlier"]
+
+_FAR = 20  # deviations of the mean, and times the deviation, from which on images have another scale
+_BRIGHT = 20  # a mean above it is one of pixels from 0 to 255
+_MANY_PIXELS = 1 << 18  # a sample of so many takes no time beside their scores
+_SAMPLE = 16  # images
+_SAMPLE_PIXELS = 1 << 12  # of an image in the sample
+_BYTE_FITS = 50  # deviations: a network whose pixels reach no farther was trained on bytes
+_OUTLIER = 30  # deviations
+_SHARE = 0.1  # of the variance: a pixel that makes up more of it than this ruins the scale of all others
+_BLOCK = 1 << 20  # pixels
+
+
+class PixelScale:
+    """The mean and deviation of the pixels that a network was trained on, compared with those of other images.
+
+    Parameters
+    ----------
+    mean, scale : ndarray of float32, (channels,)
+        Pixels are standardised as (pixel - mean) * scale.
+
+    Attributes
+    ----------
+    takes_bytes : bool
+        Whether the mean of the pixels is one of pixels from 0 to 255.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skconvnet.engine import Images
+    >>> scale = PixelScale(np.float32([100]), np.float32([1 / 60]))
+    >>> images = np.arange(256.0).reshape(4, 64)
+    >>> scale.doubt(Images(images, (8, 8, 1), largest=255))
+    >>> scale.doubt(Images(images + 5000, (8, 8, 1), largest=5255))
+    'X has pixels with mean 5.13e+03 and deviation 73.9, and the network was trained on pixels with mean 100 and \
+deviation 60. Scale the images as those of fit.'
+    """
+
+    def __init__(self, mean, scale):
+        self._mean, self._deviation = mean.astype(np.float64), 1 / np.maximum(scale.astype(np.float64), 1e-300)
+        self._size = np.sqrt(np.square(self._mean) + np.square(self._deviation))  # root of the mean square
+        self._highest = float((_FAR * self._deviation - np.abs(self._mean)).min())
+        self._bytes_fit = bool(((255 + np.abs(self._mean)) <= _BYTE_FITS * self._deviation).all())
+        self.takes_bytes = bool(mean.max() > _BRIGHT)
+
+    def norms_of_one(self, n_pixels, dtype):
+        """Return between which norms of all its pixels a single image needs no closer look.
+
+        Parameters
+        ----------
+        n_pixels : int
+            Values in an image.
+        dtype : dtype
+            uint8, whose norm is not computed and taken for 255, or a float.
+
+        Returns
+        -------
+        lowest, highest : float
+        """
+        if dtype == np.uint8:
+            return -math.inf, math.inf if self._bytes_fit else -math.inf
+        faint = max(float(self._size.min()) / _FAR, 1.0 if self.takes_bytes else 0.0)
+        return math.sqrt(n_pixels) * faint, math.sqrt(n_pixels) * self._highest
+
+    def doubt(self, images):
+        """Return why images seem to have another scale than those of training.
+
+        A sample of them is read, if they are many or their largest pixel is unusual.
+
+        Parameters
+        ----------
+        images : Images
+            The images.
+
+        Returns
+        -------
+        str or None
+            None if they seem to have the same scale, or if the sample is constant.
+        """
+        if self.takes_bytes and images.pixels.dtype.kind == "f" and 0 < images.largest <= 1:
+            return "X has floats up to 1, and the network was trained on pixels from 0 to 255. Multiply them by 255."
+        if len(images) * math.prod(images.shape) < _MANY_PIXELS and self._is_usual(images):
+            return None
+        sample = _sample(images)
+        mean, deviation = sample.mean(axis=0), sample.std(axis=0)
+        if (deviation <= 1e-6 * np.abs(mean)).all():  # but for rounding, constant
+            return None
+        is_far = (np.abs(mean - self._mean) > _FAR * self._deviation) | (deviation > _FAR * self._deviation)
+        is_faint = (deviation < self._deviation / _FAR) & (np.hypot(mean, deviation) < self._size / _FAR)
+        if not (is_far.any() or is_faint.all()):
+            return None
+        channel = int(np.argmax(is_far))
+        return (
+            f"X has pixels with mean {mean[channel]:.3g} and deviation {deviation[channel]:.3g}, and the network was "
+            f"trained on pixels with mean {self._mean[channel]:.3g} and deviation {self._deviation[channel]:.3g}. "
+            f"{self._advice(sample)}"
+        )
+
+    def _is_usual(self, images):
+        """Return whether the largest pixel is one of images of the same scale; of bytes, whether the network is."""
+        if images.pixels.dtype == np.uint8:
+            return self._bytes_fit
+        return not (images.largest < self._size.min() or images.largest > self._highest)
+
+    def _advice(self, sample):
+        """Return what to do, for the two scales that are usual."""
+        low, high = sample.min(), sample.max()
+        if self.takes_bytes and -1 <= low and high <= 1:
+            return "Multiply them by 255 if they are from 0 to 1."
+        is_unit = (np.abs(self._mean) <= 1).all() and (self._deviation <= 1).all()
+        if is_unit and low >= 0 and 1 < high <= 255:
+            return "Divide them by 255 if those of fit were from 0 to 1."
+        return "Scale the images as those of fit."
+
+
+def _sample(images):
+    """Return pixels of a few images, float64 of shape (pixels, channels). Of images in files, still fewer are read."""
+    most = _SAMPLE
+    if not isinstance(images.pixels, np.ndarray):
+        most = max(1, min(most, len(images) // 64))
+    which = np.linspace(0, len(images) - 1, min(most, len(images))).astype(np.int64)
+    height, width, channels = images.shape
+    step = -(-height * width // _SAMPLE_PIXELS)
+    return images.rows(which, np.float64).reshape(len(which), -1, channels)[:, ::step].reshape(-1, channels)
+
+
+def doubt_about_outlier(images, weights, mean, scale):
+    """Return where a training pixel is so far from the others that it alone decides how all are standardised.
+
+    Parameters
+    ----------
+    images : Images
+        The training images. They are only read if their largest pixel may be one.
+    weights : ndarray of shape (n,)
+        Images of weight zero are ignored.
+    mean, scale : ndarray of float32, (channels,)
+        As `Images.statistics` computes them.
+
+    Returns
+    -------
+    str or None
+        None if there is no such pixel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skconvnet.engine import Images
+    >>> X = np.random.default_rng(0).integers(0, 256, (200, 64)).astype(float)
+    >>> X[7, 3] = 1e6
+    >>> images = Images(X, (8, 8, 1), largest=1e6)
+    >>> doubt_about_outlier(images, np.ones(200), *images.statistics())
+    'X[7, 3] is 1e+06, 113 standard deviations from the mean of the pixels, and makes up 100% of their variance. \
+Beside it all others look alike. Correct or clip outliers, as np.clip(X, 0, 255) does.'
+    """
+    kind = images.pixels.dtype
+    if kind.kind not in "iuf" or kind.itemsize == 1:  # bytes have no outliers
+        return None
+    height, width, channels = images.shape
+    n_pixels = np.count_nonzero(weights) * height * width
+    least, mean, scale = max(_OUTLIER, math.sqrt(_SHARE * n_pixels)), mean.astype(float), scale.astype(float)
+    if not ((_largest(images) + np.abs(mean)) * scale > least).any():
+        return None
+    farthest, place = 0.0, None
+    for indices in images.chunks(max(1, _BLOCK // math.prod(images.shape))):
+        counting = indices[weights[indices] > 0]
+        if len(counting) == 0:
+            continue
+        distances = np.abs(images.rows(counting, np.float64).reshape(-1, channels) - mean) * scale
+        number = int(np.argmax(distances))
+        if distances.flat[number] > farthest:
+            image, *inside = np.unravel_index(number, (len(counting), *images.pixels.shape[1:]))
+            farthest, place = float(distances.flat[number]), (int(counting[image]), *map(int, inside))
+    if farthest <= least:
+        return None
+    value = images.pixels[place[0]][place[1:]]
+    return (
+        f"X[{', '.join(map(str, place))}] is {value:.6g}, {farthest:.0f} standard deviations from the mean of the "
+        f"pixels, and makes up {min(1, farthest**2 / n_pixels):.0%} of their variance. Beside it all others look "
+        "alike. Correct or clip outliers, as np.clip(X, 0, 255) does."
+    )
+
+
+def _largest(images):
+    """Return an upper bound of the absolute values; that of whole numbers is found here, since no check reads them."""
+    pixels = images.pixels
+    if pixels.dtype.kind == "f" or not isinstance(pixels, np.ndarray):
+        return images.largest
+    size = max(1, _BLOCK // math.prod(images.shape))
+    blocks = (pixels[first : first + size] for first in range(0, len(pixels), size))
+    return max(max(abs(int(block.min())), abs(int(block.max()))) for block in blocks)

@@ -1,0 +1,98 @@
+"""The scale of pixels: which images are doubted, and which outliers among training images."""
+
+import numpy as np
+import pytest
+
+from skconvnet.engine import Images, PixelScale, doubt_about_outlier
+
+BYTES, UNIT = (100, 60), (0.4, 0.25)  # mean and deviation
+RAMP = np.tile(np.linspace(0, 1, 64), (5, 1))
+
+
+def doubt(X, mean, deviation, shape=(8, 8, 1)):
+    """The doubt about images for a network that was trained on such pixels."""
+    channels = shape[2]
+    scale = PixelScale(np.full(channels, mean, np.float32), np.full(channels, 1 / deviation, np.float32))
+    return scale.doubt(Images(X, shape, float(np.abs(X).max()) if X.dtype.kind == "f" else 2.0 ** (8 * X.itemsize)))
+
+
+@pytest.mark.parametrize("n", [1, 5, 5000])
+@pytest.mark.parametrize(
+    ("X", "trained_on", "message"),
+    [
+        (
+            RAMP,
+            BYTES,
+            "X has floats up to 1, and the network was trained on pixels from 0 to 255. Multiply them by",
+        ),
+        (2 * RAMP - 1, BYTES, "X has floats up to 1"),
+        (255 * RAMP, UNIT, "Divide them by 255 if those of fit were from 0 to 1."),
+        (np.uint8(255 * RAMP), UNIT, "with mean 0.4 and deviation 0.25. Divide them by 255"),
+        (255 * RAMP, (0, 1), "Divide them by 255"),
+        (1e4 * RAMP, (0, 1), "and the network was trained on pixels with mean 0 and deviation 1. Scale the images as"),
+        (1e-2 * RAMP, (0, 1), "X has pixels with mean 0.005 and deviation 0.00293, and the network was trained on"),
+        (1000 + 10 * RAMP, BYTES, None),
+        (5000 + 10 * RAMP, BYTES, "X has pixels with mean 5e+03"),
+        (255 * RAMP, BYTES, None),
+        (40 * RAMP, BYTES, None),
+        (np.uint8(255 * RAMP), BYTES, None),
+        (0 * RAMP, BYTES, None),
+        (RAMP, UNIT, None),
+    ],
+)
+def test_images_of_another_scale(X, trained_on, message, n):
+    found = doubt(np.resize(X, (n, 64)), *trained_on)
+    assert found is None if message is None else message in found
+
+
+def test_a_constant_image_or_a_dark_one_among_others_is_not_doubted():
+    for value in (0, 1e-3, 50):
+        assert doubt(np.full((1, 64), value), *UNIT) is None
+    dark = np.tile(RAMP, (20, 1))
+    dark[::2] *= 1e-3
+    assert doubt(dark, *UNIT) is None
+
+
+def test_one_channel_that_is_far_is_enough_and_all_must_be_faint():
+    X = np.random.default_rng(0).random((5, 8, 8, 3))
+    assert doubt(X, *UNIT, (8, 8, 3)) is None
+    far, faint = X.copy(), X.copy()
+    far[..., 1] *= 1000
+    faint[..., :2] /= 1000
+    assert doubt(far, *UNIT, (8, 8, 3)) is not None
+    assert doubt(faint, *UNIT, (8, 8, 3)) is None
+    assert doubt(X / 1000, *UNIT, (8, 8, 3)) is not None
+
+
+def test_few_images_of_many_are_read():
+    images, n_read, rows = Images(np.zeros((10_000, 64)), (8, 8, 1), 1000.0), [], Images.rows
+    object.__setattr__(images, "rows", lambda which, dtype: n_read.append(len(which)) or rows(images, which, dtype))
+    PixelScale(np.float32([0.4]), np.float32([4])).doubt(images)
+    assert n_read == [16]
+
+
+def outlier(X, shape=(8, 8, 1), weights=None):
+    """The doubt about a pixel of training images."""
+    largest = float(np.abs(X).max()) if X.dtype.kind == "f" else 2.0 ** (8 * X.itemsize)
+    images, weights = Images(X, shape, largest), np.ones(len(X)) if weights is None else weights
+    return doubt_about_outlier(images, weights, *images.statistics(weights))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("value", [1e6, -1e6])
+def test_an_outlier_is_named_with_its_place(dtype, value):
+    X = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 2)).astype(dtype)
+    assert outlier(X, (8, 8, 2)) is None
+    X[257, 3, 4, 1] = value
+    found = outlier(X, (8, 8, 2))
+    assert found.startswith(f"X[257, 3, 4, 1] is {value:.6g}, 1")
+    assert "100% of their variance" in found
+    assert outlier(X, (8, 8, 2), np.arange(300) != 257) is None
+
+
+def test_bright_pixels_that_are_many_are_no_outliers():
+    X = np.random.default_rng(0).standard_cauchy((500, 64))
+    X[X > 1e3] = 1e3
+    X[X < -1e3] = -1e3
+    assert outlier(X) is None  # heavy tails, of which no pixel makes up a tenth
+    assert outlier(np.eye(64, dtype=np.uint8)) is None
