@@ -33,7 +33,7 @@ from skconvnet.estimators.fitted import state_to_resume, stored_network
 from skconvnet.estimators.fitting import Fit, TrainingData
 from skconvnet.estimators.network import expected_image_shape
 from skconvnet.estimators.parameters import Numbers, Solvers, check_settings
-from skconvnet.estimators.scoring import ScorerCache, score_images
+from skconvnet.estimators.scoring import ScorerCache, compute_scores, score_images, warn_of_other_scale
 from skconvnet.estimators.streaming import PartialFit, state_of_stream
 from skconvnet.interchange import write_onnx
 from skconvnet.training.atomic import check_suffix, write_file
@@ -653,7 +653,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         scorer = self._scorer()
         images = check_larger_images(self, X, self.image_shape_)
         larger = scorer.on(images.shape)
-        scores = score_images(larger, images, self.n_jobs)
+        scores = compute_scores(larger, images, self.n_jobs)
+        warn_of_other_scale(larger.pixels, images, stacklevel=3)
         return scores.astype(np.float64).reshape(len(images), larger.output.height, larger.output.width, -1)
 
     def to_onnx(self, path=None, *, input="images", dtype="uint8", batch_size=None):

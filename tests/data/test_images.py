@@ -344,7 +344,7 @@ def test_a_pixel_source_is_read_a_minibatch_at_a_time():
         streamed = ConvNetClassifier(**SMALL, early_stopping=True).fit(source, y)
         assert_array_equal(dense.decision_function(X), streamed.decision_function(source))
         assert source.most <= 512  # those that are scored at a time: 8 MiB of float32
-        larger = Ramp((10, 65, 64), source.dtype)
+        larger = Ramp((100, 65, 64), source.dtype)
         assert_array_equal(streamed.score_map(larger), dense.score_map(larger[:]))
 
 
