@@ -10,12 +10,34 @@ from sklearn.base import BaseEstimator
 
 from skconvnet._version import __version__
 from skconvnet.estimators.fitted import LEARNED, unpack_parameters
+from skconvnet.estimators.parameters import refuse_unknown
 from skconvnet.training import TrainingState
 from skconvnet.training.callbacks import CallbackSupportMixin
 
 
 class BaseConvNet(CallbackSupportMixin, BaseEstimator):
     """Base class of the estimators that train a network."""
+
+    def __new__(cls, *arguments, **parameters):
+        """Refuse parameters that there are not, such as those of other libraries, with what to write instead."""
+        refuse_unknown(cls, parameters, TypeError)
+        return super().__new__(cls)
+
+    def set_params(self, **params):
+        """Set parameters of this estimator.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by the names of the parameters.
+
+        Returns
+        -------
+        self : estimator instance
+            The estimator.
+        """
+        refuse_unknown(type(self), params, ValueError)
+        return super().set_params(**params)
 
     def __getattr__(self, name):
         """Unpack the learned arrays when one of them is first read after `partial_fit`."""

@@ -1,8 +1,82 @@
 """Constraints on the parameters of the estimators."""
 
+from inspect import signature
+
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skconvnet.architecture.errors import did_you_mean
 from skconvnet.engine import check_device
+
+_LAYER = "is a layer of the architecture here"
+# What other libraries have, and what to write instead.
+_ELSEWHERE = {
+    "activation": f"{_LAYER}, such as RELU, TANH or SIGMOID: 'INPUT -> FC -> TANH -> FC'",
+    "dropout": f"{_LAYER}: 'INPUT -> FC -> RELU -> DROPOUT(0.5) -> FC'",
+    "batch_norm": f"{_LAYER}: 'INPUT -> CONV -> NORM -> RELU -> FC'",
+    "max_fun": "belongs to solver='lbfgs', which needs all images in each step. Use solver='adam' or 'sgd'",
+    "criterion": "is not chosen: classes have the softmax cross-entropy",
+    "metrics": "is not chosen here: pass `scoring` to cross_validate",
+    "module": "is `architecture`, a text such as 'INPUT -> CONV -> RELU -> POOL -> FC'",
+    "betas": "is `beta_1` and `beta_2`",
+} | {
+    other: f"is `{name}`"
+    for name, others in {
+        "architecture": "layers model network",
+        "K": "filters n_filters num_filters out_channels n_kernels",
+        "F": "kernel_size filter_size kernel",
+        "S": "strides stride",
+        "P": "padding",
+        "hidden_layer_sizes": "hidden_units hidden_size units n_hidden",
+        "image_shape": "input_shape input_size image_size",
+        "solver": "optimizer",
+        "alpha": "weight_decay l2 l2_regularization reg_lambda",
+        "learning_rate_init": "lr eta eta0",
+        "max_iter": "epochs n_epochs num_epochs max_epochs n_iter iterations nb_epoch",
+        "n_iter_no_change": "patience",
+        "validation_fraction": "validation_split val_fraction",
+        "augment": "augmentation data_augmentation transforms",
+        "device": "gpu use_gpu use_cuda cuda",
+        "n_jobs": "n_threads num_threads num_workers nthread",
+        "random_state": "seed random_seed",
+        "class_weight": "class_weights",
+    }.items()
+    for other in others.split()
+}
+
+
+def refuse_unknown(estimator, parameters, error):
+    """Raise an error if the class of an estimator has not all of these parameters. It says what to write instead.
+
+    Parameters
+    ----------
+    estimator : type
+        The class.
+    parameters : iterable of str
+        Names.
+    error : type
+        The class of the error.
+
+    Examples
+    --------
+    >>> from skconvnet import ConvNetClassifier
+    >>> refuse_unknown(ConvNetClassifier, ["epochs"], TypeError)
+    Traceback (most recent call last):
+    TypeError: ConvNetClassifier has no parameter 'epochs'. That is `max_iter` here.
+    """
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature(estimator).parameters.values())  # of a subclass
+    known = estimator._get_param_names()
+    for name in parameters:
+        if name.partition("__")[0] not in known and not takes_any:
+            raise error(f"{estimator.__name__} has no parameter {name!r}. {_hint(name, known)}")
+
+
+def _hint(name, known):
+    """Return a sentence about what to write instead of an unknown parameter."""
+    elsewhere = _ELSEWHERE.get(name.casefold())
+    if elsewhere is not None:
+        return f"That {elsewhere}{' here' if elsewhere.startswith('is `') else ''}."
+    nearest = did_you_mean(name, known).removeprefix(": did")
+    return f"Did{nearest}" if nearest else f"It has {', '.join(known)}."
 
 
 class Numbers(Interval):

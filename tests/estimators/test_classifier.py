@@ -48,6 +48,49 @@ def test_all_parameters_but_the_architecture_are_keywords_and_init_only_assigns(
     assert set(ConvNetClassifier._parameter_constraints) == set(names)
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    {
+        "activation": "a layer of the architecture here, such as RELU, TANH or SIGMOID: 'INPUT -> FC -> TANH -> FC'.",
+        "epochs": "That is `max_iter` here.",
+        "filters": "That is `K` here.",
+        "lr": "That is `learning_rate_init` here.",
+        "max_fun": "belongs to solver='lbfgs'",
+        "randomstate": "Did you mean random_state?",
+        "hidden_layer_size": "Did you mean hidden_layer_sizes?",
+        "zzz": "It has F, K, M, N,",
+    }.items(),
+)
+def test_parameters_of_other_libraries_are_refused_with_what_to_write(name, hint):
+    message = re.escape(f"ConvNetClassifier has no parameter {name!r}. ") + ".*" + re.escape(hint)
+    with pytest.raises(TypeError, match=message):
+        ConvNetClassifier(**{name: 1})
+    with pytest.raises(ValueError, match=message):
+        quick().set_params(K=3, **{name: 1})
+
+
+def test_a_subclass_may_have_other_parameters():
+    class Wide(ConvNetClassifier):
+        def __init__(self, architecture="auto", *, width=1, **others):
+            super().__init__(architecture, **others)
+            self.width = width
+
+    class Narrow(ConvNetClassifier):
+        def __init__(self, width=1):
+            super().__init__()
+            self.width = width
+
+    assert Wide(width=2, max_iter=5).max_iter == 5
+    assert clone(Narrow(width=2)).set_params(width=3).width == 3
+    with pytest.raises(TypeError, match=r"Narrow has no parameter 'max_iter'. It has width."):
+        Narrow(max_iter=5)
+
+
+def test_lbfgs_is_refused_with_what_to_write(digits):
+    with refused("{'adam', 'sgd'} ('lbfgs' needs all images in each step; write 'adam' or 'sgd'). Got 'lbfgs'"):
+        quick(solver="lbfgs").fit(*digits)
+
+
 def test_clone_and_get_params():
     estimator = quick(architecture="INPUT -> FC", F=5)
     assert clone(estimator).get_params() == estimator.get_params()

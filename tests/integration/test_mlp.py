@@ -48,9 +48,9 @@ def test_invscaling_goes_on_where_it_was():
     X, y = load_iris(return_X_y=True)
     parameters = {"learning_rate": "invscaling", "power_t": 0.2, "n_jobs": 1, "random_state": 0, "warm_start": True}
     whole, twice, stream = (ConvNetClassifier("INPUT -> FC", max_iter=n, **parameters) for n in (4, 2, 1))
-    with pytest.warns(ConvergenceWarning):
-        whole.fit(X, y)
-        twice.fit(X, y).fit(X, y)
+    for estimator in (whole, twice, twice):
+        with pytest.warns(ConvergenceWarning):
+            estimator.fit(X, y)
     for _ in range(4):
         stream.partial_fit(X, y, classes=[0, 1, 2])
     assert same_network(whole, twice)
