@@ -5,6 +5,7 @@ import stat
 import zipfile
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import NamedTuple
@@ -63,7 +64,7 @@ def open_files(path, max_bytes=_MAX_BYTES):
     if path.is_dir():
         names, folders, links = ([found.relative_to(path).parts for found in group] for group in _walk(path))
         skipped = ["/".join(link) for link in links]
-        yield Files(names, folders, skipped, lambda name: read_file(path.joinpath(*name), max_bytes))
+        yield Files(names, folders, skipped, partial(_read_below, path, max_bytes))
         return
     if not path.exists():
         raise FileNotFoundError(f"{str(path)!r} does not exist. Pass a directory or a zip archive.")
@@ -142,6 +143,11 @@ def read_file(file, max_bytes=_MAX_BYTES):
     if status.st_size > max_bytes:
         raise ValueError(f"it has {status.st_size:,} bytes")
     return file.read_bytes()
+
+
+def _read_below(path, max_bytes, name):
+    """Return the bytes of a file below a directory."""
+    return read_file(path.joinpath(*name), max_bytes)
 
 
 def _is_directory(entry):

@@ -1,42 +1,42 @@
 """Load images from a directory or zip archive, with a folder for each class or without classes."""
 
 import warnings
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral
+from os import PathLike, fspath
 from pathlib import Path, PurePosixPath
+from zipfile import is_zipfile
 
-import joblib
 import numpy as np
 from sklearn.utils import Bunch
 
-from skconvnet.data.files import open_files
+from skconvnet.data.files import Files, open_files, read_file
 from skconvnet.data.image_file import (
+    Form,
     check_form,
     check_memory,
-    decode,
     is_grey,
     is_image,
     is_other_image,
     require_pillow,
     warn_of_few_bits,
 )
+from skconvnet.data.image_files import ImageFiles, Listing, attempt, decode_listed, in_order
 
 __all__ = ["load_image_folder"]
-
-_AHEAD = 4  # files for each thread: some decode while others wait for their turn
 
 
 def load_image_folder(
     path,
     *,
+    labels=None,
     size=None,
     channels=None,
     crop=None,
     labelled=True,
+    lazy=False,
     on_error="raise",
     n_jobs=None,
     return_X_y=False,
@@ -45,12 +45,14 @@ def load_image_folder(
 
     Parameters
     ----------
-    path : str or path-like
-        A directory or a zip archive. It contains one folder for each class, with the name of the class; subfolders
-        belong to the same class. A folder around all others, without an image of its own, is passed through: an
-        archive may hold ``cats/1.png`` or ``animals/cats/1.png``. Images are the files whose name ends like a format
-        that is read (see the notes), in either case. Other files are ignored, and so are hidden ones (a name that
-        begins with a dot, ``__MACOSX``).
+    path : str, path-like or sequence of these
+        A directory, a zip archive or a list of files. A directory or an archive contains one folder for each class,
+        with the name of the class; subfolders belong to the same class. A folder around all others, without an image of
+        its own, is passed through: an archive may hold ``cats/1.png`` or ``animals/cats/1.png``. Images are the files
+        whose name ends like a format that is read (see the notes), in either case. Other files are ignored, and so are
+        hidden ones (a name that begins with a dot, ``__MACOSX``). The files of a list are read whatever their names
+        are. labels : array-like of shape (n,), default=None
+        The class of each file in a list, of any type that `ConvNetClassifier` takes.
     size : int or tuple of int, default=None
         (height, width) to which every image is scaled, or the side of a square. None needs images of one size.
     channels : {1, 3}, default=None
@@ -61,7 +63,13 @@ def load_image_folder(
         the shorter side to 256 and cutting out 224 x 224 pixels gives: most networks trained on ImageNet are tested
         with such images.
     labelled : bool, default=True
-        Whether folders are classes. False loads all images at and below `path`, and no target.
+        Whether there are classes: folders, or the `labels` of a list. False loads all images at and below `path`, and
+        no target.
+    lazy : bool, default=False
+        Whether to decode files when they are used, and not now: for images that do not fit into memory. `data` is then
+        an `ImageFiles`, which estimators take in place of an array, with the same results to the bit. A fit decodes
+        each file twice and then once in each epoch, a minibatch at a time. Give `channels`, or files are opened until
+        one has colour. Not for an archive.
     on_error : {"raise", "warn"}, default="raise"
         What to do with a file that cannot be read as an image: raise an error, or warn and leave it out. Both name
         the file.
@@ -77,14 +85,21 @@ def load_image_folder(
         A dictionary-like object with the attributes
 
         data : ndarray of uint8, shape (n, height, width) if grey, (n, height, width, 3) if RGB
-            The images, sorted by class and then by name; if not `labelled`, by name. `ConvNetClassifier` takes them in
-            this form, other estimators take ``data.reshape(len(data), -1)``.
-        target : ndarray of str, shape (n,)
-            The class of each image. If not `labelled`, it is missing, and so is `target_names`.
+            The images, sorted by class and then by name; if not `labelled`, by name; of a list, in its order.
+            `ConvNetClassifier` takes them in this form, other estimators take ``data.reshape(len(data), -1)``. If
+            `lazy`, an `ImageFiles`. target : ndarray of str, shape (n,)
+            The class of each image; of a list, its `labels`. If not `labelled`, it is missing, and so is
+            `target_names`.
         target_names : list of str
             The classes, sorted.
         filenames : ndarray of str, shape (n,)
-            The name of each file, relative to `path`.
+            The name of each file, relative to `path`; of a list, as there. In the order of `data`: sorted, or that of
+            the list.
+        load : callable
+            ``load(path)`` loads other images with the same `size`, `channels` and `crop`: a file, a list of files, or a
+            directory or archive. It returns an array like `data`, also of one file, for
+            ``classifier.predict(bunch.load("cat.jpg"))``. Images of another size are scaled if `size` was given, else
+            they are an error.
     (data, target) : tuple
         If `return_X_y`.
 
@@ -136,35 +151,114 @@ def load_image_folder(
     ((3, 8, 8), [0, 0, 200], ['dark', 'dark', 'light'])
     """
     form = check_form(size, channels, crop)
-    _check_options(labelled, on_error, n_jobs, return_X_y)
+    _check_options(labelled, lazy, on_error, n_jobs, return_X_y)
     require_pillow("load_image_folder")
-    with open_files(path) as files:
+    with _opened(path, labels, labelled, lazy) as (files, place):
         if files.skipped:
             warnings.warn(
                 f"{_some(files.skipped)} below {str(path)!r}: these links are left out. They lead to directories that "
                 "are read under another name.",
                 stacklevel=2,
             )
-        names = _images(path, files)
-        classes = _classes(path, files, names) if labelled else None
+        names = _images(path, files) if place else files.names
+        classes = labels
+        if labelled and place:
+            classes = _classes(path, files, names)
         if form.mode is None:
             form = replace(form, mode=_mode_of_all(names, files.read))
-        if form.size is not None:
-            check_memory(len(names), form.size if form.mode == "L" else (*form.size, 3))
-        data, kept = _decode(path, names, lambda name: decode(files.read(name), form), on_error, n_jobs)
-    filenames = np.array(["/".join(name) for name in kept])
+        listing = Listing(names, files.read, form, n_jobs)
+        if lazy:
+            data, kept = _not_decoded(listing), range(len(names))
+        else:
+            if form.size is not None:
+                check_memory(len(names), form.size if form.mode == "L" else (*form.size, 3))
+            data, kept = _decode(place, listing, on_error)
+    bunch = Bunch(data=data, filenames=np.array(["/".join(names[index]) for index in kept]))
+    bunch.load = _Loader(form, data.shape[1:], n_jobs)
     if not labelled:
-        return Bunch(data=data, filenames=filenames)
-    target = np.array([classes[name] for name in kept])
+        return bunch
+    target = np.asarray(classes)[kept] if len(kept) < len(names) else np.asarray(classes)
     if return_X_y:
         return data, target
-    return Bunch(data=data, target=target, target_names=np.unique(target).tolist(), filenames=filenames)
+    return Bunch(**bunch, target=target, target_names=np.unique(target).tolist())
 
 
-def _check_options(labelled, on_error, n_jobs, return_X_y):
+@contextmanager
+def _opened(path, labels, labelled, lazy):
+    """Open what is to be loaded; yield the `Files`, and the directory or archive, or "" of a list."""
+    if isinstance(path, (str, PathLike)):
+        if labels is not None:
+            raise ValueError("labels are for a list of files. The classes of a directory or archive are its folders.")
+        if lazy and Path(path).is_file():
+            raise ValueError(f"lazy=True does not read the archive {str(path)!r}. Unpack it, and pass the directory.")
+        with open_files(path) as files:
+            yield files, str(path)
+        return
+    names = [(fspath(file),) for file in path]
+    if not names:
+        raise ValueError("path is an empty list. Pass a file or more.")
+    if labelled and labels is None:
+        raise ValueError("A list of files has no folders with the names of classes. Pass labels, or labelled=False.")
+    if labels is not None and (not labelled or len(labels) != len(names)):
+        what = "labelled=False" if not labelled else f"{len(names)} files and {len(labels)} labels"
+        raise ValueError(f"load_image_folder got {what}. Pass one label for each file, or none with labelled=False.")
+    yield Files(names, [], [], _read_listed), ""
+
+
+def _read_listed(name):
+    """Return the bytes of a file of a list."""
+    return read_file(Path(*name))
+
+
+@dataclass(frozen=True)
+class _Loader:
+    """Loads images in the form of those that `load_image_folder` has loaded before."""
+
+    form: Form
+    shape: tuple
+    n_jobs: int | None
+
+    def __call__(self, path):
+        """Return images, uint8 of shape (n, height, width) if grey, (n, height, width, 3) if RGB."""
+        if isinstance(path, (str, PathLike)) and not _is_folder(path):
+            path = [path]
+        channels = 1 if self.form.mode == "L" else 3
+        options = {"channels": channels, "crop": self.form.crop, "n_jobs": self.n_jobs}
+        data = load_image_folder(path, size=self.form.size, labelled=False, **options).data
+        if data.shape[1:] != self.shape:
+            raise ValueError(
+                f"The images have {_sides(data[0])} pixels, and those that were loaded before have "
+                f"{self.shape[0]} x {self.shape[1]} (height x width). Load these with size=(height, width)."
+            )
+        return data
+
+
+def _is_folder(path):
+    """Return whether a path is that of a directory or a zip archive."""
+    return Path(path).is_dir() or is_zipfile(path)
+
+
+def _not_decoded(listing):
+    """Return the images as files, of the size of the first one if no size is given."""
+    name, form = listing.names[0], listing.form
+    sides = form.size
+    if sides is None:
+        decoded, error = attempt(decode_listed, listing, name)
+        if error is not None:
+            raise ValueError(f"{'/'.join(name)!r} cannot be read as an image: {error}.") from error
+        sides = decoded.pixels.shape[:2]
+    shape = (len(listing.names), *sides) if form.mode == "L" else (len(listing.names), *sides, 3)
+    return ImageFiles(listing, shape, np.arange(len(listing.names)))
+
+
+def _check_options(labelled, lazy, on_error, n_jobs, return_X_y):
     """Raise a ValueError if one of these parameters is invalid."""
     if labelled not in (True, False):
         raise ValueError(f"labelled={labelled!r} is invalid. Use True or False.")
+    if lazy not in (True, False):
+        raise ValueError(f"lazy={lazy!r} is invalid. Use True or False.")
+    if lazy and on_error == "warn":
+        raise ValueError("lazy=True does not know which files cannot be read. Use on_error='raise'.")
     if not labelled and return_X_y:
         raise ValueError("labelled=False loads no y for return_X_y=True. Use the attribute data of the Bunch.")
     if on_error not in ("raise", "warn"):
@@ -190,7 +284,7 @@ def _images(path, files):
 
 
 def _classes(path, files, names):
-    """Return a dict from the names of images to their classes."""
+    """Return the class of each image."""
     depth = 0
     while len({name[depth] for name in names}) == 1 and all(len(name) > depth + 2 for name in names):
         depth += 1  # one folder around all others, without an image of its own
@@ -202,7 +296,7 @@ def _classes(path, files, names):
             )
     for warning in (*_folders_without_images(path, files, names, depth), *_equal_subfolders(path, names, depth)):
         warnings.warn(warning, stacklevel=3)
-    return {name: name[depth] for name in names}
+    return [name[depth] for name in names]
 
 
 def _formats(names):
@@ -258,60 +352,34 @@ def _mode_of_all(names, read):
     return "L"
 
 
-def _decode(path, names, decode_file, on_error, n_jobs):
-    """Return the pixels and the names of all images that ``decode_file(name)`` can decode."""
-    data, kept, highest = None, [], None
-    with closing(_in_order(partial(_attempt, decode_file), names, n_jobs)) as attempts:
-        for name, (decoded, error) in zip(names, attempts, strict=True):
+def _decode(place, listing, on_error):
+    """Return the pixels and the indices of all files that can be decoded; `place` is for messages."""
+    data, kept, highest, names = None, [], None, listing.names
+    first, within = None, f" in {place!r}" if place else ""
+    with closing(in_order(partial(attempt, decode_listed, listing), names, listing.n_jobs)) as attempts:
+        for index, (name, (decoded, error)) in enumerate(zip(names, attempts, strict=True)):
             if error is not None:
-                trouble = f"{'/'.join(name)!r} in {str(path)!r} cannot be read as an image: {error}"
+                trouble = f"{'/'.join(name)!r}{within} cannot be read as an image: {error}"
                 if on_error == "raise":
                     raise ValueError(f"{trouble}. Use on_error='warn' to leave it out.") from error
                 warnings.warn(f"{trouble}. It is left out.", stacklevel=3)
                 continue
             if data is None:
                 check_memory(len(names), decoded.pixels.shape)
-                data = np.empty((len(names), *decoded.pixels.shape), np.uint8)
+                data, first = np.empty((len(names), *decoded.pixels.shape), np.uint8), "/".join(name)
             if decoded.pixels.shape != data.shape[1:]:
                 raise ValueError(
-                    f"Images differ in size: {'/'.join(kept[0])!r} has {_sides(data[0])} pixels and {'/'.join(name)!r} "
-                    f"has {_sides(decoded.pixels)} (height x width). Use size=(height, width) to scale all to one size."
+                    f"Images differ in size: {first!r} has {_sides(data[0])} pixels and {'/'.join(name)!r} has "
+                    f"{_sides(decoded.pixels)} (height x width). Use size=(height, width) to scale all to one size."
                 )
             data[len(kept)] = decoded.pixels
-            kept.append(name)
+            kept.append(index)
             if decoded.highest is not None:
                 highest = max(decoded.highest, highest or 0)
     if not kept:
-        raise ValueError(f"None of the {len(names)} files below {str(path)!r} can be read as an image.")
-    warn_of_few_bits(path, highest, stacklevel=4)
+        raise ValueError(f"None of the {len(names)} files{within} can be read as an image.")
+    warn_of_few_bits(place or "the list", highest, stacklevel=4)
     return data[: len(kept)], kept
-
-
-def _attempt(decode_file, name):
-    """Return a decoded image and None, or None and the error. Decoders raise many types, even SyntaxError."""
-    try:
-        return decode_file(name), None
-    except MemoryError:
-        raise
-    except Exception as error:
-        return None, error
-
-
-def _in_order(work, names, n_jobs):
-    """Yield ``work(name)`` for each name, in order. Threads work a few names ahead, so that few results wait."""
-    n_threads = joblib.effective_n_jobs(-1 if n_jobs is None else int(n_jobs))
-    with ThreadPoolExecutor(n_threads) as threads:
-        started = deque()
-        try:
-            for name in names:
-                started.append(threads.submit(work, name))
-                if len(started) > _AHEAD * n_threads:
-                    yield started.popleft().result()
-            while started:
-                yield started.popleft().result()
-        finally:  # after an error, nothing is decoded in vain
-            for future in started:
-                future.cancel()
 
 
 def _sides(pixels):

@@ -203,7 +203,7 @@ class Images:
             C-contiguous.
         """
         is_source = isinstance(self.pixels, PixelSource)
-        chosen = self.pixels[which] if is_source else np.asarray(self.pixels)[which]
+        chosen = self.pixels.read(np.arange(len(self))[which]) if is_source else np.asarray(self.pixels)[which]
         return np.ascontiguousarray(chosen.reshape(len(chosen), -1), dtype=dtype)
 
     def chunks(self, size):

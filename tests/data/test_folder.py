@@ -223,7 +223,7 @@ def test_without_classes(stored):
     pixels = {"b.png": 1, "a.png": 2, "more/c.png": 3, "more/deep/d.bmp": 4}
     path = stored({name: encoded(grey(value)) for name, value in pixels.items()} | {"notes.txt": b""})
     folder = load_image_folder(path, labelled=False)
-    assert set(folder) == {"data", "filenames"}
+    assert set(folder) == {"data", "filenames", "load"}
     assert folder.filenames.tolist() == ["a.png", "b.png", "more/c.png", "more/deep/d.bmp"]
     assert_array_equal(folder.data, [grey(value) for value in (2, 1, 3, 4)])
     with pytest.raises(ValueError, match=r"^labelled=False loads no y for return_X_y=True"):
@@ -295,7 +295,7 @@ def test_a_class_with_only_broken_files_is_left_out(stored):
 
 @pytest.mark.filterwarnings("ignore:.*left out:UserWarning")
 def test_only_broken_files(stored):
-    with pytest.raises(ValueError, match=r"None of the 2 files below '.*images.*' can be read as an image"):
+    with pytest.raises(ValueError, match=r"None of the 2 files in '.*images.*' can be read as an image"):
         load_image_folder(stored({"cat/1.png": b"", "dog/1.png": b""}), on_error="warn")
 
 
