@@ -234,6 +234,8 @@ _WALKS = {
     "add_parts": lambda n, grid: n["n_parts"],
     "finish_contract": lambda n, grid: n["parts"] * n["wide"] / 256,
     "softmax_cross_entropy": lambda n, grid: 3 * n["classes"] / 32,
+    "sigmoid_cross_entropy": lambda n, grid: n["outputs"] / 32,
+    "regression_loss": lambda n, grid: n["outputs"] / 32,
 }
 _AHEAD = 4  # reads of such a loop that are on their way at once, as loops are unrolled
 

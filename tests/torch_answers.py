@@ -111,6 +111,36 @@ def cross_entropy(scores, targets, weights, label_smoothing):
     losses = torch.nn.functional.cross_entropy(
         scores, torch.tensor(targets), reduction="none", label_smoothing=label_smoothing
     )
+    return weighted_mean(scores, losses, weights)
+
+
+def sigmoid_cross_entropy(scores, targets, weights, label_smoothing):
+    """Returns the weighted mean over the images of the sum over the labels, and its gradient."""
+    import torch
+
+    (scores,) = leaves(scores)
+    wanted = torch.tensor((1 - label_smoothing) * targets + label_smoothing / 2)
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(scores, wanted, reduction="none").sum(1)
+    return weighted_mean(scores, losses, weights)
+
+
+def regression_loss(scores, targets, weights, function, delta):
+    """Returns the weighted mean over the images of the mean over the outputs, and its gradient."""
+    import torch
+
+    (scores,), targets = leaves(scores), torch.tensor(targets)
+    if function == "squared":
+        losses = torch.nn.functional.mse_loss(scores, targets, reduction="none") / 2
+    elif function == "absolute":
+        losses = torch.nn.functional.l1_loss(scores, targets, reduction="none")
+    else:
+        losses = torch.nn.functional.huber_loss(scores, targets, reduction="none", delta=delta)
+    return weighted_mean(scores, losses.mean(1), weights)
+
+
+def weighted_mean(scores, losses, weights):
+    import torch
+
     loss = (losses * torch.tensor(weights)).sum() / weights.sum()
     loss.backward()
     return arrays(loss, scores.grad)

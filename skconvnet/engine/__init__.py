@@ -8,26 +8,30 @@ from skconvnet.engine.device import check_device, device_for_scoring, device_for
 from skconvnet.engine.images import Images, OnDevice, PixelSource
 from skconvnet.engine.network import Network, memory_needed
 from skconvnet.engine.optimizers import SGD, Adam, OptimizerState
-from skconvnet.engine.plan.steps import SoftmaxCrossEntropy
+from skconvnet.engine.plan.steps import AbsoluteError, Huber, SigmoidCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from skconvnet.engine.scale import PixelScale, doubt_about_outlier
 from skconvnet.engine.scorer import Scorer
-from skconvnet.engine.trainer import Outcome, Trainer
+from skconvnet.engine.trainer import StepOutcome, Trainer
 from skconvnet.engine.weights.cut import cut_behind, split_architecture
 from skconvnet.engine.weights.layout import Learned
 
 __all__ = [
     "SGD",
+    "AbsoluteError",
     "Adam",
+    "Huber",
     "Images",
     "Learned",
     "Network",
     "OnDevice",
     "OptimizerState",
-    "Outcome",
     "PixelScale",
     "PixelSource",
     "Scorer",
+    "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
+    "SquaredError",
+    "StepOutcome",
     "Trainer",
     "check_device",
     "compile_time",

@@ -6,9 +6,9 @@ import numpy as np
 
 from skconvnet.engine.optimizers import OptimizerState
 from skconvnet.engine.plan.plan import plan_training
-from skconvnet.engine.program.instructions import ClassOutcome
+from skconvnet.engine.program.instructions import Outcome
 
-__all__ = ["Minibatch", "Outcome", "Trainer"]
+__all__ = ["Minibatch", "StepOutcome", "Trainer"]
 
 
 class Minibatch(NamedTuple):
@@ -35,17 +35,18 @@ class Minibatch(NamedTuple):
     warps: np.ndarray | None
 
 
-class Outcome(NamedTuple):
+class StepOutcome(NamedTuple):
     """What a step found on its minibatch, before the update.
 
     Parameters
     ----------
-    loss, accuracy : float
-        Weighted means over the minibatch, as it was augmented, with what DROPOUT left of the network.
+    loss, score : float
+        Weighted means over the minibatch, as it was augmented, with what DROPOUT left of the network. The score is the
+        accuracy of classes and of several labels, and R2 of standardised numbers.
     """
 
     loss: float
-    accuracy: float
+    score: float
 
 
 class Trainer:
@@ -57,8 +58,8 @@ class Trainer:
         Its parameters are updated in place by every step.
     images : Images
         All training images.
-    targets : ndarray of int64, (n,)
-        Their class indices.
+    targets : ndarray of int64, (n,), or of float32, (n, n_outputs)
+        What the loss takes: their class indices, or the wanted number of each output.
     weights : ndarray of shape (n,)
         Their weights in the loss.
     optimizer : Adam or SGD
@@ -66,7 +67,7 @@ class Trainer:
     alpha : float
         Weight decay: with Adam, weights shrink by the fraction learning_rate * alpha in each step; with SGD,
         alpha / (samples in the minibatch) times the weights is added to the gradient. Biases do not decay.
-    loss : SoftmaxCrossEntropy
+    loss : SoftmaxCrossEntropy, SigmoidCrossEntropy, SquaredError, AbsoluteError or Huber
         The loss, which says what targets are.
     batch_size : int
         Samples in the largest minibatch.
@@ -130,8 +131,8 @@ class Trainer:
         Raises
         ------
         ValueError
-            If the images are not of the network's shape, a target is not one of its classes, or a pixel is too far
-            from the mean for float32. The kernels would read and write memory of others.
+            If the images are not of the network's shape, the targets are none that the loss takes, or a pixel is too
+            far from the mean for float32. The kernels would read and write memory of others.
         """
         architecture, targets = self.network.architecture, np.ascontiguousarray(targets, self.loss.target_dtype)
         if images.shape != architecture.image_shape:
@@ -188,8 +189,8 @@ class Trainer:
 
         Returns
         -------
-        Outcome
-            Loss and accuracy of the minibatch. If its weights are all 0, nothing is done, and both are 0.
+        StepOutcome
+            Loss and score of the minibatch. If its weights are all 0, nothing is done, and both are 0.
         """
         (outcome,) = self.steps([indices], [learning_rate])
         return outcome
@@ -209,7 +210,7 @@ class Trainer:
 
         Yields
         ------
-        Outcome
+        StepOutcome
             Of each minibatch, as `step` returns it.
         """
         n_steps, n_drawn, before = self.state.n_steps, self.n_drawn, self._execution.n_taken
@@ -217,7 +218,7 @@ class Trainer:
         try:
             for indices in batches:
                 weights = self.weights[indices]
-                yield _outcome(next(outcomes), weights) if weights.sum() > 0 else Outcome(0.0, 0.0)
+                yield _outcome(next(outcomes), weights) if weights.sum() > 0 else StepOutcome(0.0, 0.0)
         finally:
             outcomes.close()
             n_taken = self._execution.n_taken - before
@@ -238,6 +239,6 @@ class Trainer:
 
 
 def _outcome(outcomes, weights):
-    """Return the `Outcome` of a minibatch."""
-    losses, correct = outcomes[:, ClassOutcome.LOSS], outcomes[:, ClassOutcome.CORRECT]
-    return Outcome(float(losses.sum()), float((weights * correct).sum() / weights.sum()))
+    """Return the `StepOutcome` of a minibatch."""
+    losses, scores = outcomes[:, Outcome.LOSS], outcomes[:, Outcome.SCORE]
+    return StepOutcome(float(losses.sum()), float((weights * scores).sum() / weights.sum()))

@@ -12,7 +12,7 @@ from time import perf_counter
 
 import numpy as np
 
-from skconvnet.engine import Outcome, compile_time
+from skconvnet.engine import StepOutcome, compile_time
 from skconvnet.training.history import DivergenceError, Ending, History
 
 
@@ -158,9 +158,9 @@ def train(trainer, batches, schedule, history, stopping, *, best=None, hooks=Hoo
 
 
 def _one_epoch(trainer, batches, schedule, history):
-    """Train for one epoch; return the weighted mean `Outcome` of its minibatches, and the images per second."""
+    """Train for one epoch; return the weighted mean `StepOutcome` of its minibatches, and the images per second."""
     started, compiled = perf_counter(), compile_time()
-    loss = accuracy = total = 0.0
+    loss = score = total = 0.0
     first = history.n_epochs * len(batches)
     epoch = list(batches.of_epoch(len(history.loss_curve)))
     rates = [schedule.at(first + number) for number in range(len(epoch))]
@@ -171,13 +171,13 @@ def _one_epoch(trainer, batches, schedule, history):
             if not isfinite(outcome.loss):
                 raise _divergence(f"The loss is {outcome.loss}", history, batches, number, rate)
             loss += outcome.loss * weight
-            accuracy += outcome.accuracy * weight
+            score += outcome.score * weight
             total += weight
     # The loss is measured before the step. If the last step overflows, only the weights show it.
     if not np.isfinite(trainer.network.parameters).all():
         raise _divergence("A weight is no longer finite", history, batches, number, rate)
     seconds = perf_counter() - started - (compile_time() - compiled)
-    return Outcome(loss / total, accuracy / total), len(batches.indices) / max(seconds, 1e-9)
+    return StepOutcome(loss / total, score / total), len(batches.indices) / max(seconds, 1e-9)
 
 
 def _divergence(what, history, batches, step, rate):

@@ -118,7 +118,7 @@ def test_the_accuracy_is_that_of_the_scores(n_threads):
     right = Scorer(network).scores(SMALL.images, 1).argmax(axis=1) == SMALL.targets
     assert 0 < right.mean() < 1
     found = SMALL.trainer(network, n_threads=n_threads).step(np.arange(SMALL.n), 0.1)
-    assert found.accuracy == pytest.approx(np.average(right, weights=SMALL.weights))
+    assert found.score == pytest.approx(np.average(right, weights=SMALL.weights))
 
 
 def test_the_loss_falls():

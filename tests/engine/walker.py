@@ -369,6 +369,10 @@ def _cross_entropy(n, samples, first):
     return [("scores", np.arange(n["classes"]), True)], [("dscores", np.arange(n["depth"]), True)]
 
 
+def _loss_of_outputs(n, samples, first):
+    return [("scores", np.arange(n["outputs"]), True)], [("dscores", np.arange(n["depth"]), True)]
+
+
 def _store_scores(n, samples, first):
     pixels = grid(0, (n["rows"], n["x_row"]), (n["columns"], n["depth"]), (n["classes"], 1))
     return [("x", pixels, True)], []
@@ -526,6 +530,8 @@ REACH = {
     Op.MAX_POOL: _pool,
     Op.MAX_POOL_BACKWARD: _max_pool_backward,
     Op.SOFTMAX_CROSS_ENTROPY: _cross_entropy,
+    Op.SIGMOID_CROSS_ENTROPY: _loss_of_outputs,
+    Op.REGRESSION_LOSS: _loss_of_outputs,
     Op.STORE_SCORES: _store_scores,
     Op.AVERAGE_POOL: _pool,
     Op.AVERAGE_POOL_BACKWARD: _average_pool_backward,

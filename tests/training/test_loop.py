@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skconvnet.engine import Outcome
+from skconvnet.engine import StepOutcome
 from skconvnet.training import (
     Adaptive,
     Batches,
@@ -42,7 +42,7 @@ class Trainer:
         self.batches.append(batch.tolist())
         self.rates.append(rate)
         self.network.parameters[0] += 1
-        return Outcome(loss, 1 / (1 + loss))
+        return StepOutcome(loss, 1 / (1 + loss))
 
 
 def batches_of(n, batch_size, shuffle=False, seed=0, weights=None):

@@ -21,7 +21,12 @@ from skconvnet.engine.cpu.kernels.branches import add, copy_channels, multiply, 
 from skconvnet.engine.cpu.kernels.convolution import contract
 from skconvnet.engine.cpu.kernels.depthwise import depthwise, depthwise_weights
 from skconvnet.engine.cpu.kernels.images import load_images
-from skconvnet.engine.cpu.kernels.loss import softmax_cross_entropy, store_scores
+from skconvnet.engine.cpu.kernels.loss import (
+    regression_loss,
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
+    store_scores,
+)
 from skconvnet.engine.cpu.kernels.memory import clear, clear_border
 from skconvnet.engine.cpu.kernels.normalisation import (
     batch_gradients,
@@ -124,6 +129,18 @@ def loss(call_at):
             softmax_cross_entropy(code, a, b, task, place + sample)
         elif code[0] == Op.STORE_SCORES:
             store_scores(code, a, task, place + sample)
+
+
+def losses_of_outputs(call_at):
+    """Execute a loss of several labels or of numbers: apart, because most networks choose one of several classes."""
+    call, code, task = _unpack(call_at)
+    place = call[InstructionCall.PLACE]
+    for sample in range(call[InstructionCall.SAMPLES]):
+        a, b, _, _ = _operands(call, code, sample)
+        if code[0] == Op.SIGMOID_CROSS_ENTROPY:
+            sigmoid_cross_entropy(code, a, b, task, place + sample)
+        elif code[0] == Op.REGRESSION_LOSS:
+            regression_loss(code, a, b, task, place + sample)
 
 
 def pooling(call_at):
@@ -254,6 +271,8 @@ FAMILIES = {
     Op.CLEAR_BORDER: memory,
     Op.SOFTMAX_CROSS_ENTROPY: loss,
     Op.STORE_SCORES: loss,
+    Op.SIGMOID_CROSS_ENTROPY: losses_of_outputs,
+    Op.REGRESSION_LOSS: losses_of_outputs,
     Op.CONTRACT: convolution,
     Op.RELU: rectifiers,
     Op.BIAS_RELU_BACKWARD: rectifiers,

@@ -12,7 +12,12 @@ from skconvnet.engine.cuda.kernels.activations import (
 from skconvnet.engine.cuda.kernels.branches import lower_add, lower_copy_channels, lower_multiply, lower_multiply_sums
 from skconvnet.engine.cuda.kernels.convolution import lower_contract
 from skconvnet.engine.cuda.kernels.images import lower_load_images
-from skconvnet.engine.cuda.kernels.loss import lower_softmax_cross_entropy, lower_store_scores
+from skconvnet.engine.cuda.kernels.loss import (
+    lower_regression_loss,
+    lower_sigmoid_cross_entropy,
+    lower_softmax_cross_entropy,
+    lower_store_scores,
+)
 from skconvnet.engine.cuda.kernels.memory import lower_clear, lower_clear_border
 from skconvnet.engine.cuda.kernels.normalisation import (
     lower_batch_gradients,
@@ -52,6 +57,8 @@ LOWERINGS = {
     Op.MAX_POOL: lower_max_pool,
     Op.MAX_POOL_BACKWARD: lower_max_pool_backward,
     Op.SOFTMAX_CROSS_ENTROPY: lower_softmax_cross_entropy,
+    Op.SIGMOID_CROSS_ENTROPY: lower_sigmoid_cross_entropy,
+    Op.REGRESSION_LOSS: lower_regression_loss,
     Op.STORE_SCORES: lower_store_scores,
     Op.AVERAGE_POOL: lower_average_pool,
     Op.AVERAGE_POOL_BACKWARD: lower_average_pool_backward,

@@ -112,8 +112,7 @@ def plan_training(architecture, layout, loss, batch_size, target, frozen=frozens
         The layers.
     layout : ParameterLayout
         Where their parameters are in the parameter vector.
-    loss : SoftmaxCrossEntropy
-        The loss.
+    loss : SoftmaxCrossEntropy, or another loss of `plan.steps.loss`
     batch_size : int
         The most samples of a minibatch.
     target : Target

@@ -27,10 +27,11 @@ __all__ = [
     "Activation",
     "Adds",
     "Block",
-    "ClassOutcome",
     "Instruction",
     "NormRow",
     "Op",
+    "Outcome",
+    "Residual",
     "Rule",
     "Samples",
     "Segment",
@@ -44,7 +45,7 @@ __all__ = [
 
 _MOST_OPERANDS = 4
 _FIRST_NUMBER = 1 + 3 * _MOST_OPERANDS
-REAL = frozenset("alpha beta eps k momentum rate smoothing".split())  # numbers that are float64
+REAL = frozenset("alpha beta delta eps k momentum rate smoothing".split())  # numbers that are float64
 
 
 class Space(IntEnum):
@@ -95,6 +96,8 @@ class Op(IntEnum):
     MULTIPLY_SUMS = 32
     PRELU = 33
     PRELU_SLOPES = 34
+    SIGMOID_CROSS_ENTROPY = 35
+    REGRESSION_LOSS = 36
 
 
 class Activation(IntEnum):
@@ -106,6 +109,14 @@ class Activation(IntEnum):
     HSIGMOID = 3  # RELU6(x + 3)/6
     HSWISH = 4  # x HSIGMOID(x)
     GELU = 5  # x (1 + erf(x/sqrt(2)))/2
+
+
+class Residual(IntEnum):
+    """The function of score - target that a REGRESSION_LOSS sums."""
+
+    SQUARED = 0  # half the square
+    ABSOLUTE = 1
+    HUBER = 2  # half the square up to delta, and linear beyond
 
 
 class Transform(IntEnum):
@@ -197,6 +208,8 @@ INSTRUCTIONS = {
         (Op.MAX_POOL, "x y", f"rows columns depth x_row {_WINDOWS} y_row"),
         (Op.MAX_POOL_BACKWARD, "x y dy dx", f"rows columns depth x_row {_WINDOWS} y_row dx_row dy_row overlap"),
         (Op.SOFTMAX_CROSS_ENTROPY, "scores dscores", "classes depth smoothing"),
+        (Op.SIGMOID_CROSS_ENTROPY, "scores dscores", "outputs depth smoothing"),
+        (Op.REGRESSION_LOSS, "scores dscores", "outputs depth function delta"),
         (Op.STORE_SCORES, "x", "rows columns classes x_row depth"),
         (Op.AVERAGE_POOL, "x y", f"rows columns depth x_row {_MEANS} y_row"),
         (Op.AVERAGE_POOL_BACKWARD, "dy dx", f"rows columns depth dx_row {_MEANS} dy_row"),
@@ -278,11 +291,11 @@ class Block(IntEnum):
     IN_BODY = 9  # whether BODY_RATE and BODY_DECAY apply
 
 
-class ClassOutcome(IntEnum):
-    """What the softmax cross-entropy writes for each sample."""
+class Outcome(IntEnum):
+    """What a loss writes for each sample."""
 
     LOSS = 0  # the sample's share of the batch's weighted mean loss
-    CORRECT = 1  # 1 if its class has the highest score, else 0
+    SCORE = 1  # 1 if all that is predicted is right, else 0; of numbers, 1 - the mean squared error of the outputs
 
 
 class NormRow(IntEnum):

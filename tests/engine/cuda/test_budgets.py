@@ -18,7 +18,9 @@ USE_FLOAT64 = {
     "layer_gradients",
     "layer_scale_gradients",
     "layer_statistics",
+    "regression_loss",
     "running_statistics",
+    "sigmoid_cross_entropy",
     "softmax_cross_entropy",
     "update",
 }

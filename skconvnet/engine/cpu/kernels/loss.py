@@ -1,4 +1,4 @@
-"""The softmax cross-entropy and its gradient, and the class scores that leave the machine.
+"""Losses and their gradients, and the scores that leave the machine.
 
 Kernels work on one sample, whose place in the batch is `place`. Their operands are int64 addresses in bytes; numbers
 are read from the instruction `code` by name.
@@ -12,12 +12,14 @@ from skconvnet.engine.cpu.compile import kernel
 from skconvnet.engine.cpu.llvm.pointers import array_at, real
 from skconvnet.engine.cpu.llvm.simd import peek, poke
 from skconvnet.engine.cpu.task import Task, number_columns
-from skconvnet.engine.program.instructions import ClassOutcome, Op
+from skconvnet.engine.program.instructions import Op, Outcome, Residual
 
-__all__ = ["softmax_cross_entropy", "store_scores"]
+__all__ = ["regression_loss", "sigmoid_cross_entropy", "softmax_cross_entropy", "store_scores"]
 
-_LOSS, _STORE = map(number_columns, (Op.SOFTMAX_CROSS_ENTROPY, Op.STORE_SCORES))
-_N_OUTCOMES = len(ClassOutcome)
+_SOFTMAX, _SIGMOID = map(number_columns, (Op.SOFTMAX_CROSS_ENTROPY, Op.SIGMOID_CROSS_ENTROPY))
+_REGRESSION, _STORE = map(number_columns, (Op.REGRESSION_LOSS, Op.STORE_SCORES))
+_N_OUTCOMES = len(Outcome)
+_SQUARED, _ABSOLUTE = int(Residual.SQUARED), int(Residual.ABSOLUTE)
 
 
 @kernel
@@ -36,12 +38,12 @@ def softmax_cross_entropy(code, scores, dscores, task, place):
     dscores : int64
         Their gradient, (depth,), overwritten: weight * (softmax - target), zero beyond ``classes``.
     task : ndarray of int64
-        Its arrays of targets and weights are read; the weights sum to one over the batch. The sample's `ClassOutcome`
-        is written: CORRECT if its class is the first one with the highest score, as `predict` chooses it.
+        Its arrays of targets and weights are read; the weights sum to one over the batch. The sample's `Outcome`
+        is written: SCORE is 1 if its class is the first one with the highest score, as `predict` chooses it.
     place : int64
         The sample's place in the batch.
     """
-    classes, depth, smoothing = code[_LOSS.classes], code[_LOSS.depth], real(code[_LOSS.smoothing])
+    classes, depth, smoothing = code[_SOFTMAX.classes], code[_SOFTMAX.depth], real(code[_SOFTMAX.smoothing])
     target = array_at(task[Task.TARGETS], (place + 1,), np.int64)[place]
     weight = array_at(task[Task.WEIGHTS], (place + 1,), np.float64)[place]
     outcomes = array_at(task[Task.OUTCOMES], (place + 1, _N_OUTCOMES), np.float64)
@@ -63,13 +65,105 @@ def softmax_cross_entropy(code, scores, dscores, task, place):
         poke(dscores + 4 * k, np.float32(0))
     on_target = np.float64(peek(scores + 4 * target)) - highest
     loss = weight * (log_total - (1.0 - smoothing) * on_target - smoothing * spread / classes)
-    outcomes[place, ClassOutcome.LOSS] = loss
-    outcomes[place, ClassOutcome.CORRECT] = 1.0 if first == target else 0.0
+    outcomes[place, Outcome.LOSS] = loss
+    outcomes[place, Outcome.SCORE] = 1.0 if first == target else 0.0
+
+
+@kernel
+def sigmoid_cross_entropy(code, scores, dscores, task, place):
+    """Compute the weighted loss of one sample with several labels, and the gradient of its scores.
+
+    The loss is the sum over the labels of the cross-entropy of the sigmoid, max(s, 0) - s wanted + log(1 + exp(-|s|)),
+    with wanted = (1 - smoothing) target + smoothing / 2. No exponential of it overflows.
+
+    Parameters
+    ----------
+    code : ndarray of int64
+        The instruction.
+    scores : int64
+        The scores, (depth,), of which the first ``outputs`` count.
+    dscores : int64
+        Their gradient, (depth,), overwritten: weight * (sigmoid - wanted), zero beyond ``outputs``.
+    task : ndarray of int64
+        Its arrays of targets, (samples, outputs) of 0 and 1, and of weights are read; the weights sum to one over the
+        batch. The sample's `Outcome` is written: SCORE is 1 if all labels are right, as `predict` chooses them, which
+        are those with a score above 0.
+    place : int64
+        The sample's place in the batch.
+    """
+    outputs, depth, smoothing = code[_SIGMOID.outputs], code[_SIGMOID.depth], real(code[_SIGMOID.smoothing])
+    targets = array_at(task[Task.TARGETS], (place + 1, outputs), np.float32)
+    weight = array_at(task[Task.WEIGHTS], (place + 1,), np.float64)[place]
+    outcomes = array_at(task[Task.OUTCOMES], (place + 1, _N_OUTCOMES), np.float64)
+    total, all_right = 0.0, 1.0
+    for k in range(outputs):
+        score, target = np.float64(peek(scores + 4 * k)), np.float64(targets[place, k])
+        wanted = (1.0 - smoothing) * target + 0.5 * smoothing
+        power = math.exp(-abs(score))
+        sigmoid = (1.0 if score > 0.0 else power) / (1.0 + power)
+        total += max(score, 0.0) - score * wanted + math.log1p(power)
+        poke(dscores + 4 * k, np.float32(weight * (sigmoid - wanted)))
+        if (score > 0.0) != (target > 0.5):
+            all_right = 0.0
+    for k in range(outputs, depth):
+        poke(dscores + 4 * k, np.float32(0))
+    outcomes[place, Outcome.LOSS] = weight * total
+    outcomes[place, Outcome.SCORE] = all_right
+
+
+@kernel
+def regression_loss(code, scores, dscores, task, place):
+    """Compute the weighted loss of one sample whose targets are numbers, and the gradient of its scores.
+
+    The loss is the mean over the outputs of a `Residual` of score - target.
+
+    Parameters
+    ----------
+    code : ndarray of int64
+        The instruction.
+    scores : int64
+        The scores, (depth,), of which the first ``outputs`` count.
+    dscores : int64
+        Their gradient, (depth,), overwritten: weight / outputs * slope of the residual, zero beyond ``outputs``.
+    task : ndarray of int64
+        Its arrays of targets, (samples, outputs), and of weights are read; the weights sum to one over the batch. The
+        sample's `Outcome` is written: SCORE is 1 - the mean over the outputs of (score - target)^2.
+    place : int64
+        The sample's place in the batch.
+    """
+    outputs, depth = code[_REGRESSION.outputs], code[_REGRESSION.depth]
+    function, delta = code[_REGRESSION.function], real(code[_REGRESSION.delta])
+    targets = array_at(task[Task.TARGETS], (place + 1, outputs), np.float32)
+    weight = array_at(task[Task.WEIGHTS], (place + 1,), np.float64)[place]
+    outcomes = array_at(task[Task.OUTCOMES], (place + 1, _N_OUTCOMES), np.float64)
+    total, squares = 0.0, 0.0
+    for k in range(outputs):
+        away = np.float64(peek(scores + 4 * k)) - np.float64(targets[place, k])
+        value, slope = _residual(function, delta, away)
+        total += value
+        squares += away * away
+        poke(dscores + 4 * k, np.float32(weight * slope / outputs))
+    for k in range(outputs, depth):
+        poke(dscores + 4 * k, np.float32(0))
+    outcomes[place, Outcome.LOSS] = weight * total / outputs
+    outcomes[place, Outcome.SCORE] = 1.0 - squares / outputs
+
+
+@kernel
+def _residual(function, delta, away):
+    """Return the function of a difference, and its slope."""
+    size = abs(away)
+    if function == _SQUARED or (function != _ABSOLUTE and size <= delta):
+        return 0.5 * away * away, away
+    sign = 1.0 if away > 0.0 else -1.0 if away < 0.0 else 0.0
+    if function == _ABSOLUTE:
+        return size, sign
+    return delta * (size - 0.5 * delta), delta * sign
 
 
 @kernel
 def store_scores(code, x, task, place):
-    """Copy one sample's class scores at every pixel of the volume `x` to the task's scores."""
+    """Copy one sample's scores at every pixel of the volume `x` to the task's scores."""
     rows, columns, classes = code[_STORE.rows], code[_STORE.columns], code[_STORE.classes]
     x_row, depth = code[_STORE.x_row], code[_STORE.depth]
     scores = array_at(task[Task.SCORES], (place + 1, rows, columns, classes), np.float32)

@@ -1,4 +1,4 @@
-"""The softmax cross-entropy and its gradient, and the class scores that leave the machine.
+"""Losses and their gradients, and the scores that leave the machine.
 
 A sample's place in the tables of an epoch is step * batch + s: `batch` is the length of their rows, and `step` the
 address of the int32 that counts the steps. Operands are byte addresses; strides are in float32 elements.
@@ -9,13 +9,23 @@ import math
 from skconvnet.engine.cuda.compiler import Address, Double, cuda, float32, float64, inlined, int32, kernel
 from skconvnet.engine.cuda.llvm.memory import load, load_double, load_int, load_long, store, store_double
 from skconvnet.engine.cuda.llvm.threads import block, chunk, over, thread
-from skconvnet.engine.program.instructions import ClassOutcome
+from skconvnet.engine.program.instructions import Outcome, Residual
 
-__all__ = ["lower_softmax_cross_entropy", "lower_store_scores", "softmax_cross_entropy", "store_scores"]
+__all__ = [
+    "lower_regression_loss",
+    "lower_sigmoid_cross_entropy",
+    "lower_softmax_cross_entropy",
+    "lower_store_scores",
+    "regression_loss",
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+    "store_scores",
+]
 
 _THREADS = 256
 _LANES = 32  # a warp has a sample
-_LOSS, _CORRECT, _N_OUTCOMES = int(ClassOutcome.LOSS), int(ClassOutcome.CORRECT), len(ClassOutcome)
+_LOSS, _SCORE, _N_OUTCOMES = int(Outcome.LOSS), int(Outcome.SCORE), len(Outcome)
+_SQUARED, _ABSOLUTE = int(Residual.SQUARED), int(Residual.ABSOLUTE)
 
 
 @inlined
@@ -68,7 +78,7 @@ def softmax_cross_entropy(
     indices, weights : int64
         Image of each sample, (steps, batch) int32; its weight, (steps, batch) float64.
     outcomes : int64
-        (steps, batch, columns of `ClassOutcome`) float64; the rows of this step's samples are written.
+        (steps, batch, columns of `Outcome`) float64; the rows of this step's samples are written.
     step : int64
         Address of the step.
     smoothing : float64
@@ -124,9 +134,139 @@ def softmax_cross_entropy(
     if lane == 0:
         on_target = float64(load(from_scores + 4 * target)) - highest
         loss = weight * (math.log(total) - (1.0 - smoothing) * on_target - uniform * spread)
-        outcome = outcomes + 8 * _N_OUTCOMES * place
-        store_double(outcome + 8 * _LOSS, loss)
-        store_double(outcome + 8 * _CORRECT, 1.0 if first == target else 0.0)
+        _store_outcome(outcomes, place, loss, 1.0 if first == target else 0.0)
+
+
+@inlined
+def _store_outcome(outcomes, place, loss, score):
+    """Store the `Outcome` of the sample at a place of the epoch's tables."""
+    outcome = outcomes + 8 * _N_OUTCOMES * place
+    store_double(outcome + 8 * _LOSS, loss)
+    store_double(outcome + 8 * _SCORE, score)
+
+
+@kernel(_LANES)
+def sigmoid_cross_entropy(
+    scores: Address,
+    dscores: Address,
+    targets: Address,
+    indices: Address,
+    weights: Address,
+    outcomes: Address,
+    step: Address,
+    outputs,
+    depth,
+    batch,
+    scores_sample,
+    dscores_sample,
+    smoothing: Double,
+):
+    """Compute the weighted loss of each sample with several labels, and the gradient of its scores.
+
+    The formulas are those of the CPU's kernel, in float64.
+
+    Parameters
+    ----------
+    scores : int64
+        The scores, (samples, depth) float32, of which the first ``outputs`` count.
+    dscores : int64
+        Their gradient, (samples, depth) float32, overwritten: weight * (sigmoid - wanted), zero beyond ``outputs``.
+    targets : int64
+        0 or 1 for each label of each image, (images, outputs) float32.
+    indices, weights, outcomes, step
+        As `softmax_cross_entropy` takes them.
+    smoothing : float64
+        Part of the wanted probability of a label that is spread over both answers.
+    """
+    table = cuda.shared.array(_LANES, float64)
+    place, lane = load_int(step) * batch + block(), thread()
+    from_scores, to = scores + 4 * block() * scores_sample, dscores + 4 * block() * dscores_sample
+    from_targets = targets + 4 * load_int(indices + 4 * place) * outputs
+    weight = load_double(weights + 8 * place)
+    total, wrong = float64(0), float64(0)
+    k = lane
+    while k < depth:
+        gradient = float64(0)
+        if k < outputs:
+            score, target = float64(load(from_scores + 4 * k)), float64(load(from_targets + 4 * k))
+            wanted = (1.0 - smoothing) * target + 0.5 * smoothing
+            power = math.exp(-abs(score))
+            gradient = weight * ((1.0 if score > 0.0 else power) / (1.0 + power) - wanted)
+            total += (score if score > 0.0 else 0.0) - score * wanted + math.log1p(power)
+            if (score > 0.0) != (target > 0.5):
+                wrong += 1.0
+        store(to + 4 * k, float32(gradient))
+        k += _LANES
+    total = _sum(table, total)
+    cuda.syncthreads()  # the table is written again
+    wrong = _sum(table, wrong)
+    if lane == 0:
+        _store_outcome(outcomes, place, weight * total, 0.0 if wrong > 0.0 else 1.0)
+
+
+@kernel(_LANES)
+def regression_loss(
+    scores: Address,
+    dscores: Address,
+    targets: Address,
+    indices: Address,
+    weights: Address,
+    outcomes: Address,
+    step: Address,
+    outputs,
+    depth,
+    batch,
+    scores_sample,
+    dscores_sample,
+    function,
+    delta: Double,
+):
+    """Compute the weighted loss of each sample whose targets are numbers, and the gradient of its scores.
+
+    The formulas are those of the CPU's kernel, in float64.
+
+    Parameters
+    ----------
+    scores : int64
+        The scores, (samples, depth) float32, of which the first ``outputs`` count.
+    dscores : int64
+        Their gradient, (samples, depth) float32, overwritten: weight / outputs * slope, zero beyond ``outputs``.
+    targets : int64
+        (images, outputs) float32.
+    indices, weights, outcomes, step
+        As `softmax_cross_entropy` takes them.
+    function : int32
+        The `Residual` whose mean over the outputs is the loss.
+    delta : float64
+        Where Huber's function becomes a line.
+    """
+    table = cuda.shared.array(_LANES, float64)
+    place, lane = load_int(step) * batch + block(), thread()
+    from_scores, to = scores + 4 * block() * scores_sample, dscores + 4 * block() * dscores_sample
+    from_targets = targets + 4 * load_int(indices + 4 * place) * outputs
+    share = load_double(weights + 8 * place) / outputs
+    total, squares = float64(0), float64(0)
+    k = lane
+    while k < depth:
+        gradient = float64(0)
+        if k < outputs:
+            away = float64(load(from_scores + 4 * k)) - float64(load(from_targets + 4 * k))
+            size = abs(away)
+            if function == _SQUARED or (function != _ABSOLUTE and size <= delta):
+                total += 0.5 * away * away
+                gradient = share * away
+            else:
+                slope = 1.0 if function == _ABSOLUTE else delta
+                total += size if function == _ABSOLUTE else delta * (size - 0.5 * delta)
+                gradient = share * (slope if away > 0.0 else -slope if away < 0.0 else 0.0)
+            squares += away * away
+        store(to + 4 * k, float32(gradient))
+        k += _LANES
+    total = _sum(table, total)
+    cuda.syncthreads()  # the table is written again
+    squares = _sum(table, squares)
+    if lane == 0:
+        _store_outcome(outcomes, place, share * total, 1.0 - squares / outputs)
 
 
 @kernel(_THREADS)
@@ -154,6 +294,16 @@ def store_scores(x: Address, scores: Address, step: Address, rows, columns, clas
 def lower_softmax_cross_entropy(call):
     """Yield the launch of SOFTMAX_CROSS_ENTROPY."""
     yield call.launch(softmax_cross_entropy, (call["samples"],))
+
+
+def lower_sigmoid_cross_entropy(call):
+    """Yield the launch of SIGMOID_CROSS_ENTROPY."""
+    yield call.launch(sigmoid_cross_entropy, (call["samples"],))
+
+
+def lower_regression_loss(call):
+    """Yield the launch of REGRESSION_LOSS."""
+    yield call.launch(regression_loss, (call["samples"],))
 
 
 def lower_store_scores(call):

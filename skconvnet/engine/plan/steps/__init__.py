@@ -7,14 +7,31 @@ from skconvnet.engine.plan.steps.activations import ACTIVATIONS, Dropout, Prelu
 from skconvnet.engine.plan.steps.branches import Gate, Stack, Sum
 from skconvnet.engine.plan.steps.convolution import Convolution
 from skconvnet.engine.plan.steps.depthwise import DepthwiseConvolution, is_depthwise
-from skconvnet.engine.plan.steps.loss import SoftmaxCrossEntropy
+from skconvnet.engine.plan.steps.loss import (
+    AbsoluteError,
+    Huber,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+    SquaredError,
+)
 from skconvnet.engine.plan.steps.normalisation import BatchNorm, LayerNorm, LocalResponseNorm, RunningNorm
 from skconvnet.engine.plan.steps.pooling import AveragePool, MaxPool
 from skconvnet.engine.plan.steps.step import backward_chain, forward_chain, mark_gradients, walk_steps
 from skconvnet.engine.plan.steps.winograd import WinogradConvolution, has_fewer_products
 from skconvnet.engine.weights.layout import learning_layers
 
-__all__ = ["SoftmaxCrossEntropy", "backward_chain", "forward_chain", "mark_gradients", "steps_of", "walk_steps"]
+__all__ = [
+    "AbsoluteError",
+    "Huber",
+    "SigmoidCrossEntropy",
+    "SoftmaxCrossEntropy",
+    "SquaredError",
+    "backward_chain",
+    "forward_chain",
+    "mark_gradients",
+    "steps_of",
+    "walk_steps",
+]
 
 _POOLS = {"max": MaxPool, "average": AveragePool}
 _BRANCHES = {"SUM": Sum, "STACK": Stack, "GATE": Gate}

@@ -1,30 +1,40 @@
-"""Softmax cross-entropy and the class scores that leave the machine."""
+"""Losses, and the scores that leave the machine."""
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skconvnet.engine.program.instructions import ClassOutcome, Op, Space
+from skconvnet.engine.program.instructions import Op, Outcome, Space
 from skconvnet.engine.program.target import CPU
 from tests import oracles
 from tests.engine.cpu.programs import Memory, framed, operand, run
+from tests.engine.losses import LOSSES_OF_OUTPUTS, check_extreme_scores, check_loss
 
 
-def cross_entropy(scores, targets, weights, smoothing, depth=None):
-    """The machine's losses of each sample, whether they are right, and the gradient as stored."""
-    n, classes = scores.shape
-    depth = depth or -(-classes // 8) * 8
+def cross_entropy(scores, targets, weights, smoothing):
+    numbers = {"classes": scores.shape[1], "smoothing": smoothing}
+    return outcomes_of(Op.SOFTMAX_CROSS_ENTROPY, numbers, scores, targets, weights)
+
+
+def loss_of_outputs(loss, scores, targets, weights):
+    return outcomes_of(loss.op, {"outputs": scores.shape[1], **loss.numbers}, scores, targets, weights)
+
+
+def outcomes_of(op, numbers, scores, targets, weights):
+    """The machine's losses of each sample, their scores in the outcome, and the gradient as stored."""
+    n, outputs = scores.shape
+    depth = -(-outputs // 8) * 8
     memory = Memory(fill=77)
     stored = np.full((n, depth), 1e9)  # what pads the scores takes no part
-    stored[:, :classes] = scores
+    stored[:, :outputs] = scores
     x, y = memory.put(stored), memory.put(np.full((n, depth), 99))
     memory = memory.array()
-    outcomes = np.full((n, len(ClassOutcome)), np.nan)
+    outcomes = np.full((n, len(Outcome)), np.nan)
     operands = {"scores": (Space.BATCH, x, depth), "dscores": (Space.BATCH, y, depth)}
     run(
-        [(Op.SOFTMAX_CROSS_ENTROPY, operands, {"classes": classes, "depth": depth, "smoothing": smoothing})],
+        [(op, operands, {"depth": depth, **numbers})],
         memory,
         samples=n,
         micro_batch=3,
@@ -32,8 +42,8 @@ def cross_entropy(scores, targets, weights, smoothing, depth=None):
         weights=weights / weights.sum(),
         outcomes=outcomes,
     )
-    losses, correct = outcomes.T
-    return losses, correct, memory[y : y + n * depth].reshape(n, depth)
+    losses, right = outcomes.T
+    return losses, right, memory[y : y + n * depth].reshape(n, depth)
 
 
 @given(st.integers(1, 5), st.integers(1, 19), st.sampled_from([0.0, 0.1, 0.9]), st.sampled_from([1, 100]))
@@ -72,6 +82,17 @@ def test_a_sample_without_weight_has_no_gradient():
     losses, _, gradient = cross_entropy(np.eye(3, dtype=np.float32), np.arange(3), np.array([1.0, 0.0, 1.0]), 0.1)
     assert losses[1] == 0
     assert_array_equal(gradient[1], 0)
+
+
+@pytest.mark.parametrize("loss", LOSSES_OF_OUTPUTS, ids=str)
+class TestLossesOfOutputs:
+    @given(st.integers(1, 5), st.sampled_from([1, 2, 8, 17]), st.sampled_from([1, 100]))
+    @settings(max_examples=20)
+    def test_loss_and_gradient(self, loss, n, outputs, size):
+        check_loss(loss, loss_of_outputs, n, outputs, size)
+
+    def test_scores_of_any_size(self, loss):
+        check_extreme_scores(loss, loss_of_outputs)
 
 
 def test_scores_are_stored_without_what_pads_them():

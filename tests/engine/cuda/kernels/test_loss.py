@@ -1,4 +1,4 @@
-"""Softmax cross-entropy, and the class scores that leave the machine, from the tables of an epoch."""
+"""Losses, and the scores that leave the machine, from the tables of an epoch."""
 
 from itertools import islice
 
@@ -10,35 +10,45 @@ pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make
 
 from skconvnet.engine.cuda.compiler import ptx
 from skconvnet.engine.cuda.kernels.loss import softmax_cross_entropy, store_scores
-from skconvnet.engine.program.instructions import ClassOutcome, Op, Space
+from skconvnet.engine.program.instructions import Op, Outcome, Space
 from tests import oracles
 from tests.engine.cpu.programs import Memory, assert_only_written, framed, operand
 from tests.engine.cuda.kernels.harness import run, without_each_barrier
 from tests.engine.cuda.ptx.execute import PtxError
+from tests.engine.losses import LOSSES_OF_OUTPUTS, check_extreme_scores, check_loss
 
 STEPS, STEP = 4, 2  # the epoch's, and the one that is executed
 
 
 def cross_entropy(scores, targets, weights, smoothing, depth=None):
-    """The machine's losses of each sample, whether they are right, and the gradient as stored."""
-    n, classes = scores.shape
-    depth, batch = depth or -(-classes // 8) * 8, n + 2
+    numbers = {"classes": scores.shape[1], "smoothing": smoothing}
+    return outcomes_of(Op.SOFTMAX_CROSS_ENTROPY, numbers, scores, targets, weights, depth)
+
+
+def loss_of_outputs(loss, scores, targets, weights):
+    return outcomes_of(loss.op, {"outputs": scores.shape[1], **loss.numbers}, scores, targets, weights)
+
+
+def outcomes_of(op, numbers, scores, targets, weights, depth=None):
+    """The machine's losses of each sample, their scores in the outcome, and the gradient as stored."""
+    n, outputs = scores.shape
+    depth, batch = depth or -(-outputs // 8) * 8, n + 2
     memory = Memory(fill=77)
     stored = np.full((n, depth + 8), 1e9)  # what pads the scores takes no part
-    stored[:, :classes] = scores
+    stored[:, :outputs] = scores
     x, y = memory.put(stored), memory.put(np.full((n, depth), 99))
     memory = memory.array()
     before = memory.copy()
     # The images are in another order than the samples, and there are others.
     images = np.random.default_rng(n).permutation(3 * n)[:n].astype(np.int32)
-    all_targets = np.full(3 * n, 10**6)
+    all_targets = np.full((3 * n, *targets.shape[1:]), 10**6, targets.dtype)
     all_targets[images] = targets
     indices, all_weights = np.full((STEPS, batch), 10**6, np.int32), np.full((STEPS, batch), np.nan)
     indices[STEP, :n], all_weights[STEP, :n] = images, weights / weights.sum()
-    outcomes = np.full((STEPS, batch, len(ClassOutcome)), 55.0)
+    outcomes = np.full((STEPS, batch, len(Outcome)), 55.0)
     operands = {"scores": (Space.BATCH, x, depth + 8), "dscores": (Space.BATCH, y, depth)}
     run(
-        [(Op.SOFTMAX_CROSS_ENTROPY, operands, {"classes": classes, "depth": depth, "smoothing": smoothing})],
+        [(op, operands, {"depth": depth, **numbers})],
         memory,
         samples=n,
         batch=batch,
@@ -49,10 +59,10 @@ def cross_entropy(scores, targets, weights, smoothing, depth=None):
         step=np.array([STEP], np.int32),
     )
     assert_only_written(memory, before, np.arange(y, y + n * depth))
-    losses, correct = outcomes[STEP, :n].T.copy()
+    losses, right = outcomes[STEP, :n].T.copy()
     outcomes[STEP, :n] = 55
     assert (outcomes == 55).all()
-    return losses, correct, memory[y : y + n * depth].reshape(n, depth)
+    return losses, right, memory[y : y + n * depth].reshape(n, depth)
 
 
 @pytest.mark.parametrize("size", [1, 100])
@@ -73,6 +83,16 @@ def test_loss_and_gradient(n, classes, smoothing, size):
     both = (oracles.softmax(scores) + oracles.smoothed(targets, classes, smoothing)) * weights[:, None] / weights.sum()
     assert (np.abs(gradient[:, :classes] - expected) <= 1.2e-7 * both + 1e-37).all()
     assert_array_equal(gradient[:, classes:], 0)
+
+
+@pytest.mark.parametrize("loss", LOSSES_OF_OUTPUTS, ids=str)
+class TestLossesOfOutputs:
+    @pytest.mark.parametrize(("n", "outputs", "size"), [(1, 1, 1), (5, 2, 100), (1, 32, 1), (2, 33, 1), (3, 100, 100)])
+    def test_loss_and_gradient(self, loss, n, outputs, size):
+        check_loss(loss, loss_of_outputs, n, outputs, size)
+
+    def test_scores_of_any_size(self, loss):
+        check_extreme_scores(loss, loss_of_outputs)
 
 
 def test_a_missing_barrier_is_noticed():
