@@ -24,7 +24,7 @@ from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.parameters import check_settings
 from skconvnet.estimators.tuning import frozen_layers
 from skconvnet.training import make_augmentation
-from skconvnet.training.checkpoint import CheckpointFile
+from skconvnet.training.checkpoint import MANY_FITS
 
 _MAX_REASONS = 20  # in an error
 _MAX_NAMED = 5  # combinations in a warning
@@ -311,7 +311,7 @@ def _bind(classifier, shape, n_classes):
     check_settings(classifier, splits=classifier.early_stopping)
     check_class_weight(classifier.class_weight)
     if classifier.checkpoint is not None:
-        CheckpointFile(classifier.checkpoint)
+        raise ValueError(f"checkpoint={shown(classifier.checkpoint)} is the file of one fit. {MANY_FITS}.")
     if classifier.image_shape is not None:
         _check_n_features(check_image_shape(classifier.image_shape), shape)
         shape = check_image_shape(classifier.image_shape)

@@ -110,8 +110,10 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         The part of the mean squared gradient that "adam" keeps in a step, in [0, 1).
     epsilon : float, default=1e-8
         What "adam" adds to the root of the mean squared gradient, after the correction of its bias.
-    max_iter : int, default=20
-        The largest number of epochs.
+    max_iter : int or "auto", default="auto"
+        The largest number of epochs. "auto" is the number in which 600,000 images are seen, but at least 10 and at most
+        20: 20 epochs for up to 30,000 training images, 13 for 45,000, and 10 from 60,000 on. It is the same for each
+        `learning_rate`.
     shuffle : bool, default=True
         Whether to shuffle the images in every epoch.
     tol : float, default=1e-4
@@ -246,7 +248,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     it fitted.
 
     A `checkpoint` belongs to one fit. Cross-validation and searches need ``checkpoint=None``. When a fit is resumed,
-    everything that affects its result is compared first, including `max_iter`; only `n_jobs`, `device`,
+    everything that affects its result is compared first, including the number of epochs; only `n_jobs`, `device`,
     `float32_precision`, `verbose` and callbacks may change. A fit that a callback stopped is resumed. If something
     differs, or the file is damaged, `fit` raises a ValueError and leaves the file unchanged; delete the file to start
     again. With ``random_state=None`` the seed of the checkpoint is used. A RandomState instance gives another seed to
@@ -292,7 +294,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         "beta_1": [Numbers(Real, 0, 1, closed="left")],
         "beta_2": [Numbers(Real, 0, 1, closed="left")],
         "epsilon": [Numbers(Real, 1e-37, None, closed="left")],  # above zero in float32
-        "max_iter": [Numbers(Integral, 1, None, closed="left")],
+        "max_iter": [StrOptions({"auto"}), Numbers(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
         "tol": [Numbers(Real, 0, None, closed="left")],
         "n_iter_no_change": [Numbers(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
@@ -341,7 +343,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-8,
-        max_iter=20,
+        max_iter="auto",
         shuffle=True,
         tol=1e-4,
         n_iter_no_change=10,
@@ -457,7 +459,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         In a Pipeline, ``transform_input=["X_val"]`` transforms X_val like X. Cross-validation splits X_val only if it
         has as many images as X; otherwise it is passed on unchanged.
         """
-        callbacks = FitCallbacks.of(self, self.max_iter, X, y, sample_weight)
+        callbacks = FitCallbacks.of(self, X, y, sample_weight)
         check_settings(self, splits=self.early_stopping and X_val is None)
         check_class_weight(self.class_weight)
         previous = state_to_resume(self) if self.warm_start and self.__sklearn_is_fitted__() else None
@@ -518,7 +520,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         previous = state_of_stream(self) if self.__sklearn_is_fitted__() else None
         if previous is not None and self.solver == "adam" and (previous.optimizer is None or previous.solver != "adam"):
             warnings.warn(_NO_STATE, stacklevel=3)
-        callbacks = FitCallbacks.of(self, 1, X, y, sample_weight)
+        callbacks = FitCallbacks.of(self, X, y, sample_weight)
         check_settings(self, splits=False)
         check_class_weight(self.class_weight)
         classes = self._check_classes(classes, previous)

@@ -36,7 +36,13 @@ from skconvnet.engine.weights.layout import lay_out_parameters
 from skconvnet.estimators.fitted import LEARNED, fitted_network
 from skconvnet.estimators.head import rate_of_head
 from skconvnet.estimators.identity import fit_identity
-from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, memory_for_training
+from skconvnet.estimators.limits import (
+    auto_batch_size,
+    check_batch_size,
+    check_memory,
+    memory_for_training,
+    number_of_epochs,
+)
 from skconvnet.estimators.network import bind_network, bind_own, warn_of_no_effect
 from skconvnet.estimators.pretrained import begin_with, body_of, keeps_head, pretrained_network
 from skconvnet.estimators.scoring import ScorerCache, warn_of_other_scale
@@ -54,7 +60,7 @@ from skconvnet.training import (
     train,
 )
 from skconvnet.training.checkpoint import CheckpointFile
-from skconvnet.training.progress import epoch_report
+from skconvnet.training.progress import epoch_report, report_if_long
 
 _PASSES = 3  # of a step: forward, and backward to the inputs and to the weights
 _REPLACED = (*LEARNED, "feature_names_in_", "_kept_trainer")  # a fit may leave the estimator without these
@@ -115,11 +121,6 @@ class Fit:
         return pretrained_network(self.estimator.pretrained) if self.previous is None else None
 
     @property
-    def max_iter(self):
-        """The largest number of epochs."""
-        return self.estimator.max_iter
-
-    @property
     def learning_rate(self):
         """The name of the schedule."""
         return self.estimator.learning_rate
@@ -140,6 +141,10 @@ class Fit:
             return self.file.saved.seed
         return seed
 
+    def _number_of_epochs(self, data):
+        """Return the largest number of epochs."""
+        return number_of_epochs(self.estimator.max_iter, len(data.indices))
+
     def run(self, data):
         """Train, and assign the fitted attributes.
 
@@ -157,6 +162,7 @@ class Fit:
             the estimator is then fitted with finite weights.
         """
         estimator, before = self.estimator, vars(self.estimator)
+        self.max_iter = self._number_of_epochs(data)
         batches = self._batches(data)
         trainer = self._trainer(data, batches)
         if self.previous is None:
@@ -167,6 +173,12 @@ class Fit:
         if estimator.verbose:
             print(f"kernels ready in {self._compile_time:.1f} s")
         trained = self._train(trainer, batches, state, data)
+        if estimator.verbose and trained.ending is Ending.PLATEAU:
+            what = "validation score" if estimator.early_stopping else "training loss"
+            print(
+                f"training stopped after epoch {trained.history.n_epochs}: the {what} has not improved by "
+                f"tol={estimator.tol} in the last {estimator.n_iter_no_change + 1} epochs"
+            )
         attributes = self._final_attributes(trainer, trained, data)
         # The only assignment to the estimator.
         estimator.__dict__ = {name: value for name, value in before.items() if name not in _REPLACED} | attributes
@@ -215,9 +227,9 @@ class Fit:
         body, trained = split_architecture(bound, n_frozen)
         check_batch_size(trained, batches.batch_size)
         if self.file is not None:
-            self.file.claim(fit_identity(estimator, bound, data, batches, self.stored))
+            self.file.claim(fit_identity(estimator, bound, data, batches, self.max_iter, self.stored))
         n_threads = thread_count(estimator.n_jobs)
-        passes = _PASSES * len(data.indices) * int(self.max_iter)
+        passes = _PASSES * len(data.indices) * self.max_iter
         work = passes * image_work(trained) + (len(images) * image_work(body) if n_frozen else 0)
         device = device_for_training(estimator.device, work, estimator.float32_precision)
         rates = {"frozen": frozen, "body": body_of(bound) if estimator.pretrained is not None else frozenset()}
@@ -346,9 +358,10 @@ class Fit:
             validation = replace(data.validation, images=self.part.images(data.validation.images))
             validate = partial(_accuracy, trainer.network, validation, trainer.n_threads)
         if callbacks is not None:
-            callbacks.begin(n_epochs)
+            callbacks.begin(n_epochs, self.max_iter)
         memory = memory_for_training(trainer.network.architecture, trainer.network.device)
-        with memory, epoch_report(self.max_iter, n_epochs) if estimator.verbose else nullcontext() as report:
+        silent = nullcontext(report_if_long(self.max_iter, len(data.indices), n_epochs))
+        with memory, epoch_report(self.max_iter, n_epochs) if estimator.verbose else silent as report:
             return train(
                 trainer,
                 batches,

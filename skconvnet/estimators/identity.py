@@ -4,7 +4,7 @@ from skconvnet.training import make_augmentation
 from skconvnet.training.checkpoint import SEEDS, digest
 
 
-def fit_identity(estimator, bound, data, batches, stored=None):
+def fit_identity(estimator, bound, data, batches, max_iter, stored=None):
     """Return everything that decides about the result of a fit, by the names that an error uses.
 
     Parameters
@@ -17,6 +17,8 @@ def fit_identity(estimator, bound, data, batches, stored=None):
         The data.
     batches : Batches
         The minibatches.
+    max_iter : int
+        The largest number of epochs, where the parameter may be "auto".
     stored : StoredNetwork, optional
         The pretrained network.
 
@@ -38,7 +40,7 @@ def fit_identity(estimator, bound, data, batches, stored=None):
         "momentum": float(estimator.momentum) if is_sgd else None,
         "nesterovs_momentum": bool(estimator.nesterovs_momentum) if is_sgd else None,
         **{name: None if is_sgd else float(getattr(estimator, name)) for name in ("beta_1", "beta_2", "epsilon")},
-        "max_iter": int(estimator.max_iter),
+        "max_iter": max_iter,
         "shuffle": bool(estimator.shuffle),
         "tol": float(estimator.tol),
         "n_iter_no_change": float(estimator.n_iter_no_change),

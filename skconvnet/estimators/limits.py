@@ -9,6 +9,8 @@ from skconvnet.engine.network import BYTES_PER_PARAMETER
 
 LARGEST_AUTO_BATCH = 128
 _SMALLEST_AUTO_BATCH = 32
+_AUTO_IMAGES_SEEN = 600_000
+_FEWEST_AUTO_EPOCHS, _MOST_AUTO_EPOCHS = 10, 20
 _ALWAYS_AVAILABLE = 2**28  # bytes; asking the system for its memory would cost more than scoring one image
 
 
@@ -31,6 +33,32 @@ def auto_batch_size(n_images):
     [10, 32, 97, 128]
     """
     return min(n_images, max(_SMALLEST_AUTO_BATCH, min(LARGEST_AUTO_BATCH, n_images // 512)))
+
+
+def number_of_epochs(max_iter, n_images):
+    """Return the largest number of epochs of a fit.
+
+    Parameters
+    ----------
+    max_iter : int or "auto"
+        The parameter of an estimator. "auto" is the number that shows 600,000 images, but at least 10 and at most 20.
+    n_images : int
+        Number of images to train on, without those of a validation set.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> [number_of_epochs("auto", n) for n in (500, 30_000, 45_000, 60_000, 1_000_000)]
+    [20, 20, 13, 10, 10]
+    >>> number_of_epochs(3, 60_000)
+    3
+    """
+    if max_iter == "auto":
+        return min(_MOST_AUTO_EPOCHS, max(_FEWEST_AUTO_EPOCHS, round(_AUTO_IMAGES_SEEN / n_images)))
+    return int(max_iter)
 
 
 def check_batch_size(bound, batch_size):

@@ -20,9 +20,11 @@ class PartialFit(Fit):
     learned arrays are unpacked from that state when they are first read.
     """
 
-    max_iter = 1
     is_complete_at_max_iter = True
     _kept = None
+
+    def _number_of_epochs(self, data):
+        return 1
 
     @property
     def learning_rate(self):

@@ -22,27 +22,26 @@ class FitCallbacks:
     ----------
     estimator : ConvNetClassifier
         The estimator that is fitted.
-    max_iter : int
-        The largest number of epochs.
     X, y, sample_weight
         The arguments of `fit`, unchanged.
     """
 
-    def __init__(self, estimator, max_iter, X, y, sample_weight):
+    def __init__(self, estimator, X, y, sample_weight):
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._arguments = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
-        self._fit = estimator._init_callback_context(max_subtasks=max_iter)
+        self._fit = estimator._init_callback_context(max_subtasks=None)  # until the images are counted
         self._epoch = None
 
     @classmethod
-    def of(cls, estimator, max_iter, X, y, sample_weight):
+    def of(cls, estimator, X, y, sample_weight):
         """Return the callbacks of a fit; None if the estimator has none."""
         if not vars(estimator).keys().isdisjoint(("_skl_callbacks", "_parent_callback_ctx")):
-            return cls(estimator, max_iter, X, y, sample_weight)
+            return cls(estimator, X, y, sample_weight)
         return None
 
-    def begin(self, n_epochs):
-        """Call the callbacks at the beginning of the fit. The first `n_epochs` epochs, done earlier, are skipped."""
+    def begin(self, n_epochs, max_iter):
+        """Call the callbacks at the beginning of a fit of up to `max_iter` epochs; skip the first, done earlier."""
+        self._fit.max_subtasks = max_iter
         self._fit.call_on_fit_task_begin(**self._arguments)
         for _ in range(n_epochs):
             self._fit.subcontext(task_name="epoch")

@@ -27,7 +27,7 @@ _NUMBERS = ("fit", "seed", "n_steps", "n_images", "n_plateaus", "plateau_count")
 _CURVES = ("loss_curve", "accuracy_curve", "validation_scores")
 _ARRAYS = ("parameters", "moments", "best")
 _BLOCK_BYTES = 2**24  # images are read in blocks of this size, so that a memory map stays on the disk
-_MANY_FITS = "A cross-validation or a search fits many networks, and needs checkpoint=None"
+MANY_FITS = "A cross-validation or a search fits many networks, and needs checkpoint=None"
 
 
 class OccupiedError(Exception):
@@ -274,7 +274,7 @@ def _check_own(target, checkpoint):
     except Exception as error:  # as in read_checkpoint
         raise OccupiedError("something else has been put there since the fit began") from error
     if not is_same:
-        raise OccupiedError(f"another fit has written its own there since this one began. {_MANY_FITS}")
+        raise OccupiedError(f"another fit has written its own there since this one began. {MANY_FITS}")
 
 
 def read_checkpoint(path):
@@ -349,7 +349,7 @@ def _check_same_fit(path, saved, fit):
     if differences:
         raise ValueError(
             f"checkpoint={str(path)!r} belongs to another fit: {'; '.join(differences)}. It was left as it is. Use the "
-            f"parameters and the data of that fit, delete or move the file, or give another path. {_MANY_FITS}."
+            f"parameters and the data of that fit, delete or move the file, or give another path. {MANY_FITS}."
         )
 
 

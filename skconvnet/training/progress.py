@@ -1,7 +1,47 @@
-"""The output of `verbose`: a progress bar on a terminal, one line per epoch elsewhere."""
+"""What a fit says of its progress: with `verbose` a bar on a terminal or a line per epoch, else that it takes long."""
 
+import logging
 import sys
 from contextlib import contextmanager
+from threading import Event
+
+_LONG = 60  # seconds
+_log = logging.getLogger("skconvnet")
+_has_told = Event()
+
+
+def report_if_long(max_iter, n_images, n_epochs):
+    """Make a report that says, once per process, that the fit takes more than another minute.
+
+    It is one line of the logger "skconvnet": a warning would be an error for those who make errors of warnings.
+
+    Parameters
+    ----------
+    max_iter : int
+        The largest number of epochs.
+    n_images : int
+        Images in an epoch.
+    n_epochs : int
+        Epochs that ended before.
+
+    Returns
+    -------
+    callable
+        To be called after every epoch with the `History` and the images per second. Only the first call counts.
+    """
+
+    def report(history, images_per_second):
+        n_left, seconds = max_iter - history.n_epochs, n_images / images_per_second
+        if history.n_epochs == n_epochs + 1 and n_left * seconds > _LONG and not _has_told.is_set():
+            _has_told.set()
+            _log.warning(
+                "This fit takes up to %.0f minutes more: %d epochs of %.0f s. verbose=1 shows the progress.",
+                max(1, n_left * seconds / 60),
+                n_left,
+                seconds,
+            )
+
+    return report
 
 
 @contextmanager

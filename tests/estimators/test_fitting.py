@@ -8,6 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
+from skconvnet.estimators import limits
 from tests.estimators.quick import quick, refused, same_network
 from tests.training.steps import diverge_at, interrupt_at, note_steps
 
@@ -21,6 +22,26 @@ def test_max_iter_warns_unless_it_is_the_end_of_one_cycle(digits):
     for learning_rate in ("constant", "adaptive"):
         with pytest.warns(ConvergenceWarning, match=re.escape("Maximum iterations (3) reached")):
             quick(learning_rate=learning_rate).fit(*digits)
+
+
+def test_auto_max_iter_is_the_number_for_the_images_that_are_trained_on(digits, tmp_path, monkeypatch):
+    X, y = (values[:80] for values in digits)
+    path = tmp_path / "fit.npz"
+    twenty = quick(max_iter=20, checkpoint=path).fit(X, y)
+    auto = quick(max_iter="auto").fit(X, y)
+    assert auto.n_iter_ == 20
+    assert same_network(auto, twenty)
+    assert same_network(quick(max_iter="auto", checkpoint=path).fit(X, y), twenty)  # it is the same fit
+    with pytest.warns(ConvergenceWarning, match=re.escape("Maximum iterations (20) reached")):
+        quick(max_iter="auto", learning_rate="constant", tol=0.0, n_iter_no_change=np.inf).fit(X, y)
+    monkeypatch.setattr(limits, "_AUTO_IMAGES_SEEN", 880)
+    assert quick(max_iter="auto").fit(X, y).n_iter_ == 11
+    held_out = quick(max_iter="auto", early_stopping=True, validation_fraction=0.25, n_iter_no_change=np.inf)
+    assert held_out.fit(X, y).n_iter_ == 15
+    with refused(f"checkpoint={str(path)!r} belongs to another fit: max_iter is 20 in the file and 11 now"):
+        quick(max_iter="auto", checkpoint=path).fit(X, y)
+    streamed = quick(max_iter="auto").partial_fit(X, y, np.unique(y))
+    assert streamed.n_iter_ == 1
 
 
 def test_a_loss_that_no_longer_improves_ends_the_training(digits):

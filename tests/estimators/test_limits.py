@@ -7,11 +7,23 @@ import pytest
 
 from skconvnet import Architecture
 from skconvnet.engine.device import CpuDevice
-from skconvnet.estimators.limits import auto_batch_size, check_batch_size, check_memory, check_scoring_memory
+from skconvnet.estimators.limits import (
+    auto_batch_size,
+    check_batch_size,
+    check_memory,
+    check_scoring_memory,
+    number_of_epochs,
+)
 
 
 def test_auto_batch_size():
     assert [auto_batch_size(n) for n in (1, 31, 32, 1437, 20_000, 60_000, 10**7)] == [1, 31, 32, 32, 39, 117, 128]
+
+
+def test_number_of_epochs():
+    sizes = (1, 30_000, 31_500, 40_000, 45_000, 60_000, 10**7)
+    assert [number_of_epochs("auto", n) for n in sizes] == [20, 20, 19, 15, 13, 10, 10]
+    assert [number_of_epochs(n, 60_000) for n in (1, 7, 500)] == [1, 7, 500]
 
 
 @pytest.mark.parametrize("text", ["INPUT -> FC(4) -> NORM -> FC", "INPUT -> (POOL(F=all) -> NORM | FC(2)) -> FC"])

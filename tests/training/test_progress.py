@@ -2,12 +2,17 @@
 
 import importlib
 import io
+import logging
 import os
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from skconvnet import ConvNetClassifier
+from skconvnet.training import History, progress
 
 QUICK = {"K": 8, "N": 1, "hidden_layer_sizes": (32,), "batch_size": 16, "max_iter": 3, "n_jobs": 1, "random_state": 0}
 LINE = r"epoch {}/3   loss \d+\.\d{{4}}   accuracy [01]\.\d{{4}}   [\d,]+ images/s"
@@ -73,3 +78,45 @@ def test_verbose_prints_plain_lines_in_a_pipe():
     assert plain(done.stdout)
     assert "━" not in done.stdout
     assert "\x1b" not in done.stdout
+
+
+def test_verbose_says_why_training_stopped_early(capsys):
+    X, y = np.random.default_rng(0).random((40, 64)), np.arange(40) % 2
+    stops = QUICK | {"max_iter": 9, "tol": 1e3, "n_iter_no_change": 1, "verbose": 1}
+    ConvNetClassifier(**stops).fit(X, y)
+    assert "stopped after epoch 3: the training loss has not improved by tol=1000.0 in" in capsys.readouterr().out
+    ConvNetClassifier(**stops, early_stopping=True).fit(X, y)
+    assert "the validation score has not improved" in capsys.readouterr().out
+    ConvNetClassifier(**QUICK, verbose=1).fit(X, y)
+    assert "stopped" not in capsys.readouterr().out
+
+
+@pytest.fixture
+def untold():
+    progress._has_told.clear()
+    yield
+    progress._has_told.clear()
+
+
+@pytest.mark.usefixtures("untold")
+def test_a_fit_that_takes_more_than_a_minute_says_so_once(caplog):
+    report = progress.report_if_long(max_iter=10, n_images=60_000, n_epochs=0)
+    report(History(n_epochs=1), 2000)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == (
+        "This fit takes up to 4 minutes more: 9 epochs of 30 s. verbose=1 shows the progress."
+    )
+    report(History(n_epochs=2), 1000)
+    progress.report_if_long(max_iter=10, n_images=60_000, n_epochs=4)(History(n_epochs=5), 2000)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.usefixtures("untold")
+def test_a_fit_of_less_than_a_minute_is_silent(caplog, capsys):
+    report = progress.report_if_long(max_iter=10, n_images=60_000, n_epochs=0)
+    report(History(n_epochs=1), 9001)
+    report(History(n_epochs=2), 10)  # a slower epoch later changes nothing
+    X, y = np.random.default_rng(0).random((40, 64)), np.arange(40) % 2
+    ConvNetClassifier(**QUICK).fit(X, y)
+    assert (caplog.records, capsys.readouterr()) == ([], ("", ""))
