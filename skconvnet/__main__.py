@@ -10,7 +10,9 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from skconvnet import ARCHITECTURES, ArchitectureError, ConvNetClassifier
-from skconvnet.architecture import CASE_STUDIES, PUBLISHED, Hyperparameters, find_architecture
+from skconvnet._version import __version__
+from skconvnet.architecture import CASE_STUDIES, PUBLISHED, Hyperparameters, find_architecture, without_effect
+from skconvnet.architecture.hyperparameters import ROUNDINGS
 from skconvnet.engine import warmup as kernels
 from skconvnet.interchange import inspect_file
 
@@ -19,7 +21,10 @@ _LETTERS = {
     "F": "extent of the filters",
     "S": "stride",
     "P": "zero-padding: a number, same or valid",
+    "N": "repetitions of groups marked *N",
+    "M": "repetitions of groups marked *M: a number or auto",
 }
+_DEFAULT_SHAPE = (32, 32, 3)
 
 
 def main(arguments=None):
@@ -49,6 +54,7 @@ def parser():
     `command` in its result is the function to call; it returns an exit status, or None for 0.
     """
     parser = argparse.ArgumentParser(prog="python -m skconvnet", description="Convolutional networks for scikit-learn.")
+    parser.add_argument("--version", action="version", version=f"skconvnet {__version__}")
     commands = parser.add_subparsers(required=True, metavar="demo | summary | inspect | warmup")
 
     command = commands.add_parser("demo", help="fit the digits of scikit-learn, and report accuracy and times")
@@ -62,7 +68,8 @@ def parser():
         "--input",
         type=image_shape,
         metavar="WxHxD",
-        help="shape of the images (default: that in the paper of a case study, else 32x32x3)",
+        help="width x height x channels of the images, or width x height if they are grey (default: that in the paper "
+        "of a case study, else 32x32x3)",
     )
     command.add_argument(
         "--classes",
@@ -83,6 +90,10 @@ def parser():
         metavar="UNITS",
         help="units of the FC layers before the last (default: 128)",
     )
+    command.add_argument(
+        "--pool", type=yes_or_no, nargs="+", default=[True], help="whether to keep POOL?: yes or no (default: yes)"
+    )
+    command.add_argument("--rounding", choices=ROUNDINGS, default=ROUNDINGS[0], help="of sizes that are not whole")
     command.set_defaults(command=summary)
 
     command = commands.add_parser("inspect", help="tell what a file of a network holds; nothing in it is executed")
@@ -95,12 +106,26 @@ def parser():
 
 
 def image_shape(text):
-    """Return (height, width, channels) from a text such as 32x16x3: width x height x depth."""
-    match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
+    """Return (height, width, channels) from a text such as 32x16x3: width x height x channels, or width x height."""
+    match = re.fullmatch(r"(\d{1,9})x(\d{1,9})(?:x(\d{1,9}))?", text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a volume: give width, height and depth, such as 32x32x3")
-    width, height, depth = map(int, match.groups())
-    return height, width, depth
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a shape: give width x height x channels, as in 32x32x3, or width x height, as in 28x28"
+        )
+    width, height, channels = (int(number or 1) for number in match.groups())
+    for name, extent in (("width", width), ("height", height), ("number of channels", channels)):
+        if extent < 1:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is width x height x channels, and its {name} is {extent}: give 1 or more"
+            )
+    return height, width, channels
+
+
+def yes_or_no(text):
+    """Return True for "yes" and False for "no"."""
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither yes nor no")
+    return text == "yes"
 
 
 def number_or_word(text):
@@ -130,15 +155,20 @@ def demo(options):
 def summary(options):
     """Print the volume table of an architecture."""
     study = (CASE_STUDIES | PUBLISHED).get(options.architecture)
-    image_shape = options.input or (study.image_shape if study else (32, 32, 3))
+    image_shape = options.input or (study.image_shape if study else _DEFAULT_SHAPE)
     n_classes = options.classes if options.classes is not None else (study.n_classes if study else 10)
-    letters = {letter: getattr(options, letter) for letter in _LETTERS}
+    lists = {name: getattr(options, name) for name in (*_LETTERS, "pool")}
     hyperparameters = Hyperparameters(
         hidden_layer_sizes=options.hidden_layer_sizes,
-        **{letter: values[0] if len(values) == 1 else values for letter, values in letters.items()},
+        rounding=options.rounding,
+        **{name: values[0] if len(values) == 1 else values for name, values in lists.items()},
     )
     architecture = find_architecture(options.architecture, image_shape, hyperparameters)
-    print(architecture.summary(image_shape, n_classes, hyperparameters))
+    table = architecture.summary(image_shape, n_classes, hyperparameters)
+    height, width, channels = image_shape
+    print(f"images: {width} wide, {height} high, {channels} channel{'s' * (channels != 1)}\n\n{table}")
+    for name, reason in without_effect(architecture, image_shape, hyperparameters).items():
+        print(f"{name} has no effect: {reason}", file=sys.stderr)
 
 
 def inspect(options):

@@ -160,7 +160,7 @@ def valid_param_grid(
 def _check_shape(image_shape):
     """Return image_shape as three ints; say so if it looks like X.shape."""
     shape = tuple(image_shape) if np.iterable(image_shape) else ()
-    is_of_X = len(shape) == 4 or (len(shape) == 3 and shape[1] == shape[2] > 4 and shape[0] >= _MANY * shape[1])
+    is_of_X = len(shape) == 4 or (len(shape) == 3 and shape[1] == shape[2] > 4 and shape[0] > 2 * shape[1])
     if is_of_X:
         raise ValueError(
             f"image_shape={image_shape!r} looks like X.shape. Pass the shape of one image, image_shape={shape[1:]!r}."

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import skconvnet
 from skconvnet import ARCHITECTURES
 from skconvnet import __main__ as command_line
 from skconvnet.architecture.case_studies import CASE_STUDIES
@@ -100,8 +101,35 @@ def test_summary_suggests_a_name_for_a_misspelled_one():
 
 def test_summary_rejects_an_input_that_is_not_a_volume(capsys):
     with pytest.raises(SystemExit):
-        command_line.main(["summary", "INPUT -> FC", "--input", "32x32"])
-    assert "give width, height and depth" in capsys.readouterr().err
+        command_line.main(["summary", "INPUT -> FC", "--input", "32"])
+    assert "give width x height x channels" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command_line.main(["summary", "INPUT -> FC", "--input", "0x5x1"])
+    assert "'0x5x1' is width x height x channels, and its width is 0" in capsys.readouterr().err
+
+
+def test_summary_says_what_it_took(capsys):
+    command_line.main(["summary", "INPUT -> FC", "--input", "28x14"])
+    assert capsys.readouterr().out.startswith("images: 28 wide, 14 high, 1 channel\n")
+    text = "INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> FC"
+    command_line.main(["summary", text, "--input", "8x9x3", "-N", "1", "-M", "2", "--pool", "yes", "no"])
+    out, err = capsys.readouterr()
+    assert out.startswith("images: 8 wide, 9 high, 3 channels\n")
+    assert (out.count("CONV"), out.count("POOL"), err) == (2, 1, "")
+    with pytest.raises(SystemExit, match=r"POOL 1 over the height of .* rounding='exact' refuses it"):
+        command_line.main(["summary", text, "--input", "8x9x3", "-M", "1", "--rounding", "exact"])
+
+
+def test_summary_tells_what_has_no_effect(capsys):
+    command_line.main(["summary", "lenet5", "-F", "7", "-N", "3"])
+    told = "F has no effect: each CONV spells its own\nN has no effect: nothing is repeated *N\n"
+    assert capsys.readouterr().err == told
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        command_line.main(["--version"])
+    assert capsys.readouterr().out == f"skconvnet {skconvnet.__version__}\n"
 
 
 def test_warmup_says_how_long_it_took_and_where_the_cache_is(capsys):

@@ -66,8 +66,8 @@ class Architecture:
 
         Parameters
         ----------
-        image_shape : sequence of three ints
-            (height, width, channels).
+        image_shape : sequence of two or three ints
+            (height, width, channels), or (height, width) of grey images.
         n_classes : int or None, default=None
             None: the units of the last FC or the depth of the last volume if the text states them, else 10. A CONV
             with K=classes has as many filters.
@@ -92,7 +92,7 @@ class Architecture:
 
         Parameters
         ----------
-        image_shape : sequence of three ints
+        image_shape : sequence of two or three ints
         n_classes : int or None, default=None
         hyperparameters : Hyperparameters, optional
 
@@ -111,7 +111,7 @@ class Architecture:
 
         Parameters
         ----------
-        image_shape : sequence of three ints
+        image_shape : sequence of two or three ints
         n_classes : int or None, default=None
             None: see `bind`.
         hyperparameters : Hyperparameters, optional
@@ -145,7 +145,7 @@ class Architecture:
 
         Parameters
         ----------
-        image_shape : sequence of three ints
+        image_shape : sequence of two or three ints
             (height, width, channels) for which the FC layers are bound.
         n_classes : int or None, default=None
             The filters of the last CONV. None: see `bind`.
@@ -208,7 +208,7 @@ class BoundArchitecture:
 
         Parameters
         ----------
-        image_shape : sequence of three ints
+        image_shape : sequence of two or three ints
             (height, width, channels). Height and width are at least those of `image_shape`.
 
         Returns

@@ -29,8 +29,8 @@ def image_volume(image_shape):
 
     Parameters
     ----------
-    image_shape : sequence of three ints
-        Each at least 1.
+    image_shape : sequence of ints
+        Height, width and channels, each at least 1. Without channels there is one.
 
     Returns
     -------
@@ -42,9 +42,12 @@ def image_volume(image_shape):
         If `image_shape` is anything else.
     """
     extents = as_sequence(image_shape)
-    if extents is None or len(extents) != 3:
-        raise ArchitectureError(f"image_shape must be (height, width, channels), got {shown(image_shape)}")
-    return Volume(*(whole_number(f"every number in image_shape={shown(image_shape)}", n, 1) for n in extents))
+    if extents is None or len(extents) not in (2, 3):
+        raise ArchitectureError(
+            f"image_shape must be (height, width, channels), or (height, width) if grey, got {shown(image_shape)}"
+        )
+    names = zip(("height", "width", "number of channels"), (*extents, 1), strict=False)
+    return Volume(*(whole_number(f"the {name} in image_shape={shown(image_shape)}", n, 1) for name, n in names))
 
 
 def bind_chain(chain, source, image, n_classes, hyperparameters):

@@ -60,7 +60,7 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
     ----------
     wanted : str or Architecture
         "auto", a name in `ARCHITECTURES`, a text in the notation, or an `Architecture`, which is returned.
-    image_shape : sequence of three ints
+    image_shape : sequence of two or three ints
         (height, width, channels), for "auto".
     hyperparameters : Hyperparameters, optional
         For "auto".
@@ -103,7 +103,7 @@ def auto_architecture(image_shape, hyperparameters=_DEFAULTS):
 
     Parameters
     ----------
-    image_shape : sequence of three ints
+    image_shape : sequence of two or three ints
         (height, width, channels).
     hyperparameters : Hyperparameters, optional
 
@@ -114,7 +114,7 @@ def auto_architecture(image_shape, hyperparameters=_DEFAULTS):
     Raises
     ------
     ArchitectureError
-        If `image_shape` is not three positive whole numbers, or if a sequence has the wrong length.
+        If `image_shape` is not two or three positive whole numbers, or if a sequence has the wrong length.
 
     Examples
     --------

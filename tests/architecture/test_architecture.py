@@ -84,7 +84,7 @@ def test_on_larger_images_branches_are_bound_again():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("image_shape", [(9, 10, 1), (10, 9, 1), (10, 10, 2), (10, 10), None, (10, 10, 10**5000)])
+@pytest.mark.parametrize("image_shape", [(9, 10, 1), (10, 9, 1), (10, 10, 2), (10,), None, (10, 10, 10**5000)])
 def test_on_rejects_smaller_images_and_other_depths(image_shape):
     bound = Architecture.parse("INPUT -> FC").bind((10, 10, 1), 3)
     with pytest.raises(ArchitectureError, match="image_shape"):

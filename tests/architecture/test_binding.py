@@ -308,12 +308,13 @@ def test_residual_and_inception_blocks_bind():
 
 @pytest.mark.parametrize(
     "image_shape",
-    [None, 5, "888", (8, 8), (8, 8, 1, 1), (8, 8, 0), (8, -8, 1), (8.0, 8, 1), (8, 8, 10**5000), (True, 8, 1)],
+    [None, 5, "888", (8,), (8, 8, 1, 1), (8, 8, 0), (8, -8, 1), (8.0, 8, 1), (8, 8, 10**5000), (True, 8, 1)],
     ids=range(10),
 )
 def test_bad_image_shapes_are_rejected(image_shape):
     with pytest.raises(ArchitectureError, match="image_shape"):
         Architecture.parse("INPUT -> FC").bind(image_shape, 10)
+    assert Architecture.parse("INPUT -> FC").bind((8, 9), 10).image_shape == (8, 9, 1)
 
 
 @pytest.mark.parametrize("n_classes", [0, -1, 2.0, "10", True])
