@@ -13,7 +13,7 @@ from sklearn.model_selection import ParameterGrid
 from skconvnet.architecture import HYPERPARAMETERS
 from skconvnet.architecture.errors import did_you_mean, shown
 from skconvnet.architecture.hyperparameters import whole_number
-from skconvnet.data import check_class_weight, check_image_shape
+from skconvnet.data import check_image_shape
 from skconvnet.engine import memory_needed
 from skconvnet.engine.network import BYTES_PER_PARAMETER
 from skconvnet.estimators.classifier import ConvNetClassifier
@@ -309,7 +309,6 @@ def _bind_features(features, shape, n_classes):
 def _bind(classifier, shape, n_classes):
     """Check the parameters of a classifier as its `fit` does, and bind its architecture."""
     check_settings(classifier, splits=classifier.early_stopping)
-    check_class_weight(classifier.class_weight)
     if classifier.checkpoint is not None:
         raise ValueError(f"checkpoint={shown(classifier.checkpoint)} is the file of one fit. {MANY_FITS}.")
     if classifier.image_shape is not None:

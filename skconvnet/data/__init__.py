@@ -9,8 +9,8 @@ from skconvnet.data.examples import (
 )
 from skconvnet.data.guesses import doubt_about_images
 from skconvnet.data.images import advice_on_channels, check_image_shape, check_images, check_larger_images
-from skconvnet.data.labels import check_labels, convert_labels
-from skconvnet.data.weights import check_class_weight, weigh_classes
+from skconvnet.data.labels import check_labels, convert_labels, encode_labels
+from skconvnet.data.weights import check_class_weight, check_sample_weight, weigh_classes
 
 __all__ = [
     "LabelledImages",
@@ -22,9 +22,11 @@ __all__ = [
     "check_images_and_labels",
     "check_labels",
     "check_larger_images",
+    "check_sample_weight",
     "check_two_classes",
     "convert_labels",
     "doubt_about_images",
+    "encode_labels",
     "hold_out",
     "weigh_classes",
 ]

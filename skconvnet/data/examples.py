@@ -121,8 +121,8 @@ def check_two_classes(examples, indices, classes):
     )
 
 
-def hold_out(examples, fraction, seed):
-    """Split a validation set off, stratified by class.
+def hold_out(examples, fraction, seed, strata=None):
+    """Split a validation set off.
 
     Parameters
     ----------
@@ -132,6 +132,8 @@ def hold_out(examples, fraction, seed):
         The part to validate on, between 0 and 1.
     seed : int
         Seed of the split.
+    strata : ndarray of shape (n,), optional
+        The class of each example: both parts get the same share of each.
 
     Returns
     -------
@@ -148,13 +150,13 @@ def hold_out(examples, fraction, seed):
     """
     try:
         training, held_out = train_test_split(
-            np.arange(len(examples)), test_size=fraction, random_state=seed, stratify=examples.targets
+            np.arange(len(examples)), test_size=fraction, random_state=seed, stratify=strata
         )
     except ValueError as error:
+        reason = "" if strata is None else f" so that each of their {len(np.unique(strata))} classes is in both parts"
         raise ValueError(
-            f"validation_fraction={fraction} cannot split {len(examples)} images so that each of their "
-            f"{len(np.unique(examples.targets))} classes is in both parts. Use another validation_fraction, more "
-            "images, or pass X_val and y_val."
+            f"validation_fraction={fraction} cannot split {len(examples)} images{reason}. Use another "
+            "validation_fraction, more images, or pass X_val and y_val."
         ) from error
     if len(held_out) < 2:
         raise ValueError(

@@ -1,22 +1,149 @@
-"""What the estimators share: fitted attributes, files, and the display in notebooks."""
+"""What the estimators share: parameters, `fit`, scores, files, and the display in notebooks."""
 
 import inspect
 import os
 import warnings
 from dataclasses import replace
 from html import escape
+from numbers import Integral, Real
 
-from sklearn.base import BaseEstimator
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.utils._param_validation import Options, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from skconvnet._version import __version__
-from skconvnet.estimators.fitted import LEARNED, unpack_parameters
-from skconvnet.estimators.parameters import refuse_unknown
+from skconvnet.architecture import HYPERPARAMETERS, Architecture
+from skconvnet.data import (
+    LabelledImages,
+    check_images,
+    check_larger_images,
+    check_sample_weight,
+    doubt_about_images,
+    hold_out,
+)
+from skconvnet.engine import thread_count
+from skconvnet.estimators.fitted import LEARNED, state_to_resume, unpack_parameters
+from skconvnet.estimators.fitting import Fit, TrainingData
+from skconvnet.estimators.network import expected_image_shape
+from skconvnet.estimators.parameters import Numbers, Solvers, check_settings, refuse_unknown
+from skconvnet.estimators.scoring import ScorerCache, compute_scores, score_images, warn_of_other_scale
+from skconvnet.estimators.streaming import PartialFit, state_of_stream
 from skconvnet.training import TrainingState
-from skconvnet.training.callbacks import CallbackSupportMixin
+from skconvnet.training.callbacks import CallbackSupportMixin, FitCallbacks
+
+_FEATURES = ("n_features_in_", "feature_names_in_")
+_NO_STATE = (
+    "The fit before has not kept the state of Adam. Its first steps change every weight by about learning_rate_init, "
+    "which may undo what was learned. Fit with warm_start=True before partial_fit. A lower learning_rate_init also "
+    "helps."
+)
 
 
 class BaseConvNet(CallbackSupportMixin, BaseEstimator):
-    """Base class of the estimators that train a network."""
+    """Base class of the estimators that train a network.
+
+    A subclass says what its targets are: `_check_images_and_targets` checks y, `_new_kind` and `_kind` return a
+    `Classes`, `Labels` or `Values` for a new and for the fitted network, and `_target_attributes` are the names of
+    the fitted attributes that `_kind` reads.
+    """
+
+    # `Hyperparameters` checks the parameters of the architecture, and image_shape is checked together with X.
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name; nothing changes it
+        "architecture": [str, Architecture],
+        **dict.fromkeys(HYPERPARAMETERS, "no_validation"),
+        "image_shape": "no_validation",
+        "solver": [Solvers({"adam", "sgd"})],
+        "alpha": [Numbers(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Numbers(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "one-cycle"})],
+        "learning_rate_init": [Numbers(Real, 0, None, closed="neither")],
+        "power_t": [Numbers(Real, 0, None, closed="left")],
+        "momentum": [Numbers(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "beta_1": [Numbers(Real, 0, 1, closed="left")],
+        "beta_2": [Numbers(Real, 0, 1, closed="left")],
+        "epsilon": [Numbers(Real, 1e-37, None, closed="left")],  # above zero in float32
+        "max_iter": [StrOptions({"auto"}), Numbers(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "tol": [Numbers(Real, 0, None, closed="left")],
+        "n_iter_no_change": [Numbers(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Numbers(Real, 0, 1, closed="left")],
+        "warm_start": ["boolean"],
+        "augment": "no_validation",
+        "device": [StrOptions({"auto", "cpu", "cuda"})],
+        "float32_precision": [StrOptions({"ieee", "tf32x3"})],
+        "n_jobs": [Numbers(Integral, 1, None, closed="left"), Numbers(Integral, None, -1, closed="right"), None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "checkpoint": [str, os.PathLike, None],
+        "pretrained": [str, os.PathLike, BaseEstimator, None],  # of estimators, a frozen one
+        "freeze": [str, None],
+        "body_rate": [Numbers(Real, 0, None, closed="neither")],
+        "head_first": ["boolean"],
+    }
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
+        """Fit the network to images and their targets.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
+            The training images: real numbers of any dtype. ndarrays, memory maps, and arrays that support DLPack, such
+            as PyTorch tensors, are not copied. Data frames of pandas and polars have an image in each row. Arrays in
+            the memory of a GPU are copied to the CPU to be checked; training on the first GPU reads those on it where
+            they are, if they are uint8 or float32 and contiguous in C order.
+        y : array-like of shape (n,), or (n, n_outputs)
+            The targets: labels of classes, or numbers for a regressor.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the images. See the notes.
+        X_val : array-like, as X, default=None
+            Images for validation after every epoch. With `early_stopping` they decide when to stop, and all of X is
+            used for training.
+        y_val : array-like, default=None
+            The targets of X_val. All classes in it must occur in y.
+        sample_weight_val : array-like, default=None
+            Weights of the images in X_val.
+
+        Returns
+        -------
+        object
+            The fitted estimator itself.
+
+        Raises
+        ------
+        ValueError
+            Before training, if a parameter or the data are wrong, the architecture does not fit the images
+            (`ArchitectureError`), or the `checkpoint` is damaged, belongs to another fit, or cannot be written.
+        FloatingPointError
+            If the loss or a weight becomes infinite or NaN.
+
+        Notes
+        -----
+        The loss is a weighted mean, and pixels are standardised with the weighted mean and deviation. If a minibatch
+        contains all images, a weight of 2 is the same as having the image twice, and a weight of 0 the same as leaving
+        it out. Otherwise a minibatch has `batch_size` images, whatever their weights. The weights of `class_weight` and
+        `sample_weight` are multiplied.
+
+        Three things count images and ignore their weights. The `alpha` of "sgd" is divided by the number of images in
+        the minibatch; MLPClassifier divides it by the sum of their weights. The mean of ``NORM(batch)`` is over all
+        images. DROPOUT and `augment` draw numbers for every image.
+
+        In a Pipeline, ``transform_input=["X_val"]`` transforms X_val like X. Cross-validation splits X_val only if it
+        has as many images as X; otherwise it is passed on unchanged.
+        """
+        callbacks = FitCallbacks.of(self, X, y, sample_weight)
+        check_settings(self, splits=self.early_stopping and X_val is None)
+        previous = state_to_resume(self) if self.warm_start and self.__sklearn_is_fitted__() else None
+        fit = Fit(self, previous, callbacks)
+        data = self._check_data(X, y, sample_weight, fit)
+        data = self._split_validation(data, X_val, y_val, sample_weight_val, fit)
+        data = replace(data, examples=data.kind.weigh(data.examples, self))
+        data.kind.check_training(data.examples, data.indices)
+        fit.run(data)
+        return self
 
     def __new__(cls, *arguments, **parameters):
         """Refuse parameters that there are not, such as those of other libraries, with what to write instead."""
@@ -91,7 +218,9 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         if not self.__sklearn_is_fitted__():
             return diagram
         table, score = self.architecture_.summary(), self.best_validation_score_
-        accuracy = f", accuracy {self.accuracy_curve_[-1]:.4f} in training" if self.accuracy_curve_ else ""
+        kind = self._kind
+        curve = getattr(self, kind.curve)
+        accuracy = f", {kind.metric} {curve[-1]:.4f} in training" if curve else ""
         validation = "" if score is None else f", {score:.4f} at best in validation"
         training = (
             f"{self.n_iter_} epoch{'s' * (self.n_iter_ != 1)} in {self.fit_time_:.2f} s; loss {self.loss_:.4f}"
@@ -100,6 +229,152 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         origin = training if self.n_iter_ else "loaded, not trained here"
         text = f"{self.architecture_}: {table.n_params:,} parameters; {origin}"
         return f"{diagram}<details open><summary>{escape(text)}</summary>{table._repr_html_()}</details>"
+
+    def score_map(self, X):
+        """Compute the scores of the classes at every position of the network in larger images.
+
+        The network is run once over each image, with its FC layers as CONV layers and its ``POOL(F=all)`` as sliding
+        POOL layers. The distance between neighbouring scores is the stride of the network: the product of the strides
+        of its layers.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height, width) or (n, height, width, channels)
+            Images that are at least as large as those in `fit`, all of one size.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, rows, columns, n_classes)
+            The scores: one for each class, also if there are two classes.
+
+        Raises
+        ------
+        ValueError
+            If the images are smaller than those in `fit` or have another number of channels. Also if they do not fit
+            the strides of the network, or the network has NORM(layer), which takes its mean over the whole image
+            (`ArchitectureError`).
+
+        Notes
+        -----
+        Without zero-padding, and if the windows of every POOL fit, the result is that of `decision_function` on the
+        crops at the network's stride, for a fraction of the work. With zero-padding the results differ: the border of
+        a crop is padded with zeros where the larger image has pixels. The conversion of FC layers to CONV layers is
+        from the CS231n notes, section "Converting Fully-Connected Layers to Convolutional Layers".
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skconvnet import ConvNetClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> classifier = ConvNetClassifier(K=8, max_iter=1, random_state=0).fit(X, y)
+        >>> two_digits = X[:2].reshape(2, 8, 8).transpose(1, 0, 2).reshape(1, 8, 16)
+        >>> classifier.score_map(two_digits).shape
+        (1, 1, 5, 10)
+        """
+        scorer = self._scorer()
+        images = check_larger_images(self, X, self.image_shape_)
+        larger = scorer.on(images.shape)
+        scores = compute_scores(larger, images, self.n_jobs)
+        warn_of_other_scale(larger.pixels, images, stacklevel=3)
+        return scores.astype(np.float64).reshape(len(images), larger.output.height, larger.output.width, -1)
+
+    def _begin_stream(self, X, y, sample_weight):
+        """Check the parameters for `partial_fit`; return the `PartialFit`."""
+        if self.early_stopping:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True: it sees the data in parts. Use "
+                "early_stopping=False, and validate between the calls."
+            )
+        if self.checkpoint is not None:
+            raise ValueError(
+                "partial_fit does not support checkpoint: it cannot know which data come next. Use checkpoint=None. To "
+                "save a stream, pickle the estimator between two calls."
+            )
+        previous = state_of_stream(self) if self.__sklearn_is_fitted__() else None
+        if previous is not None and self.solver == "adam" and (previous.optimizer is None or previous.solver != "adam"):
+            warnings.warn(_NO_STATE, stacklevel=4)
+        callbacks = FitCallbacks.of(self, X, y, sample_weight)
+        check_settings(self, splits=False)
+        return PartialFit(self, previous, callbacks)
+
+    def _check_data(self, X, y, sample_weight, fit, kind_of_stream=None):
+        """Check images, targets and weights; `kind_of_stream`, in `partial_fit`, returns the kind of the targets."""
+        previous = fit.previous
+        if previous is None:
+            checked = clone(self)  # scikit-learn assigns to what it checks
+            expected = expected_image_shape(self, X, fit.stored)
+            images, y = self._check_images_and_targets(checked, X, y, expected, reset=True)
+            names = vars(checked).get("feature_names_in_", ())
+            doubt = doubt_about_images(images.pixels.shape, images.shape, expected is not None, names)
+            if doubt is not None:
+                warnings.warn(doubt, stacklevel=4)  # the caller of fit, which scikit-learn wraps in a context
+        else:
+            checked = self
+            images, y = self._check_images_and_targets(checked, X, y, self.image_shape_)
+        features = {name: vars(checked)[name] for name in _FEATURES if name in vars(checked)}
+        weights = check_sample_weight(sample_weight, len(images))
+        if kind_of_stream is not None:
+            kind = kind_of_stream(y, weights)
+        else:
+            kind = self._new_kind(y, weights)
+            if previous is not None:
+                kind = self._kind.resumed_with(kind)
+        examples, indices = LabelledImages(images, kind.encode(y), weights), np.arange(len(images))
+        if kind_of_stream is None:
+            kind.check_training(examples, indices)
+        return TrainingData(examples, kind, features, indices)
+
+    def _split_validation(self, data, X_val, y_val, sample_weight_val, fit):
+        """Return the data with validation data: those that are given, or a part of the training data, or none."""
+        if X_val is not None and y_val is not None:
+            validation = self._validation_examples(X_val, y_val, sample_weight_val, data)
+            return replace(data, validation=validation, validation_is_given=True)
+        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        present = [name for name, value in given.items() if value is not None]
+        if present:
+            absent = [name for name in ("X_val", "y_val") if name not in present]
+            raise ValueError(
+                f"fit got {' and '.join(present)} without {' and '.join(absent)}. Pass both X_val and y_val."
+            )
+        if not self.early_stopping:
+            return data
+        indices, validation = hold_out(
+            data.examples, self.validation_fraction, fit.seed, data.kind.strata(data.examples.targets)
+        )
+        return replace(data, indices=indices, validation=validation)
+
+    def _validation_examples(self, X_val, y_val, sample_weight_val, data):
+        """Check the validation data; an error says that it is about these."""
+        checked = clone(self)
+        vars(checked).update(data.features)
+        try:
+            images, y = self._check_images_and_targets(checked, X_val, y_val, data.examples.images.shape)
+            weights = check_sample_weight(sample_weight_val, len(images))
+            return LabelledImages(images, data.kind.encode(y), weights)
+        except ValueError as error:
+            raise ValueError(
+                "The validation data are invalid (X means X_val, y means y_val, sample_weight means "
+                f"sample_weight_val): {error}"
+            ) from error
+
+    def _scorer(self):
+        """Return the scorer of the fitted network."""
+        if "_training_state" not in self.__dict__:
+            check_is_fitted(self)  # raises; on a fitted estimator it would take as long as a small network's kernels
+        return ScorerCache.of(self).scorer(self)
+
+    def _scores(self, X):
+        """Return the scores of images, float64 of shape (n, n_outputs)."""
+        scorer, n_jobs = self._scorer(), self.n_jobs
+        is_usual = n_jobs is None or (type(n_jobs) is int and n_jobs != 0)  # below, others raise an error
+        if is_usual and type(X) is np.ndarray and "feature_names_in_" not in self.__dict__:  # else X may have names
+            scores = scorer.scores_of_one(X, self._count_threads)
+            if scores is not None:
+                return scores
+        return score_images(scorer, check_images(self, X, self.image_shape_), self.n_jobs).astype(np.float64)
+
+    def _count_threads(self):
+        return thread_count(self.n_jobs)
 
 
 def can_read(version, own=__version__):

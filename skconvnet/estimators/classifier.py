@@ -1,45 +1,23 @@
 """ConvNetClassifier: parameters, fit and prediction. The work is done in data, architecture, engine and training."""
 
-import os
-import warnings
 from dataclasses import replace
-from numbers import Integral, Real
+from functools import partial
+from numbers import Real
 from types import SimpleNamespace
 
 import numpy as np
-from scipy.special import log_softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
-from sklearn.utils._param_validation import Options, StrOptions
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
 from sklearn.utils.validation import check_is_fitted
 
-from skconvnet.architecture import HYPERPARAMETERS, Architecture
-from skconvnet.data import (
-    check_class_weight,
-    check_examples,
-    check_images,
-    check_images_and_labels,
-    check_labels,
-    check_larger_images,
-    check_two_classes,
-    convert_labels,
-    doubt_about_images,
-    hold_out,
-    weigh_classes,
-)
-from skconvnet.engine import thread_count
+from skconvnet.data import check_images_and_labels, check_labels, convert_labels
 from skconvnet.estimators.base import BaseConvNet
-from skconvnet.estimators.fitted import state_to_resume, stored_network
-from skconvnet.estimators.fitting import Fit, TrainingData
-from skconvnet.estimators.network import expected_image_shape
-from skconvnet.estimators.parameters import Numbers, Solvers, check_settings
-from skconvnet.estimators.scoring import ScorerCache, compute_scores, score_images, warn_of_other_scale
-from skconvnet.estimators.streaming import PartialFit, state_of_stream
+from skconvnet.estimators.fitted import stored_network
+from skconvnet.estimators.parameters import Numbers
+from skconvnet.estimators.targets import Classes
 from skconvnet.interchange import write_onnx
 from skconvnet.training.atomic import check_suffix, write_file
-from skconvnet.training.callbacks import FitCallbacks
-
-_FEATURES = ("n_features_in_", "feature_names_in_")
 
 
 class ConvNetClassifier(ClassifierMixin, BaseConvNet):
@@ -278,43 +256,14 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     True
     """
 
-    # `Hyperparameters` checks the parameters of the architecture, and image_shape is checked together with X.
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name; nothing changes it
-        "architecture": [str, Architecture],
-        **dict.fromkeys(HYPERPARAMETERS, "no_validation"),
-        "image_shape": "no_validation",
-        "solver": [Solvers({"adam", "sgd"})],
-        "alpha": [Numbers(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Numbers(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "one-cycle"})],
-        "learning_rate_init": [Numbers(Real, 0, None, closed="neither")],
-        "power_t": [Numbers(Real, 0, None, closed="left")],
-        "momentum": [Numbers(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "beta_1": [Numbers(Real, 0, 1, closed="left")],
-        "beta_2": [Numbers(Real, 0, 1, closed="left")],
-        "epsilon": [Numbers(Real, 1e-37, None, closed="left")],  # above zero in float32
-        "max_iter": [StrOptions({"auto"}), Numbers(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "tol": [Numbers(Real, 0, None, closed="left")],
-        "n_iter_no_change": [Numbers(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Numbers(Real, 0, 1, closed="left")],
-        "warm_start": ["boolean"],
+        **BaseConvNet._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "label_smoothing": [Numbers(Real, 0, 1, closed="left")],
-        "augment": "no_validation",
-        "device": [StrOptions({"auto", "cpu", "cuda"})],
-        "float32_precision": [StrOptions({"ieee", "tf32x3"})],
-        "n_jobs": [Numbers(Integral, 1, None, closed="left"), Numbers(Integral, None, -1, closed="right"), None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "checkpoint": [str, os.PathLike, None],
-        "pretrained": [str, os.PathLike, BaseEstimator, None],  # of estimators, a frozen one
-        "freeze": [str, None],
-        "body_rate": [Numbers(Real, 0, None, closed="neither")],
-        "head_first": ["boolean"],
     }
+    _target_attributes = ("classes_",)
+    _least_outputs = 2
+    _check_images_and_targets = staticmethod(check_images_and_labels)
 
     def __init__(
         self,
@@ -410,68 +359,6 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         self.head_first = head_first
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
-        """Fit the network to images and labels.
-
-        Parameters
-        ----------
-        X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
-            The training images: real numbers of any dtype. ndarrays, memory maps, and arrays that support DLPack, such
-            as PyTorch tensors, are not copied. Data frames of pandas and polars have an image in each row. Arrays in
-            the memory of a GPU are copied to the CPU to be checked; training on the first GPU reads those on it where
-            they are, if they are uint8 or float32 and contiguous in C order.
-        y : array-like of shape (n,)
-            The labels.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the images. See the notes.
-        X_val : array-like, as X, default=None
-            Images for validation after every epoch. With `early_stopping` they decide when to stop, and all of X is
-            used for training.
-        y_val : array-like, default=None
-            The labels of X_val. All of them must occur in y.
-        sample_weight_val : array-like, default=None
-            Weights of the images in X_val.
-
-        Returns
-        -------
-        ConvNetClassifier
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            Before training, if a parameter or the data are wrong, the architecture does not fit the images
-            (`ArchitectureError`), or the `checkpoint` is damaged, belongs to another fit, or cannot be written.
-        FloatingPointError
-            If the loss or a weight becomes infinite or NaN.
-
-        Notes
-        -----
-        The loss is a weighted mean, and pixels are standardised with the weighted mean and deviation. If a minibatch
-        contains all images, a weight of 2 is the same as having the image twice, and a weight of 0 the same as leaving
-        it out. Otherwise a minibatch has `batch_size` images, whatever their weights. The weights of `class_weight` and
-        `sample_weight` are multiplied.
-
-        Three things count images and ignore their weights. The `alpha` of "sgd" is divided by the number of images in
-        the minibatch; MLPClassifier divides it by the sum of their weights. The mean of ``NORM(batch)`` is over all
-        images. DROPOUT and `augment` draw numbers for every image.
-
-        In a Pipeline, ``transform_input=["X_val"]`` transforms X_val like X. Cross-validation splits X_val only if it
-        has as many images as X; otherwise it is passed on unchanged.
-        """
-        callbacks = FitCallbacks.of(self, X, y, sample_weight)
-        check_settings(self, splits=self.early_stopping and X_val is None)
-        check_class_weight(self.class_weight)
-        previous = state_to_resume(self) if self.warm_start and self.__sklearn_is_fitted__() else None
-        fit = Fit(self, previous, callbacks)
-        data = self._check_data(X, y, sample_weight, fit)
-        data = self._split_validation(data, X_val, y_val, sample_weight_val, fit)
-        data = replace(data, examples=weigh_classes(data.examples, self.class_weight, data.classes))
-        check_two_classes(data.examples, data.indices, data.classes)
-        fit.run(data)
-        return self
-
-    @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train the network for one epoch on these images, at a constant learning rate or with "invscaling".
 
@@ -500,34 +387,16 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             As `fit`. Also if ``early_stopping=True``, ``class_weight="balanced"`` or a `checkpoint` is set, which
             `partial_fit` does not support.
         """
-        if self.early_stopping:
-            raise ValueError(
-                "partial_fit does not support early_stopping=True: it sees the data in parts. Use "
-                "early_stopping=False, and validate between the calls."
-            )
         if self.class_weight == "balanced":
             raise ValueError(
                 "partial_fit does not support class_weight='balanced': it sees the data in parts. Give class_weight as "
                 "a dict."
             )
-        if self.checkpoint is not None:
-            raise ValueError(
-                "partial_fit does not support checkpoint: it cannot know which data come next. Use checkpoint=None. To "
-                "save a stream, pickle the estimator between two calls."
-            )
         if classes is not None and np.ndim(classes) != 1:
             raise ValueError(f"classes={classes!r} has to be a list of all labels, such as range(10) or np.unique(y).")
-        previous = state_of_stream(self) if self.__sklearn_is_fitted__() else None
-        if previous is not None and self.solver == "adam" and (previous.optimizer is None or previous.solver != "adam"):
-            warnings.warn(_NO_STATE, stacklevel=3)
-        callbacks = FitCallbacks.of(self, X, y, sample_weight)
-        check_settings(self, splits=False)
-        check_class_weight(self.class_weight)
-        classes = self._check_classes(classes, previous)
-        fit = PartialFit(self, previous, callbacks)
-        data = self._check_data(X, y, sample_weight, fit, classes)
-        data = replace(data, examples=weigh_classes(data.examples, self.class_weight, data.classes))
-        fit.run(data)
+        fit = self._begin_stream(X, y, sample_weight)
+        data = self._check_data(X, y, sample_weight, fit, partial(self._kind_of_stream, fit.previous, classes))
+        fit.run(replace(data, examples=data.kind.weigh(data.examples, self)))
         return self
 
     def decision_function(self, X):
@@ -544,7 +413,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             The scores. With two classes, their difference: positive where the second class is more likely.
         """
         scores = self._scores(X)
-        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+        return self._kind.decide(scores)
 
     def predict(self, X):
         """Predict the labels of images.
@@ -559,8 +428,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         ndarray of shape (n,)
             The most likely labels.
         """
-        most_likely = self._scores(X).argmax(axis=1)
-        return self.classes_[most_likely]
+        scores = self._scores(X)
+        return self._kind.predict(scores)
 
     def predict_proba(self, X):
         """Predict the probabilities of the classes.
@@ -575,7 +444,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         ndarray of float64, shape (n, n_classes)
             Probabilities in the order of `classes_`; each row sums to 1.
         """
-        return _softmax(self._scores(X))
+        scores = self._scores(X)
+        return self._kind.probabilities(scores)
 
     def predict_log_proba(self, X):
         """Predict the logarithms of the probabilities of the classes.
@@ -590,7 +460,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         ndarray of float64, shape (n, n_classes)
             The logarithms, in the order of `classes_`. They are finite even if a probability is 0.0 as a float.
         """
-        return log_softmax(self._scores(X), axis=1)
+        scores = self._scores(X)
+        return self._kind.log_probabilities(scores)
 
     def score(self, X, y, sample_weight=None):
         """Return the accuracy on images and labels.
@@ -610,54 +481,6 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             The weighted part of the labels that are predicted correctly.
         """
         return super().score(X, convert_labels(y), sample_weight)
-
-    def score_map(self, X):
-        """Compute the scores of the classes at every position of the network in larger images.
-
-        The network is run once over each image, with its FC layers as CONV layers and its ``POOL(F=all)`` as sliding
-        POOL layers. The distance between neighbouring scores is the stride of the network: the product of the strides
-        of its layers.
-
-        Parameters
-        ----------
-        X : array-like, shape (n, height, width) or (n, height, width, channels)
-            Images that are at least as large as those in `fit`, all of one size.
-
-        Returns
-        -------
-        ndarray of float64, shape (n, rows, columns, n_classes)
-            The scores: one for each class, also if there are two classes.
-
-        Raises
-        ------
-        ValueError
-            If the images are smaller than those in `fit` or have another number of channels. Also if they do not fit
-            the strides of the network, or the network has NORM(layer), which takes its mean over the whole image
-            (`ArchitectureError`).
-
-        Notes
-        -----
-        Without zero-padding, and if the windows of every POOL fit, the result is that of `decision_function` on the
-        crops at the network's stride, for a fraction of the work. With zero-padding the results differ: the border of
-        a crop is padded with zeros where the larger image has pixels. The conversion of FC layers to CONV layers is
-        from the CS231n notes, section "Converting Fully-Connected Layers to Convolutional Layers".
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_digits
-        >>> from skconvnet import ConvNetClassifier
-        >>> X, y = load_digits(return_X_y=True)
-        >>> classifier = ConvNetClassifier(K=8, max_iter=1, random_state=0).fit(X, y)
-        >>> two_digits = X[:2].reshape(2, 8, 8).transpose(1, 0, 2).reshape(1, 8, 16)
-        >>> classifier.score_map(two_digits).shape
-        (1, 1, 5, 10)
-        """
-        scorer = self._scorer()
-        images = check_larger_images(self, X, self.image_shape_)
-        larger = scorer.on(images.shape)
-        scores = compute_scores(larger, images, self.n_jobs)
-        warn_of_other_scale(larger.pixels, images, stacklevel=3)
-        return scores.astype(np.float64).reshape(len(images), larger.output.height, larger.output.width, -1)
 
     def to_onnx(self, path=None, *, input="images", dtype="uint8", batch_size=None):
         """Convert the fitted network to an ONNX model, which ONNX Runtime and others run without this package.
@@ -707,6 +530,16 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             write_file(path, model.SerializeToString())
         return model
 
+    @property
+    def _kind(self):
+        return Classes(self.classes_)
+
+    def _new_kind(self, y, weights):
+        return Classes.of(y)
+
+    def _kind_of_stream(self, previous, classes, y, weights):
+        return Classes(self._check_classes(classes, previous))
+
     def _check_classes(self, classes, previous):
         """Return the sorted labels that `partial_fit` may be given, from `classes` or from the call before."""
         if previous is not None and (classes is None or np.array_equal(classes, self.classes_)):
@@ -723,93 +556,3 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             names = f"1 class ({checked.classes_.tolist()[0]!r})" if len(checked.classes_) else "no class"
             raise ValueError(f"classes has {names}; a classifier needs 2 classes or more.")
         return checked.classes_
-
-    def _check_data(self, X, y, sample_weight, fit, classes=None):
-        """Check images, labels and weights; `classes` are given in `partial_fit` only."""
-        previous = fit.previous
-        if previous is None:
-            checked = clone(self)  # scikit-learn assigns to what it checks
-            expected = expected_image_shape(self, X, fit.stored)
-            images, y = check_images_and_labels(checked, X, y, expected, reset=True)
-            names = vars(checked).get("feature_names_in_", ())
-            doubt = doubt_about_images(images.pixels.shape, images.shape, expected is not None, names)
-            if doubt is not None:
-                warnings.warn(doubt, stacklevel=4)  # the caller of fit, which scikit-learn wraps in a context
-        else:
-            checked = self
-            images, y = check_images_and_labels(checked, X, y, self.image_shape_)
-        features = {name: vars(checked)[name] for name in _FEATURES if name in vars(checked)}
-        is_complete = classes is None
-        if is_complete:
-            classes = unique_labels(y)
-            if previous is not None and not np.array_equal(classes, self.classes_):
-                raise ValueError(
-                    f"y has the classes {classes}, but warm_start=True resumes a network for the classes "
-                    f"{self.classes_}. Use warm_start=False, or the same classes."
-                )
-        examples, indices = check_examples(images, y, classes, sample_weight), np.arange(len(images))
-        if is_complete:
-            check_two_classes(examples, indices, classes)
-        return TrainingData(examples, classes, features, indices)
-
-    def _split_validation(self, data, X_val, y_val, sample_weight_val, fit):
-        """Return the data with validation data: those that are given, or a part of the training data, or none."""
-        if X_val is not None and y_val is not None:
-            validation = self._validation_examples(X_val, y_val, sample_weight_val, data)
-            return replace(data, validation=validation, validation_is_given=True)
-        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        present = [name for name, value in given.items() if value is not None]
-        if present:
-            absent = [name for name in ("X_val", "y_val") if name not in present]
-            raise ValueError(
-                f"fit got {' and '.join(present)} without {' and '.join(absent)}. Pass both X_val and y_val."
-            )
-        if not self.early_stopping:
-            return data
-        indices, validation = hold_out(data.examples, self.validation_fraction, fit.seed)
-        return replace(data, indices=indices, validation=validation)
-
-    def _validation_examples(self, X_val, y_val, sample_weight_val, data):
-        """Check the validation data; an error says that it is about these."""
-        checked = clone(self)
-        vars(checked).update(data.features)
-        try:
-            images, y = check_images_and_labels(checked, X_val, y_val, data.examples.images.shape)
-            return check_examples(images, y, data.classes, sample_weight_val)
-        except ValueError as error:
-            raise ValueError(
-                "The validation data are invalid (X means X_val, y means y_val, sample_weight means "
-                f"sample_weight_val): {error}"
-            ) from error
-
-    def _scorer(self):
-        """Return the scorer of the fitted network."""
-        if "_training_state" not in self.__dict__:
-            check_is_fitted(self)  # raises; on a fitted estimator it would take as long as a small network's kernels
-        return ScorerCache.of(self).scorer(self)
-
-    def _scores(self, X):
-        """Return the scores of images, float64 of shape (n, n_classes)."""
-        scorer, n_jobs = self._scorer(), self.n_jobs
-        is_usual = n_jobs is None or (type(n_jobs) is int and n_jobs != 0)  # below, others raise an error
-        if is_usual and type(X) is np.ndarray and "feature_names_in_" not in self.__dict__:  # else X may have names
-            scores = scorer.scores_of_one(X, self._count_threads)
-            if scores is not None:
-                return scores
-        return score_images(scorer, check_images(self, X, self.image_shape_), self.n_jobs).astype(np.float64)
-
-    def _count_threads(self):
-        return thread_count(self.n_jobs)
-
-
-def _softmax(scores):
-    """Return the softmax of each row. SciPy's takes longer than all else in scoring one image by a small network."""
-    powers = np.exp(scores - np.maximum.reduce(scores, axis=1, keepdims=True))
-    return powers / np.add.reduce(powers, axis=1, keepdims=True)
-
-
-_NO_STATE = (
-    "The fit before has not kept the state of Adam. Its first steps change every weight by about learning_rate_init, "
-    "which may undo what was learned. Fit with warm_start=True before partial_fit. A lower learning_rate_init also "
-    "helps."
-)

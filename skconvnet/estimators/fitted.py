@@ -20,18 +20,17 @@ from skconvnet.engine.weights.layout import lay_out_parameters
 from skconvnet.interchange import StoredNetwork
 from skconvnet.training import History, TrainingState
 
-_ATTRIBUTES = ("architecture_", "image_shape_", "n_features_in_", "classes_", "pixel_mean_", "pixel_scale_")
+_ATTRIBUTES = ("architecture_", "image_shape_", "n_features_in_", "pixel_mean_", "pixel_scale_")
 LEARNED = ("coefs_", "intercepts_", "norm_means_", "norm_variances_")  # in the order of `Learned`
-_OBJECTS = ("device", "float32_precision", *_ATTRIBUTES, *LEARNED)
-_objects = itemgetter(*_OBJECTS)
 
 
 def fitted_objects(classifier):
     """Return the objects that decide about the scores: attributes, and the arrays of each list."""
+    names = ("device", "float32_precision", *_ATTRIBUTES, *classifier._target_attributes, *LEARNED)
     try:
-        objects = _objects(vars(classifier))
+        objects = itemgetter(*names)(vars(classifier))
     except KeyError:  # one is missing, or not unpacked
-        objects = [getattr(classifier, name, None) for name in _OBJECTS]
+        objects = [getattr(classifier, name, None) for name in names]
     coefs, intercepts, means, variances = objects[-len(LEARNED) :]
     try:
         return [*objects, *coefs, *intercepts, *means, *variances]
@@ -41,7 +40,7 @@ def fitted_objects(classifier):
 
 def network_attributes(classifier):
     """Return the objects that decide which network a classifier has, for which images and classes."""
-    return [getattr(classifier, name, None) for name in _ATTRIBUTES]
+    return [getattr(classifier, name, None) for name in (*_ATTRIBUTES, *classifier._target_attributes)]
 
 
 def learned_arrays(classifier):
@@ -129,7 +128,7 @@ def stored_network(classifier):
     """
     bound = check_fitted(classifier)
     return StoredNetwork(
-        bound, learned_arrays(classifier), classifier.classes_, classifier.pixel_mean_, classifier.pixel_scale_
+        bound, learned_arrays(classifier), classifier._kind.classes, classifier.pixel_mean_, classifier.pixel_scale_
     )
 
 
@@ -167,12 +166,14 @@ def check_fitted(classifier):
 
 def _check_network(classifier):
     """Check the attributes except the learned arrays, and return the network, bound again."""
-    _check_present(classifier, _ATTRIBUTES)
+    _check_present(classifier, (*_ATTRIBUTES, *classifier._target_attributes))
     _check_image_shape(classifier.image_shape_, classifier.n_features_in_)
-    classes = classifier.classes_
-    if not isinstance(classes, np.ndarray) or classes.ndim != 1 or len(classes) < 2:
-        raise _damaged(f"classes_ is {_shown(classes)}, and not a 1d array of two or more labels")
-    bound = _bind_again(classifier, len(classes))
+    kind = classifier._kind
+    problem = kind.problem()
+    if problem is not None:
+        name, needed = problem
+        raise _damaged(f"{name} is {_shown(getattr(classifier, name))}, and not {needed}")
+    bound = _bind_again(classifier, kind.n_outputs)
     for name in ("pixel_mean_", "pixel_scale_"):
         _check_array(name, getattr(classifier, name), bound.image_shape[2:])
         _check_finite(name, getattr(classifier, name))
@@ -251,7 +252,7 @@ def _check_image_shape(image_shape, n_features_in):
         raise _damaged(f"n_features_in_ is {_shown(n_features_in)}, and not the product of image_shape_={image_shape}")
 
 
-def _bind_again(classifier, n_classes):
+def _bind_again(classifier, n_outputs):
     """Bind the text of the architecture again; raise a ValueError if the result is not equal to it.
 
     `rounding` only counts for larger images: on those of the fit, the text shows each layer that rounds.
@@ -263,12 +264,13 @@ def _bind_again(classifier, n_classes):
         if next(islice(walk(architecture.layers), MAX_LAYERS, None), None) is not None:
             raise ValueError(f"it has more than {MAX_LAYERS} layers")
         hyperparameters = Hyperparameters(rounding=rounding if rounding in ROUNDINGS else ROUNDINGS[0])
-        bound = Architecture.parse(str(architecture)).bind(image_shape, n_classes, hyperparameters)
+        bound = Architecture.parse(str(architecture)).bind(image_shape, n_outputs, hyperparameters)
         if bound != architecture:
             raise ValueError(f"its text is that of {bound!r}")
     except Exception as error:  # the attributes of its layers may be anything
         raise _damaged(
-            f"architecture_ is no network for images of image_shape_={image_shape} and {n_classes} classes_: {error}"
+            f"architecture_ is no network for images of image_shape_={image_shape} and the {n_outputs} outputs of "
+            f"{' and '.join(classifier._target_attributes)}: {error}"
         ) from error
     return bound
 

@@ -22,7 +22,6 @@ from skconvnet.engine import (
     Network,
     PixelScale,
     Scorer,
-    SoftmaxCrossEntropy,
     Trainer,
     compile_time,
     device_for_training,
@@ -46,6 +45,7 @@ from skconvnet.estimators.limits import (
 from skconvnet.estimators.network import bind_network, bind_own, warn_of_no_effect
 from skconvnet.estimators.pretrained import begin_with, body_of, keeps_head, pretrained_network
 from skconvnet.estimators.scoring import ScorerCache, warn_of_other_scale
+from skconvnet.estimators.targets import Classes
 from skconvnet.estimators.tuning import TrainedPart, check_head, first_trained, frozen_layers, head_reads_features
 from skconvnet.training import (
     Batches,
@@ -74,8 +74,8 @@ class TrainingData:
     ----------
     examples : LabelledImages
         All images, with their targets and weights.
-    classes : ndarray of shape (n_classes,)
-        The sorted labels.
+    kind : Classes, Labels or Values
+        What the targets mean.
     features : dict
         `n_features_in_` and, if the columns of X have names, `feature_names_in_`.
     indices : ndarray of int64
@@ -87,7 +87,7 @@ class TrainingData:
     """
 
     examples: LabelledImages
-    classes: np.ndarray
+    kind: Classes
     features: dict
     indices: np.ndarray
     validation: LabelledImages | None = None
@@ -99,7 +99,7 @@ class Fit:
 
     Parameters
     ----------
-    estimator : ConvNetClassifier
+    estimator : BaseConvNet
         Its parameters are read and, if `previous` is given, its fitted attributes.
     previous : TrainingState or None
         The state to resume. None to train a new network.
@@ -217,11 +217,11 @@ class Fit:
     def _trainer(self, data, batches):
         """Return a trainer, of a new network or of the network to resume."""
         estimator, images = self.estimator, data.examples.images
-        bound = self._bind(images.shape, len(data.classes))
-        has_new_head = self.stored is not None and not keeps_head(self.stored, bound, data.classes)
+        bound = self._bind(images.shape, data.kind.n_outputs)
+        has_new_head = self.stored is not None and not keeps_head(self.stored, bound, data.kind.classes)
         if has_new_head and estimator.head_first:
             check_head(bound)
-        loss = self._settings(bound.image_shape)["loss"]
+        loss = data.kind.loss(estimator)
         frozen = frozen_layers(bound, estimator.freeze)
         n_frozen = first_trained(bound, frozen, changes_images=estimator.augment is not None)
         body, trained = split_architecture(bound, n_frozen)
@@ -241,7 +241,7 @@ class Fit:
             features = self.part.features(images, activations)[data.indices]
             self.head_rate = rate_of_head(features)
             if has_new_head:
-                self.part.begin_head(features, data.examples, data.indices)
+                self.part.begin_head(features, data.examples, data.indices, data.kind)
         with memory_for_training(trained, device):
             return Trainer(
                 self.part.network,
@@ -252,6 +252,7 @@ class Fit:
                 n_threads=n_threads,
                 seed=self.seed,
                 plan=plan,
+                loss=loss,
                 **self._settings(bound.image_shape),
             )
 
@@ -261,24 +262,24 @@ class Fit:
             return fitted_network(self.estimator, device)
         rng = np.random.default_rng(self.seed)
         if self.stored is not None:
-            return begin_with(self.stored, bound, data.classes, device, rng)[0]
+            return begin_with(self.stored, bound, data.kind.classes, device, rng)[0]
         network = Network(bound, *data.examples.images.statistics(data.examples.weights), device)
         network.initialise(rng)
         return network
 
-    def _bind(self, image_shape, n_classes):
+    def _bind(self, image_shape, n_outputs):
         """Bind the architecture; raise a ValueError if it is not that of the network to resume."""
         estimator = self.estimator
         if self.previous is None:
             try:
-                return bind_network(estimator, image_shape, n_classes, self.stored)
+                return bind_network(estimator, image_shape, n_outputs, self.stored)
             except ArchitectureError as error:
                 if "What fits" in str(error):
                     error.add_note("In a search, valid_param_grid(estimator, param_grid, image_shape) keeps what fits.")
                 raise
         if estimator.pretrained is not None and estimator.architecture == "auto":
             return estimator.architecture_
-        bound = bind_own(estimator, image_shape, n_classes)
+        bound = bind_own(estimator, image_shape, n_outputs)
         if bound != estimator.architecture_:
             raise ValueError(
                 f"The parameters make the network {bound}, but the network to resume is "
@@ -296,7 +297,6 @@ class Fit:
         return {
             "optimizer": adam if estimator.solver == "adam" else sgd,
             "alpha": estimator.alpha,
-            "loss": SoftmaxCrossEntropy(estimator.label_smoothing),
             "augmentation": make_augmentation(estimator.augment, image_shape),
         }
 
@@ -356,12 +356,14 @@ class Fit:
         validate = None
         if data.validation is not None:
             validation = replace(data.validation, images=self.part.images(data.validation.images))
-            validate = partial(_accuracy, trainer.network, validation, trainer.n_threads)
+            network = trainer.network
+            validate = partial(_validation_score, network, validation, data.kind, trainer.n_threads)
         if callbacks is not None:
             callbacks.begin(n_epochs, self.max_iter)
         memory = memory_for_training(trainer.network.architecture, trainer.network.device)
         silent = nullcontext(report_if_long(self.max_iter, len(data.indices), n_epochs))
-        with memory, epoch_report(self.max_iter, n_epochs) if estimator.verbose else silent as report:
+        told = epoch_report(self.max_iter, n_epochs, data.kind.metric) if estimator.verbose else silent
+        with memory, told as report:
             return train(
                 trainer,
                 batches,
@@ -390,14 +392,14 @@ class Fit:
         network, history = self.part.whole, state.history
         losses, scores = history.loss_curve, history.validation_scores
         return {
-            "classes_": data.classes,
+            **data.kind.attributes(),
             **data.features,
             "architecture_": network.architecture,
             "image_shape_": network.architecture.image_shape,
             "pixel_mean_": network.mean,
             "pixel_scale_": network.scale,
             "loss_curve_": losses,
-            "accuracy_curve_": history.accuracy_curve,
+            data.kind.curve: history.accuracy_curve,
             "loss_": losses[-1] if losses else np.inf,
             "best_loss_": None if history.stops_early else history.plateau.best,
             "validation_scores_": scores or None,
@@ -447,7 +449,6 @@ def _plan_within_memory(bound, loss, batch_size, n_threads, device, rates):
     return plans[-1]
 
 
-def _accuracy(network, validation, n_threads):
-    """Return the weighted accuracy of a network on validation data."""
-    is_right = Scorer(network).scores(validation.images, n_threads).argmax(axis=1) == validation.targets
-    return float(np.average(is_right, weights=validation.weights))
+def _validation_score(network, validation, kind, n_threads):
+    """Return the weighted score of a network on validation data."""
+    return kind.validation_score(Scorer(network).scores(validation.images, n_threads), validation)

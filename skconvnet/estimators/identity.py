@@ -9,7 +9,7 @@ def fit_identity(estimator, bound, data, batches, max_iter, stored=None):
 
     Parameters
     ----------
-    estimator : ConvNetClassifier
+    estimator : BaseConvNet
         Its parameters are read.
     bound : BoundArchitecture
         The network.
@@ -46,16 +46,15 @@ def fit_identity(estimator, bound, data, batches, max_iter, stored=None):
         "n_iter_no_change": float(estimator.n_iter_no_change),
         "early_stopping": bool(estimator.early_stopping),
         "validation_fraction": float(estimator.validation_fraction) if splits else None,
-        "label_smoothing": float(estimator.label_smoothing),
         "augment": sorted(make_augmentation(estimator.augment, bound.image_shape).kinds),
         SEEDS: None if estimator.random_state is None else batches.seed,
         "the weights or labels of the pretrained network": None
         if stored is None
-        else digest(stored.digest, repr(stored.classes.tolist())),
+        else digest(stored.digest, repr(None if stored.classes is None else stored.classes.tolist())),
         "freeze": estimator.freeze,
         "body_rate": None if stored is None else float(estimator.body_rate),
         "head_first": None if stored is None else bool(estimator.head_first),
-        "the classes": digest(repr(data.classes.tolist())),
+        **data.kind.identity(estimator),
         **_digests("X", "y", "weights (sample_weight, class_weight)", data.examples),
         **({} if validation is None else _digests("X_val", "y_val", "sample_weight_val", validation)),
     }

@@ -5,6 +5,7 @@ from inspect import signature
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skconvnet.architecture.errors import did_you_mean
+from skconvnet.data import check_class_weight
 from skconvnet.engine import check_device
 
 _LAYER = "is a layer of the architecture here"
@@ -99,12 +100,13 @@ def check_settings(estimator, splits):
 
     Parameters
     ----------
-    estimator : ConvNetClassifier
+    estimator : BaseConvNet
         Its parameters are checked.
     splits : bool
         Whether validation data are split off the training data.
     """
     check_device(estimator.device)
+    check_class_weight(getattr(estimator, "class_weight", None))
     if estimator.warm_start and estimator.checkpoint is not None:
         raise ValueError(
             "warm_start=True resumes the network of the estimator, and checkpoint the network in the file. Use only "

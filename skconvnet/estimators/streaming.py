@@ -37,7 +37,7 @@ class PartialFit(Fit):
         origin = (
             None
             if kept is None
-            else _origin(estimator, estimator.pixel_mean_, estimator.pixel_scale_, batches.batch_size)
+            else _origin(estimator, data.kind, estimator.pixel_mean_, estimator.pixel_scale_, batches.batch_size)
         )
         if kept is None or kept.part.whole.architecture is not estimator.architecture_ or kept.origin != origin:
             return super()._trainer(data, batches)
@@ -61,7 +61,9 @@ class PartialFit(Fit):
     def _final_attributes(self, trainer, trained, data):
         network, kept = self.part.whole, self._kept
         origin = (
-            _origin(self.estimator, network.mean, network.scale, trainer.batch_size) if kept is None else kept.origin
+            _origin(self.estimator, data.kind, network.mean, network.scale, trainer.batch_size)
+            if kept is None
+            else kept.origin
         )
         parameters = self.part.parameters(trained.parameters)
         state = TrainingState(
@@ -76,7 +78,8 @@ class PartialFit(Fit):
         )
         trainer.forget_images()  # they may be large
         attributes = self._attributes_but_learned(trainer, state, data)
-        return attributes | {"_kept_trainer": KeptTrainer(_Kept(trainer, self.part, state, origin), attributes)}
+        fitted = SimpleNamespace(_target_attributes=self.estimator._target_attributes, **attributes)
+        return attributes | {"_kept_trainer": KeptTrainer(_Kept(trainer, self.part, state, origin), fitted)}
 
 
 def state_of_stream(estimator):
@@ -100,13 +103,13 @@ class KeptTrainer:
     ----------
     kept : _Kept
         The trainer.
-    attributes : dict
+    fitted : object
         The fitted attributes after that call.
     """
 
-    def __init__(self, kept, attributes):
+    def __init__(self, kept, fitted):
         self._held = [kept]
-        self._attributes = _attributes_to_check(SimpleNamespace(**attributes))
+        self._attributes = _attributes_to_check(fitted)
 
     def is_of(self, estimator):
         """Return whether the fitted attributes are still the same objects. Only then they need no check."""
@@ -146,14 +149,15 @@ class _Kept:
     origin: tuple
 
 
-def _origin(estimator, mean, scale, batch_size):
+def _origin(estimator, kind, mean, scale, batch_size):
     """Return values that change with anything that a trainer is made from, even with a list that changes in place."""
-    names = ("architecture", "device", "float32_precision", "label_smoothing", "freeze", *HYPERPARAMETERS)
+    names = ("architecture", "device", "float32_precision", "freeze", *HYPERPARAMETERS)
     parameters = repr([getattr(estimator, name) for name in names])
     is_pretrained = estimator.pretrained is not None  # the body has a rate of its own
     computes_once = estimator.freeze is not None and estimator.augment is None
     return (
         parameters,
+        kind.loss(estimator),
         is_pretrained,
         computes_once,
         mean.tobytes(),

@@ -12,7 +12,7 @@ from skconvnet._system import machine_memory
 from skconvnet.architecture import Volume, walk
 from skconvnet.architecture.errors import did_you_mean
 from skconvnet.engine import Images, Learned, Network, OptimizerState, Scorer, split_architecture
-from skconvnet.estimators.head import pooled, regress, with_head
+from skconvnet.estimators.head import pooled, with_head
 from skconvnet.estimators.pretrained import body_of, head_of
 from skconvnet.estimators.scoring import compute_scores
 
@@ -205,8 +205,8 @@ class TrainedPart:
             )
         return features
 
-    def begin_head(self, features, examples, indices):
-        """Have the head begin as a logistic regression, unless all images are of one class.
+    def begin_head(self, features, examples, indices, kind):
+        """Have the head begin as a regression, where the targets allow one.
 
         Parameters
         ----------
@@ -216,12 +216,13 @@ class TrainedPart:
             The targets and weights of all training images.
         indices : ndarray of int64
             The images to train on.
+        kind : Classes, Labels or Values
+            What the targets mean.
         """
         own, network = self.network.architecture, self.network
-        targets, weights = examples.targets[indices], examples.weights[indices]
-        if len(np.unique(targets[weights > 0])) < 2:  # in the first call of partial_fit
+        regression = kind.regress(features, examples.targets[indices], examples.weights[indices])
+        if regression is None:
             return
-        regression = regress(features, targets, weights, own.n_classes)
         network.learned = with_head(own, head_of(own), network.learned, features, *regression)
 
     def again(self, images):

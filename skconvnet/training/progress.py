@@ -45,7 +45,7 @@ def report_if_long(max_iter, n_images, n_epochs):
 
 
 @contextmanager
-def epoch_report(max_iter, n_epochs):
+def epoch_report(max_iter, n_epochs, metric="accuracy"):
     """Show the epochs as they end. The bar needs rich; without it, lines are printed on a terminal too.
 
     Parameters
@@ -54,6 +54,8 @@ def epoch_report(max_iter, n_epochs):
         The largest number of epochs.
     n_epochs : int
         Epochs that ended before.
+    metric : str, default="accuracy"
+        What the score of an epoch is called.
 
     Yields
     ------
@@ -62,11 +64,11 @@ def epoch_report(max_iter, n_epochs):
     """
     progress = _bar()
     if progress is None:
-        yield lambda *epoch: print(_line(max_iter, *epoch))
+        yield lambda *epoch: print(_line(max_iter, metric, *epoch))
         return
 
     def move(history, images_per_second):
-        text = _line(max_iter, history, images_per_second)
+        text = _line(max_iter, metric, history, images_per_second)
         progress.update(bar, completed=history.n_epochs, description=text, refresh=True)
 
     with progress:
@@ -90,10 +92,10 @@ def _bar():
     return Progress(bar, TextColumn("{task.description}"), time, console=console, auto_refresh=False, expand=True)
 
 
-def _line(max_iter, history, images_per_second):
+def _line(max_iter, metric, history, images_per_second):
     """Return the text about the last epoch."""
     score = f"   validation {history.validation_scores[-1]:.4f}" if history.validation_scores else ""
     return (
         f"epoch {history.n_epochs:{len(str(max_iter))}}/{max_iter}   loss {history.loss_curve[-1]:.4f}   "
-        f"accuracy {history.accuracy_curve[-1]:.4f}{score}   {images_per_second:,.0f} images/s"
+        f"{metric} {history.accuracy_curve[-1]:.4f}{score}   {images_per_second:,.0f} images/s"
     )

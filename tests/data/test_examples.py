@@ -67,14 +67,14 @@ def test_one_class_is_refused():
 def test_the_split_is_stratified():
     examples = labelled(np.repeat([0, 1], [60, 40]))
     examples.images.pixels[:] = np.arange(100)[:, None]
-    indices, validation = hold_out(examples, 0.1, seed=0)
+    indices, validation = hold_out(examples, 0.1, seed=0, strata=examples.targets)
     assert np.bincount(validation.targets).tolist() == [6, 4]
     assert np.bincount(examples.targets[indices]).tolist() == [54, 36]
     aside = validation.images.pixels[:, 0]
     assert sorted([*indices, *aside]) == list(range(100))
     assert (examples.targets[aside.astype(int)] == validation.targets).all()
-    again, _ = hold_out(examples, 0.1, seed=0)
-    other, _ = hold_out(examples, 0.1, seed=1)
+    again, _ = hold_out(examples, 0.1, seed=0, strata=examples.targets)
+    other, _ = hold_out(examples, 0.1, seed=1, strata=examples.targets)
     assert (indices == again).all()
     assert (indices != other).any()
 
@@ -84,7 +84,7 @@ def test_a_validation_set_that_is_too_small_is_refused():
         with refused(
             f"validation_fraction={fraction} cannot split 10 images so that each of their 2 classes is in both parts"
         ):
-            hold_out(labelled([0, 1] * 5), fraction, seed=0)
+            hold_out(labelled([0, 1] * 5), fraction, seed=0, strata=np.arange(10) % 2)
     with refused("Use a larger validation_fraction"):
         hold_out(labelled([0] * 10), 0.1, seed=0)
     with refused("all zero in the validation set or in the rest"):
