@@ -51,7 +51,8 @@ def load_image_folder(
         its own, is passed through: an archive may hold ``cats/1.png`` or ``animals/cats/1.png``. Images are the files
         whose name ends like a format that is read (see the notes), in either case. Other files are ignored, and so are
         hidden ones (a name that begins with a dot, ``__MACOSX``). The files of a list are read whatever their names
-        are. labels : array-like of shape (n,), default=None
+        are.
+    labels : array-like of shape (n,), default=None
         The class of each file in a list, of any type that `ConvNetClassifier` takes.
     size : int or tuple of int, default=None
         (height, width) to which every image is scaled, or the side of a square. None needs images of one size.
@@ -87,7 +88,8 @@ def load_image_folder(
         data : ndarray of uint8, shape (n, height, width) if grey, (n, height, width, 3) if RGB
             The images, sorted by class and then by name; if not `labelled`, by name; of a list, in its order.
             `ConvNetClassifier` takes them in this form, other estimators take ``data.reshape(len(data), -1)``. If
-            `lazy`, an `ImageFiles`. target : ndarray of str, shape (n,)
+            `lazy`, an `ImageFiles`.
+        target : ndarray of str, shape (n,)
             The class of each image; of a list, its `labels`. If not `labelled`, it is missing, and so is
             `target_names`.
         target_names : list of str

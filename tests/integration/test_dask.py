@@ -1,4 +1,4 @@
-"""Grid search on a Dask cluster, through joblib's Dask backend."""
+"""Grid search on a Dask cluster, through joblib's Dask backend, and predictions over the chunks of a Dask array."""
 
 import os
 
@@ -6,10 +6,11 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import shuffle
 
-from skconvnet import ConvNetClassifier, valid_param_grid, warmup
+from skconvnet import ConvNetClassifier, ConvNetFeatures, valid_param_grid, warmup
 from skconvnet.engine import thread_count
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed (`make peers` installs it)")
@@ -87,3 +88,31 @@ def test_every_worker_takes_a_gpu_of_its_own(cluster, tmp_path):
     finally:
         cluster.unregister_worker_plugin("gpus")
         cluster.run(lambda: os.environ.pop("CUDA_VISIBLE_DEVICES", None))
+
+
+# Predictions over the chunks of a Dask array
+
+
+@pytest.mark.parametrize("name", ["predict", "predict_proba", "decision_function", "transform"])
+def test_chunks_have_the_predictions_of_the_whole(digits, name):
+    da = pytest.importorskip("dask.array", reason="Dask is not installed (`make peers` installs it)")
+    images = digits[0].reshape(-1, 8, 8)
+    classifier = ConvNetClassifier(K=8, N=1, hidden_layer_sizes=16, max_iter=1, random_state=0).fit(images, digits[1])
+    estimator = ConvNetFeatures(FrozenEstimator(classifier), "FC 1").fit(images) if name == "transform" else classifier
+    method = getattr(estimator, name)
+    expected, chunks = method(images), da.from_array(images, chunks=(128, 8, 8))
+    axes = {"drop_axis": [1, 2]}
+    if expected.ndim == 2:
+        axes = {"drop_axis": 2, "chunks": (chunks.chunks[0], expected.shape[1])}
+    found = chunks.map_blocks(method, dtype=expected.dtype, **axes)
+    assert found.shape == expected.shape
+    for scheduler in ("threads", "synchronous"):
+        assert np.array_equal(found.compute(scheduler=scheduler), expected)
+
+
+def test_the_workers_of_a_cluster_predict(cluster, digits):
+    da = pytest.importorskip("dask.array", reason="Dask is not installed (`make peers` installs it)")
+    classifier = ConvNetClassifier(K=8, N=1, hidden_layer_sizes=16, max_iter=1, random_state=0).fit(*digits)
+    chunks = da.from_array(digits[0], chunks=(100, 64))
+    found = chunks.map_blocks(classifier.predict_proba, dtype=np.float64, chunks=(chunks.chunks[0], 10))
+    assert np.array_equal(found.compute(), classifier.predict_proba(digits[0]))
