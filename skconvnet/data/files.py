@@ -62,7 +62,7 @@ def open_files(path, max_bytes=_MAX_BYTES):
     """
     path = Path(path)
     if path.is_dir():
-        names, folders, links = ([found.relative_to(path).parts for found in group] for group in _walk(path))
+        names, folders, links = _walk(path)
         skipped = ["/".join(link) for link in links]
         yield Files(names, folders, skipped, partial(_read_below, path, max_bytes))
         return
@@ -91,21 +91,23 @@ def open_files(path, max_bytes=_MAX_BYTES):
 def _walk(root):
     """Return the visible files and folders below a directory, and the links to directories that were skipped.
 
-    Links are followed after all directories that are not links, so that a directory keeps the name of its own place.
+    Each is the tuple of the parts of its name below the directory. Links are followed after all directories that are
+    not links, so that a directory keeps the name of its own place.
     """
     files, visited, links, skipped, seen = [], [], [root], [], set()
     while links:
         link = links.pop(0)
         if os.path.realpath(link) in seen:
-            skipped.append(link)
+            skipped.append(link.relative_to(root).parts)
             continue
         for name, folders, names in os.walk(link):
             folder, real = Path(name), os.path.realpath(name)
+            parts = folder.relative_to(root).parts
             folders[:] = () if real in seen else sorted(part for part in folders if not _is_hidden(part))
             if real not in seen:
                 seen.add(real)
-                files += [folder / part for part in names if not _is_hidden(part)]
-                visited.append(folder)
+                files += [(*parts, part) for part in names if not _is_hidden(part)]  # no Path of each: a million files
+                visited.append(parts)
                 links += [folder / part for part in folders if (folder / part).is_symlink()]
     return files, visited[1:], skipped
 

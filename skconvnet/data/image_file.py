@@ -4,7 +4,8 @@ import io
 from dataclasses import dataclass
 from math import ceil, prod
 from numbers import Integral
-from pathlib import Path, PurePosixPath
+from os.path import splitext
+from pathlib import Path
 from typing import NamedTuple
 from warnings import warn
 
@@ -246,7 +247,7 @@ def is_other_image(name):
 
 def _ending(name):
     """Return the suffix of a file's name, in lower case."""
-    return PurePosixPath(name[-1]).suffix.lower()
+    return splitext(name[-1])[1].lower()
 
 
 def check_memory(n, shape):
