@@ -8,6 +8,7 @@ import sklearn
 from PIL import Image
 
 from skconvnet import ConvNetClassifier, save_network
+from tests.estimators.quick import same_network
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -38,6 +39,20 @@ def test_fitting():
     assert max(scores) == named["pipeline"].score(X_val, y_val) > 0.9  # the pipeline scales X_val too
     assert network.score(X_val, y_val) > 0.95
     assert network.t_ > 5 * 1000
+
+
+def test_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for number in range(16):
+        file = Path("photos", "day" if number % 2 else "night", f"{number}.png")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 80 + 175 * (number % 2), (40, 40, 3), np.uint8)).save(file)
+    Image.fromarray(np.full((50, 60, 3), 9, np.uint8)).save("photo.jpg")
+    named = run("images.md")
+    assert same_network(named["classifier"], named["streamed"])
+    assert np.array_equal(named["X"], named["photos"].data[np.argsort(named["y"], kind="stable")])
+    assert named["classifier"].predict(named["photos"].load("photo.jpg")).shape == (1,)
 
 
 def test_pretrained_networks(tmp_path, monkeypatch):
