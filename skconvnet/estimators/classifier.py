@@ -205,9 +205,10 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     sklearn.exceptions.ConvergenceWarning
         If training stops at `max_iter`. With "one-cycle" this is the regular end, and there is no warning.
     UserWarning
-        If rows are taken for RGB images or for strips one pixel high, a column of X is named like a label, images seem
-        to have their channels first, `batch_size` is larger than the number of images, Ctrl-C ended the training, the
-        `checkpoint` could not be written, or `partial_fit` starts Adam again on a fitted network.
+        If parameters have no effect on the network, filters are much larger than their input, rows are taken for RGB
+        images or for strips one pixel high, a column of X is named like a label, images seem to have their channels
+        first, `batch_size` is larger than the number of images, Ctrl-C ended the training, the `checkpoint` could not
+        be written, or `partial_fit` starts Adam again on a fitted network.
 
     Notes
     -----
