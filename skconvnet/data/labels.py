@@ -118,7 +118,10 @@ def encode_labels(y, classes):
         if not unknown.any():
             return indices
         y = y[unknown]
-    raise ValueError(f"y contains {min(y.tolist())!r}, which is not among the classes {classes.tolist()}.")
+    raise ValueError(
+        f"y contains {min(y.tolist())!r}, which is not among the classes {classes.tolist()}. Leave such images out, or "
+        "fit with that class."
+    )
 
 
 def _dtype_group(labels):

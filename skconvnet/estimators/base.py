@@ -9,6 +9,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -171,6 +172,10 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         state = vars(self).get("_training_state")
         if name in vars(self):  # another thread has unpacked it since this one looked
             return vars(self)[name]
+        if name.endswith("_") and not name.startswith("_") and not self.__sklearn_is_fitted__():
+            raise NotFittedError(  # an AttributeError too: hasattr returns False
+                f"{type(self).__name__!r} object has no attribute {name!r}: it is not fitted yet. Call fit first."
+            )
         if name not in LEARNED or type(state) is not TrainingState or state.parameters is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         arrays = dict(zip(LEARNED, unpack_parameters(self, state.parameters), strict=True))

@@ -117,7 +117,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         Random changes of the images in each training minibatch: "flip" mirrors half of them left to right, "crop"
         shifts them by up to an eighth of their sides, "cutout" covers a square of half their side.
     device : {"auto", "cpu", "cuda"}, default="auto"
-        Where to compute. "cuda" is an NVIDIA GPU. It needs ``pip install 'skconvnet[cuda]'``, compute capability 7.5
+        Where to compute. "cuda" is an NVIDIA GPU. It needs packages that `fit` names, compute capability 7.5
         (Turing) or newer, and a driver for CUDA 13; where one of these is missing, `fit` raises a ValueError that names
         it. "auto" uses such a GPU, if there is one, for a `fit` of 5e12 or more multiply-adds, some ten seconds of a
         CPU, and for the predictions of networks with 1e8 or more for an image. Otherwise it is the CPU. See the notes.

@@ -368,6 +368,17 @@ def test_predictions_need_a_fit(digits):
             getattr(ConvNetClassifier(), method)(digits[0])
 
 
+def test_fitted_attributes_before_a_fit_are_a_not_fitted_error():
+    estimator = ConvNetClassifier()
+    for name in ("architecture_", "coefs_", "classes_"):
+        with pytest.raises(NotFittedError, match=f"has no attribute '{name}': it is not fitted yet. Call fit first"):
+            getattr(estimator, name)
+        assert not hasattr(estimator, name)
+    with pytest.raises(AttributeError) as caught:
+        _ = estimator.no_such_name
+    assert not isinstance(caught.value, NotFittedError)
+
+
 def test_rows_and_images_are_interchangeable_in_predict(digits, fitted):
     X = digits[0]
     scores = fitted.decision_function(X)

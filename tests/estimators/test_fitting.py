@@ -109,7 +109,7 @@ def test_validation_weights_weigh(digits, more_digits):
         ({"y_val": [0, 1], "sample_weight_val": [1, 1]}, "got y_val and sample_weight_val without X_val"),
         ({"X_val": np.zeros((2, 63)), "y_val": [0, 1]}, "63 features"),
         ({"X_val": np.zeros((2, 9, 9)), "y_val": [0, 1]}, r"\(9, 9, 1\)"),
-        ({"X_val": np.zeros((2, 64)), "y_val": [0, 77]}, "77"),
+        ({"X_val": np.zeros((2, 64)), "y_val": [0, 77]}, "y contains 77, which .* Leave such images out, or"),
         ({"X_val": np.full((2, 64), np.nan), "y_val": [0, 1]}, "NaN"),
         ({"X_val": np.zeros((2, 64)), "y_val": [0, 1], "sample_weight_val": [0, 0]}, "zero"),
     ],
