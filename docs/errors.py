@@ -71,6 +71,8 @@ MISTAKES = {
     "Images": [
         "ConvNetClassifier().fit(images[0], y)",
         "ConvNetClassifier('INPUT -> FC', max_iter=1).fit(X[:, :40], y)",
+        "ConvNetClassifier('INPUT -> FC', max_iter=1).fit(np.zeros((40, 3, 16, 16)), y)",
+        "ConvNetClassifier('INPUT -> FC', max_iter=1).fit(np.where(np.arange(2560).reshape(40, 64) == 99, 1e6, X), y)",
         "ConvNetClassifier(image_shape=(8, 9)).fit(X, y)",
         "ConvNetClassifier().fit(X + np.nan, y)",
         "fitted.predict(images[:, :6])",
