@@ -113,9 +113,12 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     label_smoothing : float, default=0.1
         The part of the target probability that is spread over all classes, in [0, 1). It improves accuracy and makes
         `predict_proba` less certain. The loss does not fall to zero with it.
-    augment : {"flip", "crop", "cutout"}, list of these, or None, default=None
+    augment : str, list of str, or None, default=None
         Random changes of the images in each training minibatch: "flip" mirrors half of them left to right, "crop"
-        shifts them by up to an eighth of their sides, "cutout" covers a square of half their side.
+        shifts them by up to an eighth of their sides, "cutout" covers a square of half their side, "rotate" rotates
+        them by up to 15 degrees, "scale" makes them up to a fifth smaller or larger, "brightness", "contrast" and
+        "noise" change their tones. All but "flip" take an amount in parentheses, as in ``["flip", "rotate(30)"]``. See
+        docs/augmentation.md.
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where to compute. "cuda" is an NVIDIA GPU. It needs packages that `fit` names, compute capability 7.5
         (Turing) or newer, and a driver for CUDA 13; where one of these is missing, `fit` raises a ValueError that names

@@ -46,7 +46,7 @@ def fit_identity(estimator, bound, data, batches, max_iter, stored=None):
         "n_iter_no_change": float(estimator.n_iter_no_change),
         "early_stopping": bool(estimator.early_stopping),
         "validation_fraction": float(estimator.validation_fraction) if splits else None,
-        "augment": sorted(make_augmentation(estimator.augment, bound.image_shape).kinds),
+        "augment": list(make_augmentation(estimator.augment, bound.image_shape).kinds),
         SEEDS: None if estimator.random_state is None else batches.seed,
         "the weights or labels of the pretrained network": None
         if stored is None

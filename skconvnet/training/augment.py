@@ -1,54 +1,124 @@
-"""Augmentation: random mirroring, shifting and covering of the images in each training minibatch.
+"""Augmentation: random changes of the images in each training minibatch.
 
 This module draws the random numbers; the engine changes the image while it loads it. The numbers depend only on the
 seed, the step and the position in the minibatch. Those of one kind do not depend on whether other kinds are used.
 """
 
+import re
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
-from skconvnet.engine.program.instructions import Warp
+from skconvnet.engine.program.instructions import ONE, Warp
 
 __all__ = ["AUGMENTATIONS", "Augmentation", "make_augmentation"]
 
-AUGMENTATIONS = ("flip", "crop", "cutout")
-_STREAM = 1  # sets the draws apart from those of the minibatches' order, which begin with the same seed
+# Numbers that set the draws apart from those of the minibatches' order, which begin with the same seed.
+_STREAM, _FURTHER_STREAM = 1, 2
+
+
+@dataclass(frozen=True)
+class Amount:
+    """The number in parentheses after the name of an augmentation.
+
+    Parameters
+    ----------
+    meaning : str
+        For errors.
+    most : float
+        The largest; all are larger than 0. Infinity stands for the longer side of the images.
+    default : float or None
+        None if it depends on the images.
+    is_whole : bool
+        Whether it counts pixels.
+    """
+
+    meaning: str
+    most: float
+    default: float | None = None
+    is_whole: bool = False
+
+    def range(self, image_shape):
+        """Return the numbers that may be given, in words."""
+        if self.is_whole:
+            return f"{self.meaning}, a whole number from 1 to {max(image_shape[:2])}"
+        return f"{self.meaning}, a number above 0, at most {self.most:g}"
+
+    def has(self, number, image_shape):
+        """Return whether a number may be given."""
+        if self.is_whole:
+            return number == int(number) and 1 <= number <= max(image_shape[:2])
+        return 0 < number <= self.most
+
+
+# A kind without an amount has None.
+AUGMENTATIONS = {
+    "flip": None,
+    "crop": Amount("pixels", float("inf"), is_whole=True),
+    "cutout": Amount("pixels of a side", float("inf"), is_whole=True),
+    "rotate": Amount("degrees", 180, 15),
+    "scale": Amount("a part of the size", 0.9, 0.2),
+    "brightness": Amount("standard deviations", 10, 0.2),
+    "contrast": Amount("a part of the contrast", 1, 0.2),
+    "noise": Amount("standard deviations", 10, 0.1),
+}
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """Draws the random changes of the images of a minibatch.
 
+    Pixels are standardised first, so amounts of brightness and noise count standard deviations of the training pixels.
+    Where no image is, pixels are 0, the mean of the training pixels.
+
     Parameters
     ----------
-    kinds : tuple of str
-        Some of `AUGMENTATIONS`, in any order:
+    amounts : dict of str to float or None
+        The amount of each kind, some of `AUGMENTATIONS`; None for the default.
 
         "flip" mirrors the columns of an image with probability one half.
 
-        "crop" shifts the image by a number of rows and a number of columns, each uniform from -P to P, where P is an
-        eighth of the side, rounded down: 4 pixels of 32, as if a crop was taken of the image padded by P. It leaves
-        sides of less than 8 pixels alone. Source: He et al., "Deep Residual Learning for Image Recognition", 2015,
-        section 4.2.
+        "crop" shifts the image by a number of rows and a number of columns, each uniform from -P to P, as if a crop was
+        taken of the image padded by P. By default, P is an eighth of the side, rounded down: 4 pixels of 32. This
+        leaves sides of less than 8 pixels alone. Source: He et al., "Deep Residual Learning for Image Recognition",
+        2015, section 4.2.
 
-        "cutout" covers a square, of half the shorter side rounded down, whose centre is uniform over the pixels of the
-        image; so it may lie partly outside. Source: DeVries, Taylor, "Improved Regularization of Convolutional Neural
-        Networks with Cutout", 2017, arXiv:1708.04552, section 3.
+        "cutout" covers a square whose centre is uniform over the pixels of the image; so it may lie partly outside. By
+        default, its side is half the shorter side of the image, rounded down. Source: DeVries, Taylor, "Improved
+        Regularization of Convolutional Neural Networks with Cutout", 2017, arXiv:1708.04552, section 3.
+
+        "rotate" rotates the image about its centre by an angle, uniform from -15 to 15 degrees by default.
+
+        "scale" enlarges the image by a factor, uniform from 0.8 to 1.2 by default: 1 less and more the amount.
+
+        "brightness" adds a number to all pixels, uniform from -0.2 to 0.2 by default.
+
+        "contrast" multiplies all pixels by a factor, uniform from 0.8 to 1.2 by default.
+
+        "noise" adds a nearly normal number to each channel of each pixel, with the standard deviation 0.1 by default.
     image_shape : tuple of int
         (height, width, channels).
 
     Examples
     --------
-    >>> warps = Augmentation(("flip", "crop"), (32, 32, 3)).draw(seed=0, step=0, n=3)
+    >>> warps = Augmentation({"flip": None, "crop": None}, (32, 32, 3)).draw(seed=0, step=0, n=3)
     >>> warps[:, : Warp.CUT_TOP]  # FLIP, DOWN and RIGHT
     array([[ 1, -1,  1],
            [ 1, -3, -4],
            [ 0,  4, -2]])
     """
 
-    kinds: tuple[str, ...]
+    amounts: dict[str, float | None]
     image_shape: tuple[int, int, int]
+
+    @property
+    def kinds(self):
+        """The kinds with their amounts, as texts in a fixed order. A default is not spelled."""
+        return tuple(
+            kind if self.amounts[kind] is None else f"{kind}({self.amounts[kind]:.17g})"
+            for kind in sorted(self.amounts)
+        )
 
     def draw(self, seed, step, n):
         """Draw the changes of the images of one minibatch.
@@ -62,28 +132,58 @@ class Augmentation:
 
         Returns
         -------
-        ndarray of int64, shape (n, 7); (0, 7) without augmentation
+        ndarray of int64, shape (n, columns of Warp); (0, columns of Warp) without augmentation
             A row for each image, with the columns of `skconvnet.engine.program.instructions.Warp`. A row does not
             depend on the number of images.
         """
-        if not self.kinds:
+        if not self.amounts:
             return np.zeros((0, len(Warp)), np.int64)
-        height, width, _ = self.image_shape
-        # One row per image and one column per purpose. All are drawn, so that the kinds do not depend on each other.
-        mirror, down, right, row, column = np.random.default_rng((seed, step, _STREAM)).random((n, 5)).T
         warps = np.zeros((n, len(Warp)), np.int64)
-        if "flip" in self.kinds:
+        # One row per image and one column per purpose. All are drawn, so that the kinds do not depend on each other.
+        self._place(warps, *np.random.default_rng((seed, step, _STREAM)).random((n, 5)).T)
+        if self.amounts.keys() - {"flip", "crop", "cutout"}:
+            self._resample(warps, *np.random.default_rng((seed, step, _FURTHER_STREAM)).random((n, 5)).T)
+        return warps
+
+    def _place(self, warps, mirror, down, right, row, column):
+        """Write which images are mirrored, how far they are shifted, and what is covered."""
+        height, width, _ = self.image_shape
+        if "flip" in self.amounts:
             warps[:, Warp.FLIP] = mirror < 0.5
-        if "crop" in self.kinds:
-            warps[:, Warp.DOWN] = _uniform(down, -(height // 8), height // 8)
-            warps[:, Warp.RIGHT] = _uniform(right, -(width // 8), width // 8)
-        if "cutout" in self.kinds:
-            side = min(height, width) // 2
+        if "crop" in self.amounts:
+            most = self.amounts["crop"]
+            rows, columns = (height // 8, width // 8) if most is None else (int(most), int(most))
+            warps[:, Warp.DOWN] = _uniform(down, -rows, rows)
+            warps[:, Warp.RIGHT] = _uniform(right, -columns, columns)
+        if "cutout" in self.amounts:
+            side = int(self.amounts["cutout"] or min(height, width) // 2)
             top = _uniform(row, 0, height - 1) - side // 2
             left = _uniform(column, 0, width - 1) - side // 2
             warps[:, Warp.CUT_TOP], warps[:, Warp.CUT_BOTTOM] = np.clip((top, top + side), 0, height)
             warps[:, Warp.CUT_LEFT], warps[:, Warp.CUT_RIGHT] = np.clip((left, left + side), 0, width)
-        return warps
+
+    def _resample(self, warps, turn, size, light, gain, key):
+        """Write how images are rotated and scaled, how their tones change, and the noise."""
+        if "rotate" in self.amounts or "scale" in self.amounts:
+            angle, factor = np.radians(self._around(0, "rotate", turn)), self._around(1, "scale", size)
+            warps[:, Warp.COSINE], warps[:, Warp.SINE] = (
+                _parts(np.cos(angle) / factor - 1),
+                _parts(np.sin(angle) / factor),
+            )
+        warps[:, Warp.BRIGHTNESS] = _parts(self._around(0, "brightness", light))
+        warps[:, Warp.CONTRAST] = _parts(self._around(1, "contrast", gain) - 1)
+        if "noise" in self.amounts:
+            warps[:, Warp.NOISE] = _parts(self._amount("noise"))
+            warps[:, Warp.NOISE_KEY] = _uniform(key, 0, 2**31 - 1)
+
+    def _amount(self, kind):
+        """Return the amount of a kind, 0 if it is not used."""
+        amount = self.amounts.get(kind, 0)
+        return AUGMENTATIONS[kind].default if amount is None else amount
+
+    def _around(self, middle, kind, draws):
+        """Convert draws from [0, 1) to numbers around `middle` that differ from it by the kind's amount at most."""
+        return middle + self._amount(kind) * (2 * draws - 1)
 
 
 def make_augmentation(augment, image_shape):
@@ -92,7 +192,7 @@ def make_augmentation(augment, image_shape):
     Parameters
     ----------
     augment : None, str, or list or tuple of str
-        Some of `AUGMENTATIONS`; None for no augmentation.
+        Some of `AUGMENTATIONS`, most of which take an amount in parentheses; None for no augmentation.
     image_shape : tuple of int
         (height, width, channels).
 
@@ -103,29 +203,58 @@ def make_augmentation(augment, image_shape):
     Raises
     ------
     ValueError
-        If `augment` is unknown, contains a name twice, or is an empty sequence.
+        If `augment` is unknown, contains a name twice or an amount that is out of range, or is an empty sequence.
 
     Examples
     --------
-    >>> make_augmentation("flip", (8, 8, 1)).kinds
-    ('flip',)
+    >>> make_augmentation(["flip", "rotate(30)"], (8, 8, 1)).kinds
+    ('flip', 'rotate(30)')
     >>> make_augmentation(None, (8, 8, 1)).draw(seed=0, step=0, n=3).shape
-    (0, 7)
+    (0, 15)
     """
     kinds = (augment,) if isinstance(augment, str) else () if augment is None else augment
     known = ", ".join(map(repr, AUGMENTATIONS))
     if not isinstance(kinds, (list, tuple)):
         raise ValueError(f"augment={augment!r} is no augmentation. Use None, one of {known}, or a list of them.")
+    amounts = {}
     for kind in kinds:
-        if not isinstance(kind, str) or kind not in AUGMENTATIONS:
+        name, amount = _parse(kind)
+        if name not in AUGMENTATIONS:
             raise ValueError(f"augment={augment!r} has {kind!r}, which is none of {known}.")
-        if kinds.count(kind) > 1:
-            raise ValueError(f"augment={augment!r} has {kind!r} twice. Name each of {known} once at most.")
+        if name in amounts:
+            raise ValueError(f"augment={augment!r} has {name!r} twice. Name each of {known} once at most.")
+        amounts[name] = None if amount is None else _checked_amount(augment, name, amount, image_shape)
     if augment is not None and not kinds:
         raise ValueError(f"augment={augment!r} is empty. Use None for no augmentation, or some of {known}.")
-    return Augmentation(tuple(kinds), image_shape)
+    return Augmentation(amounts, image_shape)
+
+
+def _parse(kind):
+    """Return the name of a kind and the text in its parentheses; None for what there is not."""
+    found = re.fullmatch(r"(\w+)(?:\((.*)\))?", kind) if isinstance(kind, str) else None
+    return found.groups() if found else (None, None)
+
+
+def _checked_amount(augment, name, text, image_shape):
+    """Return an amount as a number, None if it is the default; raise ValueError if it is out of range."""
+    amount = AUGMENTATIONS[name]
+    if amount is None:
+        raise ValueError(f"augment={augment!r} has {name!r} with {text!r} in parentheses. It takes no amount.")
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not isfinite(number) or not amount.has(number, image_shape):
+        allowed = amount.range(image_shape)
+        raise ValueError(f"augment={augment!r} has {text!r} as the amount of {name!r}. It takes {allowed}.")
+    return None if number == amount.default else number
 
 
 def _uniform(draws, lowest, highest):
     """Convert draws from [0, 1) to integers that are uniform from lowest to highest."""
     return lowest + np.floor(draws * (highest - lowest + 1)).astype(np.int64)
+
+
+def _parts(numbers):
+    """Round numbers to whole parts of `ONE`."""
+    return np.rint(ONE * np.asarray(numbers)).astype(np.int64)

@@ -143,7 +143,7 @@ def test_a_sequence_with_what_is_no_positive_whole_number_is_refused(digits, nam
         {"warm_start": "no"},
         {"class_weight": "even"},
         {"label_smoothing": 1.0},
-        {"augment": "rotate"},
+        {"augment": "twist"},
         {"augment": ["flip", 1]},
         {"augment": []},
         {"augment": True},

@@ -29,7 +29,7 @@ def test_augmented_training_has_the_same_bits_for_any_threads_and_forms_of_the_d
         assert same_network(quick(**ALL_KINDS).fit(images, y), expected)
 
 
-@pytest.mark.parametrize("augment", ["rotate", ["flip", "rotate"], [], ["flip", "flip"], 1, {"flip"}], ids=repr)
+@pytest.mark.parametrize("augment", ["twist", ["flip", "twist"], [], ["flip", "flip"], 1, {"flip"}], ids=repr)
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_a_wrong_augmentation_is_refused_with_those_that_there_are(digits, augment, method):
     arguments = {} if method == "fit" else {"classes": range(10)}

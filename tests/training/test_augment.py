@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skconvnet.engine.program.instructions import Warp
+from skconvnet.engine.program.instructions import ONE, Warp
 from skconvnet.training import Batches
 from skconvnet.training.augment import AUGMENTATIONS, make_augmentation
 
 MANY = 40_000
-ALL = ("flip", "crop", "cutout")
+ALL = tuple(AUGMENTATIONS)
 CUT = [Warp.CUT_TOP, Warp.CUT_LEFT, Warp.CUT_BOTTOM, Warp.CUT_RIGHT]
 
 choices = st.lists(st.sampled_from(ALL), unique=True, min_size=1)
@@ -100,7 +100,8 @@ def test_other_seeds_and_steps_draw_other_numbers(kind):
 
 @pytest.mark.parametrize("kind", ALL)
 def test_a_kind_draws_the_same_whatever_the_others(kind):
-    alone, together = draw(kind, n=100), draw(ALL, n=100)
+    others = [other for other in ALL if {kind, other} != {"rotate", "scale"}]  # these two are one matrix
+    alone, together = draw(kind, n=100), draw(others, n=100)
     used = alone.any(axis=0)
     assert_array_equal(alone[:, used], together[:, used])
 
@@ -112,6 +113,82 @@ def test_draws_are_not_those_of_the_order_of_the_images():
     assert_array_equal(order, as_if)  # so the seed and the epoch's number alone begin that stream
     mirrored = np.random.default_rng((7, 3)).random((500, 5))[:, 0] < 0.5
     assert np.mean(draw("flip", n=500, seed=7, step=3)[:, Warp.FLIP] == mirrored) < 0.7
+
+
+def matrix(warps):
+    """The angles in degrees, and the factors."""
+    cosine, sine = 1 + warps[:, Warp.COSINE] / ONE, warps[:, Warp.SINE] / ONE
+    return np.degrees(np.arctan2(sine, cosine)), 1 / np.hypot(cosine, sine)
+
+
+@pytest.mark.parametrize(
+    ("augment", "most_degrees", "most_scale"),
+    [("rotate", 15, 0), ("rotate(180)", 180, 0), ("scale", 0, 0.2), (("scale(0.5)", "rotate(30)"), 30, 0.5)],
+)
+def test_rotate_and_scale(augment, most_degrees, most_scale):
+    warps = draw(augment)
+    degrees, factors = matrix(warps)
+    for found, most, middle in ((degrees, most_degrees, 0), (factors, most_scale, 1)):
+        expected = middle + most * np.linspace(-1, 1, 9)
+        assert_allclose(np.quantile(found, np.linspace(0, 1, 9)), expected, atol=0.02 * most + 1e-4)
+    products = (degrees - degrees.mean()) * (factors - factors.mean())
+    assert abs(products.mean()) <= 0.02 * most_degrees * most_scale + 1e-4
+    assert_array_equal(np.delete(warps, [Warp.COSINE, Warp.SINE], axis=1), 0)
+
+
+@pytest.mark.parametrize(("kind", "column"), [("brightness", Warp.BRIGHTNESS), ("contrast", Warp.CONTRAST)])
+@pytest.mark.parametrize(("spelled", "most"), [("", 0.2), ("(0.5)", 0.5)])
+def test_tones(kind, column, spelled, most):
+    warps = draw(kind + spelled)
+    expected = most * np.linspace(-1, 1, 9)
+    assert_allclose(np.quantile(warps[:, column] / ONE, np.linspace(0, 1, 9)), expected, atol=0.02 * most)
+    assert_array_equal(np.delete(warps, column, axis=1), 0)
+
+
+def test_noise_has_a_key_for_each_image():
+    warps = draw("noise(0.5)")
+    assert_array_equal(warps[:, Warp.NOISE], ONE // 2)
+    assert len(np.unique(warps[:, Warp.NOISE_KEY])) > 0.99 * MANY
+    assert_array_equal(np.delete(warps, [Warp.NOISE, Warp.NOISE_KEY], axis=1), 0)
+
+
+@pytest.mark.parametrize("image_shape", [(5, 40, 1), (32, 32, 3)])
+def test_amounts_of_crop_and_cutout(image_shape):
+    warps = draw(("crop(3)", "cutout(2)"), image_shape)
+    assert_uniform(warps[:, Warp.DOWN], range(-3, 4))
+    assert_uniform(warps[:, Warp.RIGHT], range(-3, 4))
+    assert_array_equal(np.max(warps[:, Warp.CUT_BOTTOM] - warps[:, Warp.CUT_TOP]), 2)
+
+
+@pytest.mark.parametrize("kind", ["crop(4)", "cutout(16)", "rotate(15)", "scale(0.2)", "noise(0.1)", "contrast(.2)"])
+def test_the_default_may_be_spelled(kind):
+    assert_array_equal(draw(kind, n=50), draw(kind.split("(")[0], n=50))
+
+
+def test_kinds_have_a_fixed_order_and_spelling():
+    kinds = make_augmentation(["rotate(1e1)", "flip", "noise(0.10)", "crop(04)"], (8, 8, 1)).kinds
+    assert kinds == ("crop(4)", "flip", "noise", "rotate(10)")
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowed"),
+    [
+        ("flip(1)", "takes no amount"),
+        ("crop(0)", "pixels, a whole number from 1 to 32"),
+        ("crop(2.5)", "a whole number"),
+        ("cutout(33)", "from 1 to 32"),
+        ("rotate(181)", "degrees, a number above 0, at most 180"),
+        ("rotate()", "degrees"),
+        ("scale(1)", "at most 0.9"),
+        ("noise(nan)", "standard deviations"),
+        ("brightness(inf)", "at most 10"),
+        ("contrast(-1)", "above 0, at most 1"),
+        ("contrast(two)", "above 0, at most 1"),
+    ],
+)
+def test_amounts_out_of_range_are_refused(kind, allowed):
+    with pytest.raises(ValueError, match=f"augment=.*{allowed}"):
+        make_augmentation(kind, (32, 32, 3))
 
 
 def test_none():
@@ -128,9 +205,11 @@ def test_one_or_several(augment):
 @pytest.mark.parametrize(
     ("augment", "complaint"),
     [
-        ("rotate", "has 'rotate', which is none of"),
+        ("twist", "has 'twist', which is none of"),
         ("", "has '', which is none of"),
         (["flip", "Crop"], "has 'Crop', which is none of"),
+        ("flip(", "has 'flip\\(', which is none of"),
+        (("rotate", "rotate(3)"), "has 'rotate' twice"),
         (["flip", 3], "has 3, which is none of"),
         ([["flip"]], r"has \['flip'\], which is none of"),
         ([None], "has None, which is none of"),

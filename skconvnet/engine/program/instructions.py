@@ -21,6 +21,7 @@ import numpy as np
 __all__ = [
     "INSTRUCTIONS",
     "N_POINTS",
+    "ONE",
     "REAL",
     "TRANSFORMED_FILTERS",
     "WIDTH",
@@ -312,15 +313,31 @@ class NormRow(IntEnum):
 
 
 class Warp(IntEnum):
-    """The columns of an image's augmentation; see `skconvnet.training.augment`."""
+    """The columns of an image's augmentation; see `skconvnet.training.augment`. A row of zeros changes nothing.
 
-    FLIP = 0  # 1: the image's columns are mirrored first
+    The tones of an image change first, then it is mirrored, rotated and scaled, and shifted. Noise is added to the
+    result, a rectangle is covered, and the image of another sample is mixed in. Every number fits into an int32; those
+    that are not whole are in parts of `ONE`.
+    """
+
+    FLIP = 0  # 1: the image's columns are mirrored
     DOWN = 1  # pixel (r, c) then shows the image's pixel (r + DOWN, c + RIGHT), or the mean where there is none
     RIGHT = 2
     CUT_TOP = 3  # a rectangle that shows the mean
     CUT_LEFT = 4
     CUT_BOTTOM = 5
     CUT_RIGHT = 6
+    COSINE = 7  # cos(angle) / scale - 1: at (x, y) from its centre, the result shows the image at
+    SINE = 8  # sin(angle) / scale:        ((1 + COSINE) x + SINE y, (1 + COSINE) y - SINE x)
+    CONTRAST = 9  # a standardised number is multiplied by 1 + CONTRAST,
+    BRIGHTNESS = 10  # and BRIGHTNESS is added
+    NOISE = 11  # standard deviation of the noise
+    NOISE_KEY = 12  # decides the noise, together with the place of a number in the image
+    PARTNER = 13  # so many places further on in the minibatch is the image that is mixed in
+    SHARE = 14  # of that image in the result
+
+
+ONE = 1 << 16
 
 
 def encode(op, operands, numbers):

@@ -14,7 +14,7 @@ from skconvnet.engine import SGD, Images, Network, Scorer, SoftmaxCrossEntropy, 
 from skconvnet.engine.cuda import arrays, execution, lowering, machine, pixels
 from skconvnet.engine.cuda.arrays import DeviceArrays
 from skconvnet.engine.device import CpuDevice, CudaDevice
-from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Space, encode
+from skconvnet.engine.program.instructions import INSTRUCTIONS, Op, Space, Warp, encode
 from skconvnet.engine.program.target import GPU, LINE
 from skconvnet.engine.weights.layout import learning_layers
 from tests.engine.cuda.executor import PtxDriver
@@ -188,7 +188,10 @@ def test_augmented_images_are_those_of_the_cpu(gpu):
     class Warps:
         def draw(self, seed, step, n):
             rng = np.random.default_rng(step)
-            return np.concatenate([rng.integers(0, 2, (n, 1)), rng.integers(-2, 9, (n, 6))], axis=1)
+            warps = np.zeros((n, len(Warp)), np.int64)
+            warps[:, Warp.FLIP], warps[:, Warp.DOWN : Warp.COSINE] = rng.integers(0, 2, n), rng.integers(-2, 9, (n, 6))
+            warps[:, Warp.COSINE : Warp.PARTNER] = rng.integers(0, 30000, (n, 6))
+            return warps
 
     options = {"warps": Warps(), "n_steps": 3}
     found = trained(gpu, **options)

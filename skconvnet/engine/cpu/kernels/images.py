@@ -6,15 +6,21 @@ Kernels work on one image. Addresses are int64 in bytes, and strides are in floa
 import numpy as np
 
 from skconvnet.engine.cpu.compile import kernel
+from skconvnet.engine.cpu.kernels.activations import mix
 from skconvnet.engine.cpu.llvm.pointers import array_at
 from skconvnet.engine.cpu.llvm.simd import LANES, load, load_bytes, peek, peek_byte, poke, store
 from skconvnet.engine.cpu.task import Task, number_columns
-from skconvnet.engine.program.instructions import Op, Warp
+from skconvnet.engine.program.instructions import ONE, Op, Warp
 
 __all__ = ["load_images"]
 
 _LOAD = number_columns(Op.LOAD_IMAGES)
 _N_WARP = len(Warp)
+_ONE = np.float32(ONE)
+_TWICE = np.float32(2 * ONE)
+_16_BITS = np.uint64(2**16 - 1)
+# The sum of four whole numbers that are uniform over 16 bits has four times the variance of one, (2^32 - 1) / 12.
+_NOISE = np.float32(1 / (ONE * ((2**32 - 1) / 3) ** 0.5))
 
 
 @kernel
@@ -32,13 +38,37 @@ def load_images(code, y, task, place):
     place : int64
         The image's place in the batch.
     """
+    if task[Task.N_WARPS] == 0:
+        _load_image(code, _pixels_of(code, task, place), y, task)
+        return
+    n_warps = task[Task.N_WARPS]
+    warps = array_at(task[Task.WARPS], (n_warps, _N_WARP), np.int64)
+    share = warps[place, Warp.SHARE]
+    if not _is_resampled(warps[place]):
+        _load_warped_image(code, _pixels_of(code, task, place), y, task, warps[place])
+        return
+    _resample_image(code, _pixels_of(code, task, place), y, task, warps[place], np.float32(ONE - share) / _ONE, False)
+    if share != 0:
+        partner = min(max(place + warps[place, Warp.PARTNER], 0), n_warps - 1)
+        pixels = _pixels_of(code, task, partner)
+        _resample_image(code, pixels, y, task, warps[partner], np.float32(share) / _ONE, True)
+
+
+@kernel
+def _pixels_of(code, task, place):
+    """Return the address of the pixels of the image at a place in the batch."""
     n_bytes = 1 if task[Task.BYTES] != 0 else 4
     image = array_at(task[Task.ROWS], (place + 1,), np.int64)[place]
-    pixels = task[Task.PIXELS] + image * code[_LOAD.rows] * code[_LOAD.columns] * code[_LOAD.depth] * n_bytes
-    if task[Task.N_WARPS] == 0:
-        _load_image(code, pixels, y, task)
-    else:
-        _load_warped_image(code, pixels, y, task, array_at(task[Task.WARPS], (place + 1, _N_WARP), np.int64)[place])
+    return task[Task.PIXELS] + image * code[_LOAD.rows] * code[_LOAD.columns] * code[_LOAD.depth] * n_bytes
+
+
+@kernel
+def _is_resampled(warp):
+    """Return whether more is done to an image than to mirror, shift and cover it."""
+    for column in range(Warp.COSINE, _N_WARP):
+        if warp[column] != 0 and column != Warp.NOISE_KEY and column != Warp.PARTNER:
+            return True
+    return False
 
 
 @kernel
@@ -129,3 +159,67 @@ def _blank(to, first, last, depth, y_depth):
     for column in range(first, last):
         for channel in range(depth):
             poke(to + 4 * (column * y_depth + channel), np.float32(0))
+
+
+@kernel
+def _resample_image(code, pixels, y, task, warp, weight, adds):
+    """Standardise one image with all changes of its row `warp` but the mixing, times `weight`.
+
+    Between pixels the image is interpolated, bilinearly; outside it, numbers are 0, the mean of the training pixels.
+    With `adds`, the result is added to `y`, else it overwrites `y`.
+    """
+    rows, columns, depth = code[_LOAD.rows], code[_LOAD.columns], code[_LOAD.depth]
+    y_row, y_depth = code[_LOAD.y_row], code[_LOAD.y_depth]
+    cosine, sine = warp[Warp.COSINE], warp[Warp.SINE]
+    top, bottom = _clip(warp[Warp.CUT_TOP], warp[Warp.CUT_BOTTOM], rows)
+    left, end = _clip(warp[Warp.CUT_LEFT], warp[Warp.CUT_RIGHT], columns)
+    for row in range(rows):
+        from_centre = 2 * row - rows + 1  # twice the distance, so that it is whole
+        for column in range(columns):
+            to = y + 4 * (row * y_row + column * y_depth)
+            if top <= row < bottom and left <= column < end:
+                if not adds:
+                    _blank(to, 0, 1, depth, y_depth)
+                continue
+            across = 2 * column - columns + 1
+            from_row = (row + warp[Warp.DOWN]) * (2 * ONE) + cosine * from_centre - sine * across
+            from_column = (column + warp[Warp.RIGHT]) * (2 * ONE) + cosine * across + sine * from_centre
+            place = (row * columns + column) * depth
+            _resample_pixel(code, pixels, from_row, from_column, to, task, warp, place, weight, adds)
+
+
+@kernel
+def _resample_pixel(code, pixels, from_row, from_column, to, task, warp, place, weight, adds):
+    """Compute the channels of the pixel at `to`, which shows the image at (from_row, from_column) / (2 ONE).
+
+    `place` is the number of the first channel in the image that is computed.
+    """
+    rows, columns, depth = code[_LOAD.rows], code[_LOAD.columns], code[_LOAD.depth]
+    are_bytes, mean, scale = task[Task.BYTES] != 0, task[Task.MEAN], task[Task.SCALE]
+    contrast = np.float32(warp[Warp.CONTRAST]) / _ONE + np.float32(1)
+    brightness, noise = np.float32(warp[Warp.BRIGHTNESS]) / _ONE, np.float32(warp[Warp.NOISE]) * _NOISE
+    key = np.uint64(warp[Warp.NOISE_KEY])
+    row, column = from_row // (2 * ONE), from_column // (2 * ONE)
+    down, right = np.float32(from_row - row * 2 * ONE) / _TWICE, np.float32(from_column - column * 2 * ONE) / _TWICE
+    for channel in range(depth):
+        total = np.float32(0)
+        for corner in range(4):
+            r, c = row + corner // 2, column + corner % 2
+            part = (down if corner // 2 else np.float32(1) - down) * (right if corner % 2 else np.float32(1) - right)
+            if part != 0 and 0 <= r < rows and 0 <= c < columns:
+                c = columns - 1 - c if warp[Warp.FLIP] != 0 else c
+                value = _number(pixels, (r * columns + c) * depth + channel, are_bytes)
+                value = (value - peek(mean + 4 * channel)) * peek(scale + 4 * channel)
+                total += part * (value * contrast + brightness)
+        if noise != 0:
+            total += noise * _normal(mix(key, np.uint64(place + channel)))
+        at = to + 4 * channel
+        poke(at, peek(at) + weight * total if adds else weight * total)
+
+
+@kernel
+def _normal(bits):
+    """Return the sum of the four 16 bits of a random uint64, less its mean: nearly normal, and exact in float32."""
+    total = (bits & _16_BITS) + ((bits >> np.uint64(16)) & _16_BITS)
+    total += ((bits >> np.uint64(32)) & _16_BITS) + (bits >> np.uint64(48))
+    return np.float32(np.int64(total) - 2 * (2**16 - 1))

@@ -3,16 +3,19 @@
 A block works on a chunk of one image; each thread has one number. Strides are in float32 elements.
 """
 
-from skconvnet.engine.cuda.compiler import Address, float32, kernel
+from skconvnet.engine.cuda.compiler import Address, float32, inlined, int32, int64, kernel, uint64
+from skconvnet.engine.cuda.kernels.activations import mix
 from skconvnet.engine.cuda.llvm.memory import load, load_byte, load_int, store
 from skconvnet.engine.cuda.llvm.threads import block, chunk, over, thread
-from skconvnet.engine.program.instructions import Warp
+from skconvnet.engine.program.instructions import ONE, Warp
 
 __all__ = ["load_images", "lower_load_images"]
 
 _THREADS = 256
 _WARP_BYTES = 4 * len(Warp)
-_FLIP, _DOWN, _RIGHT, _TOP, _LEFT, _BOTTOM, _END = (4 * column for column in Warp)
+_FLIP, _DOWN, _RIGHT, _TOP, _LEFT, _BOTTOM, _END, *_FURTHER = (4 * column for column in Warp)
+_COSINE, _SINE, _CONTRAST, _BRIGHTNESS, _NOISE, _NOISE_KEY, _PARTNER, _SHARE = _FURTHER
+_DEVIATION = 1 / (ONE * ((2**32 - 1) / 3) ** 0.5)  # as on the CPU
 
 
 @kernel(_THREADS)
@@ -36,8 +39,8 @@ def load_images(
 ):
     """Standardise the images of a minibatch, channel by channel: (pixel - mean) * scale.
 
-    An image is mirrored first. Then pixel (r, c) of `y` shows its pixel (r + DOWN, c + RIGHT). Pixels outside the image
-    or inside the rectangle are 0, the mean of the training pixels.
+    With warps, images are changed as `Warp` says; the noise has the CPU's bits. Outside an image and inside its
+    rectangle, numbers are 0, the mean of the training pixels.
 
     Parameters
     ----------
@@ -60,24 +63,73 @@ def load_images(
         column = over(at - row * line, depth)
         channel = at - row * line - column * depth
         place = load_int(step) * batch + block()
-        from_row, from_column, is_seen = row, column, True
+        image = load_int(indices + 4 * place)
+        mu, deviation = load(mean + 4 * channel), load(scale + 4 * channel)
         if is_warped:
             warp = warps + place * _WARP_BYTES
-            from_row, from_column = row + load_int(warp + _DOWN), column + load_int(warp + _RIGHT)
-            is_seen = from_row >= 0 and from_row < rows and from_column >= 0 and from_column < columns
-            if load_int(warp + _TOP) <= row and row < load_int(warp + _BOTTOM):
-                is_seen = is_seen and not (load_int(warp + _LEFT) <= column and column < load_int(warp + _END))
-            if load_int(warp + _FLIP):
-                from_column = columns - 1 - from_column
-        value = float32(0)
-        if is_seen:
-            number = load_int(indices + 4 * place) * (rows * line) + from_row * line + from_column * depth + channel
-            if is_bytes:
-                value = load_byte(pixels + number)
-            else:
-                value = load(pixels + 4 * number)
-            value = (value - load(mean + 4 * channel)) * load(scale + 4 * channel)
+            value = _resampled(pixels, is_bytes, image, rows, columns, depth, row, column, channel, warp, mu, deviation)
+            share = load_int(warp + _SHARE)
+            if share != 0:
+                partner = load_int(warp + _PARTNER)
+                other, warp = load_int(indices + 4 * (place + partner)), warp + partner * _WARP_BYTES
+                mixed = _resampled(
+                    pixels, is_bytes, other, rows, columns, depth, row, column, channel, warp, mu, deviation
+                )
+                value = value * (float32(ONE - share) / float32(ONE)) + mixed * (float32(share) / float32(ONE))
+        else:
+            value = _pixel(pixels, is_bytes, (image * (rows * columns) + row * columns + column) * depth + channel)
+            value = (value - mu) * deviation
         store(y + 4 * (block() * y_sample + row * y_row + column * y_depth + channel), value)
+
+
+@inlined
+def _pixel(pixels, is_bytes, number):
+    """Return number `number` of the pixels."""
+    return load_byte(pixels + number) if is_bytes else load(pixels + 4 * number)
+
+
+@inlined
+def _resampled(pixels, is_bytes, image, rows, columns, depth, row, column, channel, warp, mu, deviation):
+    """Return a number of an image with all changes of its row `warp` but the mixing."""
+    if load_int(warp + _TOP) <= row and row < load_int(warp + _BOTTOM):
+        if load_int(warp + _LEFT) <= column and column < load_int(warp + _END):
+            return float32(0)
+    cosine, sine = int64(load_int(warp + _COSINE)), int64(load_int(warp + _SINE))
+    # Twice the distances from the centre, so that they are whole; then places in parts of 2 ONE.
+    below, across = int64(2 * row - rows + 1), int64(2 * column - columns + 1)
+    from_row = (int64(row) + int64(load_int(warp + _DOWN))) * int64(2 * ONE) + cosine * below - sine * across
+    from_column = (int64(column) + int64(load_int(warp + _RIGHT))) * int64(2 * ONE) + cosine * across + sine * below
+    top, left = from_row >> int64(17), from_column >> int64(17)
+    down = float32(from_row - (top << int64(17))) / float32(2 * ONE)
+    right = float32(from_column - (left << int64(17))) / float32(2 * ONE)
+    contrast = float32(load_int(warp + _CONTRAST)) / float32(ONE) + float32(1)
+    brightness = float32(load_int(warp + _BRIGHTNESS)) / float32(ONE)
+    flip = load_int(warp + _FLIP)
+    total = float32(0)
+    for corner in range(4):
+        r, c = top + int64(corner >> 1), left + int64(corner & 1)
+        part = (down if corner >> 1 else float32(1) - down) * (right if corner & 1 else float32(1) - right)
+        if part != float32(0) and r >= 0 and r < rows and c >= 0 and c < columns:
+            from_r, from_c = int32(r), int32(c)
+            if flip:
+                from_c = columns - 1 - from_c
+            number = (image * (rows * columns) + from_r * columns + from_c) * depth + channel
+            value = (_pixel(pixels, is_bytes, number) - mu) * deviation
+            total += part * (value * contrast + brightness)
+    noise = load_int(warp + _NOISE)
+    if noise != 0:
+        key = uint64(int64(load_int(warp + _NOISE_KEY)))
+        bits = mix(key, uint64((row * columns + column) * depth + channel))
+        total += float32(noise) * float32(_DEVIATION) * _normal(bits)
+    return total
+
+
+@inlined
+def _normal(bits):
+    """Return the sum of the four 16 bits of a random uint64, less its mean: nearly normal, and exact in float32."""
+    low = (bits & uint64(0xFFFF)) + ((bits >> uint64(16)) & uint64(0xFFFF))
+    high = ((bits >> uint64(32)) & uint64(0xFFFF)) + (bits >> uint64(48))
+    return float32(int64(low + high) - int64(2 * 0xFFFF))
 
 
 def lower_load_images(call):

@@ -4,22 +4,29 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
 
-from skconvnet.engine.program.instructions import Op, Space, Warp
-from tests.engine.cpu.kernels.test_images import IDENTITY, statistics, warped
+from skconvnet.engine.program.instructions import ONE, Op, Space, Warp
+from tests.engine.cpu.kernels.test_images import (
+    IDENTITY,
+    further_warps,
+    mixed,
+    resampled,
+    simple_warps,
+    statistics,
+    warped,
+)
 from tests.engine.cpu.programs import Memory
 from tests.engine.cuda.kernels.harness import examples, run
 
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4))
 kinds = st.sampled_from(["uint8", "float32"])
 gaps = st.tuples(st.integers(0, 5), st.integers(0, 9))  # after each pixel and after each row
-shifts = st.integers(-12, 12)
-drawn_warps = st.fixed_dictionaries({**dict.fromkeys(IDENTITY, shifts), "FLIP": st.integers(0, 1)})
 
 RECTANGLE = IDENTITY | {"CUT_TOP": 2, "CUT_BOTTOM": 5, "CUT_LEFT": 3, "CUT_RIGHT": 6}  # inside the image
+TURNED = {"COSINE": -9000, "SINE": 30000, "CONTRAST": 8000, "BRIGHTNESS": -9000, "NOISE": 7000, "NOISE_KEY": 12345}
 N_IMAGES, STEPS, BATCH = 6, 3, 5
 INDICES = np.random.default_rng(3).integers(0, N_IMAGES, (STEPS, BATCH)).astype(np.int32)
 
@@ -68,7 +75,7 @@ def test_the_images_of_a_minibatch_are_standardised_to_the_bit(shape, kind, gaps
 
 
 @examples(30)
-@given(shapes, kinds, gaps, st.integers(0, STEPS - 1), st.lists(drawn_warps, min_size=2, max_size=2))
+@given(shapes, kinds, gaps, st.integers(0, STEPS - 1), st.lists(simple_warps, min_size=2, max_size=2))
 @example((7, 8, 2), "uint8", (1, 3), 2, [RECTANGLE, RECTANGLE | {"FLIP": 1, "DOWN": -2, "RIGHT": 1}])
 def test_each_image_has_its_warp(shape, kind, gaps, step, chosen):
     pixels = images(shape, kind)
@@ -76,6 +83,18 @@ def test_each_image_has_its_warp(shape, kind, gaps, step, chosen):
     warps[step, :2] = [[warp[name] for name in Warp.__members__] for warp in chosen]
     expected = [warped(image, warp) for image, warp in zip(pixels[INDICES[step, :2]], chosen, strict=True)]
     assert_array_equal(loaded(pixels, step, 2, gaps, warps), expected)
+
+
+@examples(10)
+@given(shapes, kinds, gaps, st.integers(0, STEPS - 1), st.lists(simple_warps, min_size=2, max_size=2), further_warps)
+@example((7, 8, 3), "uint8", (1, 3), 2, [RECTANGLE, RECTANGLE | {"FLIP": 1, "DOWN": -2, "RIGHT": 1}], TURNED)
+def test_images_with_all_changes_are_mixed(shape, kind, gaps, step, chosen, further):
+    pixels = images(shape, kind)
+    chosen = [chosen[0] | {"PARTNER": 1, "SHARE": ONE // 3}, chosen[1] | further | {"PARTNER": -1, "SHARE": ONE // 4}]
+    warps = np.full((STEPS, BATCH, len(Warp)), 99, np.int32)
+    warps[step, :2] = [[warp[name] for name in Warp.__members__] for warp in chosen]
+    pictures = [resampled(image, warp) for image, warp in zip(pixels[INDICES[step, :2]], chosen, strict=True)]
+    assert_allclose(loaded(pixels, step, 2, gaps, warps), mixed(pictures, chosen), rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["DOWN", "RIGHT"])
