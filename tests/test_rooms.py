@@ -33,6 +33,7 @@ TESTED_IN = {
     "engine/cuda/llvm/tile": "engine/cuda/kernels/test_convolution",
     "engine/cuda/machine": "engine/cuda/test_execution",
     "engine/cuda/pixels": "engine/cuda/test_execution",
+    "engine/loading": "inspection/test_augmentation",
     "engine/plan/builder": "engine/plan/test_plan",
     "engine/plan/steps/": "engine/plan/test_plan",
     "estimators/base": "estimators/test_classifier",

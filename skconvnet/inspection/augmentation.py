@@ -1,0 +1,142 @@
+"""Augmented images, as arrays and as a picture."""
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from skconvnet.data.images import check_images
+from skconvnet.engine.loading import load_augmented
+from skconvnet.estimators.classifier import ConvNetClassifier
+from skconvnet.training import make_augmentation
+
+__all__ = ["AugmentationDisplay", "augmented_images"]
+
+
+def augmented_images(X, augment, *, n_variants=8, image_shape=None, random_state=None):
+    """Augment images as the training of a network does.
+
+    Parameters
+    ----------
+    X : array-like
+        Images, as `ConvNetClassifier.fit` takes them. All of them are one minibatch.
+    augment : str, list of str, or None
+        As of `ConvNetClassifier`.
+    n_variants : int, default=8
+        How often each image is augmented.
+    image_shape : tuple of int, default=None
+        (height, width, channels), for rows that are not square images.
+    random_state : int, RandomState instance or None, default=None
+        Determines the changes: variant k is what a fit with this random state sees in step k if the images are its
+        minibatch, in this order.
+
+    Returns
+    -------
+    ndarray of float32, (n_images, n_variants, height, width, channels)
+        In the units of X. Where no image is, pixels are the mean of X.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> augmented_images(X[:5], ["rotate", "crop(1)"], n_variants=3, random_state=0).shape
+    (5, 3, 8, 8, 1)
+    """
+    images = check_images(ConvNetClassifier(image_shape=image_shape), X, image_shape, reset=True)
+    augmentation = make_augmentation(augment, images.shape)
+    seed = int(check_random_state(random_state).randint(2**31 - 1))
+    mean, scale = (np.float32(numbers) for numbers in images.statistics())
+    variants = [
+        load_augmented(images, augmentation.draw(seed, step, len(images)), mean, scale)
+        for step in range(1, n_variants + 1)
+    ]
+    return np.stack(variants, axis=1) / scale + mean
+
+
+class AugmentationDisplay:
+    """A picture of augmented images: a row for each image, the image itself first.
+
+    Make one with `from_images`. It needs Matplotlib: ``pip install matplotlib``.
+
+    Parameters
+    ----------
+    images : ndarray, (n_images, height, width, channels)
+        The images.
+    variants : ndarray, (n_images, n_variants, height, width, channels)
+        What `augmented_images` makes of them.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes of the picture.
+    figure_ : matplotlib Figure
+        Its figure.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> display = AugmentationDisplay.from_images(X[:5], "rotate", random_state=0)  # doctest: +SKIP
+    """
+
+    def __init__(self, images, variants):
+        self.images = images
+        self.variants = variants
+
+    @classmethod
+    def from_images(cls, X, augment, *, n_variants=8, image_shape=None, random_state=None, ax=None):
+        """Augment images and draw them.
+
+        Parameters
+        ----------
+        X, augment, n_variants, image_shape, random_state
+            As of `augmented_images`. Each image of X is a row of the picture.
+        ax : matplotlib Axes, default=None
+            Where to draw; by default, in a new figure.
+
+        Returns
+        -------
+        AugmentationDisplay
+        """
+        options = {"image_shape": image_shape, "random_state": random_state}
+        images = augmented_images(X, None, n_variants=1, **options)[:, 0]
+        return cls(images, augmented_images(X, augment, n_variants=n_variants, **options)).plot(ax=ax)
+
+    def plot(self, *, ax=None):
+        """Draw the images.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; by default, in a new figure.
+
+        Returns
+        -------
+        AugmentationDisplay
+            This display.
+        """
+        grid = self._grid()
+        if ax is None:
+            height, width = grid.shape[:2]
+            _, ax = _pyplot().subplots(figsize=(8, 8 * height / width))
+        ax.imshow(grid if grid.shape[2] == 3 else grid[..., 0], cmap="gray", interpolation="nearest")
+        ax.set_axis_off()
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _grid(self):
+        """Return all images side by side, from 0 to 1, with white between them; of other than RGB, one channel."""
+        everything = np.concatenate([self.images[:, None], self.variants], axis=1)
+        low, high = self.images.min(), self.images.max()
+        everything = np.clip((everything - low) / (high - low or 1), 0, 1)
+        everything = everything if everything.shape[-1] == 3 else everything[..., :1]
+        framed = np.pad(everything, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=1)
+        n_rows, n_columns, height, width, channels = framed.shape
+        return framed.transpose(0, 2, 1, 3, 4).reshape(n_rows * height, n_columns * width, channels)
+
+
+def _pyplot():
+    """Import Matplotlib; raise ImportError that says how to install it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("AugmentationDisplay draws with Matplotlib. Install it: pip install matplotlib") from error
+    return plt

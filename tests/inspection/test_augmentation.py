@@ -1,0 +1,74 @@
+"""Augmented images as arrays and as a picture."""
+
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+
+from skconvnet import ConvNetClassifier
+from skconvnet.inspection import AugmentationDisplay, augmented_images
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_digits().images[:6]
+
+
+def test_without_augmentation_images_are_themselves(digits):
+    found = augmented_images(digits, None, n_variants=2)
+    assert_allclose(found, np.stack([digits[..., None]] * 2, axis=1), atol=1e-5)
+
+
+def test_rows_bytes_and_images_give_the_same(digits):
+    options = {"augment": ["rotate", "noise"], "n_variants": 2, "random_state": 3}
+    expected = augmented_images(digits, **options)
+    for X in (digits.reshape(6, 64), digits.astype(np.uint8), digits[..., None]):
+        assert_array_equal(augmented_images(X, **options), expected)
+    assert not np.array_equal(augmented_images(digits, **options | {"random_state": 4}), expected)
+    assert not np.array_equal(expected[:, 0], expected[:, 1])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_variants_are_what_the_steps_of_a_fit_see(digits):
+    """Without a hidden layer, a step moves each output's weights by a sum of multiples of the images that it sees."""
+    y = np.arange(6) % 2
+    common = {"solver": "sgd", "momentum": 0, "alpha": 0, "batch_size": 6, "shuffle": False, "random_state": 5}
+    network = ConvNetClassifier("INPUT -> FC", learning_rate="constant", max_iter=1, **common)
+    augment = ["flip", "rotate", "brightness"]
+    moved = clone(network).set_params(augment=augment).fit(digits, y).coefs_[0] - network.fit(digits, y).coefs_[0]
+    seen = augmented_images(digits, augment, n_variants=1, random_state=5)[:, 0]
+    images = [(one.reshape(6, -1) - digits.mean()).T for one in (digits, seen)]
+    for basis, is_all in ((images, True), (images[:1], False)):
+        basis = np.concatenate(basis, axis=1)
+        rest = moved - basis @ np.linalg.lstsq(basis, moved)[0]
+        assert (np.abs(rest).max() < 1e-3 * np.abs(moved).max()) == is_all
+
+
+def test_what_is_drawn(digits):
+    plt = pytest.importorskip("matplotlib.pyplot", reason="needs Matplotlib (the extra skconvnet[search])")
+    figure, ax = plt.subplots()
+    display = AugmentationDisplay.from_images(digits, "rotate", n_variants=3, random_state=0, ax=ax)
+    (picture,) = ax.get_images()
+    shown = np.asarray(picture.get_array())
+    assert shown.shape == (6 * 9, 4 * 9)
+    assert_allclose(shown[:8, :8], digits[0] / digits.max(), atol=1e-6)
+    assert_allclose(shown[9:17, 18:26], np.clip(display.variants[1, 1, ..., 0] / digits.max(), 0, 1), atol=1e-6)
+    assert display.figure_ is figure
+    plt.close(figure)
+
+
+def test_colours_are_drawn_as_colours():
+    plt = pytest.importorskip("matplotlib.pyplot", reason="needs Matplotlib (the extra skconvnet[search])")
+    X = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3)).astype(np.uint8)
+    display = AugmentationDisplay.from_images(X, "flip", n_variants=1, random_state=0)
+    assert np.asarray(display.ax_.get_images()[0].get_array()).shape == (12, 10, 3)
+    plt.close(display.figure_)
+
+
+def test_without_matplotlib_the_error_says_what_to_install(digits, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match="pip install matplotlib"):
+        AugmentationDisplay.from_images(digits, "rotate")
