@@ -14,6 +14,7 @@ from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.converters import register_skl2onnx
 from skconvnet.estimators.exchange import load_network, save_network
 from skconvnet.estimators.features import ConvNetFeatures
+from skconvnet.estimators.regressor import ConvNetRegressor
 from skconvnet.model_selection import valid_param_grid
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ArchitectureError",
     "ConvNetClassifier",
     "ConvNetFeatures",
+    "ConvNetRegressor",
     "VolumeTable",
     "load_image",
     "load_image_folder",

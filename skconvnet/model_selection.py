@@ -16,7 +16,7 @@ from skconvnet.architecture.hyperparameters import whole_number
 from skconvnet.data import check_image_shape
 from skconvnet.engine import memory_needed
 from skconvnet.engine.network import BYTES_PER_PARAMETER
-from skconvnet.estimators.classifier import ConvNetClassifier
+from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.features import ConvNetFeatures, fitted_classifier, layer_name
 from skconvnet.estimators.fitted import check_fitted
 from skconvnet.estimators.limits import LARGEST_AUTO_BATCH, check_batch_size
@@ -67,7 +67,7 @@ def valid_param_grid(
 
     Parameters
     ----------
-    estimator : ConvNetClassifier, or an estimator that contains one
+    estimator : ConvNetClassifier, ConvNetRegressor, or an estimator that contains one
         The estimator that you pass to the search, such as a Pipeline. Names in `param_grid` have the prefixes of its
         steps.
     param_grid : dict of str to sequence, or list of such dicts
@@ -76,7 +76,8 @@ def valid_param_grid(
         (height, width, channels) of the images that reach the classifier, or (height, width) if they are grey. If the
         classifier has an `image_shape` with the same number of pixel values, that one is used.
     n_classes : int or None, default=None
-        The number of classes, at least 2. None: the units of the last FC in the text, or else 10.
+        The number of classes, at least 2, or of the outputs of a regressor. None: the units of the last FC in the text,
+        or else 10.
     max_params : float or None, default=None
         Largest number of weights and biases.
     max_memory : float or None, default=None
@@ -129,7 +130,7 @@ def valid_param_grid(
     """
     shape = _check_shape(image_shape)
     if n_classes is not None:
-        n_classes = whole_number("n_classes", n_classes, 2)
+        n_classes = whole_number("n_classes", n_classes, 1)
     limits = _Limits(max_params, max_memory, max_flops)
     candidates = [(params, _networks(_set_params(estimator, params))) for params in _combinations(param_grid)]
     if not any(networks for _, networks in candidates):
@@ -177,7 +178,7 @@ def _check_shape(image_shape):
 
 def _what_is_fitted(params, networks, bounds):
     """Return a key that is equal for two combinations that fit the same networks with the same other parameters."""
-    prefixes = [name for name, network in networks.items() if isinstance(network, ConvNetClassifier)]
+    prefixes = [name for name, network in networks.items() if isinstance(network, BaseConvNet)]
     of_networks = {
         f"{prefix}__{name}".removeprefix("__")
         for prefix in prefixes
@@ -278,7 +279,7 @@ def _networks(estimator):
     params = {"": estimator} | estimator.get_params()
     frozen = tuple(f"{name}__" for name, part in params.items() if isinstance(part, FrozenEstimator))
     inside = {name: part for name, part in params.items() if not name.startswith(frozen)}
-    return {name: part for name, part in inside.items() if isinstance(part, (ConvNetClassifier, ConvNetFeatures))}
+    return {name: part for name, part in inside.items() if isinstance(part, (BaseConvNet, ConvNetFeatures))}
 
 
 def _check(network, shape, n_classes, limits):
@@ -315,7 +316,7 @@ def _bind(classifier, shape, n_classes):
         _check_n_features(check_image_shape(classifier.image_shape), shape)
         shape = check_image_shape(classifier.image_shape)
     bound = bind_network(classifier, shape, n_classes)
-    if bound.n_classes < 2:
+    if bound.n_classes < classifier._least_outputs:
         raise ValueError(f"{bound} has 1 class, and a classifier needs 2 classes or more.")
     if classifier.batch_size != "auto":
         check_batch_size(bound, classifier.batch_size)

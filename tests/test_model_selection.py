@@ -393,8 +393,8 @@ def test_a_wrong_grid_is_refused(estimator, param_grid, message):
     [
         ({"image_shape": (8,)}, r"image_shape=\(8,\) is not an image shape"),
         ({"image_shape": None}, "image_shape=None is not an image shape"),
-        ({"n_classes": 1}, "n_classes must be a whole number from 2 .*got 1"),
-        ({"n_classes": 2.5}, "n_classes must be a whole number from 2 .*got 2.5"),
+        ({"n_classes": 1}, "has 1 class, and a classifier needs 2 classes or more"),
+        ({"n_classes": 2.5}, "n_classes must be a whole number from 1 .*got 2.5"),
         ({"max_params": 0}, "max_params must be a number above 0 or None, but 0 came"),
         ({"max_memory": "1 GB"}, "max_memory must be a number above 0 or None, but '1 GB' came"),
         ({"max_flops": math.nan}, "max_flops must be a number above 0 or None, but nan came"),

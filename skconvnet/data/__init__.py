@@ -4,6 +4,7 @@ from skconvnet.data.examples import (
     LabelledImages,
     check_examples,
     check_images_and_labels,
+    check_images_and_numbers,
     check_two_classes,
     hold_out,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "check_image_shape",
     "check_images",
     "check_images_and_labels",
+    "check_images_and_numbers",
     "check_labels",
     "check_larger_images",
     "check_sample_weight",

@@ -8,6 +8,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from skconvnet.data.images import check_images
 from skconvnet.data.labels import check_labels, encode_labels
+from skconvnet.data.numbers import check_numbers
 from skconvnet.data.weights import check_sample_weight
 from skconvnet.engine import Images
 
@@ -20,8 +21,8 @@ class LabelledImages:
     ----------
     images : Images
         The n images.
-    targets : ndarray of int64, shape (n,)
-        The class index of each image.
+    targets : ndarray of int64, shape (n,), or of float32, shape (n, n_outputs)
+        The class index of each image; or its indicators of several labels, or standardised numbers.
     weights : ndarray of float32, shape (n,)
         The weight of each image, >= 0. The largest is 1.
     """
@@ -48,7 +49,7 @@ def check_images_and_labels(estimator, X, y, image_shape, *, reset=False):
     -------
     images : Images
         The images.
-    y : ndarray of shape (n,)
+    y : ndarray of shape (n,), or of int64 and shape (n, n_labels)
         The labels.
 
     Raises
@@ -58,11 +59,52 @@ def check_images_and_labels(estimator, X, y, image_shape, *, reset=False):
     """
     images = check_images(estimator, X, image_shape, reset=reset)
     y = check_labels(y)
-    if len(y) != len(images):
-        raise ValueError(f"X has {len(images)} images and y has {len(y)} labels. Pass one label for each image.")
-    if reset or y.dtype.kind == "f":  # takes as long as a step; later labels only need to be among the classes
-        check_classification_targets(y)
+    _check_as_many(images, y, "label")
+    if y.ndim == 1 and (reset or y.dtype.kind == "f"):  # as long as a step; others only need to be among the classes
+        _check_discrete(y)
     return images, y
+
+
+def check_images_and_numbers(estimator, X, y, image_shape, *, reset=False):
+    """Check images as `check_images` does, and the numbers of a regressor.
+
+    Parameters
+    ----------
+    estimator, X, image_shape, reset
+        As in `check_images`.
+    y : array-like of shape (n,) or (n, n_outputs)
+        Numbers.
+
+    Returns
+    -------
+    images : Images
+        The images.
+    y : ndarray of float64, shape (n, n_outputs)
+        The numbers.
+
+    Raises
+    ------
+    ValueError
+        As `check_images` and `check_numbers`; also if y has another length than X.
+    """
+    images = check_images(estimator, X, image_shape, reset=reset)
+    y = check_numbers(y)
+    _check_as_many(images, y, "number")
+    return images, y
+
+
+def _check_as_many(images, y, what):
+    """Raise a ValueError if y is not as long as X."""
+    if len(y) != len(images):
+        raise ValueError(f"X has {len(images)} images and y has {len(y)} {what}s. Pass one {what} for each image.")
+
+
+def _check_discrete(y):
+    """Raise a ValueError if y has numbers that are no labels."""
+    try:
+        check_classification_targets(y)
+    except ValueError as error:
+        raise ValueError(f"{error} For numbers as targets, use ConvNetRegressor.") from error
 
 
 def check_examples(images, y, classes, sample_weight):

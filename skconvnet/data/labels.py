@@ -3,31 +3,35 @@
 from numbers import Real
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite, column_or_1d
 
 from skconvnet.data.arrays import as_numpy
 
 
 def check_labels(y):
-    """Check that y has one label for each image.
+    """Check that y has one label for each image, or is an indicator matrix of several labels.
 
     Parameters
     ----------
-    y : array-like of shape (n,) or (n, 1)
-        Labels: strings, booleans or numbers.
+    y : array-like of shape (n,) or (n, 1), or array-like or sparse matrix of shape (n, n_labels)
+        Labels: strings, booleans or numbers. A matrix has 1 where an image has a label, and 0 elsewhere.
 
     Returns
     -------
-    ndarray of shape (n,)
+    ndarray of shape (n,), or of int64 and shape (n, n_labels)
 
     Raises
     ------
     ValueError
-        If y is None, has several labels for an image, or as `convert_labels` does.
+        If y is None, is a matrix that is no indicator matrix, or as `convert_labels` does.
     """
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None. Pass one label for each image.")
-    y = as_numpy(y, "y")
+    y = as_numpy(y.toarray() if issparse(y) else y, "y")
+    indicators = _indicators(y)
+    if indicators is not None:
+        return indicators
     _check_one_label_each(y)
     y = convert_labels(y)
     if np.ndim(y) != 1:
@@ -139,22 +143,24 @@ def _check_one_label_each(y):
         if len(shape) < 2 or (len(shape) == 2 and shape[1] == 1):  # scikit-learn warns about a column
             return
         came = f"an array of shape {shape}"
-        if _is_one_hot(np.asarray(y)):
-            raise ValueError(
-                f"y should be a 1d array with one label for each image, got {came} instead. It is one-hot encoded: "
-                "pass np.argmax(y, axis=1), or the original labels."
-            )
     raise ValueError(
-        f"y should be a 1d array with one label for each image, got {came} instead. ConvNetClassifier has one output; "
-        "for several, wrap it in sklearn.multioutput.MultiOutputClassifier, which fits a network for each column of y."
+        f"y should be a 1d array with one label for each image, got {came} instead. For several labels of an image, "
+        "pass an indicator matrix of 0 and 1; for numbers, use ConvNetRegressor. If several columns have classes, "
+        "sklearn.multioutput.MultiOutputClassifier fits a network for each of them."
     )
 
 
-def _is_one_hot(y):
-    """Return whether each row has a single 1, and zeros otherwise."""
-    if y.ndim != 2 or y.size == 0 or y.dtype.kind not in "biuf":
-        return False
-    return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
+def _indicators(y):
+    """Return a matrix of 0 and 1, with two columns or more, as int64; None if y is anything else."""
+    if np.ma.is_masked(y):
+        return None
+    try:
+        matrix = np.asarray(y)
+    except ValueError:  # rows of different lengths
+        return None
+    if matrix.ndim != 2 or matrix.shape[1] < 2 or matrix.dtype.kind not in "biuf" or not np.isin(matrix, (0, 1)).all():
+        return None
+    return matrix.astype(np.int64)
 
 
 def _is_missing(label):

@@ -235,52 +235,13 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         text = f"{self.architecture_}: {table.n_params:,} parameters; {origin}"
         return f"{diagram}<details open><summary>{escape(text)}</summary>{table._repr_html_()}</details>"
 
-    def score_map(self, X):
-        """Compute the scores of the classes at every position of the network in larger images.
-
-        The network is run once over each image, with its FC layers as CONV layers and its ``POOL(F=all)`` as sliding
-        POOL layers. The distance between neighbouring scores is the stride of the network: the product of the strides
-        of its layers.
-
-        Parameters
-        ----------
-        X : array-like, shape (n, height, width) or (n, height, width, channels)
-            Images that are at least as large as those in `fit`, all of one size.
-
-        Returns
-        -------
-        ndarray of float64, shape (n, rows, columns, n_classes)
-            The scores: one for each class, also if there are two classes.
-
-        Raises
-        ------
-        ValueError
-            If the images are smaller than those in `fit` or have another number of channels. Also if they do not fit
-            the strides of the network, or the network has NORM(layer), which takes its mean over the whole image
-            (`ArchitectureError`).
-
-        Notes
-        -----
-        Without zero-padding, and if the windows of every POOL fit, the result is that of `decision_function` on the
-        crops at the network's stride, for a fraction of the work. With zero-padding the results differ: the border of
-        a crop is padded with zeros where the larger image has pixels. The conversion of FC layers to CONV layers is
-        from the CS231n notes, section "Converting Fully-Connected Layers to Convolutional Layers".
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_digits
-        >>> from skconvnet import ConvNetClassifier
-        >>> X, y = load_digits(return_X_y=True)
-        >>> classifier = ConvNetClassifier(K=8, max_iter=1, random_state=0).fit(X, y)
-        >>> two_digits = X[:2].reshape(2, 8, 8).transpose(1, 0, 2).reshape(1, 8, 16)
-        >>> classifier.score_map(two_digits).shape
-        (1, 1, 5, 10)
-        """
+    def _score_map(self, X):
+        """Return the scores at every position, float64 of shape (n, rows, columns, n_outputs)."""
         scorer = self._scorer()
         images = check_larger_images(self, X, self.image_shape_)
         larger = scorer.on(images.shape)
         scores = compute_scores(larger, images, self.n_jobs)
-        warn_of_other_scale(larger.pixels, images, stacklevel=3)
+        warn_of_other_scale(larger.pixels, images, stacklevel=4)
         return scores.astype(np.float64).reshape(len(images), larger.output.height, larger.output.width, -1)
 
     def _begin_stream(self, X, y, sample_weight):
@@ -322,6 +283,9 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
             kind = kind_of_stream(y, weights)
         else:
             kind = self._new_kind(y, weights)
+            doubt = kind.doubt(y)
+            if doubt is not None:
+                warnings.warn(doubt, stacklevel=4)
             if previous is not None:
                 kind = self._kind.resumed_with(kind)
         examples, indices = LabelledImages(images, kind.encode(y), weights), np.arange(len(images))

@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.data import check_images_and_labels, check_labels, convert_labels
 from skconvnet.estimators.base import BaseConvNet
-from skconvnet.estimators.fitted import stored_network
+from skconvnet.estimators.fitted import check_has_classes, stored_network
 from skconvnet.estimators.parameters import Numbers
-from skconvnet.estimators.targets import Classes
+from skconvnet.estimators.targets import Classes, Labels
 from skconvnet.interchange import write_onnx
 from skconvnet.training.atomic import check_suffix, write_file
 
@@ -24,8 +24,9 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     """Convolutional network classifier for images.
 
     The network is a text in the notation of CS231n, or is chosen for the size of the images. It is trained on the
-    softmax cross-entropy by minibatch gradient descent. Parameters that `sklearn.neural_network.MLPClassifier` also has
-    mean the same here.
+    softmax cross-entropy by minibatch gradient descent. With an indicator matrix as y, each image has any number of
+    labels, and the loss is the sigmoid cross-entropy of each. Parameters that `sklearn.neural_network.MLPClassifier`
+    also has mean the same here.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         again. After `early_stopping`, the best weights are resumed. A previous `fit` without `warm_start` has not kept
         the state of the optimizer.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes. "balanced" makes up for their frequencies.
+        Weights of the classes. "balanced" makes up for their frequencies. Several labels of an image cannot be weighed.
     label_smoothing : float, default=0.1
         The part of the target probability that is spread over all classes, in [0, 1). It improves accuracy and makes
         `predict_proba` less certain. The loss does not fall to zero with it.
@@ -160,7 +161,9 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The class labels.
+        The class labels. If y was an indicator matrix, the numbers of its columns.
+    multilabel_ : bool
+        Whether y was an indicator matrix: then each image has any number of labels.
     n_features_in_ : int
         Number of pixel values in an image: height * width * channels.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -373,10 +376,11 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         ----------
         X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
             The images. Those of the first call determine how pixels are standardised.
-        y : array-like of shape (n,)
-            The labels.
+        y : array-like of shape (n,), or (n, n_outputs)
+            The labels, or an indicator matrix.
         classes : array-like of shape (n_classes,), default=None
-            All labels that can occur in y in any call. Needed in the first call, optional later.
+            All labels that can occur in y in any call. Needed in the first call, optional later and for an indicator
+            matrix.
         sample_weight : array-like of shape (n,), default=None
             Weights of the images, relative to the others of this call.
 
@@ -429,8 +433,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
         Returns
         -------
-        ndarray of shape (n,)
-            The most likely labels.
+        ndarray of shape (n,), or of int64 and shape (n, n_outputs)
+            The most likely labels; of several labels, 1 where the probability is above 0.5.
         """
         scores = self._scores(X)
         return self._kind.predict(scores)
@@ -446,7 +450,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         Returns
         -------
         ndarray of float64, shape (n, n_classes)
-            Probabilities in the order of `classes_`; each row sums to 1.
+            Probabilities in the order of `classes_`; each row sums to 1, except that several labels have each a
+            probability of their own.
         """
         scores = self._scores(X)
         return self._kind.probabilities(scores)
@@ -474,7 +479,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         ----------
         X : array-like, shape (n, height * width * channels), (n, height, width) or (n, height, width, channels)
             The images, of the same size as in `fit`.
-        y : array-like of shape (n,)
+        y : array-like of shape (n,) or (n, n_outputs)
             The true labels.
         sample_weight : array-like of shape (n,), default=None
             Weights of the images.
@@ -482,9 +487,52 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         Returns
         -------
         float
-            The weighted part of the labels that are predicted correctly.
+            The weighted part of the images whose label is predicted correctly; of several labels, all of them.
         """
         return super().score(X, convert_labels(y), sample_weight)
+
+    def score_map(self, X):
+        """Compute the scores of the classes at every position of the network in larger images.
+
+        The network is run once over each image, with its FC layers as CONV layers and its ``POOL(F=all)`` as sliding
+        POOL layers. The distance between neighbouring scores is the stride of the network: the product of the strides
+        of its layers.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, height, width) or (n, height, width, channels)
+            Images that are at least as large as those in `fit`, all of one size.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, rows, columns, n_classes)
+            The scores: one for each class, also if there are two classes.
+
+        Raises
+        ------
+        ValueError
+            If the images are smaller than those in `fit` or have another number of channels. Also if they do not fit
+            the strides of the network, or the network has NORM(layer), which takes its mean over the whole image
+            (`ArchitectureError`).
+
+        Notes
+        -----
+        Without zero-padding, and if the windows of every POOL fit, the result is that of `decision_function` on the
+        crops at the network's stride, for a fraction of the work. With zero-padding the results differ: the border of
+        a crop is padded with zeros where the larger image has pixels. The conversion of FC layers to CONV layers is
+        from the CS231n notes, section "Converting Fully-Connected Layers to Convolutional Layers".
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skconvnet import ConvNetClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> classifier = ConvNetClassifier(K=8, max_iter=1, random_state=0).fit(X, y)
+        >>> two_digits = X[:2].reshape(2, 8, 8).transpose(1, 0, 2).reshape(1, 8, 16)
+        >>> classifier.score_map(two_digits).shape
+        (1, 1, 5, 10)
+        """
+        return self._score_map(X)
 
     def to_onnx(self, path=None, *, input="images", dtype="uint8", batch_size=None):
         """Convert the fitted network to an ONNX model, which ONNX Runtime and others run without this package.
@@ -527,6 +575,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         ['label', 'probabilities']
         """
         check_is_fitted(self)
+        check_has_classes(self, "to_onnx")
         if path is not None:
             check_suffix(path, ".onnx")
         model = write_onnx(stored_network(self), input=input, dtype=dtype, batch_size=batch_size)
@@ -536,13 +585,30 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     @property
     def _kind(self):
-        return Classes(self.classes_)
+        return Labels(self.classes_) if vars(self).get("multilabel_") else Classes(self.classes_)
 
     def _new_kind(self, y, weights):
-        return Classes.of(y)
+        return Classes.of(y) if y.ndim == 1 else Labels.of(y)
 
     def _kind_of_stream(self, previous, classes, y, weights):
-        return Classes(self._check_classes(classes, previous))
+        if previous is None:
+            has_several = y.ndim == 2
+        else:
+            has_several = isinstance(self._kind, Labels)
+        if not has_several:
+            return Classes(self._check_classes(classes, previous))
+        kind = Labels.of(y) if previous is None else self._kind
+        if classes is not None and len(classes) != kind.n_outputs:
+            raise ValueError(
+                f"classes has {len(classes)} labels and y has {kind.n_outputs} columns. With an indicator matrix, "
+                "classes may be left out."
+            )
+        return kind
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
     def _check_classes(self, classes, previous):
         """Return the sorted labels that `partial_fit` may be given, from `classes` or from the call before."""

@@ -7,7 +7,7 @@ import numpy as np
 from skconvnet.engine import cut_behind
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.features import ConvNetFeatures
-from skconvnet.estimators.fitted import stored_network
+from skconvnet.estimators.fitted import check_has_classes, stored_network
 from skconvnet.interchange.onnx.writer import OPSET, GraphWriter
 
 
@@ -62,6 +62,7 @@ def _declare_classifier(operator):
 
 def _convert_classifier(scope, operator, container):
     """Add the nodes from pixels to labels and probabilities."""
+    check_has_classes(operator.raw_operator, "skl2onnx")
     stored = stored_network(operator.raw_operator)
     writer = _writer(scope, stored)
     scores = writer.scores(stored, *_pixels(operator))

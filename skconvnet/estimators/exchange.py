@@ -6,7 +6,7 @@ from math import inf, prod
 from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.estimators.classifier import ConvNetClassifier
-from skconvnet.estimators.fitted import LEARNED, check_fitted, stored_network
+from skconvnet.estimators.fitted import LEARNED, check_fitted, check_has_classes, stored_network
 from skconvnet.estimators.scoring import ScorerCache
 from skconvnet.interchange import general_text, read_network, write_network
 from skconvnet.training import History, TrainingState
@@ -140,6 +140,7 @@ def save_network(classifier, path):
             "Pipeline, or the best_estimator_ of a search."
         )
     check_is_fitted(classifier)
+    check_has_classes(classifier, "save_network")
     check_suffix(path, ".safetensors")
     write_file(path, write_network(stored_network(classifier)))
 
@@ -172,6 +173,7 @@ def classifier_of(stored):
         image_shape_=bound.image_shape,
         n_features_in_=prod(bound.image_shape),
         classes_=stored.classes,
+        multilabel_=False,
         pixel_mean_=stored.pixel_mean,
         pixel_scale_=stored.pixel_scale,
         **dict(zip(LEARNED, map(list, stored.learned), strict=True)),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from numbers import Integral
 
+import numpy as np
 from sklearn import get_config
 from sklearn.base import (
     BaseEstimator,
@@ -17,17 +18,18 @@ from sklearn.base import (
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.architecture import Volume, walk
-from skconvnet.data import check_images, check_images_and_labels
+from skconvnet.data import check_images
 from skconvnet.engine import Network, Scorer, cut_behind
+from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.fitted import check_fitted, state_to_resume
 from skconvnet.estimators.network import bind_network, expected_image_shape
 from skconvnet.estimators.parameters import Numbers
 from skconvnet.estimators.pretrained import pretrained_network
+from skconvnet.estimators.regressor import ConvNetRegressor
 from skconvnet.estimators.scoring import ScorerCache, score_images
 
 
@@ -42,7 +44,7 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
 
     Parameters
     ----------
-    estimator : ConvNetClassifier or FrozenEstimator of one
+    estimator : ConvNetClassifier, ConvNetRegressor, or FrozenEstimator of one
         The network. Features are computed where its `device` says, with its `n_jobs`.
     layer : int or str, default=-2
         The layer. An int is its row in the table of ``estimator.architecture_.summary()``: 0 is INPUT, and -1 gives
@@ -79,7 +81,7 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name; nothing changes it
-        "estimator": [ConvNetClassifier, FrozenEstimator],
+        "estimator": [ConvNetClassifier, ConvNetRegressor, FrozenEstimator],
         "layer": [Numbers(Integral, None, None, closed="neither"), str],
     }
 
@@ -168,8 +170,9 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
         classifier = clone(self.estimator)
         stored = pretrained_network(classifier.pretrained)
         image_shape = expected_image_shape(classifier, X, stored)
-        images, y = check_images_and_labels(classifier, X, y, image_shape, reset=True)
-        return bind_network(classifier, images.shape, len(unique_labels(y)), stored)
+        images, y = classifier._check_images_and_targets(classifier, X, y, image_shape, reset=True)
+        kind = classifier._new_kind(y, np.ones(len(y)))
+        return bind_network(classifier, images.shape, kind.n_outputs, stored)
 
 
 def fitted_classifier(estimator):
@@ -194,7 +197,7 @@ def fitted_classifier(estimator):
     if not isinstance(estimator, FrozenEstimator):
         return estimator if estimator.__sklearn_is_fitted__() else None
     network = estimator.estimator
-    if not isinstance(network, ConvNetClassifier):
+    if not isinstance(network, BaseConvNet):
         raise ValueError(f"ConvNetFeatures needs a ConvNetClassifier, but the FrozenEstimator contains {network!r}.")
     check_is_fitted(estimator)
     return network

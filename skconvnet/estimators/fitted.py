@@ -132,6 +132,23 @@ def stored_network(classifier):
     )
 
 
+def check_has_classes(estimator, name):
+    """Raise a ValueError unless the outputs of a fitted estimator are classes, which files of networks need.
+
+    Parameters
+    ----------
+    estimator : BaseConvNet
+        A fitted estimator.
+    name : str
+        What needs them, in the error.
+    """
+    if estimator._kind.classes is None:
+        raise ValueError(
+            f"{name} needs a network of which each image has one class. This {type(estimator).__name__} has several "
+            "labels or numbers as outputs: keep it with pickle or skops."
+        )
+
+
 def check_fitted(classifier):
     """Check that the attributes of a fitted classifier belong together.
 

@@ -220,7 +220,7 @@ class Fit:
         bound = self._bind(images.shape, data.kind.n_outputs)
         has_new_head = self.stored is not None and not keeps_head(self.stored, bound, data.kind.classes)
         if has_new_head and estimator.head_first:
-            check_head(bound)
+            check_head(bound, data.kind.needs_straight_head)
         loss = data.kind.loss(estimator)
         frozen = frozen_layers(bound, estimator.freeze)
         n_frozen = first_trained(bound, frozen, changes_images=estimator.augment is not None)

@@ -4,7 +4,7 @@ from functools import wraps
 from threading import Lock
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # a requirement of scikit-learn
 
@@ -15,7 +15,7 @@ _USUAL_SUM = 64.0  # of what the head of a new network reads: 128 activations of
 _CHUNK = 1 << 24  # activations that are averaged at a time
 _LIFT = 1.0  # of the range of scores
 _STRAIGHT = 4.0  # from here on, the functions below hardly change what they are given
-_NEARLY_STRAIGHT = {"RELU", "PRELU", "HSWISH", "GELU"}  # for large scores
+NEARLY_STRAIGHT = ("RELU", "PRELU", "HSWISH", "GELU")  # for large scores
 _ONE_AT_A_TIME = Lock()  # the number of threads of BLAS is one for the whole process
 
 
@@ -119,6 +119,40 @@ def regress(features, targets, weights, n_classes):
 
 
 @_with_one_thread
+def regress_numbers(features, targets, weights):
+    """Fit scikit-learn's Ridge to standardised features, and fold the standardisation into it.
+
+    Parameters
+    ----------
+    features : ndarray of float64, shape (n, depth)
+        What the head reads.
+    targets : ndarray of shape (n, n_outputs)
+        Standardised numbers.
+    weights : ndarray of shape (n,)
+        The weight of each image, >= 0.
+
+    Returns
+    -------
+    coef : ndarray of float64, shape (depth, n_outputs)
+    intercept : ndarray of float64, shape (n_outputs,)
+
+    Examples
+    --------
+    >>> x = np.linspace(0, 1, 1000)[:, None]
+    >>> coef, intercept = regress_numbers(x, 2 * x + 1, np.ones(1000))
+    >>> bool(abs(coef[0, 0] - 2) < 0.2)
+    True
+    """
+    counts = weights > 0
+    features, targets, weights = features[counts], targets[counts], weights[counts].astype(np.float64)
+    weights /= weights.mean()
+    scaler = StandardScaler().fit(features, sample_weight=weights)
+    model = Ridge(alpha=1 / _C).fit(scaler.transform(features), targets.astype(np.float64), sample_weight=weights)
+    coef = model.coef_.T / scaler.scale_[:, None]
+    return coef, model.intercept_ - scaler.mean_ @ coef
+
+
+@_with_one_thread
 def with_head(bound, place, learned, features, coef, intercept):
     """Return what a network has learned, with a regression on pooled features as its head.
 
@@ -144,7 +178,7 @@ def with_head(bound, place, learned, features, coef, intercept):
     """
     head = [layer.name for layer in learning_layers(bound)].index(bound.layers[place].name)
     taps = learned.coefs[head].size // coef.size
-    if _NEARLY_STRAIGHT & {layer.kind for layer in bound.layers[place:]}:
+    if {*NEARLY_STRAIGHT} & {layer.kind for layer in bound.layers[place:]}:
         scores = features @ coef + intercept
         intercept = intercept + max(_LIFT * np.ptp(scores), _STRAIGHT) - scores.min()
     coefs, intercepts = list(learned.coefs), list(learned.intercepts)

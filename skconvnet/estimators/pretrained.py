@@ -246,6 +246,8 @@ def keeps_head(stored, bound, classes):
     there = stored.architecture
     heads = [[*map(str, one.layers[head_of(one) :])] for one in (there, bound)]
     is_same = heads[0] == heads[1] and _weight_shapes(there) == _weight_shapes(bound)
+    if stored.classes is None or classes is None:  # several labels, or numbers
+        return False
     return is_same and stored.has_classifier and np.array_equal(stored.classes, classes)
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import log_softmax
+from scipy.special import expit, log_expit, log_softmax
+from sklearn.metrics import r2_score
 from sklearn.utils.multiclass import unique_labels
 
 from skconvnet.data import check_two_classes, encode_labels, weigh_classes
-from skconvnet.engine import SoftmaxCrossEntropy
-from skconvnet.estimators.head import regress
+from skconvnet.engine import AbsoluteError, Huber, SigmoidCrossEntropy, SoftmaxCrossEntropy, SquaredError
+from skconvnet.estimators.head import regress, regress_numbers
 from skconvnet.training.checkpoint import digest
 
 
@@ -30,12 +31,15 @@ class Classes:
     ----------
     metric, curve : str
         What the score of an epoch is called, and the attribute with the scores of all epochs.
+    needs_straight_head : bool
+        Whether no activation may follow a head that begins as a regression. Of classes only differences count.
     """
 
     classes: np.ndarray
 
     metric: ClassVar = "accuracy"
     curve: ClassVar = "accuracy_curve_"
+    needs_straight_head: ClassVar = False
 
     @classmethod
     def of(cls, y):
@@ -49,7 +53,7 @@ class Classes:
 
     def attributes(self):
         """Return the fitted attributes that say what the outputs mean."""
-        return {"classes_": self.classes}
+        return {"classes_": self.classes, "multilabel_": False}
 
     def problem(self):
         """Return the name of a wrong fitted attribute, which may come from a file, and what it has to be; or None."""
@@ -83,6 +87,10 @@ class Classes:
     def weigh(self, examples, estimator):
         """Return the examples with the weights of their classes."""
         return weigh_classes(examples, estimator.class_weight, self.classes)
+
+    def doubt(self, y):
+        """Return what a user should know about y before a fit; None if there is nothing."""
+        return None
 
     def strata(self, targets):
         """Return the groups of which a validation set has equal parts; None if there are none."""
@@ -125,3 +133,239 @@ class Classes:
     def log_probabilities(self, scores):
         """Return the logarithms of the probabilities."""
         return log_softmax(scores, axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Each image has any number of several labels. The network computes a score for each label.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (n_outputs,)
+        The columns of y: 0, 1, 2 and so on.
+
+    Attributes
+    ----------
+    metric, curve, needs_straight_head
+        As `Classes`.
+    """
+
+    labels: np.ndarray
+
+    classes: ClassVar = None  # a pretrained head of theirs is of no use for other images
+    metric: ClassVar = "accuracy"
+    curve: ClassVar = "accuracy_curve_"
+    needs_straight_head: ClassVar = True
+
+    @classmethod
+    def of(cls, y):
+        """Return the labels of checked indicators."""
+        return cls(np.arange(y.shape[1]))
+
+    @property
+    def n_outputs(self):
+        """The number of scores."""
+        return len(self.labels)
+
+    def attributes(self):
+        """Return the fitted attributes that say what the outputs mean."""
+        return {"classes_": self.labels, "multilabel_": True}
+
+    def problem(self):
+        """Return the name of a wrong fitted attribute, which may come from a file, and what it has to be; or None."""
+        return Classes(self.labels).problem()
+
+    def resumed_with(self, other):
+        """Return the kind with which `fit` resumes a network for this one; raise a ValueError if it cannot."""
+        if isinstance(other, Labels) and other.n_outputs == self.n_outputs:
+            return self
+        found = f"{other.n_outputs} labels" if isinstance(other, Labels) else "one label for each image"
+        raise ValueError(
+            f"y has {found}, but warm_start=True resumes a network for {self.n_outputs} labels. Use warm_start=False, "
+            f"or an indicator matrix with {self.n_outputs} columns."
+        )
+
+    def encode(self, y):
+        """Return what the loss takes as targets: 1.0 where an image has a label, else 0.0."""
+        if y.ndim != 2 or y.shape[1] != self.n_outputs:
+            raise ValueError(
+                f"y has shape {y.shape}, and the network is for {self.n_outputs} labels. Pass an indicator matrix of "
+                f"shape (n, {self.n_outputs}), or fit a new network."
+            )
+        return y.astype(np.float32)
+
+    def check_training(self, examples, indices):
+        """Accept all examples: a label that no image has, or every one, can be learned."""
+
+    def weigh(self, examples, estimator):
+        """Return the examples; raise a ValueError if classes have weights."""
+        if estimator.class_weight is not None:
+            raise ValueError(
+                "class_weight weighs classes of which each image has one, and y has several labels for an image. Use "
+                "class_weight=None, and weigh images by sample_weight."
+            )
+        return examples
+
+    def doubt(self, y):
+        """Return what a user should know about y before a fit; None if there is nothing."""
+        if (y.sum(axis=1) == 1).all():
+            return (
+                "y has a single 1 in every row. It is fitted as several labels, each with a probability of its own. If "
+                "every image has one class, pass np.argmax(y, axis=1): one class of several is learned better."
+            )
+        return None
+
+    def strata(self, targets):
+        """Return None: combinations of labels may be too many to split them alike."""
+
+    def loss(self, estimator):
+        """Return the loss."""
+        return SigmoidCrossEntropy(estimator.label_smoothing)
+
+    def identity(self, estimator):
+        """Return what decides about the result of a fit, as in `fit_identity`."""
+        return {"label_smoothing": float(estimator.label_smoothing), "number of labels": self.n_outputs}
+
+    def validation_score(self, scores, examples):
+        """Return the weighted part of the images of which all labels are right."""
+        is_right = ((scores > 0) == (examples.targets > 0)).all(axis=1)
+        return float(np.average(is_right, weights=examples.weights))
+
+    def regress(self, features, targets, weights):
+        """Return the regressions, one for each label, that a new head begins as."""
+        coef, intercept = np.zeros((features.shape[1], self.n_outputs)), np.zeros(self.n_outputs)
+        for number, target in enumerate(targets.T.astype(np.int64)):
+            if len(np.unique(target[weights > 0])) == 2:
+                slopes, offsets = regress(features, target, weights, 2)
+                coef[:, number], intercept[number] = slopes[:, 1] - slopes[:, 0], offsets[1] - offsets[0]
+        return coef, intercept
+
+    def decide(self, scores):
+        """Return the values of `decision_function`."""
+        return scores
+
+    def predict(self, scores):
+        """Return an indicator matrix of the labels with a probability above 1/2."""
+        return (scores > 0).astype(np.int64)
+
+    def probabilities(self, scores):
+        """Return the sigmoid of each score."""
+        return expit(scores)
+
+    def log_probabilities(self, scores):
+        """Return the logarithms of the probabilities."""
+        return log_expit(scores)
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """Each image has one or several numbers. The network computes them, standardised.
+
+    Parameters
+    ----------
+    mean, scale : ndarray of float64, shape (n_outputs,)
+        The mean and the deviation of each output in the training data; the scale of a constant output is 1.
+
+    Attributes
+    ----------
+    metric, curve, needs_straight_head
+        As `Classes`.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    classes: ClassVar = None  # a pretrained head of theirs is of no use for other numbers
+    metric: ClassVar = "R2"
+    curve: ClassVar = "r2_curve_"
+    needs_straight_head: ClassVar = True
+
+    @classmethod
+    def of(cls, y, weights):
+        """Return the mean and scale of checked numbers, float64 of shape (n, n_outputs)."""
+        mean = np.average(y, axis=0, weights=weights)
+        scale = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weights))
+        is_constant = scale <= 1e-12 * np.abs(mean)
+        return cls(mean, np.where(is_constant, 1.0, scale))
+
+    @property
+    def n_outputs(self):
+        """The number of outputs."""
+        return len(self.mean)
+
+    def attributes(self):
+        """Return the fitted attributes that say what the outputs mean."""
+        return {"target_mean_": self.mean, "target_scale_": self.scale, "n_outputs_": self.n_outputs}
+
+    def problem(self):
+        """Return the name of a wrong fitted attribute, which may come from a file, and what it has to be; or None."""
+        for name, numbers in (("target_mean_", self.mean), ("target_scale_", self.scale)):
+            is_vector = isinstance(numbers, np.ndarray) and numbers.dtype == np.float64 and numbers.ndim == 1
+            if not (is_vector and len(numbers) and np.isfinite(numbers).all()):
+                return name, "a 1d array of finite float64"
+        if len(self.mean) != len(self.scale) or not (self.scale > 0).all():
+            return "target_scale_", "an array of positive numbers, one for each of target_mean_"
+        return None
+
+    def resumed_with(self, other):
+        """Return the kind with which `fit` resumes a network for this one: its mean and scale stay."""
+        if other.n_outputs != self.n_outputs:
+            raise ValueError(
+                f"y has {other.n_outputs} outputs, but warm_start=True resumes a network with {self.n_outputs}. Use "
+                "warm_start=False, or the same outputs."
+            )
+        return self
+
+    def encode(self, y):
+        """Return what the loss takes as targets: the standardised numbers."""
+        if y.shape[1] != self.n_outputs:
+            raise ValueError(
+                f"y has {y.shape[1]} outputs, and the network has {self.n_outputs}. Pass as many numbers for each "
+                "image, or fit a new network."
+            )
+        with np.errstate(over="ignore"):
+            targets = ((y - self.mean) / self.scale).astype(np.float32)
+        if not np.isfinite(targets).all():
+            raise ValueError(
+                "y has numbers that are infinite in float32 once they are standardised by target_mean_ and "
+                "target_scale_. Leave out such outliers, or transform y."
+            )
+        return targets
+
+    def check_training(self, examples, indices):
+        """Accept all examples: a constant output can be learned."""
+
+    def weigh(self, examples, estimator):
+        """Return the examples, which have no classes."""
+        return examples
+
+    def doubt(self, y):
+        """Return what a user should know about y before a fit; None if there is nothing."""
+        return None
+
+    def strata(self, targets):
+        """Return None: there are no groups."""
+
+    def loss(self, estimator):
+        """Return the loss."""
+        return LOSSES[estimator.loss]()
+
+    def identity(self, estimator):
+        """Return what decides about the result of a fit, as in `fit_identity`."""
+        return {"loss": estimator.loss, "number of outputs": self.n_outputs}
+
+    def validation_score(self, scores, examples):
+        """Return the weighted R2 of validation data; it does not depend on the scale of the outputs."""
+        return float(r2_score(examples.targets, scores, sample_weight=examples.weights))
+
+    def regress(self, features, targets, weights):
+        """Return the ridge regression that a new head begins as."""
+        return regress_numbers(features, targets, weights)
+
+    def predict(self, scores):
+        """Return the numbers, of shape (n,) if there is one output."""
+        numbers = scores * self.scale + self.mean
+        return numbers.ravel() if self.n_outputs == 1 else numbers
+
+
+LOSSES = {"squared_error": SquaredError, "absolute_error": AbsoluteError, "huber": Huber}

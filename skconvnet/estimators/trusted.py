@@ -6,12 +6,14 @@ from skconvnet.architecture.notation.tree import Branches, Layer, Repeat
 from skconvnet.engine import OptimizerState
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.features import ConvNetFeatures
+from skconvnet.estimators.regressor import ConvNetRegressor
 from skconvnet.estimators.scoring import ScorerCache
 from skconvnet.training import History, Plateau, TrainingState
 
 _TYPES = (
     ConvNetClassifier,
     ConvNetFeatures,
+    ConvNetRegressor,
     ScorerCache,
     OptimizerState,
     TrainingState,

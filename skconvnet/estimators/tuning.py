@@ -12,7 +12,7 @@ from skconvnet._system import machine_memory
 from skconvnet.architecture import Volume, walk
 from skconvnet.architecture.errors import did_you_mean
 from skconvnet.engine import Images, Learned, Network, OptimizerState, Scorer, split_architecture
-from skconvnet.estimators.head import pooled, with_head
+from skconvnet.estimators.head import NEARLY_STRAIGHT, pooled, with_head
 from skconvnet.estimators.pretrained import body_of, head_of
 from skconvnet.estimators.scoring import compute_scores
 
@@ -78,15 +78,20 @@ def head_reads_features(bound):
     return any(layer.kind in ("CONV", "FC") for layer in walk(bound.layers[: head_of(bound)]))
 
 
-def check_head(bound):
-    """Raise a ValueError if the head of a network cannot begin as a regression on features."""
+def check_head(bound, is_straight=False):
+    """Raise a ValueError if the head of a network cannot begin as a regression on features.
+
+    With `is_straight`, no activation may follow it, because the scores themselves count and not their differences.
+    """
     head = bound.layers[head_of(bound)]
     if head_reads_features(bound) and (head.kind not in ("CONV", "FC") or getattr(head, "groups", 1) > 1):
         raise ValueError(
             "head_first=True needs a head that is an FC, or a CONV without groups, outside branches. That of this "
             f"network is {head}. Use head_first=False."
         )
-    bounded = [layer for layer in bound.layers[head_of(bound) :] if layer.kind in _BOUNDED]
+    bounded = [
+        layer for layer in bound.layers[head_of(bound) :] if layer.kind in (*_BOUNDED, *is_straight * NEARLY_STRAIGHT)
+    ]
     if head_reads_features(bound) and bounded:
         raise ValueError(
             f"head_first=True needs scores without a limit, and those of this network end in {bounded[0].kind}. "

@@ -83,7 +83,7 @@ class Checkpoint:
         for name in _CURVES:
             curve = getattr(self, name)
             _require(isinstance(curve, list) and all(type(x) is float and isfinite(x) for x in curve), name)
-            _require(name == "loss_curve" or all(0 <= x <= 1 for x in curve), name)
+            _require(name == "loss_curve" or all(x <= 1 for x in curve), name)  # R2 may be negative
         n = self.parameters.size
         for name, shapes in {"parameters": [(n,)], "moments": [(2, n)], "best": [(n,), (0,)]}.items():
             array = getattr(self, name)

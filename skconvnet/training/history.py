@@ -55,7 +55,7 @@ class History:
     loss_curve : list of float
         The weighted mean loss of each epoch, including those of earlier fits that this one resumes.
     accuracy_curve : list of float
-        The weighted accuracy on the minibatches of each epoch, each measured before its step.
+        The weighted accuracy, or R2 of numbers, on the minibatches of each epoch, each measured before its step.
     validation_scores : list of float
         The validation accuracy after each epoch, where there was validation data.
     n_images : int

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from skconvnet.estimators.targets import Classes
-from tests.estimators.quick import refused
+from skconvnet.estimators.targets import Classes, Labels, Values
+from tests.estimators.quick import quick, refused
 
 
 def test_two_classes_have_one_decision():
@@ -22,3 +22,76 @@ def test_other_classes_are_refused():
     with refused("y has shape (2, 2), several labels"):
         kind.encode(np.eye(2))
     assert Classes(np.array([0])).problem() == ("classes_", "a 1d array of two or more labels")
+
+
+@pytest.fixture(scope="module")
+def several():
+    """Images, and whether their left and their upper half is bright."""
+    X = np.random.default_rng(0).integers(0, 17, (200, 8, 8)).astype(np.float32)
+    return X, np.stack([X[:, :, :4].mean(axis=(1, 2)) > 8, X[:, :4].mean(axis=(1, 2)) > 8], axis=1).astype(int)
+
+
+def test_several_labels_are_learned(several):
+    X, Y = several
+    classifier = quick(max_iter=15).fit(X, Y)
+    probabilities = classifier.predict_proba(X)
+    assert classifier.score(X, Y) > 0.6
+    assert np.array_equal(classifier.predict(X), probabilities > 0.5)
+    assert np.exp(classifier.predict_log_proba(X)) == pytest.approx(probabilities)
+    assert classifier.decision_function(X).shape == (200, 2)
+    assert classifier.classes_.tolist() == [0, 1]
+    assert classifier.multilabel_
+    with refused("to_onnx needs a network of which each image has one class"):
+        classifier.to_onnx()
+
+
+def test_several_labels_are_resumed(several):
+    X, Y = several
+    whole = quick(learning_rate="constant", max_iter=2).fit(X, Y)
+    stream = quick().partial_fit(X, Y).partial_fit(X, Y, classes=[0, 1])
+    assert np.array_equal(whole.predict_proba(X), stream.predict_proba(X))
+    with refused("classes has 3 labels and y has 2 columns"):
+        stream.partial_fit(X, Y, classes=[0, 1, 2])
+    with refused("y has shape (200,), and the network is for 2 labels"):
+        stream.partial_fit(X, Y[:, 0])
+    with refused("y has one label for each image, but warm_start=True resumes a network for 2 labels"):
+        stream.set_params(warm_start=True).fit(X, Y[:, 0])
+
+
+def test_weights_of_classes_are_refused_for_several_labels(several):
+    with refused("class_weight weighs classes of which each image has one"):
+        quick(class_weight="balanced").fit(*several)
+
+
+def test_one_hot_labels_are_several_labels_with_a_warning(several):
+    X, Y = several
+    with pytest.warns(UserWarning, match="pass np.argmax") as caught:
+        quick(max_iter=1).fit(X, np.eye(2, dtype=int)[Y[:, 0]])
+    assert caught[0].filename == __file__
+
+
+def test_a_head_of_several_labels_begins_as_a_regression_for_each():
+    features = np.random.default_rng(0).normal(size=(400, 3))
+    targets = np.stack([features[:, 0] > 0, features[:, 1] < 0, np.ones(400)], axis=1).astype(np.float32)
+    coef, intercept = Labels(np.arange(3)).regress(features, targets, np.ones(400, np.float32))
+    scores = features @ coef + intercept
+    assert ((scores > 0) == (targets > 0))[:, :2].mean() > 0.9
+    assert not coef[:, 2].any()
+
+
+@pytest.mark.parametrize(
+    ("mean", "scale", "name"),
+    [
+        (np.zeros(1), np.zeros(1), "target_scale_"),
+        (np.zeros(2), np.ones(1), "target_scale_"),
+        (np.array([np.nan]), np.ones(1), "target_mean_"),
+        ([0.0], np.ones(1), "target_mean_"),
+    ],
+)
+def test_a_damaged_mean_or_scale_is_named(mean, scale, name):
+    assert Values(mean, scale).problem()[0] == name
+
+
+def test_an_outlier_that_is_infinite_in_float32_is_refused():
+    with refused("infinite in float32"):
+        Values(np.zeros(1), np.ones(1)).encode(np.array([[1e39]]))

@@ -4,24 +4,17 @@ from collections import Counter
 
 import pytest
 import sklearn
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 from sklearn.utils.fixes import parse_version
 
-from skconvnet import ConvNetClassifier
+from skconvnet import ConvNetClassifier, ConvNetRegressor
 
 # SGDClassifier has the same excuse: repeating images gives other minibatches than weighting them.
 EXPECTED_FAILURES = dict.fromkeys(
     ("check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"),
     "sample_weight is not equivalent to removing/repeating samples.",
 )
-# Checks that MLPClassifier's tags add: unlike ConvNetClassifier, it accepts multilabel targets.
-MULTILABEL = {
-    "check_classifiers_multilabel_representation_invariance",
-    "check_classifiers_multilabel_output_format_predict",
-    "check_classifiers_multilabel_output_format_predict_proba",
-    "check_classifiers_multilabel_output_format_decision_function",
-}
 # Checks that ConvNetClassifier's class_weight adds. MLPClassifier does not have it.
 CLASS_WEIGHT = {"check_class_weight_classifiers"}
 
@@ -56,13 +49,21 @@ def test_no_check_is_skipped(results):
 
 def test_tags_remove_no_other_checks(results):
     ours, of_mlp = names_of(ConvNetClassifier()), names_of(MLPClassifier())
-    assert set(of_mlp - ours) <= MULTILABEL
+    assert not of_mlp - ours
     assert set(ours - of_mlp) >= CLASS_WEIGHT
     assert len(results) == ours.total()
 
 
 @pytest.mark.skipif(parse_version(sklearn.__version__).base_version != "1.9.1", reason="counted in scikit-learn 1.9.1")
 def test_the_number_of_checks(results):
-    # The 67 of MLPClassifier, without 4 of multilabel targets, and with one of class_weight.
-    assert len(results) == 67 - 4 + 1
-    assert Counter(result["status"] for result in results) == {"passed": 61, "xfail": 2, "skipped": 1}
+    # The 67 of MLPClassifier, and one of class_weight.
+    assert len(results) == 67 + 1
+    assert Counter(result["status"] for result in results) == {"passed": 65, "xfail": 2, "skipped": 1}
+
+
+def test_a_regressor_passes_the_checks_of_mlpregressor():
+    excused = {"expected_failed_checks": EXPECTED_FAILURES, "on_skip": None, "on_fail": None}
+    results = check_estimator(ConvNetRegressor(K=2, N=1, M=1, max_iter=20), **excused)
+    failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
+    assert failed == {}
+    assert not names_of(MLPRegressor()) - names_of(ConvNetRegressor())

@@ -1,0 +1,31 @@
+"""The numbers that a regressor is fitted to."""
+
+import numpy as np
+import pytest
+from sklearn.exceptions import DataConversionWarning
+
+from skconvnet.data.numbers import check_numbers
+from tests.estimators.quick import refused
+
+
+def test_numbers_become_columns_of_float64():
+    assert check_numbers([1, 2]).tolist() == [[1.0], [2.0]]
+    assert check_numbers(np.ones((2, 3), np.float32)).dtype == np.float64
+    with pytest.warns(DataConversionWarning, match="column-vector"):
+        assert check_numbers([[1], [2]]).shape == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "the target y is None"),
+        (["a", "b"], "could not convert string to float"),
+        ([1, np.nan], "Input y contains NaN"),
+        ([1, np.inf], "Input y contains infinity"),
+        (np.ma.array([1.0, 2.0], mask=[True, False]), "y has masked numbers"),
+        (np.zeros((2, 2, 2)), "dim 3"),
+    ],
+)
+def test_what_are_no_finite_numbers_is_refused(y, message):
+    with refused(message):
+        check_numbers(y)

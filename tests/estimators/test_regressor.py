@@ -1,0 +1,120 @@
+"""ConvNetRegressor: what it computes, and what it shares with ConvNetClassifier."""
+
+import inspect
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import r2_score
+
+from skconvnet import ConvNetClassifier, ConvNetFeatures, ConvNetRegressor, save_network, valid_param_grid
+from tests.estimators.quick import QUICK, refused, same_network
+
+
+def quick(**parameters):
+    """A regressor that fits in a moment."""
+    return ConvNetRegressor(**QUICK | parameters)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 17, (200, 8, 8)).astype(np.float32)
+    return X, np.stack([X[:, :4].mean(axis=(1, 2)) * 1000 + 5000, X[:, :, 4:].mean(axis=(1, 2))], axis=1)
+
+
+def test_parameters_are_those_of_the_classifier():
+    ours, theirs = (inspect.signature(one).parameters for one in (ConvNetRegressor, ConvNetClassifier))
+    assert set(theirs) - set(ours) == {"class_weight", "label_smoothing"}
+    assert set(ours) - set(theirs) == {"loss"}
+    assert all(ours[name].default == theirs[name].default for name in set(ours) & set(theirs))
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+def test_two_outputs_of_other_units_are_learned(data, loss):
+    X, y = data
+    regressor = quick(loss=loss, max_iter=15).fit(X, y)
+    assert regressor.predict(X).shape == (200, 2)
+    assert min(r2_score(y, regressor.predict(X), multioutput="raw_values")) > 0.5
+    assert regressor.score(X, y) == pytest.approx(r2_score(y, regressor.predict(X)))
+    assert len(regressor.r2_curve_) == len(regressor.loss_curve_) == 15
+    assert regressor.target_mean_ == pytest.approx(y.mean(axis=0))
+
+
+def test_one_output_may_be_constant(data):
+    X, _ = data
+    regressor = quick().fit(X, np.full(200, 7.0))
+    assert regressor.target_scale_.tolist() == [1.0]
+    assert regressor.predict(X).shape == (200,)
+    assert np.abs(regressor.predict(X) - 7).mean() < 1
+
+
+def test_weights_count(data):
+    X, y = data
+    weights = np.repeat([1.0, 0.0], 100)
+    regressor = quick(max_iter=1).fit(X, y, sample_weight=weights)
+    assert regressor.target_mean_ == pytest.approx(y[:100].mean(axis=0))
+
+
+def test_early_stopping_keeps_the_best_r2(data):
+    X, y = data
+    regressor = quick(early_stopping=True, max_iter=4).fit(X, y[:, 0], X_val=X[:50], y_val=y[:50, 0])
+    assert regressor.score(X[:50], y[:50, 0]) == pytest.approx(regressor.best_validation_score_, abs=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_fits_are_resumed(data, tmp_path):
+    X, y = data
+    whole = quick(learning_rate="constant", max_iter=2).fit(X, y)
+    resumed = quick(learning_rate="constant", max_iter=1, warm_start=True).fit(X, y).fit(X, y)
+    stream = quick()
+    for _ in range(2):
+        stream.partial_fit(X, y)
+    assert same_network(whole, resumed)
+    assert same_network(whole, stream)
+    again = pickle.loads(pickle.dumps(stream))
+    assert np.array_equal(again.predict(X), stream.predict(X))
+    with refused("y has 1 outputs, but warm_start=True resumes a network with 2"):
+        resumed.fit(X, y[:, 0])
+    with refused("y has 1 outputs, and the network has 2"):
+        stream.partial_fit(X, y[:, 0])
+    checkpoint = quick(checkpoint=tmp_path / "fit.npz").fit(X, y)
+    assert same_network(checkpoint, quick(checkpoint=tmp_path / "fit.npz").fit(X, y))
+    with refused("loss is 'squared_error' in the file and 'huber' now"):
+        quick(checkpoint=tmp_path / "fit.npz", loss="huber").fit(X, y)
+
+
+def test_a_map_has_the_units_of_y(data):
+    X, y = data
+    regressor = quick(architecture="INPUT -> CONV(K=4, P=0) -> RELU -> FC", max_iter=1).fit(X, y)
+    larger = np.concatenate([X[:1], X[1:2]], axis=2)
+    values = regressor.score_map(larger)
+    assert values.shape == (1, 1, 9, 2)
+    assert values[0, 0, [0, 8]] == pytest.approx(regressor.predict(X[:2]), rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*have no effect on the network")
+def test_a_pretrained_head_begins_as_a_ridge_regression(data):
+    X, y = data
+    source = quick().fit(X, y[:, 0])
+    again = {"pretrained": FrozenEstimator(source), "architecture": "auto", "freeze": "body", "max_iter": 1}
+    first = quick(**again, learning_rate_init=1e-9).fit(X, y)
+    assert first.score(X, y) > 0.2
+    assert quick(**again, head_first=False, learning_rate_init=1e-9).fit(X, y).score(X, y) < first.score(X, y)
+    assert ConvNetFeatures(FrozenEstimator(source)).fit(X).transform(X).shape == (200, 32)
+
+
+def test_searches_take_regressors():
+    grid = valid_param_grid(
+        quick(architecture="INPUT -> CONV -> FC", rounding="exact"), {"S": [1, 5], "P": [0]}, (9, 9), n_classes=1
+    )
+    assert grid == [{"P": [0], "S": [1]}]
+
+
+def test_files_of_networks_are_refused(data, tmp_path):
+    X, y = data
+    with refused("ConvNetClassifier"):
+        save_network(quick(max_iter=1).fit(X, y), tmp_path / "network.safetensors")
+    with refused("use ConvNetRegressor"):
+        ConvNetClassifier().fit(X, y[:, 0])
