@@ -34,7 +34,7 @@ HALOS = [
     ("pooling", "_count", "extent + counted", "extent", "test_average_pool"),
     ("normalisation", "_lrn_backward", "((before + 3) >> 2)", "(before >> 2)", "test_lrn_backward"),
     ("normalisation", "_square_at", "c >= 0 and c < depth", "c >= 0", "test_lrn"),
-    ("images", "load_images", "from_row >= 0 and ", "", "test_each_image_has_its_warp"),
+    ("images", "_resampled", "r >= 0 and ", "", "test_each_image_has_its_warp"),
 ]
 PARTS = [  # of sums and copies, and the paths that they take
     (
