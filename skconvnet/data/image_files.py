@@ -53,6 +53,20 @@ class ImageFiles(PixelSource):
         (n, height, width) of grey images or (n, height, width, 3).
     indices : ndarray of int64, (n,)
         Which of the files, in this order.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from PIL import Image
+    >>> from skconvnet import load_image_folder
+    >>> with TemporaryDirectory() as path:
+    ...     paths = [Path(path, f"{value}.png") for value in (10, 20, 30)]
+    ...     for value, file in zip((10, 20, 30), paths):
+    ...         Image.fromarray(np.full((4, 4), value, np.uint8)).save(file)
+    ...     files = load_image_folder(paths, labelled=False, lazy=True).data
+    ...     files.shape, files[1:].shape, int(files[1:][0].max())
+    ((3, 4, 4), (2, 4, 4), 20)
     """
 
     def __init__(self, listing, shape, indices):
