@@ -138,6 +138,7 @@ def test_parts_of_the_files_are_not_read(photos, monkeypatch):
         assert isinstance(part, ImageFiles)
         assert_array_equal(part.read(np.arange(len(part))), pixels)
     assert_array_equal(files[7], X[7])
+    assert_array_equal(files[3:][::-2][1:][2], X[3:][::-2][1:][2])
     assert_array_equal(pickle.loads(pickle.dumps(files))[-1], X[-1])
     classifier = ConvNetClassifier(**SMALL)
     assert_array_equal(cross_val_predict(classifier, files, y, cv=2), cross_val_predict(classifier, X, y, cv=2))
