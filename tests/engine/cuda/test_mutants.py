@@ -65,10 +65,13 @@ PARTS = [  # of sums and copies, and the paths that they take
     ("optimizer", "lower_update", "_PIECE * chunks(most, _PIECE * rows)", "_PIECE", "test_blocks_of_any_length"),
     ("branches", "lower_copy_channels", "if _are_quads(call):", "if True:", "test_copy_channels_from"),
 ]
-STEPS = [  # the row of the tables
+STEPS = [  # the row of the tables, and losses
     ("images", "load_images", "load_int(step) * batch", "batch", "test_the_images_of_a_minibatch"),
     ("activations", "dropout", "draws + 16 * load_int(step)", "draws", "test_dropout_drops"),
     ("loss", "softmax_cross_entropy", "load_int(step) * batch", "batch", "test_loss_and_gradient"),
+    ("loss", "sigmoid_cross_entropy", "0.5 * smoothing", "smoothing", "test_losses_of_outputs"),
+    ("loss", "regression_loss", "weight * (slope", "weight * (size", "test_losses_of_outputs"),
+    ("loss", "_mixed_in", "place + load_int", "load_int", "test_mixed_classes"),
 ]
 
 

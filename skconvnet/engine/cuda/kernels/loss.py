@@ -1,7 +1,8 @@
 """Losses and their gradients, and the scores that leave the machine.
 
 A sample's place in the tables of an epoch is step * batch + s: `batch` is the length of their rows, and `step` the
-address of the int32 that counts the steps. Operands are byte addresses; strides are in float32 elements.
+address of the int32 that counts the steps. Where `Warp.SHARE` of a sample's image is another's, so is that share of its
+target. Operands are byte addresses; strides are in float32 elements.
 """
 
 import math
@@ -9,7 +10,7 @@ import math
 from skconvnet.engine.cuda.compiler import Address, Double, cuda, float32, float64, inlined, int32, kernel
 from skconvnet.engine.cuda.llvm.memory import load, load_double, load_int, load_long, store, store_double
 from skconvnet.engine.cuda.llvm.threads import block, chunk, over, thread
-from skconvnet.engine.program.instructions import Outcome, Residual
+from skconvnet.engine.program.instructions import ONE, Outcome, Residual, Warp
 
 __all__ = [
     "lower_regression_loss",
@@ -25,6 +26,7 @@ __all__ = [
 _THREADS = 256
 _LANES = 32  # a warp has a sample
 _LOSS, _SCORE, _N_OUTCOMES = int(Outcome.LOSS), int(Outcome.SCORE), len(Outcome)
+_WARP_BYTES, _PARTNER, _SHARE = 4 * len(Warp), 4 * int(Warp.PARTNER), 4 * int(Warp.SHARE)
 _SQUARED, _ABSOLUTE = int(Residual.SQUARED), int(Residual.ABSOLUTE)
 
 
@@ -45,6 +47,17 @@ def _sum(table, value):
     return table[0]
 
 
+@inlined
+def _mixed_in(warps, is_warped, place):
+    """Return the place of the sample that is mixed into this one, and its share; itself and 0 for none."""
+    partner, share = place, float64(0)
+    if is_warped:
+        warp = warps + place * _WARP_BYTES
+        if load_int(warp + _SHARE) != 0:
+            partner, share = place + load_int(warp + _PARTNER), float64(load_int(warp + _SHARE)) / ONE
+    return partner, share
+
+
 @kernel(_LANES)
 def softmax_cross_entropy(
     scores: Address,
@@ -54,6 +67,8 @@ def softmax_cross_entropy(
     weights: Address,
     outcomes: Address,
     step: Address,
+    warps: Address,
+    is_warped,
     classes,
     depth,
     batch,
@@ -81,13 +96,17 @@ def softmax_cross_entropy(
         (steps, batch, columns of `Outcome`) float64; the rows of this step's samples are written.
     step : int64
         Address of the step.
+    warps : int64
+        (steps, batch, columns of `Warp`) int32; read only with ``is_warped``.
     smoothing : float64
         Part of the target distribution that is spread over all classes.
     """
     table, firsts = cuda.shared.array(_LANES, float64), cuda.shared.array(_LANES, int32)
     place, lane = load_int(step) * batch + block(), thread()
     from_scores, to = scores + 4 * block() * scores_sample, dscores + 4 * block() * dscores_sample
+    partner, share = _mixed_in(warps, is_warped, place)
     target, weight = load_long(targets + 8 * load_int(indices + 4 * place)), load_double(weights + 8 * place)
+    other = load_long(targets + 8 * load_int(indices + 4 * partner))
 
     # The highest score, and the first class that has it.
     highest, first = -math.inf, classes
@@ -127,14 +146,17 @@ def softmax_cross_entropy(
     while k < depth:
         gradient = float64(0)
         if k < classes:
-            wanted = uniform + (1.0 - smoothing if k == target else 0.0)
+            chosen = (1.0 - share if k == target else 0.0) + (share if k == other else 0.0)
+            wanted = uniform + (1.0 - smoothing) * chosen
             gradient = weight * (float64(load(to + 4 * k)) / total - wanted)
         store(to + 4 * k, float32(gradient))
         k += _LANES
     if lane == 0:
-        on_target = float64(load(from_scores + 4 * target)) - highest
+        on_target = (1.0 - share) * (float64(load(from_scores + 4 * target)) - highest)
+        on_target += share * (float64(load(from_scores + 4 * other)) - highest)
         loss = weight * (math.log(total) - (1.0 - smoothing) * on_target - uniform * spread)
-        _store_outcome(outcomes, place, loss, 1.0 if first == target else 0.0)
+        right = (1.0 - share if first == target else 0.0) + (share if first == other else 0.0)
+        _store_outcome(outcomes, place, loss, right)
 
 
 @inlined
@@ -154,6 +176,8 @@ def sigmoid_cross_entropy(
     weights: Address,
     outcomes: Address,
     step: Address,
+    warps: Address,
+    is_warped,
     outputs,
     depth,
     batch,
@@ -173,7 +197,7 @@ def sigmoid_cross_entropy(
         Their gradient, (samples, depth) float32, overwritten: weight * (sigmoid - wanted), zero beyond ``outputs``.
     targets : int64
         0 or 1 for each label of each image, (images, outputs) float32.
-    indices, weights, outcomes, step
+    indices, weights, outcomes, step, warps
         As `softmax_cross_entropy` takes them.
     smoothing : float64
         Part of the wanted probability of a label that is spread over both answers.
@@ -181,14 +205,17 @@ def sigmoid_cross_entropy(
     table = cuda.shared.array(_LANES, float64)
     place, lane = load_int(step) * batch + block(), thread()
     from_scores, to = scores + 4 * block() * scores_sample, dscores + 4 * block() * dscores_sample
+    partner, share = _mixed_in(warps, is_warped, place)
     from_targets = targets + 4 * load_int(indices + 4 * place) * outputs
+    from_others = targets + 4 * load_int(indices + 4 * partner) * outputs
     weight = load_double(weights + 8 * place)
     total, wrong = float64(0), float64(0)
     k = lane
     while k < depth:
         gradient = float64(0)
         if k < outputs:
-            score, target = float64(load(from_scores + 4 * k)), float64(load(from_targets + 4 * k))
+            score = float64(load(from_scores + 4 * k))
+            target = (1.0 - share) * load(from_targets + 4 * k) + share * load(from_others + 4 * k)
             wanted = (1.0 - smoothing) * target + 0.5 * smoothing
             power = math.exp(-abs(score))
             gradient = weight * ((1.0 if score > 0.0 else power) / (1.0 + power) - wanted)
@@ -213,6 +240,8 @@ def regression_loss(
     weights: Address,
     outcomes: Address,
     step: Address,
+    warps: Address,
+    is_warped,
     outputs,
     depth,
     batch,
@@ -233,7 +262,7 @@ def regression_loss(
         Their gradient, (samples, depth) float32, overwritten: weight / outputs * slope, zero beyond ``outputs``.
     targets : int64
         (images, outputs) float32.
-    indices, weights, outcomes, step
+    indices, weights, outcomes, step, warps
         As `softmax_cross_entropy` takes them.
     function : int32
         The `Residual` whose mean over the outputs is the loss.
@@ -243,22 +272,25 @@ def regression_loss(
     table = cuda.shared.array(_LANES, float64)
     place, lane = load_int(step) * batch + block(), thread()
     from_scores, to = scores + 4 * block() * scores_sample, dscores + 4 * block() * dscores_sample
+    partner, share = _mixed_in(warps, is_warped, place)
     from_targets = targets + 4 * load_int(indices + 4 * place) * outputs
-    share = load_double(weights + 8 * place) / outputs
+    from_others = targets + 4 * load_int(indices + 4 * partner) * outputs
+    weight = load_double(weights + 8 * place) / outputs
     total, squares = float64(0), float64(0)
     k = lane
     while k < depth:
         gradient = float64(0)
         if k < outputs:
-            away = float64(load(from_scores + 4 * k)) - float64(load(from_targets + 4 * k))
+            target = (1.0 - share) * load(from_targets + 4 * k) + share * load(from_others + 4 * k)
+            away = float64(load(from_scores + 4 * k)) - target
             size = abs(away)
             if function == _SQUARED or (function != _ABSOLUTE and size <= delta):
                 total += 0.5 * away * away
-                gradient = share * away
+                gradient = weight * away
             else:
                 slope = 1.0 if function == _ABSOLUTE else delta
                 total += size if function == _ABSOLUTE else delta * (size - 0.5 * delta)
-                gradient = share * (slope if away > 0.0 else -slope if away < 0.0 else 0.0)
+                gradient = weight * (slope if away > 0.0 else -slope if away < 0.0 else 0.0)
             squares += away * away
         store(to + 4 * k, float32(gradient))
         k += _LANES
@@ -266,7 +298,7 @@ def regression_loss(
     cuda.syncthreads()  # the table is written again
     squares = _sum(table, squares)
     if lane == 0:
-        _store_outcome(outcomes, place, share * total, 1.0 - squares / outputs)
+        _store_outcome(outcomes, place, weight * total, 1.0 - squares / outputs)
 
 
 @kernel(_THREADS)

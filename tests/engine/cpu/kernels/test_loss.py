@@ -10,19 +10,19 @@ from skconvnet.engine.program.instructions import Op, Outcome, Space
 from skconvnet.engine.program.target import CPU
 from tests import oracles
 from tests.engine.cpu.programs import Memory, framed, operand, run
-from tests.engine.losses import LOSSES_OF_OUTPUTS, check_extreme_scores, check_loss
+from tests.engine.losses import LOSSES_OF_OUTPUTS, check_extreme_scores, check_loss, check_mixed_classes
 
 
-def cross_entropy(scores, targets, weights, smoothing):
+def cross_entropy(scores, targets, weights, smoothing, warps=None):
     numbers = {"classes": scores.shape[1], "smoothing": smoothing}
-    return outcomes_of(Op.SOFTMAX_CROSS_ENTROPY, numbers, scores, targets, weights)
+    return outcomes_of(Op.SOFTMAX_CROSS_ENTROPY, numbers, scores, targets, weights, warps)
 
 
-def loss_of_outputs(loss, scores, targets, weights):
-    return outcomes_of(loss.op, {"outputs": scores.shape[1], **loss.numbers}, scores, targets, weights)
+def loss_of_outputs(loss, scores, targets, weights, warps=None):
+    return outcomes_of(loss.op, {"outputs": scores.shape[1], **loss.numbers}, scores, targets, weights, warps)
 
 
-def outcomes_of(op, numbers, scores, targets, weights):
+def outcomes_of(op, numbers, scores, targets, weights, warps):
     """The machine's losses of each sample, their scores in the outcome, and the gradient as stored."""
     n, outputs = scores.shape
     depth = -(-outputs // 8) * 8
@@ -41,6 +41,7 @@ def outcomes_of(op, numbers, scores, targets, weights):
         targets=targets,
         weights=weights / weights.sum(),
         outcomes=outcomes,
+        warps=warps,
     )
     losses, right = outcomes.T
     return losses, right, memory[y : y + n * depth].reshape(n, depth)
@@ -85,14 +86,19 @@ def test_a_sample_without_weight_has_no_gradient():
 
 
 @pytest.mark.parametrize("loss", LOSSES_OF_OUTPUTS, ids=str)
-class TestLossesOfOutputs:
-    @given(st.integers(1, 5), st.sampled_from([1, 2, 8, 17]), st.sampled_from([1, 100]))
-    @settings(max_examples=20)
-    def test_loss_and_gradient(self, loss, n, outputs, size):
-        check_loss(loss, loss_of_outputs, n, outputs, size)
+@given(st.integers(1, 5), st.sampled_from([1, 2, 8, 17]), st.sampled_from([1, 100]), st.booleans())
+@settings(max_examples=30)
+def test_losses_of_outputs(loss, n, outputs, size, mixed):
+    check_loss(loss, loss_of_outputs, n, outputs, size, mixed)
 
-    def test_scores_of_any_size(self, loss):
-        check_extreme_scores(loss, loss_of_outputs)
+
+@pytest.mark.parametrize("loss", LOSSES_OF_OUTPUTS, ids=str)
+def test_extreme_scores_of_outputs(loss):
+    check_extreme_scores(loss, loss_of_outputs)
+
+
+def test_mixed_classes():
+    check_mixed_classes(cross_entropy)
 
 
 def test_scores_are_stored_without_what_pads_them():

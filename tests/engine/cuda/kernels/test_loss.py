@@ -10,26 +10,26 @@ pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make
 
 from skconvnet.engine.cuda.compiler import ptx
 from skconvnet.engine.cuda.kernels.loss import softmax_cross_entropy, store_scores
-from skconvnet.engine.program.instructions import Op, Outcome, Space
+from skconvnet.engine.program.instructions import Op, Outcome, Space, Warp
 from tests import oracles
 from tests.engine.cpu.programs import Memory, assert_only_written, framed, operand
 from tests.engine.cuda.kernels.harness import run, without_each_barrier
 from tests.engine.cuda.ptx.execute import PtxError
-from tests.engine.losses import LOSSES_OF_OUTPUTS, check_extreme_scores, check_loss
+from tests.engine.losses import LOSSES_OF_OUTPUTS, check_extreme_scores, check_loss, check_mixed_classes
 
 STEPS, STEP = 4, 2  # the epoch's, and the one that is executed
 
 
-def cross_entropy(scores, targets, weights, smoothing, depth=None):
+def cross_entropy(scores, targets, weights, smoothing, warps=None, depth=None):
     numbers = {"classes": scores.shape[1], "smoothing": smoothing}
-    return outcomes_of(Op.SOFTMAX_CROSS_ENTROPY, numbers, scores, targets, weights, depth)
+    return outcomes_of(Op.SOFTMAX_CROSS_ENTROPY, numbers, scores, targets, weights, warps, depth)
 
 
-def loss_of_outputs(loss, scores, targets, weights):
-    return outcomes_of(loss.op, {"outputs": scores.shape[1], **loss.numbers}, scores, targets, weights)
+def loss_of_outputs(loss, scores, targets, weights, warps=None):
+    return outcomes_of(loss.op, {"outputs": scores.shape[1], **loss.numbers}, scores, targets, weights, warps)
 
 
-def outcomes_of(op, numbers, scores, targets, weights, depth=None):
+def outcomes_of(op, numbers, scores, targets, weights, warps, depth=None):
     """The machine's losses of each sample, their scores in the outcome, and the gradient as stored."""
     n, outputs = scores.shape
     depth, batch = depth or -(-outputs // 8) * 8, n + 2
@@ -46,6 +46,9 @@ def outcomes_of(op, numbers, scores, targets, weights, depth=None):
     indices, all_weights = np.full((STEPS, batch), 10**6, np.int32), np.full((STEPS, batch), np.nan)
     indices[STEP, :n], all_weights[STEP, :n] = images, weights / weights.sum()
     outcomes = np.full((STEPS, batch, len(Outcome)), 55.0)
+    all_warps = np.full((STEPS, batch, len(Warp)), 10**6, np.int32)
+    if warps is not None:
+        all_warps[STEP, :n] = warps
     operands = {"scores": (Space.BATCH, x, depth + 8), "dscores": (Space.BATCH, y, depth)}
     run(
         [(op, operands, {"depth": depth, **numbers})],
@@ -57,6 +60,8 @@ def outcomes_of(op, numbers, scores, targets, weights, depth=None):
         weights=all_weights,
         outcomes=outcomes,
         step=np.array([STEP], np.int32),
+        warps=all_warps,
+        is_warped=int(warps is not None),
     )
     assert_only_written(memory, before, np.arange(y, y + n * depth))
     losses, right = outcomes[STEP, :n].T.copy()
@@ -86,13 +91,21 @@ def test_loss_and_gradient(n, classes, smoothing, size):
 
 
 @pytest.mark.parametrize("loss", LOSSES_OF_OUTPUTS, ids=str)
-class TestLossesOfOutputs:
-    @pytest.mark.parametrize(("n", "outputs", "size"), [(1, 1, 1), (5, 2, 100), (1, 32, 1), (2, 33, 1), (3, 100, 100)])
-    def test_loss_and_gradient(self, loss, n, outputs, size):
-        check_loss(loss, loss_of_outputs, n, outputs, size)
+@pytest.mark.parametrize(
+    ("n", "outputs", "size", "mixed"),
+    [(1, 1, 1, False), (5, 2, 100, False), (1, 32, 1, False), (2, 33, 1, True), (4, 3, 1, True), (3, 100, 9, True)],
+)
+def test_losses_of_outputs(loss, n, outputs, size, mixed):
+    check_loss(loss, loss_of_outputs, n, outputs, size, mixed)
 
-    def test_scores_of_any_size(self, loss):
-        check_extreme_scores(loss, loss_of_outputs)
+
+@pytest.mark.parametrize("loss", LOSSES_OF_OUTPUTS, ids=str)
+def test_extreme_scores_of_outputs(loss):
+    check_extreme_scores(loss, loss_of_outputs)
+
+
+def test_mixed_classes():
+    check_mixed_classes(cross_entropy)
 
 
 def test_a_missing_barrier_is_noticed():
