@@ -15,7 +15,7 @@ from skconvnet.engine.program.instructions import ONE, Warp
 __all__ = ["AUGMENTATIONS", "Augmentation", "make_augmentation"]
 
 # Numbers that set the draws apart from those of the minibatches' order, which begin with the same seed.
-_STREAM, _FURTHER_STREAM = 1, 2
+_STREAM, _FURTHER_STREAM, _PARTNER_STREAM, _SHARE_STREAM = 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ AUGMENTATIONS = {
     "brightness": Amount("standard deviations", 10, 0.2),
     "contrast": Amount("a part of the contrast", 1, 0.2),
     "noise": Amount("standard deviations", 10, 0.1),
+    "mixup": Amount("alpha of the Beta distribution", 10, 0.2),
 }
 
 
@@ -97,6 +98,10 @@ class Augmentation:
         "contrast" multiplies all pixels by a factor, uniform from 0.8 to 1.2 by default.
 
         "noise" adds a nearly normal number to each channel of each pixel, with the standard deviation 0.1 by default.
+
+        "mixup" mixes each image with another one of its minibatch, and their targets in the same parts. The part of the
+        other is the smaller one of two that a Beta(alpha, alpha) distribution makes, with the alpha 0.2 by default.
+        Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2017, arXiv:1710.09412, section 2.
     image_shape : tuple of int
         (height, width, channels).
 
@@ -133,15 +138,20 @@ class Augmentation:
         Returns
         -------
         ndarray of int64, shape (n, columns of Warp); (0, columns of Warp) without augmentation
-            A row for each image, with the columns of `skconvnet.engine.program.instructions.Warp`. A row does not
-            depend on the number of images.
+            A row for each image, with the columns of `skconvnet.engine.program.instructions.Warp`. Of a row, only the
+            partner in "mixup" depends on the number of images.
         """
         if not self.amounts:
             return np.zeros((0, len(Warp)), np.int64)
         warps = np.zeros((n, len(Warp)), np.int64)
         # One row per image and one column per purpose. All are drawn, so that the kinds do not depend on each other.
         self._place(warps, *np.random.default_rng((seed, step, _STREAM)).random((n, 5)).T)
-        if self.amounts.keys() - {"flip", "crop", "cutout"}:
+        if "mixup" in self.amounts:
+            partners = np.random.default_rng((seed, step, _PARTNER_STREAM)).permutation(n)
+            shares = np.random.default_rng((seed, step, _SHARE_STREAM)).beta(*[self._amount("mixup")] * 2, n)
+            warps[:, Warp.PARTNER] = partners - np.arange(n)
+            warps[:, Warp.SHARE] = _parts(np.minimum(shares, 1 - shares))
+        if self.amounts.keys() - {"flip", "crop", "cutout", "mixup"}:
             self._resample(warps, *np.random.default_rng((seed, step, _FURTHER_STREAM)).random((n, 5)).T)
         return warps
 

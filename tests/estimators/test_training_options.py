@@ -11,7 +11,7 @@ from tests.estimators.quick import quick, refused, same_network
 
 # Augmentation
 
-ALL_KINDS = {"augment": ["flip", "crop", "cutout"]}
+ALL_KINDS = {"augment": ["flip", "crop", "cutout", "rotate", "scale", "noise", "contrast", "mixup"]}
 
 
 @pytest.mark.parametrize("kind", ["flip", "crop", "cutout"])

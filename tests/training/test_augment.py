@@ -86,7 +86,8 @@ def test_seed_step_and_place_decide(augment, image_shape, seed, step, n, more):
     warps = draw(augment, image_shape, n, seed, step)
     assert warps.shape == (n, len(Warp))
     assert warps.dtype == np.int64
-    assert_array_equal(draw(augment, image_shape, n + more, seed, step)[:n], warps)
+    apart = np.delete(np.arange(len(Warp)), Warp.PARTNER)  # a partner is one of n
+    assert_array_equal(draw(augment, image_shape, n + more, seed, step)[:n, apart], warps[:, apart])
     assert_array_equal(draw(augment[::-1], image_shape, n, seed, step), warps)
 
 
@@ -150,6 +151,20 @@ def test_noise_has_a_key_for_each_image():
     assert_array_equal(warps[:, Warp.NOISE], ONE // 2)
     assert len(np.unique(warps[:, Warp.NOISE_KEY])) > 0.99 * MANY
     assert_array_equal(np.delete(warps, [Warp.NOISE, Warp.NOISE_KEY], axis=1), 0)
+
+
+@pytest.mark.parametrize(("spelled", "alpha"), [("mixup", 0.2), ("mixup(1)", 1)])
+def test_mixup(spelled, alpha):
+    warps = draw(spelled)
+    partners = np.arange(MANY) + warps[:, Warp.PARTNER]
+    assert_array_equal(np.sort(partners), np.arange(MANY))  # each image is mixed in once
+    assert abs(np.corrcoef(partners, np.arange(MANY))[0, 1]) < 0.03
+    share = warps[:, Warp.SHARE] / ONE
+    assert share.min() >= 0
+    assert share.max() <= 0.5
+    # The variance of a Beta(alpha, alpha), about its mean 1/2.
+    assert_allclose(np.mean(np.square(0.5 - share)), 1 / (4 * (2 * alpha + 1)), rtol=0.02)
+    assert_array_equal(np.delete(warps, [Warp.PARTNER, Warp.SHARE], axis=1), 0)
 
 
 @pytest.mark.parametrize("image_shape", [(5, 40, 1), (32, 32, 3)])
