@@ -232,6 +232,22 @@ def _preact_resnet18():
 _VGG_PAPER = "Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition, 2015, table 1"
 _RESNET_PAPER = "He, Zhang, Ren and Sun, Deep residual learning for image recognition, 2016"
 
+
+def _airbench94():
+    """Return the network of airbench94, whose first CONV sees patches of 2x2 pixels.
+
+    NORM learns a scale here, FC has biases, and the scores are not divided by 9. The recipe sets the first filters by
+    the covariance of patches; here they are learned from random ones.
+    """
+    stages = (
+        f"CONV(K={K}, F=3, S=1, P=1, bias=no) -> POOL(max, F=2, S=2, P=0, round=floor) -> NORM(eps=1e-12) -> GELU"
+        f" -> CONV(K={K}, F=3, S=1, P=1, bias=no) -> NORM(eps=1e-12) -> GELU"
+        for K in (64, 256, 256)  # 15x15, 7x7, 3x3
+    )
+    first, last = "CONV(K=24, F=2, S=1, P=0) -> GELU", "POOL(max, F=3, S=3, P=0, round=floor) -> FC"  # 31x31, 1x1
+    return " -> ".join(("INPUT", first, *stages, last))
+
+
 CASE_STUDIES = {
     "lenet5": CaseStudy(
         _LENET5,
@@ -273,4 +289,7 @@ CASE_STUDIES = {
     "resnet20": CaseStudy(_resnet(_CIFAR_STEM, _basic, 16, (3, 3, 3)), f"{_RESNET_PAPER}, section 4.2, n=3", **_CIFAR),
     "resnet32": CaseStudy(_resnet(_CIFAR_STEM, _basic, 16, (5, 5, 5)), f"{_RESNET_PAPER}, section 4.2, n=5", **_CIFAR),
     "resnet56": CaseStudy(_resnet(_CIFAR_STEM, _basic, 16, (9, 9, 9)), f"{_RESNET_PAPER}, section 4.2, n=9", **_CIFAR),
+    "airbench94": CaseStudy(
+        _airbench94(), "Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, 2024, section 3", **_CIFAR
+    ),
 }

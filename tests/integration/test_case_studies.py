@@ -18,7 +18,17 @@ def test_learned_arrays_have_the_shapes_of_the_modules(in_torch, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["lenet5", "alexnet", "googlenet", "resnet18", "preact_resnet18", "resnet56", "squeezenet1_1", "mobilenet_v2"],
+    [
+        "lenet5",
+        "alexnet",
+        "googlenet",
+        "resnet18",
+        "preact_resnet18",
+        "resnet56",
+        "airbench94",
+        "squeezenet1_1",
+        "mobilenet_v2",
+    ],
 )
 def test_logits_as_in_pytorch(in_torch, name):
     x, _ = case_studies.batch(name)

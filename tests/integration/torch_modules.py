@@ -360,6 +360,35 @@ def preact_resnet18():
     )
 
 
+# -- airbench94: Jordan (2024), with learned scales, biases of FC and no division of the scores ------------------------
+
+
+def airbench94():
+    from torch import nn
+
+    def stage(depth, filters):
+        return nn.Sequential(
+            conv(depth, filters, 3),
+            nn.MaxPool2d(2),
+            nn.BatchNorm2d(filters, eps=1e-12),
+            nn.GELU(),
+            conv(filters, filters, 3),
+            nn.BatchNorm2d(filters, eps=1e-12),
+            nn.GELU(),
+        )
+
+    return nn.Sequential(
+        nn.Conv2d(3, 24, 2),
+        nn.GELU(),
+        stage(24, 64),
+        stage(64, 256),
+        stage(256, 256),
+        nn.MaxPool2d(3),
+        nn.Flatten(),
+        nn.Linear(256, 10),
+    )
+
+
 CASE_STUDIES = {
     "lenet5": lenet5,
     "alexnet": alexnet,
@@ -378,4 +407,5 @@ CASE_STUDIES = {
     "resnet20": partial(small_resnet, 3),
     "resnet32": partial(small_resnet, 5),
     "resnet56": partial(small_resnet, 9),
+    "airbench94": airbench94,
 }
