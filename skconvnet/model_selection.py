@@ -261,7 +261,8 @@ def _set_params(estimator, params):
     try:
         return clone(estimator).set_params(**clone(params, safe=False))
     except (AttributeError, ValueError) as error:
-        raise ValueError(f"{str(error).rstrip('.')}{_similar_name(estimator, params)}") from error
+        hint = "" if "Did you mean" in str(error) else _similar_name(estimator, params)
+        raise ValueError(f"{str(error).rstrip('.')}{hint}") from error
 
 
 def _similar_name(estimator, params):

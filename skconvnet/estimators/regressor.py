@@ -103,8 +103,8 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         Random changes of the images in each training minibatch: "flip" mirrors half of them left to right, "crop"
         shifts them by up to an eighth of their sides, "cutout" covers a square of half their side, "rotate" rotates
         them by up to 15 degrees, "scale" makes them up to a fifth smaller or larger, "brightness", "contrast" and
-        "noise" change their tones. All but "flip" take an amount in parentheses, as in ``["flip", "rotate(30)"]``. See
-        docs/augmentation.md.
+        "noise" change their tones, "mixup" mixes two images and their targets. All but "flip" take an amount in
+        parentheses, as in ``["flip", "rotate(30)"]``. See docs/augmentation.md.
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where to compute. "cuda" is an NVIDIA GPU. It needs ``pip install 'skconvnet[cuda]'``, compute capability 7.5
         (Turing) or newer, and a driver for CUDA 13; where one of these is missing, `fit` raises a ValueError that names

@@ -37,7 +37,7 @@ def test_labels_of_any_kind_become_indices():
         ([0.5, 1.5, 2.5], "continuous"),
         ([0, 1, np.nan], r"nan at y\[2\]"),
         (np.array([0, 1, np.nan]), "NaN"),
-        ([[0, 1], [1, 1], [0, 0]], "1d array"),
+        ([[0, 1], [1, 2], [0, 0]], "1d array"),
         (None, "requires y to be passed"),
     ],
 )
