@@ -6,6 +6,7 @@ test can ask for them on another machine.
 
 import sys
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import prod
 from pathlib import Path
 
@@ -14,7 +15,18 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from skconvnet.architecture import Architecture, ArchitectureError, Hyperparameters, walk
-from skconvnet.engine import SGD, Images, Learned, Network, Scorer, SoftmaxCrossEntropy, Trainer
+from skconvnet.engine import (
+    SGD,
+    AbsoluteError,
+    Huber,
+    Images,
+    Learned,
+    Network,
+    Scorer,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+    Trainer,
+)
 from skconvnet.engine.cpu.llvm import tile
 from skconvnet.engine.device import CpuDevice
 from skconvnet.engine.plan.steps.winograd import has_fewer_products
@@ -322,6 +334,7 @@ class Problem:
     n_classes: int = 3
     label_smoothing: float = 0.1
     seed: int = 0
+    loss: object = None  # of the engine; by default SoftmaxCrossEntropy(label_smoothing)
     bound: object = field(init=False)
     x: np.ndarray = field(init=False)
     targets: np.ndarray = field(init=False)
@@ -337,7 +350,7 @@ class Problem:
         made = {
             "bound": bound,
             "x": rng.standard_normal((self.n, *self.shape)).astype(np.float32),
-            "targets": rng.integers(0, self.n_classes, self.n),
+            "targets": self.drawn_targets(rng),
             "weights": rng.random(self.n) + 0.5,
             "parameters": [
                 (coef, 0.3 * rng.standard_normal(layer.n_biases).astype(np.float32))
@@ -354,6 +367,12 @@ class Problem:
         }
         for name, value in made.items():
             object.__setattr__(self, name, value)
+
+    def drawn_targets(self, rng):
+        if self.loss is None:
+            return rng.integers(0, self.n_classes, self.n)
+        numbers = rng.standard_normal((self.n, self.n_classes))
+        return (numbers > 0 if isinstance(self.loss, SigmoidCrossEntropy) else numbers).astype(np.float32)
 
     @property
     def images(self):
@@ -379,7 +398,7 @@ class Problem:
             self.weights.copy(),  # tests change a trainer's weights
             optimizer=optimizer or SGD(momentum=0.0, nesterov=False),
             alpha=alpha,
-            loss=SoftmaxCrossEntropy(self.label_smoothing),
+            loss=self.loss or SoftmaxCrossEntropy(self.label_smoothing),
             batch_size=batch_size or self.n,
             n_threads=n_threads,
             state=state,
@@ -398,13 +417,27 @@ class Problem:
     def expected(self, mask=None):
         """The same in float64, from the oracles; `mask`, unless it is the engine's, as `oracles.layers_of` wants it."""
         layers = oracles.layers_of(self.bound.layers, mask or self.engine_mask)
-        x, rest = self.x.astype(float), (self.targets, self.weights, self.label_smoothing)
+        x, (loss, gradient) = self.x.astype(float), self.oracle()
         found = {
             "scores": oracles.forward(layers, self.parameters, x, self.running),
-            "loss": oracles.mean_loss(layers, self.parameters, x, *rest),
+            "loss": loss(oracles.training_scores(layers, self.parameters, x)),
         }
-        found |= named(oracles.gradients(layers, self.parameters, x, *rest))
+        found |= named(oracles.gradients_of(layers, self.parameters, x, gradient))
         return found | named_statistics(oracles.running_after(layers, self.parameters, x, self.running))
+
+    def oracle(self):
+        """The oracle of the loss and that of its gradient, as functions of the scores."""
+        name, options = "regression_loss", {"targets": self.targets, "weights": self.weights}
+        match self.loss:
+            case None:
+                name, options["label_smoothing"] = "softmax_cross_entropy", self.label_smoothing
+            case SigmoidCrossEntropy(label_smoothing):
+                name, options["label_smoothing"] = "sigmoid_cross_entropy", label_smoothing
+            case AbsoluteError():
+                options["function"] = "absolute"
+            case Huber(delta):
+                options |= {"function": "huber", "delta": delta}
+        return [partial(getattr(oracles, own), **options) for own in (name, f"{name}_gradient")]
 
     def expected_of(self, in_torch, mask=None):
         """The same from PyTorch; `in_torch` is the fixture."""

@@ -9,10 +9,20 @@ from functools import partial
 import numpy as np
 import pytest
 
-from skconvnet.engine import scorer
+from skconvnet.engine import AbsoluteError, Huber, SigmoidCrossEntropy, SquaredError, scorer
 from skconvnet.engine.device import CpuDevice
 from skconvnet.engine.plan.steps.branches import Sum
-from skconvnet.engine.program.instructions import INSTRUCTIONS, Activation, Adds, Block, Op, Samples, Space, Transform
+from skconvnet.engine.program.instructions import (
+    INSTRUCTIONS,
+    Activation,
+    Adds,
+    Block,
+    Op,
+    Residual,
+    Samples,
+    Space,
+    Transform,
+)
 from skconvnet.engine.program.target import GPU, UNLIMITED
 from skconvnet.engine.weights import fold as folding
 from tests import oracles
@@ -483,6 +493,26 @@ def test_without_a_mutation_all_is_well(expected, name):
 )
 def test_a_mutation_is_noticed(expected, name, mutation):
     assert_noticed(PROBLEMS[name], expected[name], mutation)
+
+
+LOSSES = {
+    "labels": (SigmoidCrossEntropy(0.2), Op.SIGMOID_CROSS_ENTROPY, {"smoothing": 0}),
+    "squares": (SquaredError(), Op.REGRESSION_LOSS, {"outputs": 2}),
+    "absolute": (AbsoluteError(), Op.REGRESSION_LOSS, {"function": Residual.SQUARED}),
+    "huber": (Huber(0.5), Op.REGRESSION_LOSS, {"delta": np.float64(1.0).view(np.int64)}),
+}
+
+
+@pytest.mark.parametrize(("loss", "op", "numbers"), LOSSES.values(), ids=LOSSES)
+def test_another_number_of_a_loss_is_noticed(loss, op, numbers):
+    def change(mutated):
+        for row in instructions(mutated, op):
+            put(row, **numbers)
+
+    problem = Problem("INPUT -> CONV(K=4) -> RELU -> POOL -> FC", (4, 4, 1), n=11, loss=loss)
+    expected = problem.expected()
+    assert mismatches(problem.answers(SOUND), expected) == {}
+    assert_noticed(problem, expected, change)
 
 
 # -- Mutations of minimal filtering ------------------------------------------------------------------------------------

@@ -111,17 +111,26 @@ def forward(layers, parameters, x, running=()):
 
 
 def mean_loss(layers, parameters, x, targets, weights=None, label_smoothing=0.0):
-    """The weighted mean loss of the images x in training."""
-    scores = volumes(layers, parameters, x)[-1].reshape(len(x), -1)
-    return softmax_cross_entropy(scores, targets, weights, label_smoothing)
+    """The weighted mean softmax cross-entropy of the images x in training."""
+    return softmax_cross_entropy(training_scores(layers, parameters, x), targets, weights, label_smoothing)
+
+
+def training_scores(layers, parameters, x):
+    """Scores, (n, outputs), of the images x in training."""
+    return volumes(layers, parameters, x)[-1].reshape(len(x), -1)
 
 
 def gradients(layers, parameters, x, targets, weights=None, label_smoothing=0.0):
     """Gradients of `mean_loss`: one (d_weights, d_biases) for each (weights, biases) of `parameters`."""
+    options = {"targets": targets, "weights": weights, "label_smoothing": label_smoothing}
+    return gradients_of(layers, parameters, x, lambda scores: softmax_cross_entropy_gradient(scores, **options))
+
+
+def gradients_of(layers, parameters, x, loss_gradient):
+    """Gradients, as those of `mean_loss`, of a loss whose gradient by the scores is `loss_gradient(scores)`."""
     nested, x = per_layer(layers, iter(parameters)), np.asarray(x, dtype=float)
     out = output_of(layers, nested, x)
-    scores = out.reshape(len(x), -1)
-    d_out = softmax_cross_entropy_gradient(scores, targets, weights, label_smoothing).reshape(out.shape)
+    d_out = loss_gradient(out.reshape(len(x), -1)).reshape(out.shape)
     return list(in_walk_order(layers, run_back(layers, nested, x, d_out)[1]))
 
 
