@@ -15,7 +15,7 @@ from skconvnet.estimators.converters import register_skl2onnx
 from skconvnet.estimators.exchange import load_network, save_network
 from skconvnet.estimators.features import ConvNetFeatures
 from skconvnet.estimators.regressor import ConvNetRegressor
-from skconvnet.model_selection import valid_param_grid
+from skconvnet.model_selection import find_learning_rate, valid_param_grid
 
 __all__ = [
     "ARCHITECTURES",
@@ -25,6 +25,7 @@ __all__ = [
     "ConvNetFeatures",
     "ConvNetRegressor",
     "VolumeTable",
+    "find_learning_rate",
     "load_image",
     "load_image_folder",
     "load_network",
