@@ -170,12 +170,12 @@ def estimator(case, n_images, seed, n_threads):
     from sklearn.frozen import FrozenEstimator
 
     from skconvnet import ConvNetClassifier, ConvNetFeatures
-    from skconvnet.estimators.exchange import classifier_of
+    from skconvnet.estimators.exchange import estimator_of
     from skconvnet.estimators.pretrained import head_of
 
     if case.method == "scratch":
         return ConvNetClassifier(max_iter=case.epochs, n_jobs=n_threads, random_state=seed)
-    pretrained = FrozenEstimator(classifier_of(case.stored).set_params(n_jobs=n_threads))
+    pretrained = FrozenEstimator(estimator_of(case.stored).set_params(n_jobs=n_threads))
     if case.method == "features":
         bound = case.stored.architecture
         before = bound.layers[head_of(bound) - 1]

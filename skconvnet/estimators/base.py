@@ -24,13 +24,15 @@ from skconvnet.data import (
     hold_out,
 )
 from skconvnet.engine import thread_count
-from skconvnet.estimators.fitted import LEARNED, state_to_resume, unpack_parameters
+from skconvnet.estimators.fitted import LEARNED, state_to_resume, stored_network, unpack_parameters
 from skconvnet.estimators.fitting import Fit, TrainingData
 from skconvnet.estimators.network import expected_image_shape
 from skconvnet.estimators.parameters import Numbers, Solvers, check_settings, refuse_unknown
 from skconvnet.estimators.scoring import ScorerCache, compute_scores, score_images, warn_of_other_scale
 from skconvnet.estimators.streaming import PartialFit, state_of_stream
+from skconvnet.interchange import write_onnx
 from skconvnet.training import TrainingState
+from skconvnet.training.atomic import check_suffix, write_file
 from skconvnet.training.callbacks import CallbackSupportMixin, FitCallbacks
 
 _FEATURES = ("n_features_in_", "feature_names_in_")
@@ -243,6 +245,16 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         scores = compute_scores(larger, images, self.n_jobs)
         warn_of_other_scale(larger.pixels, images, stacklevel=4)
         return scores.astype(np.float64).reshape(len(images), larger.output.height, larger.output.width, -1)
+
+    def _to_onnx(self, path, **arguments):
+        """Return the fitted network as an ONNX model, which is also written to a path that is given."""
+        check_is_fitted(self)
+        if path is not None:
+            check_suffix(path, ".onnx")
+        model = write_onnx(stored_network(self), **arguments)
+        if path is not None:
+            write_file(path, model.SerializeToString())
+        return model
 
     def _begin_stream(self, X, y, sample_weight):
         """Check the parameters for `partial_fit`; return the `PartialFit`."""

@@ -9,15 +9,11 @@ import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
-from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.data import check_images_and_labels, check_labels, convert_labels
 from skconvnet.estimators.base import BaseConvNet
-from skconvnet.estimators.fitted import check_has_classes, stored_network
 from skconvnet.estimators.parameters import Numbers
 from skconvnet.estimators.targets import Classes, Labels
-from skconvnet.interchange import write_onnx
-from skconvnet.training.atomic import check_suffix, write_file
 
 
 class ConvNetClassifier(ClassifierMixin, BaseConvNet):
@@ -554,7 +550,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         -------
         onnx.ModelProto
             Its outputs have the names that skl2onnx gives them: "label", of shape (n,), and "probabilities", float32 of
-            shape (n, n_classes) in the order of `classes_`.
+            shape (n, n_classes) in the order of `classes_`. Of several labels, "label" is the indicator matrix, int64.
 
         Raises
         ------
@@ -574,14 +570,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         >>> [output.name for output in model.graph.output]  # doctest: +SKIP
         ['label', 'probabilities']
         """
-        check_is_fitted(self)
-        check_has_classes(self, "to_onnx")
-        if path is not None:
-            check_suffix(path, ".onnx")
-        model = write_onnx(stored_network(self), input=input, dtype=dtype, batch_size=batch_size)
-        if path is not None:
-            write_file(path, model.SerializeToString())
-        return model
+        return self._to_onnx(path, input=input, dtype=dtype, batch_size=batch_size)
 
     @property
     def _kind(self):

@@ -7,12 +7,13 @@ import numpy as np
 from skconvnet.engine import cut_behind
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.features import ConvNetFeatures
-from skconvnet.estimators.fitted import check_has_classes, stored_network
+from skconvnet.estimators.fitted import stored_network
+from skconvnet.estimators.regressor import ConvNetRegressor
 from skconvnet.interchange.onnx.writer import OPSET, GraphWriter
 
 
 def register_skl2onnx():
-    """Register `ConvNetClassifier` and `ConvNetFeatures` with skl2onnx.
+    """Register `ConvNetClassifier`, `ConvNetRegressor` and `ConvNetFeatures` with skl2onnx.
 
     Afterwards `skl2onnx.to_onnx` converts pipelines and searches that contain them to one graph.
 
@@ -47,6 +48,7 @@ def register_skl2onnx():
         _convert_classifier,
         options={"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [False]},
     )
+    update_registered_converter(ConvNetRegressor, "SkconvnetConvNetRegressor", _declare_regressor, _convert_regressor)
     update_registered_converter(ConvNetFeatures, "SkconvnetConvNetFeatures", _declare_features, _convert_features)
 
 
@@ -56,19 +58,35 @@ def _declare_classifier(operator):
 
     n, classes = operator.inputs[0].get_first_dimension(), _classes(operator.raw_operator)
     labels, probabilities = operator.outputs
-    labels.set_type((StringTensorType if classes.dtype.kind == "O" else Int64TensorType)([n]))
+    shape = [n, len(classes)] if operator.raw_operator.multilabel_ else [n]
+    labels.set_type((StringTensorType if classes.dtype.kind == "O" else Int64TensorType)(shape))
     probabilities.set_type(FloatTensorType([n, len(classes)]))
 
 
 def _convert_classifier(scope, operator, container):
     """Add the nodes from pixels to labels and probabilities."""
-    check_has_classes(operator.raw_operator, "skl2onnx")
+    _convert(scope, operator, container, _classes(operator.raw_operator))
+
+
+def _declare_regressor(operator):
+    """Declare the type and shape of the numbers."""
+    from skl2onnx.common.data_types import FloatTensorType
+
+    n, n_outputs = operator.inputs[0].get_first_dimension(), operator.raw_operator.n_outputs_
+    operator.outputs[0].set_type(FloatTensorType([n, n_outputs]))
+
+
+def _convert_regressor(scope, operator, container):
+    """Add the nodes from pixels to numbers."""
+    _convert(scope, operator, container, None)
+
+
+def _convert(scope, operator, container, classes):
+    """Add the nodes from pixels to the outputs of an estimator."""
     stored = stored_network(operator.raw_operator)
     writer = _writer(scope, stored)
     scores = writer.scores(stored, *_pixels(operator))
-    labels, probabilities = (output.full_name for output in operator.outputs)
-    writer.label(scores, _classes(operator.raw_operator), labels)
-    writer.node("Softmax", scores, output=probabilities, axis=1)
+    writer.outputs(stored, scores, classes, *(output.full_name for output in operator.outputs))
     _add(writer, container)
 
 

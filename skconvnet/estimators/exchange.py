@@ -1,13 +1,16 @@
-"""Networks from files as fitted classifiers, and fitted classifiers as files."""
+"""Networks from files as fitted estimators, and fitted estimators as files."""
 
 import warnings
 from math import inf, prod
 
 from sklearn.utils.validation import check_is_fitted
 
+from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.classifier import ConvNetClassifier
-from skconvnet.estimators.fitted import LEARNED, check_fitted, check_has_classes, stored_network
+from skconvnet.estimators.fitted import LEARNED, check_fitted, stored_network
+from skconvnet.estimators.regressor import ConvNetRegressor
 from skconvnet.estimators.scoring import ScorerCache
+from skconvnet.estimators.targets import kind_of
 from skconvnet.interchange import general_text, read_network, write_network
 from skconvnet.training import History, TrainingState
 from skconvnet.training.atomic import check_suffix, write_file
@@ -24,7 +27,7 @@ def load_network(
     channel_order="rgb",
     layout="auto",
 ):
-    """Load a network from a file as a fitted classifier.
+    """Load a network from a file as a fitted estimator.
 
     Nothing in the file is executed. What an argument gives comes before what the file says.
 
@@ -57,8 +60,9 @@ def load_network(
 
     Returns
     -------
-    ConvNetClassifier
-        Fitted. Its `predict` and `score_map`, `ConvNetFeatures` and pickle work at once.
+    ConvNetClassifier or ConvNetRegressor
+        Fitted; a regressor if `save_network` has saved one. Its `predict` and `score_map`, `ConvNetFeatures` and pickle
+        work at once.
 
     Raises
     ------
@@ -104,19 +108,19 @@ def load_network(
             "ConvNetClassifier(pretrained=...), which makes a new classifier.",
             stacklevel=2,
         )
-    return classifier_of(stored)
+    return estimator_of(stored)
 
 
-def save_network(classifier, path):
-    """Save the network of a fitted classifier in a .safetensors file, from which `load_network` gets the same bits.
+def save_network(estimator, path):
+    """Save the network of a fitted estimator in a .safetensors file, from which `load_network` gets the same bits.
 
-    The header of the file has the text of the network, the image shape, the classes and how pixels are standardised.
-    Neither parameters nor the state of training are saved; pickle saves these.
+    The header of the file has the text of the network, the image shape, the classes, and how pixels and the targets of
+    a regressor are standardised. Neither parameters nor the state of training are saved; pickle saves these.
 
     Parameters
     ----------
-    classifier : ConvNetClassifier
-        A fitted classifier.
+    estimator : ConvNetClassifier or ConvNetRegressor
+        A fitted estimator.
     path : str or os.PathLike
         The file, whose name ends in .safetensors. If it exists, it is replaced, as a whole.
 
@@ -125,30 +129,29 @@ def save_network(classifier, path):
     ImportError
         If the library safetensors is not installed.
     sklearn.exceptions.NotFittedError
-        If the classifier is not fitted.
+        If the estimator is not fitted.
     ValueError
-        If the classifier is not a ConvNetClassifier or is damaged, if its labels are neither numbers, booleans nor
+        If the estimator is neither of these or is damaged, if its labels are neither numbers, booleans nor
         texts, if the name of the file does not end in .safetensors, or if the file cannot be written.
 
     Examples
     --------
     See `load_network`.
     """
-    if not isinstance(classifier, ConvNetClassifier):
+    if not isinstance(estimator, BaseConvNet):
         raise ValueError(
-            f"save_network needs a fitted ConvNetClassifier, got a {type(classifier).__name__}. Pass the step of a "
-            "Pipeline, or the best_estimator_ of a search."
+            f"save_network needs a fitted ConvNetClassifier or ConvNetRegressor, got a {type(estimator).__name__}. "
+            "Pass the step of a Pipeline, or the best_estimator_ of a search."
         )
-    check_is_fitted(classifier)
-    check_has_classes(classifier, "save_network")
+    check_is_fitted(estimator)
     check_suffix(path, ".safetensors")
-    write_file(path, write_network(stored_network(classifier)))
+    write_file(path, write_network(stored_network(estimator)))
 
 
-def classifier_of(stored):
-    """Return a fitted classifier with a stored network.
+def estimator_of(stored):
+    """Return a fitted estimator with a stored network.
 
-    Its parameters are the defaults, except `architecture`, which is the text of the network for any images and classes:
+    Its parameters are the defaults, except `architecture`, which is the text of the network for any images and targets:
     a clone is fitted to others, from new weights.
 
     Parameters
@@ -158,7 +161,7 @@ def classifier_of(stored):
 
     Returns
     -------
-    ConvNetClassifier
+    ConvNetClassifier or ConvNetRegressor
         It shares the arrays with `stored`.
 
     Raises
@@ -166,25 +169,24 @@ def classifier_of(stored):
     ValueError
         If the network's arrays do not belong together: see `check_fitted`.
     """
-    bound = stored.architecture
-    classifier = ConvNetClassifier(general_text(bound))
-    vars(classifier).update(
+    bound, kind = stored.architecture, kind_of(stored)
+    estimator = (ConvNetRegressor if stored.outputs == "numbers" else ConvNetClassifier)(general_text(bound))
+    vars(estimator).update(
         architecture_=bound,
         image_shape_=bound.image_shape,
         n_features_in_=prod(bound.image_shape),
-        classes_=stored.classes,
-        multilabel_=False,
+        **kind.attributes(),
         pixel_mean_=stored.pixel_mean,
         pixel_scale_=stored.pixel_scale,
         **dict(zip(LEARNED, map(list, stored.learned), strict=True)),
         **_NOT_TRAINED,
         loss_curve_=[],
-        accuracy_curve_=[],
-        _training_state=TrainingState(0, 0, History(), classifier.solver),
+        **{kind.curve: []},
+        _training_state=TrainingState(0, 0, History(), estimator.solver),
         _scorer_cache=ScorerCache(),
     )
-    check_fitted(classifier)
-    return classifier
+    check_fitted(estimator)
+    return estimator
 
 
 _NOT_TRAINED = {

@@ -126,27 +126,9 @@ def stored_network(classifier):
     ValueError
         If the fitted attributes do not belong together: see `check_fitted`.
     """
-    bound = check_fitted(classifier)
-    return StoredNetwork(
-        bound, learned_arrays(classifier), classifier._kind.classes, classifier.pixel_mean_, classifier.pixel_scale_
-    )
-
-
-def check_has_classes(estimator, name):
-    """Raise a ValueError unless the outputs of a fitted estimator are classes, which files of networks need.
-
-    Parameters
-    ----------
-    estimator : BaseConvNet
-        A fitted estimator.
-    name : str
-        What needs them, in the error.
-    """
-    if estimator._kind.classes is None:
-        raise ValueError(
-            f"{name} needs a network of which each image has one class. This {type(estimator).__name__} has several "
-            "labels or numbers as outputs: keep it with pickle or skops."
-        )
+    bound, kind = check_fitted(classifier), classifier._kind
+    pixels = classifier.pixel_mean_, classifier.pixel_scale_
+    return StoredNetwork(bound, learned_arrays(classifier), kind.classes, *pixels, **kind.standardisation())
 
 
 def check_fitted(classifier):

@@ -425,6 +425,48 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         scores = self._score_map(X)
         return scores * self.target_scale_ + self.target_mean_
 
+    def to_onnx(self, path=None, *, input="images", dtype="uint8", batch_size=None):
+        """Convert the fitted network to an ONNX model, which ONNX Runtime and others run without this package.
+
+        The model takes pixels as `fit` does: they are standardised inside. Its numbers are in the units of y.
+
+        Parameters
+        ----------
+        path : str or path-like, default=None
+            A file to write the model to, whose name ends in .onnx. An existing file is replaced.
+        input : {"images", "rows"}, default="images"
+            The shape of the model's input X: (n, height, width, channels) or (n, height * width * channels).
+        dtype : {"uint8", "float32"}, default="uint8"
+            The dtype of X.
+        batch_size : int, default=None
+            The number of images in each X. None: any number.
+
+        Returns
+        -------
+        onnx.ModelProto
+            Its output has the name that skl2onnx gives it: "variable", float32 of shape (n, n_outputs), also if there
+            is one output.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed.
+        ValueError
+            If an argument is invalid, if `target_mean_` or `target_scale_` are not finite in float32, if a NORM(lrn)
+            has an even size, if the model would be larger than 2 GiB, or if the file cannot be written.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skconvnet import ConvNetRegressor
+        >>> X, y = load_digits(return_X_y=True)
+        >>> regressor = ConvNetRegressor(K=8, max_iter=1, random_state=0).fit(X, X.mean(axis=1))
+        >>> model = regressor.to_onnx(input="rows", dtype="float32")  # doctest: +SKIP
+        >>> [output.name for output in model.graph.output]  # doctest: +SKIP
+        ['variable']
+        """
+        return self._to_onnx(path, input=input, dtype=dtype, batch_size=batch_size)
+
     @property
     def _kind(self):
         return Values(self.target_mean_, self.target_scale_)

@@ -55,6 +55,10 @@ class Classes:
         """Return the fitted attributes that say what the outputs mean."""
         return {"classes_": self.classes, "multilabel_": False}
 
+    def standardisation(self):
+        """Return how targets are standardised, as `StoredNetwork` has it."""
+        return {}
+
     def problem(self):
         """Return the name of a wrong fitted attribute, which may come from a file, and what it has to be; or None."""
         if isinstance(self.classes, np.ndarray) and self.classes.ndim == 1 and len(self.classes) >= 2:
@@ -170,6 +174,10 @@ class Labels:
     def attributes(self):
         """Return the fitted attributes that say what the outputs mean."""
         return {"classes_": self.labels, "multilabel_": True}
+
+    def standardisation(self):
+        """Return how targets are standardised, as `StoredNetwork` has it."""
+        return {}
 
     def problem(self):
         """Return the name of a wrong fitted attribute, which may come from a file, and what it has to be; or None."""
@@ -297,6 +305,10 @@ class Values:
         """Return the fitted attributes that say what the outputs mean."""
         return {"target_mean_": self.mean, "target_scale_": self.scale, "n_outputs_": self.n_outputs}
 
+    def standardisation(self):
+        """Return how targets are standardised, as `StoredNetwork` has it."""
+        return {"target_mean": self.mean, "target_scale": self.scale}
+
     def problem(self):
         """Return the name of a wrong fitted attribute, which may come from a file, and what it has to be; or None."""
         for name, numbers in (("target_mean_", self.mean), ("target_scale_", self.scale)):
@@ -366,6 +378,13 @@ class Values:
         """Return the numbers, of shape (n,) if there is one output."""
         numbers = scores * self.scale + self.mean
         return numbers.ravel() if self.n_outputs == 1 else numbers
+
+
+def kind_of(stored):
+    """Return what the outputs of a stored network mean."""
+    if stored.outputs == "numbers":
+        return Values(stored.target_mean, stored.target_scale)
+    return Labels(np.arange(stored.architecture.n_classes)) if stored.outputs == "labels" else Classes(stored.classes)
 
 
 LOSSES = {"squared_error": SquaredError, "absolute_error": AbsoluteError, "huber": Huber}

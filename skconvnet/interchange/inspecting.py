@@ -64,16 +64,28 @@ def _arrays(arrays):
 
 
 def _network(stored):
-    bound, labels = stored.architecture, stored.classes
+    bound = stored.architecture
     height, width, channels = bound.image_shape
-    more = ", ..." if len(labels) > _MOST_CLASSES else ""
     yield f"images of {height} x {width} pixels with {channels} channel{'s' * (channels != 1)}"
     yield f"pixels from 0 to 255, minus {_numbers(stored.pixel_mean)}, times {_numbers(stored.pixel_scale)}"
-    if stored.has_classifier:
-        yield f"{len(labels)} classes: {_short(', '.join(map(str, labels[:_MOST_CLASSES])))}{more}"
-    else:
-        yield "no classifier: the last layer has zeros"
+    yield _outputs(stored)
     yield str(bound.summary())
+
+
+def _outputs(stored):
+    if not stored.has_classifier:
+        return "no classifier: the last layer has zeros"
+    if stored.outputs == "labels":
+        return f"{stored.architecture.n_classes} labels, of which an image may have several"
+    if stored.outputs == "numbers":
+        count = len(stored.target_mean)
+        return (
+            f"{count} number{'s' * (count != 1)}: outputs times {_numbers(stored.target_scale[:_MOST_CLASSES])}, plus "
+            f"{_numbers(stored.target_mean[:_MOST_CLASSES])}"
+        )
+    labels = stored.classes
+    more = ", ..." if len(labels) > _MOST_CLASSES else ""
+    return f"{len(labels)} classes: {_short(', '.join(map(str, labels[:_MOST_CLASSES])))}{more}"
 
 
 def _numbers(values):

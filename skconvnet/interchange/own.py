@@ -12,7 +12,7 @@ from skconvnet.interchange.safetensors import write_safetensors
 from skconvnet.interchange.texts import general_text
 from skconvnet.interchange.weights import Wanted
 
-__all__ = ["check_label_size", "is_own", "read_labels", "wanted_of_own", "write_network"]
+__all__ = ["check_label_size", "is_own", "read_labels", "read_outputs", "wanted_of_own", "write_network"]
 
 _FORMAT = "skconvnet network 1"
 _DTYPES = {np.dtype(code).str: code for code in "?bBhHiIlLqQefd"}  # of labels that are no strings
@@ -40,20 +40,13 @@ def write_network(stored):
     ValueError
         If the labels are neither numbers, booleans nor texts.
     """
-    labels = stored.classes.tolist()
-    if not all(isinstance(label, _LABELS) for label in labels):
-        raise ValueError(
-            f"The labels have dtype {stored.classes.dtype}, such as {stored.classes[0]!r}, and the file has only "
-            "numbers of up to 64 bits, booleans and texts. Fit with labels of one of these types."
-        )
     metadata = {
         "format": _FORMAT,
         "architecture": general_text(stored.architecture),
         "image_shape": json.dumps(stored.architecture.image_shape),
-        "classes": json.dumps(labels),
-        "classes_dtype": stored.classes.dtype.str,
         "pixel_mean": json.dumps(stored.pixel_mean.tolist()),
         "pixel_scale": json.dumps(stored.pixel_scale.tolist()),
+        **_said_of_outputs(stored),
     }
     arrays = {
         _key(group, number): array
@@ -62,6 +55,21 @@ def write_network(stored):
         if array.size
     }
     return write_safetensors(arrays, metadata)
+
+
+def _said_of_outputs(stored):
+    """Return what the header says about the outputs: the classes, the number of labels, or the mean and the scale."""
+    if stored.outputs == "labels":
+        return {"n_labels": json.dumps(stored.architecture.n_classes)}
+    if stored.outputs == "numbers":
+        return {name: json.dumps(getattr(stored, name).tolist()) for name in ("target_mean", "target_scale")}
+    labels = stored.classes.tolist()
+    if not all(isinstance(label, _LABELS) for label in labels):
+        raise ValueError(
+            f"The labels have dtype {stored.classes.dtype}, such as {stored.classes[0]!r}, and the file has only "
+            "numbers of up to 64 bits, booleans and texts. Fit with labels of one of these types."
+        )
+    return {"classes": json.dumps(labels), "classes_dtype": stored.classes.dtype.str}
 
 
 def is_own(file):
@@ -135,6 +143,50 @@ def read_labels(metadata):
             if labels.dtype.kind in "biufU" and labels.tolist() == values:  # neither rounded nor NaN
                 return labels
     raise ValueError(f"its header has the classes {metadata['classes']:.80}, which are not labels of one type {dtype}.")
+
+
+def read_outputs(metadata):
+    """Return what a header says about outputs that are no classes.
+
+    Parameters
+    ----------
+    metadata : dict of str to str
+        Values in JSON.
+
+    Returns
+    -------
+    n_outputs : int or None
+        None: nothing is said, so that the outputs are classes.
+    target_mean, target_scale : ndarray of float64, shape (n_outputs,), or None
+        As `StoredNetwork` has them.
+
+    Raises
+    ------
+    ValueError
+        If an entry is not what its name says.
+
+    Examples
+    --------
+    >>> read_outputs({"n_labels": "3"})
+    (3, None, None)
+    """
+    names = [name for name in ("n_labels", "target_mean", "target_scale") if name in metadata]
+    if not names:
+        return None, None, None
+    try:
+        values = [json.loads(metadata[name]) for name in names]
+        if names == ["n_labels"] and type(values[0]) is int and values[0] >= 2:
+            return values[0], None, None
+        mean, scale = (np.array(numbers, np.float64) for numbers in values)
+        is_valid = mean.ndim == 1 and mean.shape == scale.shape and mean.size > 0 and (scale > 0).all()
+        if names[0] == "target_mean" and is_valid and np.isfinite([mean, scale]).all():
+            return len(mean), mean, scale
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        pass
+    raise ValueError(
+        f"its header has {' and '.join(f'{name}={metadata[name]:.80}' for name in names)}, and needs the number of "
+        "labels, or the mean and the positive scale of each output."
+    )
 
 
 def check_label_size(values):

@@ -12,7 +12,7 @@ from skconvnet.interchange.description import Description, check_count, describe
 from skconvnet.interchange.layouts import LAYOUTS
 from skconvnet.interchange.matching import read_torch
 from skconvnet.interchange.onnx.reader import read_onnx
-from skconvnet.interchange.own import is_own, wanted_of_own
+from skconvnet.interchange.own import is_own, read_outputs, wanted_of_own
 from skconvnet.interchange.packages import PACKAGES, find_weights
 from skconvnet.interchange.pytorch import is_pytorch, read_pytorch
 from skconvnet.interchange.safetensors import read_safetensors
@@ -204,13 +204,21 @@ def read_weights(path):
 
 def _read_own(file, description):
     """Return the network of a file that `save_network` has written."""
-    for name in ("architecture", "image_shape", "classes"):
+    n_outputs, target_mean, target_scale = read_outputs(file.metadata)
+    for name in ("architecture", "image_shape", "classes")[: 3 if n_outputs is None else 2]:
         if getattr(description, name) is None:
             raise ValueError(f"it does not say its {name}. Pass {name}.")
+    if n_outputs is None:
+        n_outputs = len(description.classes)
+    elif description.classes is not None:
+        raise ValueError("its network has several labels or numbers as outputs, and no classes. Leave classes=None.")
     architecture = find_architecture(description.architecture, description.image_shape)
-    bound = architecture.bind(description.image_shape, len(description.classes))
+    bound = architecture.bind(description.image_shape, n_outputs)
     learned = collect(bound, wanted_of_own(bound), file.arrays)
-    return StoredNetwork(bound, learned, description.classes, *_pixels(description, bound))
+    pixels = _pixels(description, bound)
+    return StoredNetwork(
+        bound, learned, description.classes, *pixels, target_mean=target_mean, target_scale=target_scale
+    )
 
 
 def _pixels(description, bound):

@@ -24,20 +24,31 @@ class StoredNetwork:
     learned : Learned
         The learned arrays, float32, as `ConvNetClassifier` has them in `coefs_`, `intercepts_`, `norm_means_` and
         `norm_variances_`.
-    classes : ndarray of shape (n_classes,)
-        The labels, in the order of the scores. They need not be sorted.
+    classes : ndarray of shape (n_classes,) or None
+        The labels, in the order of the scores. They need not be sorted. None: an image has several labels, or numbers.
     pixel_mean, pixel_scale : ndarray of float32, shape (channels,)
         Pixels, from 0 to 255, are standardised as ``(pixel - pixel_mean) * pixel_scale``.
     has_classifier : bool, default=True
         Whether the file has the weights of the last layer. If not, they are zero, and so are all scores.
+    target_mean, target_scale : ndarray of float64, shape (n_outputs,), default=None
+        The numbers of an image are ``output * target_scale + target_mean``. None: the outputs are scores.
     """
 
     architecture: BoundArchitecture
     learned: Learned
-    classes: np.ndarray
+    classes: np.ndarray | None
     pixel_mean: np.ndarray
     pixel_scale: np.ndarray
     has_classifier: bool = True
+    target_mean: np.ndarray | None = None
+    target_scale: np.ndarray | None = None
+
+    @property
+    def outputs(self):
+        """What the outputs are: "classes", several "labels", or "numbers"."""
+        if self.classes is not None:
+            return "classes"
+        return "labels" if self.target_mean is None else "numbers"
 
     @cached_property
     def digest(self):
@@ -64,13 +75,16 @@ def sort_classes(stored):
     Returns
     -------
     StoredNetwork
-        The same network, whose last layers compute the scores in the order of the sorted labels.
+        The same network, whose last layers compute the scores in the order of the sorted labels. Outputs that are not
+        classes keep their order.
 
     Raises
     ------
     ValueError
         If a label occurs twice, or if the order of the scores cannot be changed in the last layers.
     """
+    if stored.classes is None:
+        return stored
     classes, order, counts = np.unique(stored.classes, return_index=True, return_counts=True)
     twice = classes[counts > 1].tolist()
     if twice:

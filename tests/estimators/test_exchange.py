@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,11 +7,12 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
-from skconvnet import ConvNetFeatures, load_network, save_network
-from skconvnet.estimators.exchange import classifier_of
+from skconvnet import ConvNetFeatures, ConvNetRegressor, load_network, save_network
+from skconvnet.estimators.exchange import estimator_of
 from skconvnet.estimators.fitted import stored_network
 from skconvnet.interchange.safetensors import write_safetensors
 from tests.estimators.quick import quick, refused, same_network
+from tests.interchange.networks import random_network
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def images():
 
 
 def test_a_stored_network_is_a_fitted_classifier(fitted, images):
-    loaded = classifier_of(stored_network(fitted))
+    loaded = estimator_of(stored_network(fitted))
     assert np.array_equal(loaded.predict_proba(images), fitted.predict_proba(images))
     assert loaded.predict(images).dtype == bool
     again = pickle.loads(pickle.dumps(loaded))
@@ -37,7 +39,7 @@ def test_a_stored_network_is_a_fitted_classifier(fitted, images):
 
 
 def test_a_loaded_classifier_is_trained_further(fitted, images):
-    loaded = classifier_of(stored_network(fitted)).set_params(warm_start=True, n_jobs=1, max_iter=1)
+    loaded = estimator_of(stored_network(fitted)).set_params(warm_start=True, n_jobs=1, max_iter=1)
     y = np.array([True, False, True, False, True])
     assert loaded.fit(images, y).n_iter_ == 1
     assert not same_network(loaded, fitted)
@@ -45,7 +47,7 @@ def test_a_loaded_classifier_is_trained_further(fitted, images):
 
 
 def test_a_clone_of_a_loaded_classifier_fits_other_classes(fitted, images):
-    loaded = clone(classifier_of(stored_network(fitted))).set_params(n_jobs=1, max_iter=1)
+    loaded = clone(estimator_of(stored_network(fitted))).set_params(n_jobs=1, max_iter=1)
     assert loaded.fit(images, list("abcda")).coefs_[-1].shape[1] == 4
 
 
@@ -58,7 +60,7 @@ def test_a_saved_network_is_loaded_to_the_bit(fitted, images, tmp_path):
 
 
 def test_only_a_fitted_classifier_is_saved(fitted, tmp_path):
-    with refused("save_network needs a fitted ConvNetClassifier, got a Pipeline"):
+    with refused("save_network needs a fitted ConvNetClassifier or ConvNetRegressor, got a Pipeline"):
         save_network(make_pipeline(fitted), tmp_path / "network.safetensors")
     with pytest.raises(NotFittedError):
         save_network(quick(), tmp_path / "network.safetensors")
@@ -82,3 +84,32 @@ def test_a_file_without_classifier_is_for_features(images, tmp_path):
     assert caught[0].filename == __file__
     assert not network.predict_proba(images).std()
     assert ConvNetFeatures(network).fit_transform(images).shape == (5, 8)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_a_regressor_is_saved_and_loaded_to_the_bit(n_outputs, images, tmp_path):
+    path, regressor = tmp_path / "network.safetensors", estimator_of(random_numbers(n_outputs))
+    save_network(regressor, path)
+    loaded = load_network(path)
+    assert type(loaded) is ConvNetRegressor
+    assert same_network(loaded, regressor)
+    assert np.array_equal(loaded.predict(images), regressor.predict(images))
+    assert "parameters; loaded, not trained here</summary>" in loaded._repr_html_()
+    loaded.set_params(n_jobs=1, warm_start=True, max_iter=1).fit(images, loaded.predict(images))
+    assert loaded.target_mean_.tolist() == regressor.target_mean_.tolist()
+    with refused("its network has several labels or numbers as outputs, and no classes. Leave classes=None"):
+        load_network(path, classes=[0, 1][:n_outputs])
+
+
+def test_several_labels_are_saved_and_loaded_to_the_bit(images, tmp_path):
+    path, classifier = tmp_path / "network.safetensors", estimator_of(replace(random_numbers(2), target_mean=None))
+    save_network(classifier, path)
+    loaded = load_network(path)
+    assert loaded.multilabel_
+    assert loaded.predict(images).shape == (5, 2)
+    assert np.array_equal(loaded.predict_proba(images), classifier.predict_proba(images))
+
+
+def random_numbers(n_outputs):
+    stored = random_network("INPUT -> CONV(K=4) -> NORM -> RELU -> FC", (8, 8, 1), range(n_outputs))
+    return replace(stored, classes=None, target_mean=np.full(n_outputs, 0.1), target_scale=np.full(n_outputs, 3.0))

@@ -41,8 +41,6 @@ def test_several_labels_are_learned(several):
     assert classifier.decision_function(X).shape == (200, 2)
     assert classifier.classes_.tolist() == [0, 1]
     assert classifier.multilabel_
-    with refused("to_onnx needs a network of which each image has one class"):
-        classifier.to_onnx()
 
 
 def test_several_labels_are_resumed(several):

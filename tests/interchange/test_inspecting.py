@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,21 @@ def test_a_network_is_told_with_its_volumes(tmp_path):
         "[4x6x4]",
     ):
         assert part in told
+
+
+def test_outputs_that_are_no_classes_are_told(tmp_path):
+    stored = replace(random_network(), classes=None)
+    mean, scale = np.array([1.5, 2, 3]), np.array([0.5, 1, 1])
+    for network, told in (
+        (stored, "3 labels, of which an image may have several"),
+        (
+            replace(stored, target_mean=mean, target_scale=scale),
+            "3 numbers: outputs times 0.5, 1, 1, plus 1.5, 2, 3",
+        ),
+    ):
+        path = tmp_path / "network.safetensors"
+        path.write_bytes(write_network(network))
+        assert told in inspect_file(path).split("\n")
 
 
 def test_arrays_of_an_unknown_network_are_listed_with_the_reason(tmp_path):

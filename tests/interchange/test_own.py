@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skconvnet import Architecture
-from skconvnet.interchange.own import is_own, read_labels, write_network
+from skconvnet.interchange.own import is_own, read_labels, read_outputs, write_network
 from skconvnet.interchange.safetensors import read_safetensors
 from tests.estimators.quick import refused
 from tests.interchange.networks import random_network
@@ -64,3 +64,26 @@ def test_labels_that_the_file_cannot_have_are_refused(classes):
 
 def test_a_description_in_words_is_no_list_of_labels():
     assert read_labels({"classes": "ImageNet-1k"}) is None
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"n_labels": "1"},
+        {"n_labels": "true"},
+        {"n_labels": "[2]"},
+        {"n_labels": "2", "target_mean": "[0]", "target_scale": "[1]"},
+        {"target_mean": "[0]"},
+        {"target_scale": "[1]", "n_labels": "2"},
+        {"target_mean": "[0]", "target_scale": "[0]"},
+        {"target_mean": "[0]", "target_scale": "[1, 1]"},
+        {"target_mean": "[NaN]", "target_scale": "[1]"},
+        {"target_mean": "[]", "target_scale": "[]"},
+        {"target_mean": "{}", "target_scale": "[1]"},
+        {"target_mean": "0", "target_scale": "1"},
+    ],
+    ids=str,
+)
+def test_outputs_that_a_header_cannot_have_are_refused(metadata):
+    with refused("and needs the number of labels, or the mean and the positive scale of each output"):
+        read_outputs(metadata)

@@ -45,10 +45,12 @@ def read_onnx(path, image_shape=None):
     ImportError
         If onnx is not installed.
     ValueError
-        If the file is damaged, or the notation cannot express the network. The error names the node.
+        If the file is damaged, the notation cannot express the network, or its outputs are no classes, as those of
+        `ConvNetRegressor.to_onnx`. The error names the node.
     """
     graph = read_graph(path)
     name, output = _single(graph.inputs, "inputs"), _single(graph.outputs, "outputs of floating-point numbers")
+    _check_classes(graph, output)
     n = graph.inputs[name][0] if graph.inputs[name] else None
     images = _images(graph, name, image_shape)
     operators = Operators(graph, {name: images}, n or 1)
@@ -73,6 +75,21 @@ def _single(values, what):
     if len(values) != 1:
         raise ValueError(f"it has the {what} {', '.join(map(repr, values)) or 'none'}, and one is needed.")
     return next(iter(values))
+
+
+def _check_classes(graph, output):
+    """Raise a ValueError if the outputs of a graph are numbers or several labels, in the form that `GraphWriter` has.
+
+    Their network would be read, with the last step as a layer, and its outputs taken for scores of classes.
+    """
+    last = graph.producers.get(output)
+    has_labels = last is not None and last.op == "Sigmoid"
+    has_labels = has_labels and any(node.op == "Greater" and node.inputs[0] == last.inputs[0] for node in graph.nodes)
+    if has_labels or output == "variable":
+        raise ValueError(
+            f"its output {output!r} has {'several labels' if has_labels else 'the numbers of a regressor'}, and ONNX "
+            "files are read as classifiers with one label for each image. save_network writes files that are read."
+        )
 
 
 def _needed(graph, output):

@@ -1,4 +1,4 @@
-"""A network as an ONNX model: standardised pixels, every layer, the most likely label and the probabilities."""
+"""A network as an ONNX model: standardised pixels, every layer, and what a user gets of the outputs."""
 
 from numbers import Integral
 
@@ -15,7 +15,7 @@ _LARGEST_FILE = 2**31 - 2**20  # protobuf writes no message above 2 GiB; some ro
 
 
 def write_onnx(stored, *, input="images", dtype="uint8", batch_size=None):
-    """Return a network as an ONNX model that computes labels and probabilities from pixels.
+    """Return a network as an ONNX model that computes labels and probabilities, or numbers, from pixels.
 
     Batch normalisation is not folded into the CONV before it: runtimes do that when they load a model.
 
@@ -33,7 +33,9 @@ def write_onnx(stored, *, input="images", dtype="uint8", batch_size=None):
     Returns
     -------
     onnx.ModelProto
-        Its outputs are "label", of shape (n,), and "probabilities", float32 of shape (n, n_classes).
+        Its outputs are "label", of shape (n,), and "probabilities", float32 of shape (n, n_classes). Of several labels,
+        "label" is an indicator matrix, int64 of shape (n, n_outputs). Of numbers, the only output is "variable",
+        float32 of shape (n, n_outputs).
 
     Raises
     ------
@@ -45,7 +47,7 @@ def write_onnx(stored, *, input="images", dtype="uint8", batch_size=None):
     """
     _check_arguments(input, dtype, batch_size)
     onnx = import_onnx()
-    classes = _classes(stored.classes)
+    classes = None if stored.classes is None else _classes(stored.classes)
     n_bytes = sum(array.nbytes for arrays in stored.learned for array in arrays)
     if n_bytes > _LARGEST_FILE:
         raise ValueError(
@@ -55,14 +57,16 @@ def write_onnx(stored, *, input="images", dtype="uint8", batch_size=None):
     float32, shape = onnx.TensorProto.FLOAT, stored.architecture.image_shape
     writer = GraphWriter(stored.learned)
     scores = writer.scores(stored, "X", is_row=input == "rows")
-    writer.label(scores, classes, "label")
-    writer.node("Softmax", scores, output="probabilities", axis=1)
+    names = writer.outputs(stored, scores, classes, *OUTPUTS[stored.outputs])
     n = "n" if batch_size is None else int(batch_size)
     x_shape = (n, int(np.prod(shape))) if input == "rows" else (n, *shape)
     x_type = {"uint8": onnx.TensorProto.UINT8, "float32": float32}[dtype]
     value = onnx.helper.make_tensor_value_info
-    label_type = onnx.helper.np_dtype_to_tensor_dtype(classes.dtype)
-    outputs = [value("label", label_type, (n,)), value("probabilities", float32, (n, len(classes)))]
+    label_dtype = np.dtype(np.int64) if classes is None else classes.dtype
+    types = {"label": onnx.helper.np_dtype_to_tensor_dtype(label_dtype)}
+    several = (n, stored.architecture.n_classes)
+    shapes = {} if classes is None else {"label": (n,)}
+    outputs = [value(name, types.get(name, float32), shapes.get(name, several)) for name in names]
     graph = onnx.helper.make_graph(
         writer.nodes, "network", [value("X", x_type, x_shape)], outputs, writer.constants, str(stored.architecture)
     )
@@ -70,6 +74,10 @@ def write_onnx(stored, *, input="images", dtype="uint8", batch_size=None):
     model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION)
     model.producer_name, model.producer_version = "skconvnet", __version__
     return model
+
+
+# The names of the outputs, as skl2onnx has them for MLPClassifier and MLPRegressor.
+OUTPUTS = {"classes": ("label", "probabilities"), "labels": ("label", "probabilities"), "numbers": ("variable",)}
 
 
 def _check_arguments(input, dtype, batch_size):
@@ -147,10 +155,48 @@ class GraphWriter:
         """Write a network from pixels to scores, (n, n_classes), as `network` does; return their name."""
         return self.as_rows(self.network(stored, x, is_row), "scores")
 
-    def label(self, scores, classes, output):
-        """Write the label of the highest score of each row; the first of equal ones, as NumPy's argmax."""
-        highest = self.node("ArgMax", scores, axis=1, keepdims=0)
-        self.node("Gather", self.constant("classes", classes), highest, output=output)
+    def outputs(self, stored, scores, classes, *names):
+        """Write what a user gets of the scores.
+
+        Parameters
+        ----------
+        stored : StoredNetwork
+            The network.
+        scores : str
+            The name of its outputs, of shape (n, n_outputs).
+        classes : ndarray or None
+            The labels in the dtype that they have in the graph; None if the outputs are not classes.
+        *names : str
+            The names to write: of labels and probabilities, or of numbers.
+
+        Returns
+        -------
+        tuple of str
+            The names.
+        """
+        if stored.outputs == "numbers":
+            scaled = self.node("Mul", scores, self._target("scale", stored.target_scale))
+            self.node("Add", scaled, self._target("mean", stored.target_mean), output=names[0])
+        elif stored.outputs == "labels":
+            has_label = self.node("Greater", scores, self.reals("score of 1/2", 0.0))
+            self.node("Cast", has_label, output=names[0], to=self._onnx.TensorProto.INT64)
+            self.node("Sigmoid", scores, output=names[1])
+        else:  # of equal scores the first is the highest, as for NumPy's argmax
+            highest = self.node("ArgMax", scores, axis=1, keepdims=0)
+            self.node("Gather", self.constant("classes", classes), highest, output=names[0])
+            self.node("Softmax", scores, output=names[1], axis=1)
+        return names
+
+    def _target(self, name, numbers):
+        """Add the mean or the scale of targets as float32."""
+        with np.errstate(over="ignore", under="ignore"):
+            array = numbers.astype(np.float32)
+        if not np.isfinite(array).all() or (array[numbers != 0] == 0).any():
+            raise ValueError(
+                f"target_{name}_ has numbers that are infinite or zero in float32, the type of numbers in ONNX files: "
+                f"{numbers.tolist()!r:.80}. Fit with y in other units."
+            )
+        return self.constant(f"target {name}", array)
 
     def chain(self, layers, x):
         """Write a chain of layers; return the name of its output."""

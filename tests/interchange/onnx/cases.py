@@ -1,5 +1,7 @@
 """Small networks with drawn weights, and ONNX Runtime beside them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from skconvnet.architecture import Architecture
@@ -79,6 +81,17 @@ def drawn(text, image_shape, n_classes=3, classes=None):
     mean, scale = arrays([image_shape[2:]], 100, 150)[0], arrays([image_shape[2:]], 0.01, 0.02)[0]
     classes = np.arange(n_classes) if classes is None else np.asarray(classes)
     return StoredNetwork(bound, Learned(coefs, *others), classes, mean, scale)
+
+
+def drawn_numbers(text, image_shape, n_outputs):
+    """A stored network of numbers in units that differ."""
+    mean, scale = np.linspace(-3, 1000, n_outputs), np.linspace(0.1, 30, n_outputs)
+    return replace(drawn(text, image_shape, n_outputs), classes=None, target_mean=mean, target_scale=scale)
+
+
+def drawn_labels(text, image_shape, n_outputs):
+    """A stored network of several labels."""
+    return replace(drawn(text, image_shape, n_outputs), classes=None)
 
 
 def pixels(stored, n=6):

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from skconvnet.architecture import ARCHITECTURES, walk
-from skconvnet.estimators.exchange import classifier_of, load_network
+from skconvnet.estimators.exchange import estimator_of, load_network
 from skconvnet.interchange import write_onnx
 from skconvnet.interchange.onnx.reader import read_onnx
-from tests.interchange.onnx.cases import NETWORKS, drawn, pixels, written
+from tests.interchange.onnx.cases import NETWORKS, drawn, drawn_labels, drawn_numbers, pixels, written
 
 onnx = pytest.importorskip("onnx")
 
@@ -37,8 +37,8 @@ def test_a_network_that_was_read_computes_the_same_bits(name, tmp_path):
     stored = drawn(*NETWORKS[name])
     X = pixels(stored)
     loaded = load_network(written(write_onnx(stored), tmp_path))
-    assert np.array_equal(loaded.predict_proba(X), classifier_of(stored).predict_proba(X))
-    assert np.array_equal(loaded.predict(X), classifier_of(stored).predict(X))
+    assert np.array_equal(loaded.predict_proba(X), estimator_of(stored).predict_proba(X))
+    assert np.array_equal(loaded.predict(X), estimator_of(stored).predict(X))
 
 
 def test_what_only_training_needs_is_read(tmp_path):
@@ -113,3 +113,12 @@ def test_statistics_of_pixels_from_0_to_1_are_told(tmp_path, recwarn):
 def test_a_node_that_cannot_be_expressed_is_named():
     with pytest.raises(ValueError, match=r"node 'n7' of the operator Reshape cannot be read: it changes \(1, 112,"):
         read_onnx(LIGHT / "light_shufflenet.onnx")
+
+
+@pytest.mark.parametrize(
+    ("make", "what"), [(drawn_labels, "several labels"), (drawn_numbers, "the numbers of a regressor")], ids=str
+)
+def test_what_is_no_classes_is_not_taken_for_classes(make, what, tmp_path):
+    path = written(write_onnx(make("INPUT -> CONV(K=4) -> RELU -> FC", (4, 5, 2), 3)), tmp_path)
+    with pytest.raises(ValueError, match=f"has {what}, and ONNX files are read as classifiers"):
+        load_network(path)

@@ -1,14 +1,15 @@
 import builtins
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from skconvnet.architecture import walk
 from skconvnet.architecture.layers import LAYERS
-from skconvnet.estimators.exchange import classifier_of
+from skconvnet.estimators.exchange import estimator_of
 from skconvnet.interchange import write_onnx
 from skconvnet.interchange.onnx.reader import read_onnx
-from tests.interchange.onnx.cases import NETWORKS, drawn, pixels, run, written
+from tests.interchange.onnx.cases import NETWORKS, drawn, drawn_labels, drawn_numbers, pixels, run, written
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -30,7 +31,7 @@ def test_onnx_runtime_computes_the_same(name):
     X = pixels(stored)
     model = write_onnx(stored)
     onnx.checker.check_model(model, full_check=True)
-    classifier = classifier_of(stored)
+    classifier = estimator_of(stored)
     probabilities = classifier.predict_proba(X)
     assert np.ptp(probabilities, axis=0).max() > 1e-3  # the pixels matter
     same_as(classifier, run(model, X), X)
@@ -40,8 +41,38 @@ def test_an_average_that_counts_its_padding_does_not_count_what_hangs_over_it(tm
     text = "INPUT -> CONV(K=2) -> POOL(average, F=3x2, S=3, P=1, round=ceil, padding=counted) -> FC"
     stored = drawn(text, (6, 6, 1))
     X, model = pixels(stored), write_onnx(stored)
-    same_as(classifier_of(stored), run(model, X), X)
+    same_as(estimator_of(stored), run(model, X), X)
     assert read_onnx(written(model, tmp_path))[0] == stored.architecture
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_numbers_have_the_units_of_y(n_outputs):
+    stored = drawn_numbers("INPUT -> CONV(K=4) -> RELU -> FC", (4, 5, 2), n_outputs)
+    X, regressor = pixels(stored), estimator_of(stored)
+    model = regressor.to_onnx()
+    onnx.checker.check_model(model, full_check=True)
+    numbers = run(model, X)
+    assert list(numbers) == ["variable"]
+    expected = regressor.predict(X).reshape(-1, n_outputs)
+    assert numbers["variable"].shape == expected.shape
+    assert (np.abs(numbers["variable"] - expected) / stored.target_scale).max() < 1e-5 * np.ptp(expected)
+
+
+def test_several_labels_have_probabilities_of_their_own():
+    stored = drawn_labels("INPUT -> CONV(K=4) -> RELU -> FC", (4, 5, 2), 3)
+    X, model = pixels(stored, 20), write_onnx(stored)
+    onnx.checker.check_model(model, full_check=True)
+    outputs = run(model, X)
+    assert outputs["label"].dtype == np.int64
+    assert outputs["label"].sum(axis=1).max() > 1
+    same_as(estimator_of(stored), outputs, X)
+
+
+def test_numbers_that_float32_has_not_are_refused():
+    stored = drawn_numbers("INPUT -> FC", (2, 2, 1), 1)
+    for scale in (1e39, 1e-60):
+        with pytest.raises(ValueError, match="target_scale_ has numbers that are infinite or zero in float32"):
+            write_onnx(replace(stored, target_scale=np.array([scale])))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +81,7 @@ def small():
 
 
 def test_rows_floats_and_a_fixed_batch(small):
-    X, classifier = pixels(small, 5), classifier_of(small)
+    X, classifier = pixels(small, 5), estimator_of(small)
     rows = X.reshape(5, -1)
     same_as(classifier, run(classifier.to_onnx(input="rows"), rows), X)
     floats = rows / np.float32(3)
@@ -74,17 +105,17 @@ def test_labels_keep_their_type(classes):
     stored = drawn("INPUT -> CONV(K=4) -> RELU -> FC", (4, 5, 2), len(classes), classes)
     X = pixels(stored, 20)
     labels = run(write_onnx(stored), X)["label"]
-    assert labels.tolist() == classifier_of(stored).predict(X).tolist()
+    assert labels.tolist() == estimator_of(stored).predict(X).tolist()
     assert len(set(labels.tolist())) > 1
 
 
 def test_the_file_is_the_model(small, tmp_path):
     path = tmp_path / "network.onnx"
     path.write_bytes(b"older")
-    model = classifier_of(small).to_onnx(path)
+    model = estimator_of(small).to_onnx(path)
     assert onnx.load(path) == model
     with pytest.raises(ValueError, match=r"the name 'network\.jpg' does not end in \.onnx"):
-        classifier_of(small).to_onnx(tmp_path / "network.jpg")
+        estimator_of(small).to_onnx(tmp_path / "network.jpg")
     assert [file.name for file in tmp_path.iterdir()] == ["network.onnx"]
     assert (model.producer_name, model.graph.doc_string) == ("skconvnet", str(small.architecture))
 
