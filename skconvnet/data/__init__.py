@@ -10,7 +10,7 @@ from skconvnet.data.examples import (
 )
 from skconvnet.data.guesses import doubt_about_images
 from skconvnet.data.images import advice_on_channels, check_image_shape, check_images, check_larger_images
-from skconvnet.data.labels import check_labels, convert_labels, encode_labels
+from skconvnet.data.labels import check_labels, convert_labels, encode_labels, unite_labels
 from skconvnet.data.weights import check_class_weight, check_sample_weight, weigh_classes
 
 __all__ = [
@@ -30,5 +30,6 @@ __all__ = [
     "doubt_about_images",
     "encode_labels",
     "hold_out",
+    "unite_labels",
     "weigh_classes",
 ]

@@ -124,8 +124,42 @@ def encode_labels(y, classes):
         y = y[unknown]
     raise ValueError(
         f"y contains {min(y.tolist())!r}, which is not among the classes {classes.tolist()}. Leave such images out, or "
-        "fit with that class."
+        "fit with that class; partial_fit adds classes if widen_classes=True."
     )
+
+
+def unite_labels(known, labels):
+    """Return all labels that are in one of two arrays.
+
+    Parameters
+    ----------
+    known : ndarray of shape (n_classes,)
+        All labels so far, sorted.
+    labels : ndarray of shape (n,)
+        Labels.
+
+    Returns
+    -------
+    ndarray
+        Sorted; `known` itself if it has all of them.
+
+    Raises
+    ------
+    ValueError
+        If labels of the one are not comparable with those of the other.
+
+    Examples
+    --------
+    >>> unite_labels(np.array(["cat", "dog"]), np.array(["bird", "dog"]))
+    array(['bird', 'cat', 'dog'], dtype='<U4')
+    """
+    if _dtype_group(known) != _dtype_group(labels):
+        raise ValueError(
+            f"y has labels of dtype {labels.dtype}, and the classes {known.tolist()} have dtype {known.dtype}. Pass "
+            "labels of one type, for example [str(label) for label in y]."
+        )
+    united = np.unique(np.concatenate([known, labels]))
+    return known if len(united) == len(known) else united
 
 
 def _dtype_group(labels):

@@ -10,10 +10,12 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_labels
 
-from skconvnet.data import check_images_and_labels, check_labels, convert_labels
+from skconvnet.data import check_images_and_labels, check_labels, convert_labels, unite_labels
 from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.parameters import Numbers
 from skconvnet.estimators.targets import Classes, Labels
+
+_WIDER = ". Leave out classes, or add classes with widen_classes=True."
 
 
 class ConvNetClassifier(ClassifierMixin, BaseConvNet):
@@ -110,6 +112,10 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     label_smoothing : float, default=0.1
         The part of the target probability that is spread over all classes, in [0, 1). It improves accuracy and makes
         `predict_proba` less certain. The loss does not fall to zero with it.
+    widen_classes : bool, default=False
+        Whether `partial_fit` accepts classes that the network does not know. It then gets outputs for them, with the
+        mean of the weights of the known classes, and keeps all else, also the state of the optimizer. Not for several
+        labels of an image.
     augment : str, list of str, or None, default=None
         Random changes of the images in each training minibatch: "flip" mirrors half of them left to right, "crop"
         shifts them by up to an eighth of their sides, "cutout" covers a square of half their side, "rotate" rotates
@@ -263,6 +269,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         **BaseConvNet._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "label_smoothing": [Numbers(Real, 0, 1, closed="left")],
+        "widen_classes": ["boolean"],
     }
     _target_attributes = ("classes_",)
     _least_outputs = 2
@@ -304,6 +311,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         warm_start=False,
         class_weight=None,
         label_smoothing=0.1,
+        widen_classes=False,
         augment=None,
         device="auto",
         float32_precision="ieee",
@@ -349,6 +357,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         self.warm_start = warm_start
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
+        self.widen_classes = widen_classes
         self.augment = augment
         self.device = device
         self.float32_precision = float32_precision
@@ -376,7 +385,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             The labels, or an indicator matrix.
         classes : array-like of shape (n_classes,), default=None
             All labels that can occur in y in any call. Needed in the first call, optional later and for an indicator
-            matrix.
+            matrix. With `widen_classes` it is always optional: labels that it or y has are added to those before.
         sample_weight : array-like of shape (n,), default=None
             Weights of the images, relative to the others of this call.
 
@@ -400,6 +409,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             raise ValueError(f"classes={classes!r} has to be a list of all labels, such as range(10) or np.unique(y).")
         fit = self._begin_stream(X, y, sample_weight)
         data = self._check_data(X, y, sample_weight, fit, partial(self._kind_of_stream, fit.previous, classes))
+        if fit.previous is not None and data.kind.n_outputs > len(self.classes_):
+            fit.widen(data.kind.classes)
         fit.run(replace(data, examples=data.kind.weigh(data.examples, self)))
         return self
 
@@ -584,8 +595,13 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             has_several = y.ndim == 2
         else:
             has_several = isinstance(self._kind, Labels)
+        if self.widen_classes and (has_several or y.ndim == 2):
+            raise ValueError(
+                "widen_classes=True adds classes of which each image has one, and here an image has several labels. "
+                "Use widen_classes=False, and give y a column for each label that can occur."
+            )
         if not has_several:
-            return Classes(self._check_classes(classes, previous))
+            return Classes(self._check_classes(classes, previous, y))
         kind = Labels.of(y) if previous is None else self._kind
         if classes is not None and len(classes) != kind.n_outputs:
             raise ValueError(
@@ -599,19 +615,35 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         tags.classifier_tags.multi_label = True
         return tags
 
-    def _check_classes(self, classes, previous):
-        """Return the sorted labels that `partial_fit` may be given, from `classes` or from the call before."""
-        if previous is not None and (classes is None or np.array_equal(classes, self.classes_)):
-            return self.classes_
-        labels = None
-        if classes is not None:
+    def _check_classes(self, classes, previous, y):
+        """Return the sorted labels that `partial_fit` may be given: from `classes`, or from the call before.
+
+        With `widen_classes` they are all labels of `classes`, of the call before, and of y.
+        """
+        known = None if previous is None else self.classes_
+        given = None if classes is None or np.array_equal(classes, known) else _labels_of(classes)
+        if self.widen_classes:
+            labels = np.unique(y) if known is None else unite_labels(known, y)
+            labels = labels if given is None else unite_labels(labels, given)
+        elif given is None and known is not None:
+            return known
+        else:
+            checked = SimpleNamespace() if known is None else SimpleNamespace(classes_=known)
             try:
-                labels = unique_labels(check_labels(classes))
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"classes={classes!r:.80} is invalid (y means classes): {error}") from error
-        checked = SimpleNamespace() if previous is None else SimpleNamespace(classes_=self.classes_)
-        _check_partial_fit_first_call(checked, labels)
-        if len(checked.classes_) < 2:
-            names = f"1 class ({checked.classes_.tolist()[0]!r})" if len(checked.classes_) else "no class"
-            raise ValueError(f"classes has {names}; a classifier needs 2 classes or more.")
-        return checked.classes_
+                _check_partial_fit_first_call(checked, given)
+            except ValueError as error:
+                raise ValueError(f"{error}{'' if known is None else _WIDER}") from error
+            labels = checked.classes_
+        if len(labels) < 2:
+            names = f"1 class ({labels.tolist()[0]!r})" if len(labels) else "no class"
+            which = "y" if classes is None else "classes"
+            raise ValueError(f"{which} has {names}; a classifier needs 2 classes or more.")
+        return labels
+
+
+def _labels_of(classes):
+    """Return the sorted labels of the argument `classes`."""
+    try:
+        return unique_labels(check_labels(classes))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"classes={classes!r:.80} is invalid (y means classes): {error}") from error

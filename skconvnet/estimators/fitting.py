@@ -110,6 +110,7 @@ class Fit:
     def __init__(self, estimator, previous, callbacks):
         self._started, self._compiled = perf_counter(), compile_time()
         self.estimator = estimator
+        self.resumed = estimator  # whose network is resumed; `PartialFit` may widen it
         self.previous = previous
         self.callbacks = callbacks
         self.head_rate = 1.0 if previous is None else previous.head_rate
@@ -259,7 +260,7 @@ class Fit:
     def _network(self, bound, data, device):
         """Return the network to begin with."""
         if self.previous is not None:
-            return fitted_network(self.estimator, device)
+            return fitted_network(self.resumed, device)
         rng = np.random.default_rng(self.seed)
         if self.stored is not None:
             return begin_with(self.stored, bound, data.kind.classes, device, rng)[0]
@@ -278,12 +279,12 @@ class Fit:
                     error.add_note("In a search, valid_param_grid(estimator, param_grid, image_shape) keeps what fits.")
                 raise
         if estimator.pretrained is not None and estimator.architecture == "auto":
-            return estimator.architecture_
+            return self.resumed.architecture_
         bound = bind_own(estimator, image_shape, n_outputs)
-        if bound != estimator.architecture_:
+        if bound != self.resumed.architecture_:
             raise ValueError(
                 f"The parameters make the network {bound}, but the network to resume is "
-                f"{estimator.architecture_}. Use parameters that make the same network, or fit a new one with "
+                f"{self.resumed.architecture_}. Use parameters that make the same network, or fit a new one with "
                 "warm_start=False."
             )
         return bound

@@ -9,6 +9,7 @@ from skconvnet.engine import Trainer, thread_count
 from skconvnet.estimators.fitted import fitted_network, network_attributes, state_to_resume
 from skconvnet.estimators.fitting import Fit
 from skconvnet.estimators.tuning import TrainedPart
+from skconvnet.estimators.widening import widened
 from skconvnet.training import TrainingState
 
 
@@ -22,6 +23,11 @@ class PartialFit(Fit):
 
     is_complete_at_max_iter = True
     _kept = None
+
+    def widen(self, classes):
+        """Resume a network for these classes, the known ones among them, in place of that of the estimator."""
+        self.resumed = widened(self.estimator, classes)
+        self.previous = self.resumed._training_state
 
     def _number_of_epochs(self, data):
         return 1
@@ -39,7 +45,7 @@ class PartialFit(Fit):
             if kept is None
             else _origin(estimator, data.kind, estimator.pixel_mean_, estimator.pixel_scale_, batches.batch_size)
         )
-        if kept is None or kept.part.whole.architecture is not estimator.architecture_ or kept.origin != origin:
+        if kept is None or kept.part.whole.architecture is not self.resumed.architecture_ or kept.origin != origin:
             return super()._trainer(data, batches)
         are_same = kept.state is self.previous  # else the learned arrays may have been changed
         if not are_same and kept.part.body is not None:

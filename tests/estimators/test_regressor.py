@@ -26,7 +26,7 @@ def data():
 
 def test_parameters_are_those_of_the_classifier():
     ours, theirs = (inspect.signature(one).parameters for one in (ConvNetRegressor, ConvNetClassifier))
-    assert set(theirs) - set(ours) == {"class_weight", "label_smoothing"}
+    assert set(theirs) - set(ours) == {"class_weight", "label_smoothing", "widen_classes"}
     assert set(ours) - set(theirs) == {"loss"}
     assert all(ours[name].default == theirs[name].default for name in set(ours) & set(theirs))
 

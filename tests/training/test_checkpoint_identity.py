@@ -61,7 +61,7 @@ def test_settings_of_sgd_and_of_what_is_set_aside_count_where_they_matter(path):
 
 
 def test_what_may_change_and_what_may_not_is_every_parameter():
-    may_change = {"n_jobs", "verbose", "device", "float32_precision", "checkpoint"}
+    may_change = {"n_jobs", "verbose", "device", "float32_precision", "checkpoint", "widen_classes"}
     elsewhere = {"power_t", "momentum", "nesterovs_momentum", "validation_fraction"}  # the test above
     of_architecture = {*HYPERPARAMETERS, "image_shape"}
     of_weights = {"class_weight"}
