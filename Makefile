@@ -35,6 +35,7 @@ bench: $(VENV)/.has-bench   ## measure and compare with the peers; use an idle m
 	$(python) -m benchmarks.scale --plot build/bench
 	$(python) -m benchmarks.accuracy_digits
 	$(python) -m benchmarks.accuracy_fashion
+	$(python) -m benchmarks.regression
 	$(python) -m benchmarks.defaults
 	$(python) -m benchmarks.score_map
 	$(python) -m benchmarks.case_studies

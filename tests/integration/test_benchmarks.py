@@ -68,6 +68,7 @@ PEERS = {
     "finetune folder": ["torch"],
     "infer": ["onnx", "onnxruntime", "openvino", "MNN"],
     "memory": ["torch", "skorch"],
+    "regression": ["torch"],
     "resnet20_cifar --peer folder": ["torch"],
     "scale --plot folder": ["torch", "matplotlib"],
     "search": ["torch", "skorch"],
