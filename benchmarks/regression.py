@@ -1,7 +1,7 @@
 """R2 and seconds of fit: the angle and the scale of transformed digits.
 
-Each image is one of scikit-learn's digits on a canvas of 16x16 pixels, rotated by -45 to 45 degrees and scaled by 0.7 to
-1.3. The images of the test are of other digits than those of training. Each seed draws both anew and is the
+Each image is one of scikit-learn's digits on a canvas of 16x16 pixels, rotated by -45 to 45 degrees and scaled by 0.7
+to 1.3. The images of the test are of other digits than those of training. Each seed draws both anew and is the
 random_state of its fits.
 
 All sides get the same images, and targets that are standardised. "PyTorch" is the network of ConvNetRegressor() with
