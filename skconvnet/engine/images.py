@@ -202,9 +202,25 @@ class Images:
         ndarray, (m, height * width * channels)
             C-contiguous.
         """
+        chosen = self.unconverted(which)
+        return np.ascontiguousarray(chosen.reshape(len(chosen), -1), dtype=dtype)
+
+    def unconverted(self, which):
+        """Return some of the images in their own dtype.
+
+        Parameters
+        ----------
+        which : slice or ndarray of int64, (m,)
+            The images.
+
+        Returns
+        -------
+        ndarray, (m, height, width, channels)
+            It may share memory with `pixels`.
+        """
         is_source = isinstance(self.pixels, PixelSource)
         chosen = self.pixels.read(np.arange(len(self))[which]) if is_source else np.asarray(self.pixels)[which]
-        return np.ascontiguousarray(chosen.reshape(len(chosen), -1), dtype=dtype)
+        return chosen.reshape(len(chosen), *self.shape)
 
     def chunks(self, size):
         """Yield consecutive index arrays of length `size`; the last may be shorter."""

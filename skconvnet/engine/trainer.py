@@ -1,9 +1,12 @@
 """The trainer: minibatch steps on a network's parameters."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from skconvnet.engine.changed import ChangedImages
+from skconvnet.engine.images import Images
 from skconvnet.engine.optimizers import OptimizerState
 from skconvnet.engine.plan.plan import plan_training
 from skconvnet.engine.program.instructions import Outcome
@@ -76,7 +79,8 @@ class Trainer:
     state : OptimizerState, optional
         State of the optimizer to continue from; it is updated in place.
     augmentation : object, optional
-        Its ``draw(seed, step, n)`` returns the warps of the images of a step, (n, columns of `Warp`).
+        Its ``draw(seed, step, n)`` returns the warps of the images of a step, (n, columns of `Warp`); no rows leave
+        them as they are. If it has `functions`, ``change(seed, step, pixels)`` returns the images as they change them.
     seed : int
         Seed of DROPOUT and of the augmentation.
     n_drawn : int, optional
@@ -214,7 +218,8 @@ class Trainer:
             Of each minibatch, as `step` returns it.
         """
         n_steps, n_drawn, before = self.state.n_steps, self.n_drawn, self._execution.n_taken
-        outcomes = self._execution.train(self.images, self.targets, self._minibatches(batches, learning_rates))
+        images, targets, places = self._changed(batches)
+        outcomes = self._execution.train(images, targets, self._minibatches(batches, places, learning_rates))
         try:
             for indices in batches:
                 weights = self.weights[indices]
@@ -224,10 +229,20 @@ class Trainer:
             n_taken = self._execution.n_taken - before
             self.state.n_steps, self.n_drawn = n_steps + n_taken, n_drawn + n_taken
 
-    def _minibatches(self, batches, learning_rates):
+    def _changed(self, batches):
+        """Return the images as functions change them, their targets, and the place of each minibatch among them."""
+        augmentation = self.augmentation
+        if augmentation is None or not augmentation.functions:
+            return self.images, self.targets, batches
+        drawn = self.n_drawn + np.cumsum([self.weights[indices].sum() > 0 for indices in batches])
+        source = ChangedImages(self.images, batches, drawn, partial(augmentation.change, self.seed))
+        places = np.split(np.arange(len(source)), np.cumsum([len(indices) for indices in batches])[:-1])
+        return Images(source, self.images.shape), self.targets[np.concatenate(batches)], places
+
+    def _minibatches(self, batches, places, learning_rates):
         """Yield the minibatches that have a weight."""
         step, drawn = self.state.n_steps, self.n_drawn
-        for indices, rate in zip(batches, learning_rates, strict=True):
+        for indices, place, rate in zip(batches, places, learning_rates, strict=True):
             weights = self.weights[indices]
             total = weights.sum()
             if total > 0:
@@ -235,7 +250,7 @@ class Trainer:
                 rule = self.optimizer.rule(rate, self.alpha, step, len(indices))
                 augmentation = self.augmentation
                 warps = None if augmentation is None else augmentation.draw(self.seed, drawn, len(indices))
-                yield Minibatch(indices, weights / total, rule, (self.seed, drawn), warps)
+                yield Minibatch(place, weights / total, rule, (self.seed, drawn), warps)
 
 
 def _outcome(outcomes, weights):

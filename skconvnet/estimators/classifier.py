@@ -116,12 +116,13 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         Whether `partial_fit` accepts classes that the network does not know. It then gets outputs for them, with the
         mean of the weights of the known classes, and keeps all else, also the state of the optimizer. Not for several
         labels of an image.
-    augment : str, list of str, or None, default=None
+    augment : str, callable, list of them, or None, default=None
         Random changes of the images in each training minibatch: "flip" mirrors half of them left to right, "crop"
         shifts them by up to an eighth of their sides, "cutout" covers a square of half their side, "rotate" rotates
         them by up to 15 degrees, "scale" makes them up to a fifth smaller or larger, "brightness", "contrast" and
         "noise" change their tones, "mixup" mixes two images and their targets. All but "flip" take an amount in
-        parentheses, as in ``["flip", "rotate(30)"]``. See docs/augmentation.md.
+        parentheses, as in ``["flip", "rotate(30)"]``. A function ``f(images, rng)`` of your own returns the images of
+        a minibatch as it changes them. See docs/augmentation.md.
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where to compute. "cuda" is an NVIDIA GPU. It needs packages that `fit` names, compute capability 7.5
         (Turing) or newer, and a driver for CUDA 13; where one of these is missing, `fit` raises a ValueError that names

@@ -99,12 +99,13 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         to the bit as that of one longer fit, with three exceptions. A "one-cycle" or "adaptive" learning rate starts
         again. After `early_stopping`, the best weights are resumed. A previous `fit` without `warm_start` has not kept
         the state of the optimizer.
-    augment : str, list of str, or None, default=None
+    augment : str, callable, list of them, or None, default=None
         Random changes of the images in each training minibatch: "flip" mirrors half of them left to right, "crop"
         shifts them by up to an eighth of their sides, "cutout" covers a square of half their side, "rotate" rotates
         them by up to 15 degrees, "scale" makes them up to a fifth smaller or larger, "brightness", "contrast" and
         "noise" change their tones, "mixup" mixes two images and their targets. All but "flip" take an amount in
-        parentheses, as in ``["flip", "rotate(30)"]``. See docs/augmentation.md.
+        parentheses, as in ``["flip", "rotate(30)"]``. A function ``f(images, rng)`` of your own returns the images of
+        a minibatch as it changes them. See docs/augmentation.md.
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where to compute. "cuda" is an NVIDIA GPU. It needs ``pip install 'skconvnet[cuda]'``, compute capability 7.5
         (Turing) or newer, and a driver for CUDA 13; where one of these is missing, `fit` raises a ValueError that names

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skconvnet.data.images import check_images
+from skconvnet.engine import Images
 from skconvnet.engine.loading import load_augmented
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.training import make_augmentation
@@ -18,7 +19,7 @@ def augmented_images(X, augment, *, n_variants=8, image_shape=None, random_state
     ----------
     X : array-like
         Images, as `ConvNetClassifier.fit` takes them. All of them are one minibatch.
-    augment : str, list of str, or None
+    augment : str, callable, list of them, or None
         As of `ConvNetClassifier`.
     n_variants : int, default=8
         How often each image is augmented.
@@ -45,10 +46,19 @@ def augmented_images(X, augment, *, n_variants=8, image_shape=None, random_state
     seed = int(check_random_state(random_state).randint(2**31 - 1))
     mean, scale = (np.float32(numbers) for numbers in images.statistics())
     variants = [
-        load_augmented(images, augmentation.draw(seed, step, len(images)), mean, scale)
+        load_augmented(
+            _changed(images, augmentation, seed, step), augmentation.draw(seed, step, len(images)), mean, scale
+        )
         for step in range(1, n_variants + 1)
     ]
     return np.stack(variants, axis=1) / scale + mean
+
+
+def _changed(images, augmentation, seed, step):
+    """Return images as the functions of an augmentation change them."""
+    if not augmentation.functions:
+        return images
+    return Images(augmentation.change(seed, step, np.array(images.unconverted(slice(None)))), images.shape)
 
 
 class AugmentationDisplay:

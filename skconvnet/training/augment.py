@@ -2,9 +2,11 @@
 
 This module draws the random numbers; the engine changes the image while it loads it. The numbers depend only on the
 seed, the step and the position in the minibatch. Those of one kind do not depend on whether other kinds are used.
+A user's own function is the last resort: it changes the pixels of a minibatch before the engine loads them.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 
@@ -15,7 +17,7 @@ from skconvnet.engine.program.instructions import ONE, Warp
 __all__ = ["AUGMENTATIONS", "Augmentation", "make_augmentation"]
 
 # Numbers that set the draws apart from those of the minibatches' order, which begin with the same seed.
-_STREAM, _FURTHER_STREAM, _PARTNER_STREAM, _SHARE_STREAM = 1, 2, 3, 4
+_STREAM, _FURTHER_STREAM, _PARTNER_STREAM, _SHARE_STREAM, _FUNCTION_STREAM = 1, 2, 3, 4, 5
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,9 @@ class Augmentation:
         Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2017, arXiv:1710.09412, section 2.
     image_shape : tuple of int
         (height, width, channels).
+    functions : tuple of callable
+        Each is called with the images of a minibatch and a `numpy.random.Generator`, and returns the images as the next
+        one gets them.
 
     Examples
     --------
@@ -116,14 +121,42 @@ class Augmentation:
 
     amounts: dict[str, float | None]
     image_shape: tuple[int, int, int]
+    functions: tuple[Callable, ...] = ()
 
     @property
     def kinds(self):
-        """The kinds with their amounts, as texts in a fixed order. A default is not spelled."""
-        return tuple(
+        """What is done, as texts: the names of the functions, then the kinds with their amounts in a fixed order.
+
+        A default is not spelled.
+        """
+        return *map(_name_of, self.functions), *(
             kind if self.amounts[kind] is None else f"{kind}({self.amounts[kind]:.17g})"
             for kind in sorted(self.amounts)
         )
+
+    def change(self, seed, step, pixels):
+        """Return the images of one minibatch as the functions change them.
+
+        Parameters
+        ----------
+        seed, step : int
+            As of `draw`.
+        pixels : ndarray, (n, height, width, channels)
+            The images, which may be overwritten.
+
+        Returns
+        -------
+        ndarray of float32, (n, height, width, channels)
+
+        Raises
+        ------
+        ValueError
+            If a function returns something else than finite images of that shape.
+        """
+        for number, function in enumerate(self.functions):
+            rng = np.random.default_rng((seed, step, _FUNCTION_STREAM, number))
+            pixels = _checked_images(function, function(pixels, rng), pixels.shape)
+        return pixels.astype(np.float32)
 
     def draw(self, seed, step, n):
         """Draw the changes of the images of one minibatch.
@@ -201,8 +234,8 @@ def make_augmentation(augment, image_shape):
 
     Parameters
     ----------
-    augment : None, str, or list or tuple of str
-        Some of `AUGMENTATIONS`, most of which take an amount in parentheses; None for no augmentation.
+    augment : None, str, callable, or list or tuple of them
+        Some of `AUGMENTATIONS`, most of which take an amount in parentheses, and functions; None for no augmentation.
     image_shape : tuple of int
         (height, width, channels).
 
@@ -222,27 +255,54 @@ def make_augmentation(augment, image_shape):
     >>> make_augmentation(None, (8, 8, 1)).draw(seed=0, step=0, n=3).shape
     (0, 15)
     """
-    kinds = (augment,) if isinstance(augment, str) else () if augment is None else augment
+    kinds = (augment,) if isinstance(augment, str) or callable(augment) else () if augment is None else augment
     known = ", ".join(map(repr, AUGMENTATIONS))
     if not isinstance(kinds, (list, tuple)):
-        raise ValueError(f"augment={augment!r} is no augmentation. Use None, one of {known}, or a list of them.")
+        raise ValueError(f"augment={augment!r} is no augmentation. Use None, one of {known}, a function, or a list.")
     amounts = {}
     for kind in kinds:
+        if callable(kind):
+            continue
         name, amount = _parse(kind)
         if name not in AUGMENTATIONS:
-            raise ValueError(f"augment={augment!r} has {kind!r}, which is none of {known}.")
+            raise ValueError(f"augment={augment!r} has {kind!r}, which is none of {known}, and no function.")
         if name in amounts:
             raise ValueError(f"augment={augment!r} has {name!r} twice. Name each of {known} once at most.")
         amounts[name] = None if amount is None else _checked_amount(augment, name, amount, image_shape)
     if augment is not None and not kinds:
         raise ValueError(f"augment={augment!r} is empty. Use None for no augmentation, or some of {known}.")
-    return Augmentation(amounts, image_shape)
+    return Augmentation(amounts, image_shape, tuple(filter(callable, kinds)))
 
 
 def _parse(kind):
     """Return the name of a kind and the text in its parentheses; None for what there is not."""
     found = re.fullmatch(r"(\w+)(?:\((.*)\))?", kind) if isinstance(kind, str) else None
     return found.groups() if found else (None, None)
+
+
+def _name_of(function):
+    """Return the module and the qualified name of a function, or of the class of another callable."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _checked_images(function, result, shape):
+    """Return what a function made of images of a shape as an array; raise ValueError if it is no such images."""
+    images, name = np.asarray(result), _name_of(function)
+    if images.shape != shape or images.dtype.kind not in "buif":
+        found = "None" if result is None else f"an array of shape {images.shape} and dtype {images.dtype}"
+        raise ValueError(
+            f"The function {name} in augment returned {found}. It must return real numbers of the shape {shape} that "
+            "it gets: (images, height, width, channels)."
+        )
+    with np.errstate(over="ignore"):
+        is_finite = np.isfinite(images.astype(np.float32)).reshape(len(images), -1).all(axis=1)
+    if not is_finite.all():
+        raise ValueError(
+            f"The function {name} in augment returned a number that is not finite in float32, in image "
+            f"{int(np.argmin(is_finite))} of its minibatch. It must return finite numbers."
+        )
+    return images
 
 
 def _checked_amount(augment, name, text, image_shape):

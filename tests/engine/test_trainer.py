@@ -319,6 +319,8 @@ def test_every_step_drops_others():
 class Mirror:
     """An augmentation that mirrors every image, and notes what it was asked for."""
 
+    functions = ()
+
     def __init__(self):
         self.asked = []
 
@@ -350,6 +352,38 @@ def test_images_are_augmented_as_drawn_for_the_seed_and_each_step():
     assert train(trainer) == expected
     assert_array_equal(warped.parameters, by_hand.parameters)
     assert augmentation.asked == [(7, step, len(batch)) for step, batch in enumerate(MINIBATCHES, 1)]
+
+
+class Darken:
+    """An augmentation that changes pixels by the step, and warps nothing."""
+
+    functions = (None,)
+
+    def draw(self, seed, step, n):
+        return np.zeros((0, len(Warp)), np.int64)
+
+    def change(self, seed, step, pixels):
+        return pixels - np.float32(step + seed)
+
+
+@pytest.mark.parametrize("batch_at_a_time", [True, False])
+def test_functions_change_the_images_of_each_step_that_is_taken(batch_at_a_time):
+    """The step of a minibatch without weight is not taken."""
+    weights, minibatches = SMALL.weights.copy(), [*MINIBATCHES[:2], np.array([2]), *MINIBATCHES[2:]]
+    weights[2] = 0
+    rates, found, by_hand = [0.01] * len(minibatches), SMALL.network(), SMALL.network()
+    trainer, step, expected = SMALL.trainer(found), 0, []
+    trainer.augmentation, trainer.seed = Darken(), 7
+    trainer.set_data(SMALL.images, SMALL.targets, weights)
+    plain = SMALL.trainer(by_hand)
+    for indices in minibatches:
+        step += weights[indices].sum() > 0
+        plain.set_data(Images(SMALL.x.astype(np.float32) - np.float32(step + 7), SMALL.shape), SMALL.targets, weights)
+        expected.append(plain.step(indices, 0.01))
+    together = [[batch] for batch in minibatches] if batch_at_a_time else [minibatches]
+    losses = [outcome for batches in together for outcome in trainer.steps(batches, rates[: len(batches)])]
+    assert losses == expected
+    assert_array_equal(found.parameters, by_hand.parameters)
 
 
 # -- State from elsewhere ----------------------------------------------------------------------------------------------

@@ -63,6 +63,36 @@ def test_augmented_training_goes_on_as_one_longer_fit(digits):
     assert same_network(pieces, longer)
 
 
+def jitter(images, rng):
+    """Add noise to every image, and overwrite what it got."""
+    assert images.shape[1:] == (8, 8, 1)
+    noisy = images + rng.normal(0, 2, images.shape)
+    images[...] = 0
+    return noisy
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_function_gives_the_same_bits_for_any_threads_and_pieces(digits):
+    X, y = digits
+    before, parameters = X.copy(), {"augment": [jitter, "flip"], "learning_rate": "constant"}
+    expected = quick(**parameters).fit(X, y)
+    assert not same_network(quick(**parameters | {"augment": "flip"}).fit(X, y), expected)
+    assert same_network(clone(quick(**parameters, n_jobs=2)).fit(X, y), expected)
+    assert same_network(pickle.loads(pickle.dumps(quick(**parameters))).fit(X.astype(np.float64), y), expected)
+    pieces = quick(**parameters)
+    for _ in range(3):
+        pieces.partial_fit(X, y, classes=range(10))
+    assert same_network(pieces, expected)
+    assert np.array_equal(X, before)
+
+
+def test_what_a_function_returns_is_checked_and_nothing_is_fitted(digits):
+    estimator = quick(augment=lambda images, rng: images[:, :7])
+    with refused("returned an array of shape (16, 7, 8, 1)"):
+        estimator.fit(*digits)
+    assert not hasattr(estimator, "coefs_")
+
+
 def test_training_learns_what_augmentation_tells(digits, more_digits):
     """A network that was shown mirrored digits knows them."""
     (X, y), (X_new, y_new) = digits, more_digits

@@ -31,13 +31,25 @@ def test_rows_bytes_and_images_give_the_same(digits):
     assert not np.array_equal(expected[:, 0], expected[:, 1])
 
 
+def jitter(images, rng):
+    return images + rng.normal(size=images.shape)
+
+
+def test_a_function_runs_first(digits):
+    found = augmented_images(digits, [jitter, "noise"], n_variants=2, random_state=0)
+    noise = augmented_images(np.zeros_like(digits), jitter, n_variants=2, random_state=0)
+    by_names = augmented_images(digits, "noise", n_variants=2, random_state=0)
+    assert_allclose(found - noise, by_names, atol=1e-4)
+    assert noise.std(axis=(0, 2, 3, 4)) == pytest.approx(1, abs=0.1)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_variants_are_what_the_steps_of_a_fit_see(digits):
+@pytest.mark.parametrize("augment", [["flip", "rotate", "brightness"], [jitter, "flip"]])
+def test_variants_are_what_the_steps_of_a_fit_see(digits, augment):
     """Without a hidden layer, a step moves each output's weights by a sum of multiples of the images that it sees."""
     y = np.arange(6) % 2
     common = {"solver": "sgd", "momentum": 0, "alpha": 0, "batch_size": 6, "shuffle": False, "random_state": 5}
     network = ConvNetClassifier("INPUT -> FC", learning_rate="constant", max_iter=1, **common)
-    augment = ["flip", "rotate", "brightness"]
     moved = clone(network).set_params(augment=augment).fit(digits, y).coefs_[0] - network.fit(digits, y).coefs_[0]
     seen = augmented_images(digits, augment, n_variants=1, random_state=5)[:, 0]
     images = [(one.reshape(6, -1) - digits.mean()).T for one in (digits, seen)]

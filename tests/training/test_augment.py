@@ -1,5 +1,7 @@
 """What augmentation draws: the right numbers, equally often, and the same again for the same seed, step and place."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -204,6 +206,73 @@ def test_kinds_have_a_fixed_order_and_spelling():
 def test_amounts_out_of_range_are_refused(kind, allowed):
     with pytest.raises(ValueError, match=f"augment=.*{allowed}"):
         make_augmentation(kind, (32, 32, 3))
+
+
+def darken(images, rng):
+    images //= 2
+    return images
+
+
+def jitter(images, rng):
+    return images + rng.normal(size=images.shape)
+
+
+def changed(augment, pixels, seed=3, step=5):
+    return make_augmentation(augment, pixels.shape[1:]).change(seed, step, pixels.copy())
+
+
+BYTES = np.random.default_rng(0).integers(0, 256, (4, 5, 3, 2)).astype(np.uint8)
+
+
+def test_functions_run_in_their_order():
+    noise = [np.random.default_rng((3, 5, 5, number)).normal(size=BYTES.shape) for number in range(2)]
+    assert_array_equal(changed(darken, BYTES), BYTES // 2)
+    assert_array_equal(changed([darken, "flip", jitter], BYTES), (BYTES // 2 + noise[1]).astype(np.float32))
+    assert_array_equal(changed([jitter], BYTES), (BYTES + noise[0]).astype(np.float32))
+    assert changed(darken, BYTES).dtype == np.float32
+
+
+def test_a_function_draws_by_seed_and_step_alone():
+    same, *others = (changed(jitter, BYTES, *at) for at in ((3, 5), (3, 6), (4, 5)))
+    assert_array_equal(same, changed(("crop", jitter), BYTES))
+    assert not any(np.array_equal(same, other) for other in others)
+
+
+class Sharpen:
+    def __call__(self, images, rng):
+        return images
+
+
+def test_kinds_name_functions_in_their_order():
+    kinds = make_augmentation(["noise", jitter, "crop(4)", darken, Sharpen()], (8, 8, 1)).kinds
+    names = [f"{__name__}.{name}" for name in ("jitter", "darken", "Sharpen")]
+    assert kinds == (*names, "crop(4)", "noise")
+    assert draw([jitter], n=5).shape == (0, len(Warp))
+    assert_array_equal(draw([jitter, "flip"], n=50), draw("flip", n=50))
+
+
+@pytest.mark.parametrize(
+    ("result", "complaint"),
+    [
+        (lambda images: None, "returned None. It must return real numbers of the shape (4, 5, 3, 2)"),
+        (lambda images: images[:3], "returned an array of shape (3, 5, 3, 2) and dtype uint8"),
+        (lambda images: images[..., 0], "returned an array of shape (4, 5, 3) and"),
+        (lambda images: images * 1j, "and dtype complex128"),
+        (lambda images: images.astype(str), "and dtype <U3"),
+        (
+            lambda images: np.where(np.arange(4)[:, None, None, None] == 2, np.nan, images),
+            "not finite in float32, in image 2",
+        ),
+        (lambda images: images * 1e300, "not finite in float32, in image 0"),
+    ],
+)
+def test_what_a_function_must_return(result, complaint):
+    def mine(images, rng):
+        return result(images)
+
+    with pytest.raises(ValueError, match=re.escape(complaint)) as raised:
+        changed(["flip", mine], BYTES)
+    assert f"The function {__name__}.test_what_a_function_must_return.<locals>.mine in augment" in str(raised.value)
 
 
 def test_none():

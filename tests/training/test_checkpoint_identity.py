@@ -60,6 +60,22 @@ def test_settings_of_sgd_and_of_what_is_set_aside_count_where_they_matter(path):
     assert result(quick(momentum=0.5, power_t=0.25, checkpoint=adam).fit(*digits())) == expected
 
 
+def keep(images, rng):
+    return images
+
+
+def double(images, rng):
+    return images * 2
+
+
+def test_functions_in_augment_count_by_their_names(path):
+    expected = result(quick(augment=[keep, "flip"], checkpoint=path).fit(*digits()))
+    assert result(quick(augment=["flip", keep], checkpoint=path).fit(*digits())) == expected
+    for augment in ([double, "flip"], "flip", [keep, double, "flip"]):
+        with refused("augment is ", f"{__name__}.keep"):
+            quick(augment=augment, checkpoint=path).fit(*digits())
+
+
 def test_what_may_change_and_what_may_not_is_every_parameter():
     may_change = {"n_jobs", "verbose", "device", "float32_precision", "checkpoint", "widen_classes"}
     elsewhere = {"power_t", "momentum", "nesterovs_momentum", "validation_fraction"}  # the test above

@@ -186,6 +186,8 @@ def test_gradient_descent_agrees_with_the_cpu(gpu):
 
 def test_augmented_images_are_those_of_the_cpu(gpu):
     class Warps:
+        functions = ()
+
         def draw(self, seed, step, n):
             rng = np.random.default_rng(step)
             warps = np.zeros((n, len(Warp)), np.int64)
@@ -197,6 +199,28 @@ def test_augmented_images_are_those_of_the_cpu(gpu):
     found = trained(gpu, **options)
     assert largest(found, trained(CpuDevice(), **options)) < 1e-4
     assert largest(found, trained(gpu, n_steps=3)) > 1e-2
+
+
+@pytest.mark.parametrize("most_steps", [execution._MOST_STEPS, 2])
+def test_images_that_a_function_changes_are_those_of_the_cpu(gpu, monkeypatch, most_steps):
+    """All at once, or through two buffers."""
+
+    class Reversed:
+        functions = (None,)
+
+        def draw(self, seed, step, n):
+            return np.zeros((0, len(Warp)), np.int64)
+
+        def change(self, seed, step, pixels):
+            return (pixels[::-1] * (1 + step / 2)).astype(np.float32)
+
+    options = {"warps": Reversed(), "n_steps": 3, "n": 24}
+    expected = trained(CpuDevice(), **options)
+    if most_steps == 2:
+        monkeypatch.setattr(pixels, "_SHARE", 2 * 13 * 4 * 64 / gpu.driver.memory()[0])
+        monkeypatch.setattr(execution, "_MOST_STEPS", most_steps)
+    assert largest(trained(gpu, **options), expected) < 1e-4
+    assert largest(expected, trained(CpuDevice(), n_steps=3, n=24)) > 1e-2
 
 
 def test_an_epoch_of_digits_agrees_with_the_cpu(gpu):
