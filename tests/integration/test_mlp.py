@@ -1,4 +1,4 @@
-"""ConvNetClassifier in place of scikit-learn's MLPClassifier: the same weights, and scikit-learn's own tests.
+"""Our estimators in place of scikit-learn's MLPClassifier and MLPRegressor: the same weights, and scikit-learn's tests.
 
 The tests are those of the installed scikit-learn. `DIFFERENT` lists those that fail and why, as
 docs/coming-from-mlp.md tells it. A listed test that passes is a failure, and so is another one that fails.
@@ -15,10 +15,10 @@ from numpy.testing import assert_allclose
 from sklearn import neural_network
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.fixes import parse_version
 
-from skconvnet import ConvNetClassifier
+from skconvnet import ConvNetClassifier, ConvNetRegressor
 from tests.estimators.quick import same_network
 
 SAME = {"hidden_layer_sizes": (8,), "batch_size": 50, "shuffle": False, "random_state": 0}
@@ -69,13 +69,15 @@ def test_invscaling_goes_on_where_it_was():
     assert same_network(whole, stream)
 
 
-# scikit-learn's own tests of MLPClassifier
+# scikit-learn's own tests of MLPClassifier and MLPRegressor
 
 PRIVATE = "private attributes"
 LBFGS = "about lbfgs"
-LABELS = "several labels for an image"
+CLOSENESS = "Adam fits less closely in as many epochs"
+DTYPE = "weights are float32, predictions float64"
 TEXT = "another text"
 ONE_CYCLE = "the end of one-cycle is no lack of convergence"
+RATES = "fit is one-cycle, partial_fit constant"
 DIFFERENT = {
     "test_fit": PRIVATE,
     "test_gradient": PRIVATE,
@@ -85,58 +87,64 @@ DIFFERENT = {
     "test_lbfgs_classification_maxfun[X0-y0]": LBFGS,
     "test_lbfgs_classification_maxfun[X1-y1]": LBFGS,
     "test_partial_fit_errors": LBFGS,
-    "test_multilabel_classification": LABELS,
-    "test_predict_proba_multilabel": LABELS,
     "test_verbose_sgd": TEXT,
     "test_warm_start": TEXT,
     "test_early_stopping_stratified": TEXT,
-    "test_mlp_param_dtypes[MLPClassifier-float64]": "weights are float32",
+    "test_nonfinite_params": TEXT,
+    "test_lbfgs_regression[X0-y0]": CLOSENESS,
+    "test_lbfgs_regression_maxfun[X0-y0]": LBFGS,
+    "test_predict_proba_multilabel": "the default is 20 epochs, and not 200",
+    "test_partial_fit_regression": RATES,
+    "test_mlp_param_dtypes[MLPClassifier-float64]": DTYPE,
+    "test_mlp_param_dtypes[MLPRegressor-float32]": DTYPE,
+    "test_mlp_param_dtypes[MLPRegressor-float64]": DTYPE,
+    "test_mlp_loading_from_joblib_partial_fit": "a single image is standardised to zeros",
     "test_preserve_feature_names[MLPClassifier]": "y has one class",
-    "test_mlp_warm_start_no_convergence[sgd-MLPClassifier]": ONE_CYCLE,
-    "test_mlp_warm_start_no_convergence[adam-MLPClassifier]": ONE_CYCLE,
-    "test_mlp_warm_start_no_convergence[lbfgs-MLPClassifier]": ONE_CYCLE,
+    **{
+        f"test_mlp_warm_start_no_convergence[{solver}-{estimator}]": ONE_CYCLE
+        for solver in ("sgd", "adam", "lbfgs")
+        for estimator in ("MLPClassifier", "MLPRegressor")
+    },
+    "test_mlp_diverging_loss": "a loss that is not finite is an error",
+    "test_mlp_vs_poisson_glm_equivalent": "there is no loss='poisson'",
 }
 SLOW = {"test_n_iter_no_change_inf"}  # 3000 epochs, and private attributes at their end
 
 
-def small(activation="relu", solver="adam", **parameters):
-    """The network of MLPClassifier, with what the page says to write instead of `activation` and "lbfgs"."""
-    layer = {"relu": " -> RELU", "tanh": " -> TANH", "logistic": " -> SIGMOID", "identity": ""}[activation]
-    solver = "adam" if solver == "lbfgs" else solver
-    return ConvNetClassifier(f"INPUT -> [FC{layer}]*K -> FC", solver=solver, n_jobs=1, **parameters)
+def in_place_of(theirs, ours):
+    """Return what makes one of our estimators of the parameters of one of scikit-learn's.
 
+    It has the network of that estimator, with what the page says to write instead of `activation` and "lbfgs".
+    """
 
-small.__name__ = "MLPClassifier"  # in the names of the tests
+    def small(activation="relu", solver="adam", **parameters):
+        layer = {"relu": " -> RELU", "tanh": " -> TANH", "logistic": " -> SIGMOID", "identity": ""}[activation]
+        solver = "adam" if solver == "lbfgs" else solver
+        return ours(f"INPUT -> [FC{layer}]*K -> FC", solver=solver, n_jobs=1, **parameters)
+
+    small.__name__ = theirs.__name__  # in the names of the tests
+    return small
 
 
 def load_tests():
-    """The module of scikit-learn's tests, with our classifier in the place of its own."""
+    """The module of scikit-learn's tests, with our estimators in the place of its own."""
     path = Path(neural_network.__file__).parent / "tests" / "test_mlp.py"
     spec = importlib.util.spec_from_file_location("tests_of_mlp", path)
     module = importlib.util.module_from_spec(spec)
-    with mock.patch.object(neural_network, "MLPClassifier", small):
+    pairs = (MLPClassifier, ConvNetClassifier), (MLPRegressor, ConvNetRegressor)
+    with mock.patch.multiple(neural_network, **{theirs.__name__: in_place_of(theirs, ours) for theirs, ours in pairs}):
         spec.loader.exec_module(module)
-    return module
-
-
-def of_classifiers(module):
-    """The tests of a module, without those of regressors."""
-    for name, function in vars(module).items():
-        if not name.startswith("test_") or name in SLOW:
-            continue
-        marks, is_both = [], False
-        for mark in getattr(function, "pytestmark", ()):
-            if mark.name == "parametrize" and module.MLPRegressor in mark.args[1]:
-                is_both = True
-                mark = pytest.mark.parametrize(mark.args[0], [small]).mark
-            marks.append(mark)
-        if is_both or "MLPRegressor" not in function.__code__.co_names:
-            function.pytestmark = marks
-            yield name, function
+    return {name: test for name, test in vars(module).items() if name.startswith("test_") and name not in SLOW}
 
 
 if parse_version(sklearn.__version__).base_version == "1.9.1":  # for which the differences are listed
-    globals().update(of_classifiers(load_tests()))
+    globals().update(load_tests())
+
+
+@pytest.fixture
+def global_random_seed():
+    """What scikit-learn's own configuration of pytest gives to its tests."""
+    return 42
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +152,7 @@ def expect_differences(request):
     """Expect the tests of `DIFFERENT` to fail."""
     reason = DIFFERENT.get(request.node.name)
     if reason is not None:
-        request.node.add_marker(pytest.mark.xfail(reason=reason, strict=reason is not LABELS))
+        request.node.add_marker(pytest.mark.xfail(reason=reason, strict=True))
 
 
 def test_the_page_lists_what_differs():

@@ -41,6 +41,11 @@ def test_fitting():
     assert network.t_ > 5 * 1000
 
 
+def test_coming_from_mlp():
+    named = run("coming-from-mlp.md")
+    assert named["mlp"].score(named["X"][1500:], named["y"][1500:]) > 0.9
+
+
 def test_images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
