@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
 
 from skconvnet.architecture import Architecture
-from skconvnet.engine import SGD, Images, Network, Scorer, SoftmaxCrossEntropy, Trainer
+from skconvnet.engine import SGD, Images, Network, PixelSource, Scorer, SoftmaxCrossEntropy, Trainer
 from skconvnet.engine.cuda import arrays, execution, lowering, machine, pixels
 from skconvnet.engine.cuda.arrays import DeviceArrays
 from skconvnet.engine.device import CpuDevice, CudaDevice
@@ -92,10 +92,21 @@ def test_a_minibatch_in_shards_gives_the_same(gpu, name, n_shards):
     assert mismatches(problem.answers(device), problem.expected()) == {}
 
 
-def trained(device, *, n_steps=5, n=40, batch_size=12, solver=None, warps=None, image_dtype=np.uint8, text=DIGITS):
+def trained(
+    device,
+    *,
+    n_steps=5,
+    n=40,
+    batch_size=12,
+    solver=None,
+    warps=None,
+    image_dtype=np.uint8,
+    form=np.asarray,
+    text=DIGITS,
+):
     """Steps on digits: losses, parameters, moments and scores, by name."""
     pixels, targets = load_digits(return_X_y=True)
-    images = Images(pixels[:n].astype(image_dtype), (8, 8, 1))
+    images = Images(form(pixels[:n].astype(image_dtype)), (8, 8, 1))
     network = Network(Architecture.parse(text).bind((8, 8, 1), 10), *images.statistics(), device)
     network.initialise(np.random.default_rng(0))
     trainer = Trainer(
@@ -157,13 +168,32 @@ def test_tables_of_few_steps_give_the_same_bits(gpu, monkeypatch):
     assert all(found[name].tobytes() == expected[name].tobytes() for name in found)
 
 
-@pytest.mark.parametrize("image_dtype", [np.uint8, np.float32, np.float64])
-def test_images_that_stream_give_the_same_bits(gpu, monkeypatch, image_dtype):
+class Source(PixelSource):
+    """The pixels of an array, which are read a minibatch at a time."""
+
+    def __init__(self, pixels):
+        super().__init__(pixels.shape, pixels.dtype)
+        self._pixels = pixels
+
+    def read(self, indices):
+        return self._pixels[indices]
+
+
+@pytest.mark.parametrize(
+    ("image_dtype", "form"),
+    [(np.uint8, np.asarray), (np.float32, np.asarray), (np.float64, np.asarray), (np.uint8, Source)],
+)
+def test_images_that_stream_give_the_same_bits(gpu, monkeypatch, image_dtype, form):
     expected = trained(gpu, image_dtype=image_dtype)
     image_bytes = 64 * (1 if image_dtype == np.uint8 else 4)
     monkeypatch.setattr(pixels, "_SHARE", 2 * 13 * image_bytes / gpu.driver.memory()[0])  # two buffers of 13 images
     monkeypatch.setattr(execution, "_MOST_STEPS", 3)
-    found = trained(gpu, image_dtype=image_dtype)
+    found = trained(gpu, image_dtype=image_dtype, form=form)
+    assert all(found[name].tobytes() == expected[name].tobytes() for name in found)
+
+
+def test_a_source_of_pixels_gives_the_bits_of_an_array(gpu):
+    expected, found = trained(gpu, n_steps=1), trained(gpu, n_steps=1, form=Source)
     assert all(found[name].tobytes() == expected[name].tobytes() for name in found)
 
 
