@@ -105,37 +105,42 @@ def differentiated(function, d_out, x, *parameters):
 
 def cross_entropy(scores, targets, weights, label_smoothing):
     """Returns the weighted mean loss and its gradient."""
-    import torch
-
-    (scores,) = leaves(scores)
-    losses = torch.nn.functional.cross_entropy(
-        scores, torch.tensor(targets), reduction="none", label_smoothing=label_smoothing
-    )
-    return weighted_mean(scores, losses, weights)
+    return loss("softmax_cross_entropy", scores, targets, weights, label_smoothing=label_smoothing)
 
 
 def sigmoid_cross_entropy(scores, targets, weights, label_smoothing):
     """Returns the weighted mean over the images of the sum over the labels, and its gradient."""
-    import torch
-
-    (scores,) = leaves(scores)
-    wanted = torch.tensor((1 - label_smoothing) * targets + label_smoothing / 2)
-    losses = torch.nn.functional.binary_cross_entropy_with_logits(scores, wanted, reduction="none").sum(1)
-    return weighted_mean(scores, losses, weights)
+    return loss("sigmoid_cross_entropy", scores, targets, weights, label_smoothing=label_smoothing)
 
 
 def regression_loss(scores, targets, weights, function, delta):
     """Returns the weighted mean over the images of the mean over the outputs, and its gradient."""
-    import torch
+    return loss("regression_loss", scores, targets, weights, function=function, delta=delta)
 
-    (scores,), targets = leaves(scores), torch.tensor(targets)
+
+def loss(name, scores, targets, weights, **options):
+    (scores,) = leaves(scores)
+    return weighted_mean(scores, losses(name, scores, targets, **options), weights)
+
+
+def losses(name, scores, targets, label_smoothing=0.0, function="squared", delta=1.0):
+    """The loss of each image, of a tensor of scores: "softmax_cross_entropy", "sigmoid_cross_entropy" or of numbers."""
+    import torch
+    from torch.nn import functional
+
+    if name == "softmax_cross_entropy":
+        return functional.cross_entropy(
+            scores, torch.tensor(targets), reduction="none", label_smoothing=label_smoothing
+        )
+    targets = torch.tensor(targets, dtype=scores.dtype)
+    if name == "sigmoid_cross_entropy":
+        wanted = (1 - label_smoothing) * targets + label_smoothing / 2
+        return functional.binary_cross_entropy_with_logits(scores, wanted, reduction="none").sum(1)
     if function == "squared":
-        losses = torch.nn.functional.mse_loss(scores, targets, reduction="none") / 2
-    elif function == "absolute":
-        losses = torch.nn.functional.l1_loss(scores, targets, reduction="none")
-    else:
-        losses = torch.nn.functional.huber_loss(scores, targets, reduction="none", delta=delta)
-    return weighted_mean(scores, losses.mean(1), weights)
+        return functional.mse_loss(scores, targets, reduction="none").mean(1) / 2
+    if function == "absolute":
+        return functional.l1_loss(scores, targets, reduction="none").mean(1)
+    return functional.huber_loss(scores, targets, reduction="none", delta=delta).mean(1)
 
 
 def weighted_mean(scores, losses, weights):

@@ -135,12 +135,15 @@ class Trainer:
         Raises
         ------
         ValueError
-            If the images are not of the network's shape, the targets are none that the loss takes, or a pixel is too
-            far from the mean for float32. The kernels would read and write memory of others.
+            If the images are not of the network's shape, the targets are none that the loss takes, there are not as
+            many targets and weights as images, or a pixel is too far from the mean for float32. The kernels would read
+            and write memory of others.
         """
         architecture, targets = self.network.architecture, np.ascontiguousarray(targets, self.loss.target_dtype)
         if images.shape != architecture.image_shape:
             raise ValueError(f"The images have the shape {images.shape}, and the network {architecture.image_shape}.")
+        if not len(images) == len(targets) == len(weights):
+            raise ValueError(f"There are {len(images)} images, {len(targets)} targets and {len(weights)} weights.")
         self.loss.check_targets(targets, architecture.n_classes)
         self.network.check_pixels(images)
         self.images = images

@@ -25,6 +25,7 @@ from skconvnet.engine import (
     Scorer,
     SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
+    SquaredError,
     Trainer,
 )
 from skconvnet.engine.cpu.llvm import tile
@@ -282,6 +283,8 @@ NEW_TRAPS = {
     ),
 }
 
+LOSSES_OF_OUTPUTS = [SigmoidCrossEntropy(0.2), SquaredError(), AbsoluteError(), Huber(0.5)]
+
 ACTIVATIONS = ("RELU6", "PRELU", "TANH", "SIGMOID", "HSIGMOID", "HSWISH", "GELU")
 
 # What minimal filtering may miss.
@@ -427,22 +430,27 @@ class Problem:
 
     def oracle(self):
         """The oracle of the loss and that of its gradient, as functions of the scores."""
-        name, options = "regression_loss", {"targets": self.targets, "weights": self.weights}
+        name, options = self.named_loss()
+        data = {"targets": self.targets, "weights": self.weights}
+        return [partial(getattr(oracles, own), **data, **options) for own in (name, f"{name}_gradient")]
+
+    def named_loss(self):
+        """The name of the loss among the oracles, and its options."""
         match self.loss:
             case None:
-                name, options["label_smoothing"] = "softmax_cross_entropy", self.label_smoothing
+                return "softmax_cross_entropy", {"label_smoothing": self.label_smoothing}
             case SigmoidCrossEntropy(label_smoothing):
-                name, options["label_smoothing"] = "sigmoid_cross_entropy", label_smoothing
+                return "sigmoid_cross_entropy", {"label_smoothing": label_smoothing}
             case AbsoluteError():
-                options["function"] = "absolute"
+                return "regression_loss", {"function": "absolute"}
             case Huber(delta):
-                options |= {"function": "huber", "delta": delta}
-        return [partial(getattr(oracles, own), **options) for own in (name, f"{name}_gradient")]
+                return "regression_loss", {"function": "huber", "delta": delta}
+        return "regression_loss", {}
 
     def expected_of(self, in_torch, mask=None):
         """The same from PyTorch; `in_torch` is the fixture."""
         layers, parameters, running = torch_networks.plain(self.bound.layers), flat(self.parameters), flat(self.running)
-        data = (self.x, self.targets, self.weights, self.label_smoothing)
+        data = (self.x, self.targets, self.weights, self.named_loss())
         volumes = [layer.input for layer in self.dropouts]
         shapes = [(self.n, volume.height, volume.width, volume.depth) for volume in volumes]
         masks = [(mask or self.engine_mask)(number, shape) for number, shape in enumerate(shapes)]

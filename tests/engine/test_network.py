@@ -28,8 +28,10 @@ from tests import oracles
 from tests.engine import torch_networks
 from tests.engine.networks import (
     BRANCHED,
+    BRANCHED_SHAPE,
     FILTERED,
     FILTERED_SHAPE,
+    LOSSES_OF_OUTPUTS,
     NEW_TRAPS,
     VARIED,
     VARIED_SHAPE,
@@ -127,6 +129,12 @@ def test_scores_loss_and_gradients_of_drawn_networks(problem):
 @settings(max_examples=60)
 @given(problems(torch=True))
 def test_scores_loss_and_gradients_as_in_pytorch(in_torch, problem):
+    assert mismatches(problem.answers(), problem.expected_of(in_torch)) == {}
+
+
+@pytest.mark.parametrize("loss", LOSSES_OF_OUTPUTS, ids=str)
+def test_networks_with_losses_of_outputs_as_in_pytorch(in_torch, loss):
+    problem = Problem(BRANCHED, BRANCHED_SHAPE, n=7, loss=loss)
     assert mismatches(problem.answers(), problem.expected_of(in_torch)) == {}
 
 

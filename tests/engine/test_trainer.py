@@ -425,3 +425,11 @@ def test_images_of_another_shape_are_refused():
     images = Images(np.zeros((12, 4, 4, 1), np.float32), (4, 4, 1))
     with pytest.raises(ValueError, match=r"shape \(4, 4, 1\), and the network \(6, 8, 2\)"):
         trainer.set_data(images, SMALL.targets, SMALL.weights)
+
+
+@pytest.mark.parametrize("n", [(11, 12, 12), (12, 11, 12), (12, 12, 13)])
+def test_another_number_of_images_targets_or_weights_is_refused(n):
+    trainer = SMALL.trainer(SMALL.network())
+    own = [np.concatenate([part, part])[:k] for part, k in zip((SMALL.x, SMALL.targets, SMALL.weights), n, strict=True)]
+    with pytest.raises(ValueError, match="There are {} images, {} targets and {} weights".format(*n)):
+        trainer.set_data(Images(own[0], SMALL.shape), *own[1:])

@@ -1,6 +1,6 @@
 """What PyTorch makes of a network. Called through the fixture `in_torch`, see `tests.torch_answers`."""
 
-from tests.torch_answers import arrays, frame, layer_normalised, leaves, nchw, nhwc
+from tests.torch_answers import arrays, frame, layer_normalised, leaves, losses, nchw, nhwc
 
 NUMBERS = tuple("F S P dilation groups round padding mode rate momentum eps size alpha beta k".split())
 
@@ -22,16 +22,17 @@ def plain(bound_layers):
     )
 
 
-def answers(layers, parameters, x, targets, weights, label_smoothing, running=(), masks=()):
+def answers(layers, parameters, x, targets, weights, loss, running=(), masks=()):
     """Returns scores in inference, the loss in training, its gradient for each parameter, and the running statistics.
 
     `parameters` are weights, biases, weights, biases, ... in walk order; `running` are mean, variance, mean, variance,
-    ... before the step, and so they are returned after it. `masks` are what each DROPOUT keeps.
+    ... before the step, and so they are returned after it. `masks` are what each DROPOUT keeps. `loss` is a name and
+    options of `tests.torch_answers.losses`.
     """
     own, running = leaves(*parameters), [own.detach() for own in leaves(*running)]
     scores = volume_of(layers, own, x, running).flatten(1)
     after = [own.clone() for own in running]
-    loss = loss_of(layers, own, x, targets, weights, label_smoothing, after, masks)
+    loss = loss_of(layers, own, x, targets, weights, loss, after, masks)
     loss.backward()
     return arrays(scores, loss, *map(gradient_of, own), *after)
 
@@ -75,20 +76,21 @@ def adamw_steps(layers, parameters, x, targets, weights, label_smoothing, learni
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
         optimizer.zero_grad()
-        loss_of(layers, own, x, targets, weights, label_smoothing, running).backward()
+        loss_of(
+            layers, own, x, targets, weights, ("softmax_cross_entropy", {"label_smoothing": label_smoothing}), running
+        ).backward()
         optimizer.step()
     return arrays(*own, *running)
 
 
-def loss_of(layers, parameters, x, targets, weights, label_smoothing, running, masks=()):
-    """The weighted mean loss in training; `running` is brought up to date."""
+def loss_of(layers, parameters, x, targets, weights, loss, running, masks=()):
+    """The weighted mean loss in training; `loss` is its name and options. `running` is brought up to date."""
     import torch
-    from torch.nn import functional
 
     scores = volume_of(layers, parameters, x, running, masks, training=True).flatten(1)
-    targets, weights = torch.tensor(targets), torch.tensor(weights)
-    losses = functional.cross_entropy(scores, targets, reduction="none", label_smoothing=label_smoothing)
-    return (losses * weights).sum() / weights.sum()
+    name, options = loss
+    weights = torch.tensor(weights)
+    return (losses(name, scores, targets, **options) * weights).sum() / weights.sum()
 
 
 def gradient_of(parameter):

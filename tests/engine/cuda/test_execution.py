@@ -10,7 +10,17 @@ from sklearn.datasets import load_digits
 pytest.importorskip("numba_cuda", reason="needs the extra skconvnet[cuda] (`make cuda` installs it)")
 
 from skconvnet.architecture import Architecture
-from skconvnet.engine import SGD, Images, Network, PixelSource, Scorer, SoftmaxCrossEntropy, Trainer
+from skconvnet.engine import (
+    SGD,
+    Huber,
+    Images,
+    Network,
+    PixelSource,
+    Scorer,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+    Trainer,
+)
 from skconvnet.engine.cuda import arrays, execution, lowering, machine, pixels
 from skconvnet.engine.cuda.arrays import DeviceArrays
 from skconvnet.engine.device import CpuDevice, CudaDevice
@@ -19,7 +29,15 @@ from skconvnet.engine.program.target import GPU, LINE
 from skconvnet.engine.weights.layout import learning_layers
 from tests.engine.cuda.executor import PtxDriver
 from tests.engine.cuda.run import SOLVERS, differences, main
-from tests.engine.networks import BRANCHED, BRANCHED_SHAPE, NEW_TRAPS, VARIED, VARIED_SHAPE, Problem, mismatches
+from tests.engine.networks import (
+    BRANCHED,
+    BRANCHED_SHAPE,
+    NEW_TRAPS,
+    VARIED,
+    VARIED_SHAPE,
+    Problem,
+    mismatches,
+)
 from tests.engine.test_frozen import BRANCHES, named, step, up_to
 
 PROBLEMS = {"varied": (VARIED, VARIED_SHAPE), "branched": (BRANCHED, BRANCHED_SHAPE), **NEW_TRAPS}
@@ -41,6 +59,12 @@ def gpu(cuda):
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_scores_loss_and_gradients_are_those_of_the_oracles(gpu, name):
     problem = Problem(*PROBLEMS[name])
+    assert mismatches(problem.answers(gpu), problem.expected()) == {}
+
+
+@pytest.mark.parametrize("loss", [SigmoidCrossEntropy(0.2), Huber(0.5)], ids=str)
+def test_losses_of_outputs_are_those_of_the_oracles(gpu, loss):
+    problem = Problem("INPUT -> CONV(K=8) -> RELU -> POOL -> FC", (4, 4, 1), n=9, loss=loss)
     assert mismatches(problem.answers(gpu), problem.expected()) == {}
 
 
