@@ -116,7 +116,9 @@ def test_a_node_that_cannot_be_expressed_is_named():
 
 
 @pytest.mark.parametrize(
-    ("make", "what"), [(drawn_labels, "several labels"), (drawn_numbers, "the numbers of a regressor")], ids=str
+    ("make", "what"),
+    [(drawn_labels, "several labels"), (drawn_numbers, "the numbers of a regressor")],
+    ids=["several labels", "numbers"],
 )
 def test_what_is_no_classes_is_not_taken_for_classes(make, what, tmp_path):
     path = written(write_onnx(make("INPUT -> CONV(K=4) -> RELU -> FC", (4, 5, 2), 3)), tmp_path)
