@@ -69,8 +69,8 @@ def load_image_folder(
     lazy : bool, default=False
         Whether to decode files when they are used, and not now: for images that do not fit into memory. `data` is then
         an `ImageFiles`, which estimators take in place of an array, with the same results to the bit. A fit decodes
-        each file twice and then once in each epoch, a minibatch at a time. Give `channels`, or files are opened until
-        one has colour. Not for an archive.
+        each file once for the mean and deviation of the pixels, and once in each epoch, a minibatch at a time. Give
+        `channels`, or files are opened until one has colour. Not for an archive.
     on_error : {"raise", "warn"}, default="raise"
         What to do with a file that cannot be read as an image: raise an error, or warn and leave it out. Both name
         the file.
@@ -170,7 +170,7 @@ def load_image_folder(
             form = replace(form, mode=_mode_of_all(names, files.read))
         listing = Listing(names, files.read, form, n_jobs)
         if lazy:
-            data, kept = _not_decoded(listing), range(len(names))
+            data, kept = _not_decoded(place, listing), range(len(names))
         else:
             if form.size is not None:
                 check_memory(len(names), form.size if form.mode == "L" else (*form.size, 3))
@@ -240,15 +240,22 @@ def _is_folder(path):
     return Path(path).is_dir() or is_zipfile(path)
 
 
-def _not_decoded(listing):
-    """Return the images as files, of the size of the first one if no size is given."""
+def _not_decoded(place, listing):
+    """Return the images as files, of the size of the first one if no size is given.
+
+    If the first one has 16 bits, a few others are decoded for the warning of few bits.
+    """
     name, form = listing.names[0], listing.form
-    sides = form.size
-    if sides is None:
-        decoded, error = attempt(decode_listed, listing, name)
-        if error is not None:
-            raise ValueError(f"{'/'.join(name)!r} cannot be read as an image: {error}.") from error
-        sides = decoded.pixels.shape[:2]
+    decoded, error = attempt(decode_listed, listing, name)
+    if error is not None:
+        raise ValueError(f"{'/'.join(name)!r} cannot be read as an image: {error}.") from error
+    sides = decoded.pixels.shape[:2]
+    if decoded.highest is not None:
+        others = (
+            attempt(decode_listed, listing, other)[0] for other in listing.names[1 :: 1 + len(listing.names) // 16]
+        )
+        highest = [other.highest for other in (decoded, *others) if other is not None and other.highest is not None]
+        warn_of_few_bits(place or "the list", max(highest), stacklevel=4)
     shape = (len(listing.names), *sides) if form.mode == "L" else (len(listing.names), *sides, 3)
     return ImageFiles(listing, shape, np.arange(len(listing.names)))
 

@@ -199,7 +199,7 @@ def _check_size(size):
 
 
 def require_pillow(function):
-    """Load Pillow's decoders; raise an ImportError that says how to install it, if it is missing.
+    """Raise an ImportError that says how to install Pillow, if it is missing.
 
     Parameters
     ----------
@@ -207,10 +207,9 @@ def require_pillow(function):
         Its name in the error.
     """
     try:
-        from PIL import Image
+        import PIL.Image  # noqa: F401
     except ImportError as error:
         raise ImportError(f"{function} needs Pillow, which is not installed: pip install pillow") from error
-    Image.init()
 
 
 def is_image(name):
@@ -325,6 +324,7 @@ def _open(content):
     """Return a Pillow image. Only the beginning of the file is decoded."""
     from PIL import Image, UnidentifiedImageError
 
+    Image.init()  # loads the decoders, also in a process that has got `ImageFiles` from another
     formats = [name for name in _ENDINGS if name in Image.OPEN]  # an older Pillow has fewer
     try:
         return Image.open(io.BytesIO(content), formats=formats)

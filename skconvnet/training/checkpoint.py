@@ -11,12 +11,12 @@ import warnings
 import zipfile
 from dataclasses import dataclass
 from itertools import chain
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 
 import numpy as np
 
-from skconvnet.engine import OptimizerState
+from skconvnet.engine import OptimizerState, PixelSource
 from skconvnet.training.atomic import find_target, remove_parts, replacing
 from skconvnet.training.history import History, Plateau
 from skconvnet.training.state import TrainingState
@@ -374,8 +374,8 @@ def digest(*parts):
 
     Parameters
     ----------
-    *parts : ndarray or str
-        Of an array, the dtype and the values in C order count, and not the shape or the memory layout.
+    *parts : ndarray, PixelSource or str
+        Of an array or a source, the dtype and the values in C order count, and not the shape or the memory layout.
 
     Returns
     -------
@@ -393,7 +393,9 @@ def digest(*parts):
             digest.update(part.encode())
             continue
         digest.update(f"{part.dtype.str} {part.size} ".encode())
-        size = max(1, _BLOCK_BYTES // max(1, part[:1].nbytes))
+        size = max(1, _BLOCK_BYTES // max(1, part.dtype.itemsize * prod(part.shape[1:])))
         for first in range(0, len(part), size):
-            digest.update(np.ascontiguousarray(part[first : first + size]))
+            which = slice(first, first + size)
+            block = part.read(np.arange(len(part))[which]) if isinstance(part, PixelSource) else part[which]
+            digest.update(np.ascontiguousarray(block))
     return digest.hexdigest()

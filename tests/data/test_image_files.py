@@ -1,6 +1,8 @@
 """Lists of files, further images like those of a folder, and images that are decoded while they are used."""
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from sklearn.model_selection import cross_val_predict, train_test_split
 
 from skconvnet import ConvNetClassifier, ConvNetFeatures, load_image_folder
 from skconvnet.data.image_files import ImageFiles
-from tests.data.image_files import colour, encoded, grey
+from skconvnet.training.checkpoint import digest
+from tests.data.image_files import Image, colour, encoded, grey
 from tests.estimators.quick import refused, same_network
 
 SMALL = {"architecture": "INPUT -> CONV(K=4) -> RELU -> POOL -> FC", "max_iter": 2, "random_state": 0, "n_jobs": 1}
@@ -111,6 +114,33 @@ def test_files_have_the_bits_of_the_array_in_fit_and_in_prediction(photos):
     assert_array_equal(features.fit(X).transform(X), features.transform(files))
     validated = ConvNetClassifier(**SMALL).fit(files, y, X_val=files, y_val=y)
     assert validated.validation_scores_[-1] == validated.score(X, y)
+
+
+def test_a_checkpoint_of_files_is_one_of_their_array(photos, tmp_path):
+    X, y = load_image_folder(photos, return_X_y=True)
+    files = load_image_folder(photos, lazy=True).data
+    assert digest(files) == digest(X) != digest(files[1:])
+    options = SMALL | {"checkpoint": tmp_path / "fit.ckpt"}
+    first, resumed = (ConvNetClassifier(**options).fit(images, y) for images in (files, X))
+    assert same_network(first, resumed)
+
+
+def test_another_process_decodes_files(photos):
+    files = load_image_folder(photos, lazy=True).data
+    script = "import pickle, sys; print(pickle.load(sys.stdin.buffer)[3].tolist())"
+    done = subprocess.run([sys.executable, "-c", script], input=pickle.dumps(files), capture_output=True, check=True)
+    assert done.stdout.decode().strip() == str(files[3].tolist())
+
+
+def test_files_of_few_bits_are_noticed_at_once(tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for path, value in zip(paths, (1000, 4095, 2000), strict=True):
+        Image.fromarray(np.full((4, 4), value, np.uint16)).save(path)
+    with pytest.warns(UserWarning, match="no value above 4095, which needs 12") as warned:
+        load_image_folder(paths, labelled=False, lazy=True)
+    assert [warning.filename for warning in warned] == [__file__]
+    Image.fromarray(np.full((4, 4), 60000, np.uint16)).save(paths[2])
+    load_image_folder(paths, labelled=False, lazy=True)
 
 
 def test_few_images_are_decoded_at_a_time(photos, monkeypatch):
