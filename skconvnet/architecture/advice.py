@@ -66,6 +66,7 @@ def advise(image, layers):
     names = {conv.name for conv in first_convs}
     return [
         *_input_is_divisible_by_two(image, layers),
+        *_windows_reach_the_end(image, layers),
         *_filters_are_small(conv for conv in convs if conv.name not in names),
         *_strides_are_one(convs),
         *_inputs_are_padded(convs, image, layers),
@@ -93,13 +94,48 @@ def _is_small(conv):
 def _input_is_divisible_by_two(image, layers):
     for axis, (side, extent) in enumerate((("height", image.height), ("width", image.width))):
         twos, halvings = _twos(extent), _halvings(layers, axis)
-        if extent > 1 and twos < halvings:
+        if _is_too_odd(extent, layers, axis):
             yield Advice(
                 "INPUT",
                 f"its {side} {extent} is divisible by 2 {_times(twos)}, and the strides of the network halve it "
                 f"{_times(halvings)}",
                 "the input layer should be divisible by 2 many times: 32, 64, 96, 224, 384 or 512 pixels are common",
             )
+
+
+def _is_too_odd(extent, layers, axis):
+    return extent > 1 and _twos(extent) < _halvings(layers, axis)
+
+
+def _windows_reach_the_end(image, layers):
+    """Find pixels that no window sees, since the number of windows was rounded down."""
+    told = [_is_too_odd(extent, layers, axis) for axis, extent in enumerate((image.height, image.width))]
+    for layer in walk(layers):
+        if layer.kind not in ("CONV", "POOL"):
+            continue
+        unseen = [0 if is_told else _unseen(layer, axis) for axis, is_told in enumerate(told)]
+        names = (("row", unseen[0]), ("column", unseen[1]))
+        parts = [f"{count} {name}{'s' * (count > 1)}" for name, count in names if count]
+        if parts:
+            yield Advice(
+                layer.name,
+                f"no window of F={_spelled(layer, 'F')} with S={_spelled(layer, 'S')} reaches the last "
+                f"{' and '.join(parts)} of {layer.input}, because the number of windows is rounded down",
+                "use round=ceil, another P or S, or images of a size that S divides",
+            )
+
+
+def _spelled(layer, name):
+    return spell_number(collapse(getattr(axis, name) for axis in layer.axes))
+
+
+def _unseen(layer, axis):
+    """Return how many pixels at the end of an axis no window reaches; 0 if windows leave gaps anyway."""
+    window = layer.axes[axis]
+    extent, n_windows = ((volume.height, volume.width)[axis] for volume in (layer.input, layer.output))
+    if window.reach < window.S:
+        return 0
+    return max(0, extent + window.P - (n_windows - 1) * window.S - window.reach)
 
 
 def _halvings(layers, axis):

@@ -47,7 +47,8 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         without ``round=``: round it down, as other libraries do, round it up, or raise an error with what fits.
     loss : {"squared_error", "absolute_error", "huber"}, default="squared_error"
         The loss, of standardised targets, averaged over the outputs. "squared_error" is half the square. "huber" is
-        half the square up to one standard deviation, and linear beyond it.
+        half the square up to a delta of 1, which is one standard deviation of y, and linear beyond it. Scaling y
+        does not change delta, since y is standardised.
     image_shape : tuple of int, default=None
         (height, width, channels) of the images, or (height, width) of grey images. If None, it is taken from X. If X
         has rows, None means a square grey image if the number of features is a square, else a square RGB image if it

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
@@ -19,7 +19,7 @@ from skconvnet.estimators.limits import auto_batch_size
 
 _MEMORY = 0.9  # of the moving average of losses
 _DIVERGED = 4  # times the lowest loss
-_BELOW_LOWEST = 10  # the rate with the lowest loss is too high for thousands of steps
+_FALLEN = 0.8  # of the way to the lowest loss, whose own rate is too high for thousands of steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +38,13 @@ class LearningRateCurve:
     smoothed_losses : ndarray of float
         The moving average of the losses, of which each new loss is a tenth.
     suggestion : float
-        A tenth of the rate at which the average is lowest.
+        The rate at which the average has fallen by four fifths of the way from its highest value to its lowest one.
 
     Examples
     --------
     >>> curve = LearningRateCurve(np.array([0.001, 0.01, 0.1]), np.array([2.3, 1.2, 6.0]))
     >>> curve.smoothed_losses.round(2).tolist(), curve.suggestion
-    ([2.3, 1.72, 3.3], 0.001)
+    ([2.3, 1.72, 3.3], 0.01)
     """
 
     rates: np.ndarray
@@ -55,7 +55,7 @@ class LearningRateCurve:
     def __post_init__(self):
         smoothed = _moving_average(self.losses)
         object.__setattr__(self, "smoothed_losses", smoothed)
-        object.__setattr__(self, "suggestion", float(self.rates[smoothed.argmin()]) / _BELOW_LOWEST)
+        object.__setattr__(self, "suggestion", float(self.rates[_where_fallen(smoothed)]))
 
     def plot(self, ax=None):
         """Plot the losses against the learning rates, with the suggestion as a vertical line.
@@ -97,10 +97,10 @@ def find_learning_rate(estimator, X, y, *, lowest=1e-5, highest=1.0, n_steps=100
 
     Parameters
     ----------
-    estimator : ConvNetClassifier, or a Pipeline that ends in one
+    estimator : ConvNetClassifier, ConvNetRegressor, or a Pipeline that ends in one
         It is not changed. The other steps of a Pipeline are fitted to X, as copies.
     X, y
-        Images and labels, as `fit` takes them. Each step uses a minibatch, drawn as the estimator's `batch_size` and
+        Images and targets, as `fit` takes them. Each step uses a minibatch, drawn as the estimator's `batch_size` and
         `random_state` say.
     lowest, highest : float, default=1e-5 and 1.0
         The first rate and the last.
@@ -120,10 +120,11 @@ def find_learning_rate(estimator, X, y, *, lowest=1e-5, highest=1.0, n_steps=100
 
     Notes
     -----
-    The suggestion is for the schedule "one-cycle", whose highest rate it is. It is a tenth of the rate with the lowest
-    average: the test takes few steps, and a fit many, at rates near the highest one. It is a good place to begin a
-    search, not its result. The test ignores `max_iter`, `early_stopping` and `checkpoint`. Pixels are standardised by
-    the first minibatch.
+    The suggestion is for the schedule "one-cycle", whose highest rate it is. It is the rate at which the moving average
+    of the losses has fallen by four fifths of the way to its lowest value. The rate of the lowest value itself says
+    little: a network that has unlearned everything keeps a loss that is nearly as low. The suggestion is a good place
+    to begin a search, not its result. The test ignores `max_iter`, `early_stopping` and `checkpoint`. Pixels are
+    standardised by the first minibatch.
 
     References
     ----------
@@ -147,9 +148,12 @@ def find_learning_rate(estimator, X, y, *, lowest=1e-5, highest=1.0, n_steps=100
         estimator = estimator[-1]
     if not isinstance(estimator, BaseConvNet):
         raise ValueError(
-            f"estimator must be a ConvNetClassifier or a Pipeline that ends in one, but {shown(estimator)} came."
+            "estimator must be a ConvNetClassifier, a ConvNetRegressor or a Pipeline that ends in one, but "
+            f"{shown(estimator)} came."
         )
     estimator = clone(estimator)
+    if is_regressor(estimator):
+        y = _standardised(y)
     rng = check_random_state(estimator.random_state)
     network, losses = _network(estimator, X, y, rng), []
     with warnings.catch_warnings():
@@ -181,6 +185,13 @@ def _rates(lowest, highest, n_steps):
     return np.geomspace(lowest, highest, whole_number("n_steps", n_steps, 2))
 
 
+def _standardised(y):
+    """Return numbers standardised by all of them: the first minibatch may be one image, or have one number."""
+    y = np.asarray(y, np.float64)
+    scale = y.std(axis=0)
+    return (y - y.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
+
+
 def _network(estimator, X, y, rng):
     """Return the estimator to train by `partial_fit`, with one minibatch in each call."""
     n_images = _num_samples(X)
@@ -201,6 +212,10 @@ def _minibatches(estimator, X, y, size, rng):
     """Yield the arguments of `partial_fit` for one minibatch after the other, without end."""
     weights, classes = None, {"classes": unique_labels(y)} if is_classifier(estimator) else {}
     if getattr(estimator, "class_weight", None) is not None:
+        if len(np.shape(y)) == 2 and np.shape(y)[1] > 1:
+            raise ValueError(
+                "class_weight weighs classes, and y has several labels for an image. Use class_weight=None."
+            )
         weights = compute_sample_weight(estimator.class_weight, y)
     n_images = _num_samples(X)
     while True:
@@ -209,6 +224,14 @@ def _minibatches(estimator, X, y, size, rng):
             batch = order[first : first + size]
             some = {} if weights is None else {"sample_weight": weights[batch]}
             yield {"X": _safe_indexing(X, batch), "y": _safe_indexing(y, batch), **classes, **some}
+
+
+def _where_fallen(averages):
+    """Return the place at which averages have fallen by `_FALLEN` of the way from the highest to the lowest one."""
+    lowest = averages.argmin()
+    highest = averages[: lowest + 1].argmax()
+    enough = averages[highest] - _FALLEN * (averages[highest] - averages[lowest])
+    return highest + np.argmax(averages[highest:] <= enough)
 
 
 def _moving_average(losses):

@@ -38,6 +38,22 @@ def test_input_that_is_not_divisible_by_two_often_enough(side, times):
     assert len(advised(HALVED, (side, side, 3))) == 2
 
 
+def test_windows_that_do_not_reach_the_end():
+    text = "INPUT -> CONV(K=32) -> POOL(F=3, S=3, round={round})" + SMALL_END
+    assert advised(text.format(round="floor"), (32, 31, 3)) == [
+        "POOL 1: no window of F=3 with S=3 reaches the last 2 rows and 1 column of [31x32x32], because the number of "
+        "windows is rounded down; use round=ceil, another P or S, or images of a size that S divides"
+    ]
+    assert advised(text.format(round="ceil"), (32, 31, 3)) == []
+    assert advised(text.format(round="floor"), (30, 33, 3)) == []
+    assert "the last 1 row of" in advised("INPUT -> CONV(K=32, P=0, F=4, S=3)" + SMALL_END, (32, 31, 3))[0]
+    padded = "INPUT -> CONV(K=32, F=7, S=2, P=3)" + SMALL_END
+    assert advised(padded, (32, 32, 3)) == []  # the last window ends in the padding
+    gaps = "INPUT -> CONV(K=32, F=1, S=3)" + SMALL_END
+    assert layers(gaps, (32, 32, 3)) == ["CONV 1"]  # of the stride alone
+    assert layers(text.format(round="floor").replace("=3", "=2"), (31, 31, 3)) == ["INPUT", "INPUT"]
+
+
 def test_input_divisible_by_two():
     assert advised(HALVED, (24, 40, 3)) == []
     assert advised("INPUT -> CONV(K=32) -> RELU" + SMALL_END, (31, 33, 3)) == []  # nothing is halved

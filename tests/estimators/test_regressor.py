@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV, KFold
 
 from skconvnet import ConvNetClassifier, ConvNetFeatures, ConvNetRegressor, valid_param_grid
 from tests.estimators.quick import QUICK, refused, same_network
@@ -110,6 +111,15 @@ def test_searches_take_regressors():
         quick(architecture="INPUT -> CONV -> FC", rounding="exact"), {"S": [1, 5], "P": [0]}, (9, 9), n_classes=1
     )
     assert grid == [{"P": [0], "S": [1]}]
+
+
+def test_a_search_chooses_by_r2(data):
+    X, y = data
+    search = GridSearchCV(quick(), {"max_iter": [1, 10], "loss": ["squared_error"]}, cv=2).fit(X, y)
+    assert search.best_params_["max_iter"] == 10
+    scores = [search.cv_results_[f"split{fold}_test_score"] for fold in (0, 1)]
+    for (train, test), (low, high) in zip(KFold(2).split(X), scores, strict=True):
+        assert low < high == pytest.approx(quick(max_iter=10).fit(X[train], y[train]).score(X[test], y[test]))
 
 
 def test_numbers_for_a_classifier_name_the_regressor(data):

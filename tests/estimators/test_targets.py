@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.model_selection import KFold, cross_val_predict
 
 from skconvnet.estimators.targets import Classes, Labels, Values
 from tests.estimators.quick import quick, refused
@@ -41,6 +42,15 @@ def test_several_labels_are_learned(several):
     assert classifier.decision_function(X).shape == (200, 2)
     assert classifier.classes_.tolist() == [0, 1]
     assert classifier.multilabel_
+
+
+def test_several_labels_are_cross_validated(several):
+    X, Y = several
+    folds = KFold(2)
+    probabilities = cross_val_predict(quick(), X, Y, cv=folds, method="predict_proba")
+    assert np.array_equal(cross_val_predict(quick(), X, Y, cv=folds), probabilities > 0.5)
+    train, test = next(folds.split(X))
+    assert np.array_equal(quick().fit(X[train], Y[train]).predict_proba(X[test]), probabilities[test])
 
 
 def test_several_labels_are_resumed(several):

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 import skconvnet
-from skconvnet import Architecture, ConvNetClassifier, ConvNetFeatures
+from skconvnet import Architecture, ConvNetClassifier, ConvNetFeatures, ConvNetRegressor
 from skconvnet.estimators.base import can_read
 from skconvnet.estimators.fitted import learned_arrays
 from skconvnet.estimators.trusted import TRUSTED_TYPES
@@ -186,6 +186,18 @@ def test_skops_needs_trusted_types_only(digits, classifier, skops_io):
     named = np.array([f"digit {label}" for label in y])
     pipeline = make_pipeline(MinMaxScaler(), ConvNetClassifier(max_iter=1, random_state=0)).fit(X, named)
     assert_array_equal(loaded(skops_io, pipeline).predict(X), pipeline.predict(X))
+
+
+def test_regressors_and_several_labels_in_skops(digits, skops_io):
+    X, y = digits
+    for estimator, targets in (
+        (ConvNetRegressor("INPUT -> FC", max_iter=1, warm_start=True, random_state=0), X[:, ::2].astype(float)),
+        (ConvNetClassifier("INPUT -> FC", max_iter=1, warm_start=True, random_state=0), (y[:, None] >> [0, 1]) & 1),
+    ):
+        estimator.fit(X, targets)
+        copy = loaded(skops_io, estimator)
+        assert_array_equal(copy.predict(X), estimator.predict(X))
+        assert_array_equal(copy.fit(X, targets).predict(X), estimator.fit(X, targets).predict(X))
 
 
 def test_a_path_is_saved_as_text(digits, skops_io, tmp_path):

@@ -4,13 +4,14 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from skconvnet import ConvNetClassifier, find_learning_rate
+from skconvnet import ConvNetClassifier, ConvNetRegressor, find_learning_rate
 from skconvnet.model_selection import LearningRateCurve
-from tests.estimators.quick import quick, refused
+from tests.estimators.quick import QUICK, quick, refused
 
 X, Y = load_digits(return_X_y=True)
 X_SMALL, Y_SMALL = X[:200], Y[:200]
@@ -62,13 +63,45 @@ def test_the_test_ends_where_the_loss_explodes():
         find_learning_rate(quick(), X_SMALL, Y_SMALL, lowest=1e39, highest=1e40)
 
 
-def test_the_suggestion_is_a_tenth_of_the_rate_with_the_lowest_average():
+def test_the_suggestion_is_where_the_average_has_fallen_by_four_fifths():
     rates, losses = np.geomspace(1e-4, 1, 41), np.concatenate([np.linspace(2, 1, 31), np.linspace(1.5, 9, 10)])
     curve = LearningRateCurve(rates, losses)
     weights = 0.9 ** np.arange(41)
     average = [np.average(losses[: n + 1], weights=weights[n::-1]) for n in range(41)]
     assert curve.smoothed_losses == pytest.approx(average)
-    assert curve.suggestion == rates[np.argmin(average)] / 10
+    enough = max(average[:31]) - 0.8 * (max(average[:31]) - min(average))
+    assert curve.suggestion == next(rate for rate, one in zip(rates, average, strict=True) if one <= enough)
+
+
+def test_a_loss_that_stays_at_its_lowest_does_not_change_the_suggestion():
+    """A network that has unlearned everything keeps the loss of a constant prediction, whatever the rate."""
+    rates, falling = np.geomspace(1e-5, 1, 101), np.linspace(6, 2.3, 51)
+    tails = np.full(50, 2.3), np.linspace(2.3, 2.25, 50), np.linspace(2.3, 4, 50)
+    found = [LearningRateCurve(rates, np.concatenate([falling, tail])).suggestion for tail in tails]
+    assert max(found) < 2 * min(found)
+    assert 0.001 < min(found) < 0.01
+
+
+def test_an_easy_first_minibatch_is_no_suggestion():
+    losses = np.concatenate([[0.5], np.linspace(3, 0.1, 20), np.full(20, 0.1)])
+    assert LearningRateCurve(np.geomspace(1e-5, 1, 41), losses).suggestion > 1e-3
+
+
+def test_a_regressor_and_several_labels_are_tested():
+    numbers = X_SMALL[:, :32].mean(axis=1) * 1000 + 5000
+    regressor, settings = ConvNetRegressor(**QUICK), {"n_steps": 40}
+    curve = find_learning_rate(regressor, X_SMALL, numbers, **settings)
+    assert 0.0005 < curve.suggestion < 0.2
+    other_units = find_learning_rate(regressor, X_SMALL, (numbers - 5000).tolist(), **settings)
+    assert other_units.losses == pytest.approx(curve.losses, rel=1e-2)
+    one_number = np.where(np.arange(200) == 199, 1000.0, 0.0)  # most minibatches are constant
+    assert find_learning_rate(regressor, X_SMALL, one_number, n_steps=4, highest=1e-4).losses.max() < 200
+    several = (Y_SMALL[:, None] >> np.arange(3)) & 1
+    curve = find_learning_rate(quick(), X_SMALL, several, **settings)
+    assert 0.0005 < curve.suggestion < 0.2
+    assert same_curve(curve, find_learning_rate(quick(), X_SMALL, csr_matrix(several), **settings))
+    with refused("class_weight weighs classes, and y has several labels for an image"):
+        find_learning_rate(quick(class_weight={0: 2.0}), X_SMALL, several)
 
 
 def test_the_suggested_rate_is_as_good_as_the_default_on_digits():
@@ -97,7 +130,10 @@ def test_a_pipeline_is_tested_at_its_end():
         ({"highest": "high"}, "highest must be a finite number above 0"),
         ({"lowest": 0.1, "highest": 0.1}, "lowest=0.1 must be less than highest=0.1"),
         ({"n_steps": 1}, "n_steps"),
-        ({"estimator": MinMaxScaler()}, "estimator must be a ConvNetClassifier or a Pipeline that ends in one"),
+        (
+            {"estimator": MinMaxScaler()},
+            "estimator must be a ConvNetClassifier, a ConvNetRegressor or a Pipeline that ends in one",
+        ),
         ({"y": Y_SMALL[:9]}, "X has 200 images, but y has 9 values"),
     ],
     ids=str,

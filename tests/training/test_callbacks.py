@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from skconvnet import ConvNetClassifier
+from skconvnet import ConvNetClassifier, ConvNetRegressor
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from 1.9 on")
 
@@ -276,7 +276,7 @@ import sys
 import sklearn.callback._callback_support, sklearn.linear_model, sklearn.model_selection, sklearn.pipeline
 from sklearn.datasets import load_digits
 sys.modules["sklearn.callback"] = None  # to import it is an ImportError from here on
-from skconvnet import ConvNetClassifier
+from skconvnet import ConvNetClassifier, ConvNetRegressor
 assert not hasattr(ConvNetClassifier, "set_callbacks")
 X, y = load_digits(return_X_y=True)
 X, y = X[:200].astype("uint8"), y[:200]
@@ -286,3 +286,34 @@ print(estimator.decision_function(X).tobytes().hex())
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == quick().fit(X, Y).partial_fit(X, Y).decision_function(X).tobytes().hex()
+
+
+@pytest.mark.parametrize("y", [X[:, :32].mean(axis=1), np.stack([Y > 4, Y % 2], axis=1).astype(int)], ids=["R", "L"])
+def test_regressors_and_several_labels_have_callbacks(y):
+    estimator = (ConvNetRegressor if y.ndim == 1 else ConvNetClassifier)(**QUICK)
+    plain, recorder = clone(estimator).fit(X, y), Recorder(stop=1)
+    estimator.set_callbacks(recorder, Scores()).fit(X, y)
+    assert recorder.events.count("setup") == 1
+    assert ("end", "epoch", 1) in recorder.events
+    assert ("begin", "epoch", 2) not in recorder.events
+    curve = "r2_curve_" if y.ndim == 1 else "accuracy_curve_"
+    assert getattr(estimator, curve) == getattr(plain, curve)[:2] == Scores.seen[-2:]
+
+
+class Scores:
+    """Keeps the last score of the curve at the end of each epoch."""
+
+    seen = []  # noqa: RUF012 - callbacks are cloned with the estimator
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        if context.task_name == "epoch":
+            self.seen.append(getattr(fitted_estimator, fitted_estimator._kind.curve)[-1])
