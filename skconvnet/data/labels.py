@@ -192,7 +192,10 @@ def _indicators(y):
         matrix = np.asarray(y)
     except ValueError:  # rows of different lengths
         return None
-    if matrix.ndim != 2 or matrix.shape[1] < 2 or matrix.dtype.kind not in "biuf" or not np.isin(matrix, (0, 1)).all():
+    if matrix.ndim != 2 or matrix.shape[1] < 2:
+        return None
+    matrix = convert_labels(matrix)
+    if matrix.dtype.kind not in "biuf" or not np.isin(matrix, (0, 1)).all():
         return None
     return matrix.astype(np.int64)
 

@@ -252,7 +252,7 @@ class Trainer:
                 step, drawn = step + 1, drawn + 1
                 rule = self.optimizer.rule(rate, self.alpha, step, len(indices))
                 augmentation = self.augmentation
-                warps = None if augmentation is None else augmentation.draw(self.seed, drawn, len(indices))
+                warps = None if augmentation is None else augmentation.draw(self.seed, drawn, len(indices), weights)
                 yield Minibatch(place, weights / total, rule, (self.seed, drawn), warps)
 
 

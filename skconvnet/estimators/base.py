@@ -300,7 +300,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
                 warnings.warn(doubt, stacklevel=4)
             if previous is not None:
                 kind = self._kind.resumed_with(kind)
-        examples, indices = LabelledImages(images, kind.encode(y), weights), np.arange(len(images))
+        examples, indices = LabelledImages(images, kind.encode(y, weights), weights), np.arange(len(images))
         if kind_of_stream is None:
             kind.check_training(examples, indices)
         return TrainingData(examples, kind, features, indices)
@@ -331,7 +331,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         try:
             images, y = self._check_images_and_targets(checked, X_val, y_val, data.examples.images.shape)
             weights = check_sample_weight(sample_weight_val, len(images))
-            return LabelledImages(images, data.kind.encode(y), weights)
+            return LabelledImages(images, data.kind.encode(y, weights), weights)
         except ValueError as error:
             raise ValueError(
                 "The validation data are invalid (X means X_val, y means y_val, sample_weight means "

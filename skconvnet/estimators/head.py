@@ -148,8 +148,8 @@ def regress_numbers(features, targets, weights):
     weights /= weights.mean()
     scaler = StandardScaler().fit(features, sample_weight=weights)
     model = Ridge(alpha=1 / _C).fit(scaler.transform(features), targets.astype(np.float64), sample_weight=weights)
-    coef = model.coef_.T / scaler.scale_[:, None]
-    return coef, model.intercept_ - scaler.mean_ @ coef
+    coef = np.atleast_2d(model.coef_).T / scaler.scale_[:, None]  # that of a single output is 1d
+    return coef, np.atleast_1d(model.intercept_) - scaler.mean_ @ coef
 
 
 @_with_one_thread

@@ -2,6 +2,7 @@
 
 from inspect import signature
 
+import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skconvnet.architecture.errors import did_you_mean
@@ -107,6 +108,13 @@ def check_settings(estimator, splits):
     """
     check_device(estimator.device)
     check_class_weight(getattr(estimator, "class_weight", None))
+    for name in ("beta_1", "beta_2"):
+        beta = getattr(estimator, name)
+        if estimator.solver == "adam" and np.float32(beta) == 1:
+            raise ValueError(
+                f"{name}={beta!r} is 1 in float32, in which the network is trained: the gradient would have no effect. "
+                "Use 0.9999999 at most."
+            )
     if estimator.warm_start and estimator.checkpoint is not None:
         raise ValueError(
             "warm_start=True resumes the network of the estimator, and checkpoint the network in the file. Use only "

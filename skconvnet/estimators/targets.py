@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax
-from sklearn.metrics import r2_score
 from sklearn.utils.multiclass import unique_labels
 
 from skconvnet.data import check_two_classes, encode_labels, weigh_classes
@@ -75,7 +74,7 @@ class Classes:
             "warm_start=False, or the same classes."
         )
 
-    def encode(self, y):
+    def encode(self, y, weights):
         """Return what the loss takes as targets: class indices."""
         if y.ndim != 1:
             raise ValueError(
@@ -193,7 +192,7 @@ class Labels:
             f"or an indicator matrix with {self.n_outputs} columns."
         )
 
-    def encode(self, y):
+    def encode(self, y, weights):
         """Return what the loss takes as targets: 1.0 where an image has a label, else 0.0."""
         if y.ndim != 2 or y.shape[1] != self.n_outputs:
             raise ValueError(
@@ -291,10 +290,14 @@ class Values:
     @classmethod
     def of(cls, y, weights):
         """Return the mean and scale of checked numbers, float64 of shape (n, n_outputs)."""
+        y, weights = y[weights > 0], weights[weights > 0]
+        # A power of two changes no bit of the result. With it, no square is infinite or 0.
+        unit = np.ldexp(1.0, np.frexp(np.abs(y).max(axis=0))[1] - 1)
+        y = y / unit
         mean = np.average(y, axis=0, weights=weights)
         scale = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weights))
-        is_constant = scale <= 1e-12 * np.abs(mean)
-        return cls(mean, np.where(is_constant, 1.0, scale))
+        is_constant = (scale <= 1e-12 * np.abs(mean)) | (scale * unit == 0)
+        return cls(mean * unit, np.where(is_constant, 1.0, scale * unit))
 
     @property
     def n_outputs(self):
@@ -328,15 +331,15 @@ class Values:
             )
         return self
 
-    def encode(self, y):
-        """Return what the loss takes as targets: the standardised numbers."""
+    def encode(self, y, weights):
+        """Return what the loss takes as targets: the standardised numbers; 0 for images without weight."""
         if y.shape[1] != self.n_outputs:
             raise ValueError(
                 f"y has {y.shape[1]} outputs, and the network has {self.n_outputs}. Pass as many numbers for each "
                 "image, or fit a new network."
             )
         with np.errstate(over="ignore"):
-            targets = ((y - self.mean) / self.scale).astype(np.float32)
+            targets = np.where(weights[:, None] > 0, (y - self.mean) / self.scale, 0).astype(np.float32)
         if not np.isfinite(targets).all():
             raise ValueError(
                 "y has numbers that are infinite in float32 once they are standardised by target_mean_ and "
@@ -367,8 +370,18 @@ class Values:
         return {"loss": estimator.loss, "number of outputs": self.n_outputs}
 
     def validation_score(self, scores, examples):
-        """Return the weighted R2 of validation data; it does not depend on the scale of the outputs."""
-        return float(r2_score(examples.targets, scores, sample_weight=examples.weights))
+        """Return the weighted R2 of validation data, the mean over the outputs.
+
+        R2 is not defined for an output that is constant there, as in a single image. Its error is then compared with
+        the variance in the training data, which is 1. A score that is not finite counts as the lowest number.
+        """
+        counts = examples.weights > 0
+        targets, weights = examples.targets[counts].astype(np.float64), examples.weights[counts]
+        mean = np.average(targets, axis=0, weights=weights)
+        variance = np.average((targets - mean) ** 2, axis=0, weights=weights)
+        error = np.average((targets - scores[counts]) ** 2, axis=0, weights=weights)
+        r2 = 1 - np.mean(error / np.where(np.ptp(targets, axis=0) == 0, 1, variance))
+        return max(float(np.finfo(np.float64).min), float(r2))  # the first of the two if the other is not a number
 
     def regress(self, features, targets, weights):
         """Return the ridge regression that a new head begins as."""

@@ -158,7 +158,7 @@ class Augmentation:
             pixels = _checked_images(function, function(pixels, rng), pixels.shape)
         return pixels.astype(np.float32)
 
-    def draw(self, seed, step, n):
+    def draw(self, seed, step, n, weights=None):
         """Draw the changes of the images of one minibatch.
 
         Parameters
@@ -167,6 +167,8 @@ class Augmentation:
             The seed of the training, >= 0, and the number of the step.
         n : int
             Number of images in the minibatch.
+        weights : ndarray of shape (n,), optional
+            The weights of the images. One without weight is mixed into no other.
 
         Returns
         -------
@@ -183,6 +185,8 @@ class Augmentation:
             partners = np.random.default_rng((seed, step, _PARTNER_STREAM)).permutation(n)
             shares = np.random.default_rng((seed, step, _SHARE_STREAM)).beta(*[self._amount("mixup")] * 2, n)
             warps[:, Warp.PARTNER] = partners - np.arange(n)
+            if weights is not None:
+                shares = np.where(weights[partners] > 0, shares, 0)
             warps[:, Warp.SHARE] = _parts(np.minimum(shares, 1 - shares))
         if self.amounts.keys() - {"flip", "crop", "cutout", "mixup"}:
             self._resample(warps, *np.random.default_rng((seed, step, _FURTHER_STREAM)).random((n, 5)).T)

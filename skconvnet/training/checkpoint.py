@@ -23,6 +23,7 @@ from skconvnet.training.state import TrainingState
 
 SEEDS = "the seeds of random_state"
 _FORMAT = "skconvnet checkpoint 2"
+_ADDED = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}  # what a fit had before it wrote these
 _NUMBERS = ("fit", "seed", "n_steps", "n_images", "n_plateaus", "plateau_count")
 _CURVES = ("loss_curve", "accuracy_curve", "validation_scores")
 _ARRAYS = ("parameters", "moments", "best")
@@ -344,6 +345,8 @@ def _read_array(archive, name):
 def _check_same_fit(path, saved, fit):
     """Raise a ValueError that names the differences if two identities of fits differ."""
     fit = _through_json(fit)
+    added = {name: value for name, value in _ADDED.items() if name not in saved and fit.get(name) is not None}
+    saved = saved | added
     differences = [_difference(name, saved.get(name), fit.get(name)) for name in fit | saved]
     differences = [difference for difference in differences if difference]
     if differences:

@@ -7,6 +7,8 @@ training. ``after_plateau()`` returns the schedule to continue with when the los
 from dataclasses import dataclass, replace
 from math import cos, pi
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Constant:
@@ -94,7 +96,9 @@ class InvScaling:
 
     def at(self, step):
         """Return the learning rate of this step."""
-        return self.rate / (self.n_seen + step // self.n_steps * self.n_images + 1) ** self.power
+        n_images = self.n_seen + step // self.n_steps * self.n_images
+        with np.errstate(over="ignore"):  # the rate is then 0
+            return float(self.rate / np.float64(n_images + 1) ** self.power)
 
     def after_plateau(self):
         """Return None: a plateau ends the training."""

@@ -2,9 +2,11 @@
 
 import inspect
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
+from scipy.special import huber
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, KFold
@@ -16,6 +18,11 @@ from tests.estimators.quick import QUICK, refused, same_network
 def quick(**parameters):
     """A regressor that fits in a moment."""
     return ConvNetRegressor(**QUICK | parameters)
+
+
+def fc(**parameters):
+    """A regressor of a single layer."""
+    return ConvNetRegressor("INPUT -> FC", **{"max_iter": 3, "n_jobs": 1, "random_state": 0} | parameters)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +63,50 @@ def test_weights_count(data):
     weights = np.repeat([1.0, 0.0], 100)
     regressor = quick(max_iter=1).fit(X, y, sample_weight=weights)
     assert regressor.target_mean_ == pytest.approx(y[:100].mean(axis=0))
+
+
+LOSSES = {"squared_error": lambda error: error**2 / 2, "absolute_error": np.abs, "huber": partial(huber, 1.0)}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_first_epoch_has_the_loss_and_r2_of_numpy(data, loss):
+    X, y = data
+    weights = np.random.default_rng(0).random(200)
+    settled = {"batch_size": 200, "max_iter": 1, "learning_rate_init": 1e-12, "alpha": 0.0}
+    regressor = fc(loss=loss, **settled).fit(X, y, sample_weight=weights)
+    mean = np.average(y, axis=0, weights=weights)
+    scale = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weights))
+    error = (y - regressor.predict(X)) / scale
+    assert regressor.target_scale_ == pytest.approx(scale)
+    assert regressor.loss_ == pytest.approx(np.average(LOSSES[loss](error).mean(axis=1), weights=weights), rel=1e-4)
+    assert regressor.r2_curve_ == pytest.approx([1 - np.average((error**2).mean(axis=1), weights=weights)], rel=1e-4)
+
+
+def test_validation_is_the_weighted_r2_where_that_is_defined(data):
+    X, y = data
+    weights = np.random.default_rng(0).random(50)
+    regressor = fc(early_stopping=True).fit(X, y, X_val=X[:50], y_val=y[:50], sample_weight_val=weights)
+    best = regressor.score(X[:50], y[:50], sample_weight=weights)
+    assert regressor.best_validation_score_ == pytest.approx(best, abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_validation_data_with_a_constant_output_have_a_score(data, n):
+    X, y = data
+    regressor = fc(early_stopping=True, warm_start=True).fit(X, y, X_val=X[:n], y_val=np.tile(y[:1], (n, 1)))
+    error = (regressor.predict(X[:n]) - y[:1]) / regressor.target_scale_
+    assert regressor.best_validation_score_ == pytest.approx(1 - (error**2).mean(), abs=1e-4)
+    assert len(set(regressor.validation_scores_)) == 3
+    regressor.fit(X, y)
+
+
+def test_images_without_weight_may_have_any_target(data):
+    X, y = data
+    weights, other = np.repeat([1.0, 0.0], 100), y.astype(np.float64)
+    other[100:] = 1e300
+    pixels = np.concatenate([X[:100], X[:99:-1]])
+    one = fc(augment="mixup").fit(X, y, sample_weight=weights)
+    assert same_network(one, fc(augment="mixup").fit(pixels, other, sample_weight=weights))
 
 
 def test_early_stopping_keeps_the_best_r2(data):
@@ -103,6 +154,7 @@ def test_a_pretrained_head_begins_as_a_ridge_regression(data):
     first = quick(**again, learning_rate_init=1e-9).fit(X, y)
     assert first.score(X, y) > 0.2
     assert quick(**again, head_first=False, learning_rate_init=1e-9).fit(X, y).score(X, y) < first.score(X, y)
+    assert quick(**again, learning_rate_init=1e-9).fit(X, y[:, 0]).score(X, y[:, 0]) > 0.2
     assert ConvNetFeatures(FrozenEstimator(source)).fit(X).transform(X).shape == (200, 32)
 
 

@@ -1,9 +1,12 @@
 """What the outputs of a network mean."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.model_selection import KFold, cross_val_predict
 
+from skconvnet.data import check_labels
 from skconvnet.estimators.targets import Classes, Labels, Values
 from tests.estimators.quick import quick, refused
 
@@ -21,7 +24,7 @@ def test_other_classes_are_refused():
     with refused("y has the classes [0 2], but warm_start=True resumes a network for the classes [0 1]"):
         kind.resumed_with(Classes(np.array([0, 2])))
     with refused("y has shape (2, 2), several labels"):
-        kind.encode(np.eye(2))
+        kind.encode(np.eye(2), np.ones(2))
     assert Classes(np.array([0])).problem() == ("classes_", "a 1d array of two or more labels")
 
 
@@ -102,4 +105,44 @@ def test_a_damaged_mean_or_scale_is_named(mean, scale, name):
 
 def test_an_outlier_that_is_infinite_in_float32_is_refused():
     with refused("infinite in float32"):
-        Values(np.zeros(1), np.ones(1)).encode(np.array([[1e39]]))
+        Values(np.zeros(1), np.ones(1)).encode(np.array([[1e39]]), np.ones(1))
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-170, 1.0, 1e200, 1e307])
+def test_numbers_of_any_size_have_a_mean_and_a_scale(unit):
+    y, weights = np.array([[1.0], [2.0], [6.0], [0.0]]) * unit, np.array([1.0, 1.0, 2.0, 0.0])
+    y[3] = 1e300
+    kind = Values.of(y, weights)
+    assert kind.mean / unit == pytest.approx([3.75])
+    assert kind.scale / unit == pytest.approx([np.sqrt(5.1875)])
+    assert kind.problem() is None
+
+
+def test_a_score_that_is_not_finite_is_the_lowest():
+    examples = SimpleNamespace(targets=np.array([[1.0], [2.0]], np.float32), weights=np.ones(2))
+    for score in (np.nan, np.inf):
+        assert Values(np.zeros(1), np.ones(1)).validation_score(np.full((2, 1), score), examples) < -1e300
+
+
+def test_several_labels_have_the_loss_and_the_scores_of_numpy(several):
+    X, Y = several
+    weights = np.random.default_rng(0).random(200)
+    settled = {"batch_size": 200, "max_iter": 1, "learning_rate_init": 1e-12, "alpha": 0.0}
+    validation = {"X_val": X[:50], "y_val": Y[:50], "sample_weight_val": weights[:50]}
+    network = quick(architecture="INPUT -> FC", label_smoothing=0.2, early_stopping=True, **settled)
+    network.fit(X, Y, sample_weight=weights, **validation)
+    parts, smooth = network.predict_proba(X), 0.8 * Y + 0.1
+    losses = -(smooth * np.log(parts) + (1 - smooth) * np.log(1 - parts)).sum(axis=1)
+    is_right = (network.predict(X) == Y).all(axis=1)
+    assert network.loss_ == pytest.approx(np.average(losses, weights=weights), rel=1e-4)
+    assert network.accuracy_curve_ == pytest.approx([np.average(is_right, weights=weights)])
+    assert network.validation_scores_ == pytest.approx([np.average(is_right[:50], weights=weights[:50])])
+
+
+def test_several_labels_may_be_objects(several):
+    _, Y = several
+    assert check_labels(Y.astype(object)).dtype == np.int64
+    missing = Y.astype(object)
+    missing[3, 1] = None
+    with refused("y contains None"):
+        check_labels(missing)

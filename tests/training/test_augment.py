@@ -169,6 +169,13 @@ def test_mixup(spelled, alpha):
     assert_array_equal(np.delete(warps, [Warp.PARTNER, Warp.SHARE], axis=1), 0)
 
 
+def test_images_without_weight_are_not_mixed_in():
+    augmentation, weights = make_augmentation("mixup", (8, 8, 1)), np.arange(MANY) % 2
+    warps, all_weigh = augmentation.draw(0, 0, MANY, weights), augmentation.draw(0, 0, MANY)
+    counts = weights[np.arange(MANY) + warps[:, Warp.PARTNER]] > 0
+    assert_array_equal(warps[:, Warp.SHARE], np.where(counts, all_weigh[:, Warp.SHARE], 0))
+
+
 @pytest.mark.parametrize("image_shape", [(5, 40, 1), (32, 32, 3)])
 def test_amounts_of_crop_and_cutout(image_shape):
     warps = draw(("crop(3)", "cutout(2)"), image_shape)

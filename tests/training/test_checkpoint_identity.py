@@ -1,5 +1,7 @@
 """A checkpoint of another fit is refused with the names of what differs."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.exceptions import FitFailedWarning
@@ -8,7 +10,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from skconvnet import ConvNetClassifier
 from skconvnet.architecture import HYPERPARAMETERS
 from skconvnet.engine import Trainer
-from tests.training.checkpoints import PARTS, digits, quick, refused, result
+from tests.training.checkpoints import PARTS, digits, quick, refused, result, rewritten
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -58,6 +60,18 @@ def test_settings_of_sgd_and_of_what_is_set_aside_count_where_they_matter(path):
     adam = path.with_name("adam")
     expected = result(quick(checkpoint=adam).fit(*digits()))
     assert result(quick(momentum=0.5, power_t=0.25, checkpoint=adam).fit(*digits())) == expected
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_a_file_without_parameters_that_came_later_is_resumed(path, solver):
+    expected = result(quick(solver=solver, checkpoint=path).fit(*digits()))
+    with np.load(path) as file:
+        identity = json.loads(file["header"].tobytes())["fit"]
+    rewritten(path, fit={name: identity[name] for name in identity if name not in ("beta_1", "beta_2", "epsilon")})
+    assert result(quick(solver=solver, checkpoint=path).fit(*digits())) == expected
+    if solver == "adam":
+        with refused("beta_1 is 0.9 in the file and 0.8 now"):
+            quick(beta_1=0.8, checkpoint=path).fit(*digits())
 
 
 def keep(images, rng):

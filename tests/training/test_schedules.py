@@ -90,3 +90,7 @@ def test_an_unknown_name_is_refused():
 def test_schedules_are_values():
     with pytest.raises(FrozenInstanceError):
         Constant(0.1).rate = 0.2
+
+
+def test_a_large_power_of_invscaling_makes_the_rate_zero():
+    assert InvScaling(0.1, 200.5, 0, 50, 4).at(4) == 0
