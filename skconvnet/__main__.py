@@ -11,7 +11,14 @@ from sklearn.model_selection import train_test_split
 
 from skconvnet import ARCHITECTURES, ArchitectureError, ConvNetClassifier
 from skconvnet._version import __version__
-from skconvnet.architecture import CASE_STUDIES, PUBLISHED, Hyperparameters, find_architecture, without_effect
+from skconvnet.architecture import (
+    CASE_STUDIES,
+    PUBLISHED,
+    Hyperparameters,
+    find_architecture,
+    too_large_filters,
+    without_effect,
+)
 from skconvnet.architecture.hyperparameters import ROUNDINGS
 from skconvnet.engine import warmup as kernels
 from skconvnet.interchange import inspect_file
@@ -164,11 +171,13 @@ def summary(options):
         **{name: values[0] if len(values) == 1 else values for name, values in lists.items()},
     )
     architecture = find_architecture(options.architecture, image_shape, hyperparameters)
-    table = architecture.summary(image_shape, n_classes, hyperparameters)
+    bound = architecture.bind(image_shape, n_classes, hyperparameters)
     height, width, channels = image_shape
-    print(f"images: {width} wide, {height} high, {channels} channel{'s' * (channels != 1)}\n\n{table}")
+    print(f"images: {width} wide, {height} high, {channels} channel{'s' * (channels != 1)}\n\n{bound.summary()}")
     for name, reason in without_effect(architecture, image_shape, hyperparameters).items():
         print(f"{name} has no effect: {reason}", file=sys.stderr)
+    for sentence in too_large_filters(bound):
+        print(f"{sentence}. The other weights only ever see padding.", file=sys.stderr)
 
 
 def inspect(options):

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from skconvnet.architecture.advice import advise
 from skconvnet.architecture.binding import bind_chain, image_volume
 from skconvnet.architecture.errors import ArchitectureError, shown
-from skconvnet.architecture.hyperparameters import Hyperparameters
+from skconvnet.architecture.hyperparameters import ROUNDINGS, Hyperparameters
 from skconvnet.architecture.layers.arithmetic import Volume
 from skconvnet.architecture.layers.base import chain_on, convolutional
+from skconvnet.architecture.layers.branches import walk
 from skconvnet.architecture.notation.parser import parse
 from skconvnet.architecture.notation.tree import spell_chain
 from skconvnet.architecture.summary import VolumeTable
@@ -200,6 +201,21 @@ class BoundArchitecture:
         Unless the network is a result of `on`, the text binds to the same layers on images of `image_shape`.
         """
         return f"INPUT -> {spell_chain(self.layers)}"
+
+    @property
+    def rounding(self):
+        """How windows with a stride round on larger images, where the text leaves it open; "floor" if no window does.
+
+        Examples
+        --------
+        >>> from skconvnet.architecture import Hyperparameters
+        >>> architecture = Architecture.parse("INPUT -> POOL -> CONV(K=2) -> FC")
+        >>> architecture.bind((8, 8, 1), hyperparameters=Hyperparameters(rounding="ceil")).rounding
+        'ceil'
+        """
+        strided = (layer for layer in walk(self.layers) if hasattr(layer, "rounding") and layer.round is None)
+        left_open = (vars(layer) for layer in strided if any(axis.S > 1 for axis in layer.axes))
+        return next((layer.get("rounding", ROUNDINGS[0]) for layer in left_open), ROUNDINGS[0])  # old files have none
 
     def on(self, image_shape):
         """Return the network that slides over larger images, with the same layers, numbers and weights.

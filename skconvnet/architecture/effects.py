@@ -42,7 +42,7 @@ def without_effect(architecture, image_shape, hyperparameters):
         None if "K" in letters else _unless_sizes(unrolled, len(hyperparameters.hidden_layer_sizes))
     )
     windows = [*convs, *(pool for pool in pools if pool.options.get("F") != "all")]
-    reasons["rounding"] = None if _unless_left("round", windows, "") is None else "each CONV and POOL spells round="
+    reasons["rounding"] = _unless_left("round", windows, "CONV or POOL")
     if hyperparameters.M == "auto" and "M" in letters:  # then the length of a sequence is M
         reasons |= dict.fromkeys(name for name in PER_BLOCK if isinstance(getattr(hyperparameters, name), tuple))
     return {

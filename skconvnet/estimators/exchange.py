@@ -114,8 +114,9 @@ def load_network(
 def save_network(estimator, path):
     """Save the network of a fitted estimator in a .safetensors file, from which `load_network` gets the same bits.
 
-    The header of the file has the text of the network, the image shape, the classes, and how pixels and the targets of
-    a regressor are standardised. Neither parameters nor the state of training are saved; pickle saves these.
+    The header of the file has the text of the network, its rounding, the image shape, the classes, and how pixels and
+    the targets of a regressor are standardised. Neither other parameters nor the state of training are saved; pickle
+    saves these.
 
     Parameters
     ----------
@@ -151,8 +152,8 @@ def save_network(estimator, path):
 def estimator_of(stored):
     """Return a fitted estimator with a stored network.
 
-    Its parameters are the defaults, except `architecture`, which is the text of the network for any images and targets:
-    a clone is fitted to others, from new weights.
+    Its parameters are the defaults, except `architecture`, which is the text of the network for any images and targets,
+    and `rounding`: a clone is fitted to others, from new weights.
 
     Parameters
     ----------
@@ -170,7 +171,9 @@ def estimator_of(stored):
         If the network's arrays do not belong together: see `check_fitted`.
     """
     bound, kind = stored.architecture, kind_of(stored)
-    estimator = (ConvNetRegressor if stored.outputs == "numbers" else ConvNetClassifier)(general_text(bound))
+    estimator = (ConvNetRegressor if stored.outputs == "numbers" else ConvNetClassifier)(
+        general_text(bound), rounding=bound.rounding
+    )
     vars(estimator).update(
         architecture_=bound,
         image_shape_=bound.image_shape,

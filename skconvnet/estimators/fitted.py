@@ -11,7 +11,6 @@ from operator import itemgetter
 import numpy as np
 
 from skconvnet.architecture import Architecture, BoundArchitecture, Hyperparameters, walk
-from skconvnet.architecture.hyperparameters import ROUNDINGS
 from skconvnet.architecture.notation.table import MAX_LAYERS
 from skconvnet.engine import Learned, Network, OptimizerState, device_for_scoring
 from skconvnet.engine.network import image_work
@@ -254,15 +253,15 @@ def _check_image_shape(image_shape, n_features_in):
 def _bind_again(classifier, n_outputs):
     """Bind the text of the architecture again; raise a ValueError if the result is not equal to it.
 
-    `rounding` only counts for larger images: on those of the fit, the text shows each layer that rounds.
+    The rounding only counts for larger images: on those of the fit, the text shows each layer that rounds.
     """
-    architecture, image_shape, rounding = classifier.architecture_, classifier.image_shape_, classifier.rounding
+    architecture, image_shape = classifier.architecture_, classifier.image_shape_
     try:
         if not isinstance(architecture, BoundArchitecture):
             raise TypeError(f"it is a {type(architecture).__name__}")
         if next(islice(walk(architecture.layers), MAX_LAYERS, None), None) is not None:
             raise ValueError(f"it has more than {MAX_LAYERS} layers")
-        hyperparameters = Hyperparameters(rounding=rounding if rounding in ROUNDINGS else ROUNDINGS[0])
+        hyperparameters = Hyperparameters(rounding=architecture.rounding)
         bound = Architecture.parse(str(architecture)).bind(image_shape, n_outputs, hyperparameters)
         if bound != architecture:
             raise ValueError(f"its text is that of {bound!r}")

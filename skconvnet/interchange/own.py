@@ -44,6 +44,7 @@ def write_network(stored):
         "format": _FORMAT,
         "architecture": general_text(stored.architecture),
         "image_shape": json.dumps(stored.architecture.image_shape),
+        "rounding": stored.architecture.rounding,
         "pixel_mean": json.dumps(stored.pixel_mean.tolist()),
         "pixel_scale": json.dumps(stored.pixel_scale.tolist()),
         **_said_of_outputs(stored),

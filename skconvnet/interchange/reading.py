@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skconvnet.architecture import find_architecture
+from skconvnet.architecture import Hyperparameters, find_architecture
 from skconvnet.architecture.errors import did_you_mean
 from skconvnet.interchange.description import Description, check_count, describe, read_config, read_header
 from skconvnet.interchange.layouts import LAYOUTS
@@ -213,7 +213,8 @@ def _read_own(file, description):
     elif description.classes is not None:
         raise ValueError("its network has several labels or numbers as outputs, and no classes. Leave classes=None.")
     architecture = find_architecture(description.architecture, description.image_shape)
-    bound = architecture.bind(description.image_shape, n_outputs)
+    rounding = {name: text for name, text in file.metadata.items() if name == "rounding"}  # old files have none
+    bound = architecture.bind(description.image_shape, n_outputs, Hyperparameters(**rounding))
     learned = collect(bound, wanted_of_own(bound), file.arrays)
     pixels = _pixels(description, bound)
     return StoredNetwork(

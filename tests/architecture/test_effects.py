@@ -53,7 +53,9 @@ def test_one_layer_that_reads_it_is_enough(text, hyperparameters, expected):
 def test_the_automatic_architecture_reads_all_but_rounding():
     hyperparameters = Hyperparameters(**OTHERS | {"pool": True})
     auto = find_architecture("auto", (64, 64, 1), hyperparameters)
-    assert without_effect(auto, (64, 64, 1), hyperparameters) == {"rounding": "each CONV and POOL spells round="}
+    assert without_effect(auto, (64, 64, 1), hyperparameters) == {"rounding": "each CONV or POOL spells its own"}
+    no_window = without_effect(Architecture.parse("INPUT -> FC"), (8, 8, 1), Hyperparameters(rounding="exact"))
+    assert no_window == {"rounding": "there is no CONV or POOL that reads it"}
     assert without_effect(ARCHITECTURES["lenet5"], (32, 32, 1), Hyperparameters(K=9, F=7)).keys() == {"K", "F"}
 
 

@@ -1,5 +1,6 @@
 import pickle
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -113,3 +114,31 @@ def test_several_labels_are_saved_and_loaded_to_the_bit(images, tmp_path):
 def random_numbers(n_outputs):
     stored = random_network("INPUT -> CONV(K=4) -> NORM -> RELU -> FC", (8, 8, 1), range(n_outputs))
     return replace(stored, classes=None, target_mean=np.full(n_outputs, 0.1), target_scale=np.full(n_outputs, 3.0))
+
+
+@pytest.mark.parametrize("rounding", ["floor", "ceil", "exact"])
+def test_larger_images_are_rounded_as_in_the_fit_whatever_is_set_later(rounding, images, tmp_path):
+    text = "INPUT -> CONV(K=4, F=3, P=same) -> RELU -> POOL -> POOL -> CONV(K=classes, F=1) -> POOL(average, F=all)"
+    fitted = quick(architecture=text, max_iter=1, batch_size=5, rounding=rounding).fit(255 * images, list("abcab"))
+    large = 255 * np.random.default_rng(2).random((2, 12 if rounding == "exact" else 15, 8, 1))
+    expected = fitted.score_map(large)
+    assert expected.shape[1] == {"floor": 2, "ceil": 3, "exact": 2}[rounding]
+    save_network(fitted, tmp_path / "network.safetensors")
+    loaded = load_network(tmp_path / "network.safetensors")
+    others = [pickle.loads(pickle.dumps(one.set_params(rounding="ceil"))) for one in (fitted, loaded)]
+    if find_spec("onnx"):
+        fitted.to_onnx(tmp_path / "network.onnx")
+        others.append(load_network(tmp_path / "network.onnx"))
+    for other in others:
+        assert np.allclose(other.score_map(large), expected, rtol=1e-5)
+        if rounding == "exact":
+            with refused("rounding='exact' refuses it"):
+                other.score_map(np.ones((1, 15, 8, 1)))
+
+
+def test_a_wrong_rounding_in_a_file_is_refused(fitted, tmp_path):
+    path = tmp_path / "network.safetensors"
+    save_network(fitted, path)
+    path.write_bytes(path.read_bytes().replace(b'"rounding":"floor"', b'"rounding":"flour"'))
+    with refused("'flour'"):
+        load_network(path)

@@ -62,6 +62,8 @@ class Graph:
         The initialisers by name.
     inputs, outputs : dict of str to tuple
         The dimensions by name. A dimension that the file leaves open is None. Outputs are those of floats.
+    metadata : dict of str to str
+        What the model says about itself.
     """
 
     opset: int
@@ -69,6 +71,7 @@ class Graph:
     constants: dict
     inputs: dict
     outputs: dict
+    metadata: dict
     producers: dict = field(init=False)
 
     def __post_init__(self):
@@ -122,7 +125,8 @@ def read_graph(path):
         for value in graph.output
         if not value.type.HasField("tensor_type") or value.type.tensor_type.elem_type in (0, *floats)
     }
-    return Graph(opset, nodes, constants, inputs, outputs)
+    metadata = {_text(entry.key): _text(entry.value) for entry in model.metadata_props}
+    return Graph(opset, nodes, constants, inputs, outputs, metadata)
 
 
 def _text(value):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skconvnet.architecture import Architecture, Volume
+from skconvnet.architecture import Architecture, Hyperparameters, Volume
 from skconvnet.architecture.notation.tree import Layer, spell_chain
 from skconvnet.engine import Learned
 from skconvnet.engine.program.target import CPU
@@ -12,6 +12,7 @@ from skconvnet.interchange.onnx.graph import read_graph
 from skconvnet.interchange.onnx.operators import Operators
 from skconvnet.interchange.onnx.rewriting import complete, rewrite, take_pixel_statistics
 from skconvnet.interchange.onnx.steps import Signal, Step
+from skconvnet.interchange.onnx.writer import ROUNDING
 
 __all__ = ["read_onnx"]
 
@@ -67,7 +68,8 @@ def read_onnx(path, image_shape=None):
     n_classes = end.output.depth
     if end.output != Volume(1, 1, n_classes) or n_classes < 2:
         raise ValueError(f"its output {output!r} is {end.output} for each image, and scores are [1x1x2] or deeper.")
-    return *_bind(chain, images.volume, n_classes), _labels(graph, n_classes), *statistics
+    rounding = Hyperparameters(rounding=graph.metadata.get(ROUNDING, "floor"))  # as ONNX rounds
+    return *_bind(chain, images.volume, n_classes, rounding), _labels(graph, n_classes), *statistics
 
 
 def _single(values, what):
@@ -168,10 +170,10 @@ def _spelled(chain):
     ]
 
 
-def _bind(chain, volume, n_classes):
+def _bind(chain, volume, n_classes, rounding):
     """Return the network of a chain, bound from its text, and its learned arrays, whose shapes are compared with it."""
     text = f"INPUT -> {spell_chain(_spelled(chain))}"
-    bound = Architecture.parse(text).bind((volume.height, volume.width, volume.depth), n_classes)
+    bound = Architecture.parse(text).bind((volume.height, volume.width, volume.depth), n_classes, rounding)
     learned = Learned.empty()
     for part in parts_of(chain):
         for group, array in zip(learned, part.learned, strict=False):

@@ -7,7 +7,9 @@ import numpy as np
 from skconvnet._version import __version__
 from skconvnet.interchange.onnx.package import import_onnx
 
-__all__ = ["GraphWriter", "write_onnx"]
+__all__ = ["ROUNDING", "GraphWriter", "write_onnx"]
+
+ROUNDING = "skconvnet.rounding"  # how windows round on larger images, among the metadata of a model
 
 OPSET = 20  # the first with Gelu; ONNX Runtime reads it since version 1.17
 _IR_VERSION = 9  # that of opset 20
@@ -73,6 +75,7 @@ def write_onnx(stored, *, input="images", dtype="uint8", batch_size=None):
     opset = [onnx.helper.make_opsetid("", OPSET)]
     model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION)
     model.producer_name, model.producer_version = "skconvnet", __version__
+    onnx.helper.set_model_props(model, {ROUNDING: stored.architecture.rounding})
     return model
 
 
