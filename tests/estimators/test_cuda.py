@@ -236,6 +236,14 @@ def test_partial_fit_sees_other_images_and_changed_weights():
 
 
 @pytest.mark.usefixtures("cuda")
+def test_classes_that_come_later():
+    few = Y < 5
+    ours, theirs = (quick(device=name, widen_classes=True).partial_fit(X[few], Y[few]) for name in ("cuda", "cpu"))
+    assert_close(ours.partial_fit(X, Y), theirs.partial_fit(X, Y))
+    assert ours.coefs_[-1].shape[1] == len(ours.classes_) == 10
+
+
+@pytest.mark.usefixtures("cuda")
 def test_partial_fit_keeps_the_memory_of_few_images_only(held, monkeypatch):
     monkeypatch.setattr("skconvnet.engine.cuda.pixels._KEPT_BYTES", X.nbytes)
     many = np.repeat(X, 100, axis=0)
