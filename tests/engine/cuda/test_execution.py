@@ -249,10 +249,11 @@ def test_augmented_images_are_those_of_the_cpu(gpu):
             warps[:, Warp.COSINE : Warp.PARTNER] = rng.integers(0, 30000, (n, 6))
             return warps
 
-    options = {"warps": Warps(), "n_steps": 3}
-    found = trained(gpu, **options)
-    assert largest(found, trained(CpuDevice(), **options)) < 1e-4
-    assert largest(found, trained(gpu, n_steps=3)) > 1e-2
+    options = {"text": "INPUT -> FC", "n": 24, "n_steps": 3}
+    found = trained(gpu, warps=Warps(), **options)
+    expected = trained(CpuDevice(), warps=Warps(), **options)
+    assert largest(found, expected) < 1e-4
+    assert largest(expected, trained(CpuDevice(), **options)) > 1e-2
 
 
 @pytest.mark.parametrize("most_steps", [execution._MOST_STEPS, 2])
@@ -268,13 +269,13 @@ def test_images_that_a_function_changes_are_those_of_the_cpu(gpu, monkeypatch, m
         def change(self, seed, step, pixels):
             return (pixels[::-1] * (1 + step / 2)).astype(np.float32)
 
-    options = {"warps": Reversed(), "n_steps": 3, "n": 24}
-    expected = trained(CpuDevice(), **options)
+    options = {"text": "INPUT -> FC", "n": 24, "n_steps": 3}
+    expected = trained(CpuDevice(), warps=Reversed(), **options)
     if most_steps == 2:
         monkeypatch.setattr(pixels, "_SHARE", 2 * 13 * 4 * 64 / gpu.driver.memory()[0])
         monkeypatch.setattr(execution, "_MOST_STEPS", most_steps)
-    assert largest(trained(gpu, **options), expected) < 1e-4
-    assert largest(expected, trained(CpuDevice(), n_steps=3, n=24)) > 1e-2
+    assert largest(trained(gpu, warps=Reversed(), **options), expected) < 1e-4
+    assert largest(expected, trained(CpuDevice(), **options)) > 1e-2
 
 
 def test_an_epoch_of_digits_agrees_with_the_cpu(gpu):
