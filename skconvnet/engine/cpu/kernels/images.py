@@ -18,6 +18,7 @@ _LOAD = number_columns(Op.LOAD_IMAGES)
 _N_WARP = len(Warp)
 _ONE = np.float32(ONE)
 _TWICE = np.float32(2 * ONE)
+_PLACES = (2 * ONE).bit_length() - 1
 _16_BITS = np.uint64(2**16 - 1)
 # The sum of four whole numbers that are uniform over 16 bits has four times the variance of one, (2^32 - 1) / 12.
 _NOISE = np.float32(1 / (ONE * ((2**32 - 1) / 3) ** 0.5))
@@ -170,7 +171,13 @@ def _resample_image(code, pixels, y, task, warp, weight, adds):
     """
     rows, columns, depth = code[_LOAD.rows], code[_LOAD.columns], code[_LOAD.depth]
     y_row, y_depth = code[_LOAD.y_row], code[_LOAD.y_depth]
+    are_bytes, mean, scale = task[Task.BYTES] != 0, task[Task.MEAN], task[Task.SCALE]
+    contrast = np.float32(warp[Warp.CONTRAST]) / _ONE + np.float32(1)
+    brightness, noise = np.float32(warp[Warp.BRIGHTNESS]) / _ONE, np.float32(warp[Warp.NOISE]) * _NOISE
+    key, flip = np.uint64(warp[Warp.NOISE_KEY]), warp[Warp.FLIP] != 0
     cosine, sine = warp[Warp.COSINE], warp[Warp.SINE]
+    is_between = cosine != 0 or sine != 0
+    first_row, first_column = warp[Warp.DOWN] * (2 * ONE), warp[Warp.RIGHT] * (2 * ONE)
     top, bottom = _clip(warp[Warp.CUT_TOP], warp[Warp.CUT_BOTTOM], rows)
     left, end = _clip(warp[Warp.CUT_LEFT], warp[Warp.CUT_RIGHT], columns)
     for row in range(rows):
@@ -182,39 +189,44 @@ def _resample_image(code, pixels, y, task, warp, weight, adds):
                     _blank(to, 0, 1, depth, y_depth)
                 continue
             across = 2 * column - columns + 1
-            from_row = (row + warp[Warp.DOWN]) * (2 * ONE) + cosine * from_centre - sine * across
-            from_column = (column + warp[Warp.RIGHT]) * (2 * ONE) + cosine * across + sine * from_centre
-            place = (row * columns + column) * depth
-            _resample_pixel(code, pixels, from_row, from_column, to, task, warp, place, weight, adds)
+            # Places are in parts of 2 ONE.
+            from_row = first_row + 2 * ONE * row + cosine * from_centre - sine * across
+            from_column = first_column + 2 * ONE * column + cosine * across + sine * from_centre
+            upper, lower, above, below = _neighbours(from_row, rows)
+            before, behind, left_part, right_part = _neighbours(from_column, columns)
+            if flip:
+                before, behind = columns - 1 - before, columns - 1 - behind
+            a, b = (upper * columns + before) * depth, (upper * columns + behind) * depth
+            c, d = (lower * columns + before) * depth, (lower * columns + behind) * depth
+            of_a, of_b, of_c, of_d = above * left_part, above * right_part, below * left_part, below * right_part
+            light = brightness * (of_a + of_b + of_c + of_d)
+            place = np.uint64((row * columns + column) * depth)
+            for channel in range(depth):
+                mu = peek(mean + 4 * channel)
+                total = of_a * (_number(pixels, a + channel, are_bytes) - mu)
+                if is_between:
+                    total += of_b * (_number(pixels, b + channel, are_bytes) - mu)
+                    total += of_c * (_number(pixels, c + channel, are_bytes) - mu)
+                    total += of_d * (_number(pixels, d + channel, are_bytes) - mu)
+                total = total * peek(scale + 4 * channel) * contrast + light
+                if noise != 0:
+                    total += noise * _normal(mix(key, place + np.uint64(channel)))
+                at = to + 4 * channel
+                poke(at, peek(at) + weight * total if adds else weight * total)
 
 
 @kernel
-def _resample_pixel(code, pixels, from_row, from_column, to, task, warp, place, weight, adds):
-    """Compute the channels of the pixel at `to`, which shows the image at (from_row, from_column) / (2 ONE).
+def _neighbours(place, size):
+    """Return the two pixels that a place is between, and the part of each: 0 outside the image, where both are inside.
 
-    `place` is the number of the first channel in the image that is computed.
+    The place is in parts of 2 ONE.
     """
-    rows, columns, depth = code[_LOAD.rows], code[_LOAD.columns], code[_LOAD.depth]
-    are_bytes, mean, scale = task[Task.BYTES] != 0, task[Task.MEAN], task[Task.SCALE]
-    contrast = np.float32(warp[Warp.CONTRAST]) / _ONE + np.float32(1)
-    brightness, noise = np.float32(warp[Warp.BRIGHTNESS]) / _ONE, np.float32(warp[Warp.NOISE]) * _NOISE
-    key = np.uint64(warp[Warp.NOISE_KEY])
-    row, column = from_row // (2 * ONE), from_column // (2 * ONE)
-    down, right = np.float32(from_row - row * 2 * ONE) / _TWICE, np.float32(from_column - column * 2 * ONE) / _TWICE
-    for channel in range(depth):
-        total = np.float32(0)
-        for corner in range(4):
-            r, c = row + corner // 2, column + corner % 2
-            part = (down if corner // 2 else np.float32(1) - down) * (right if corner % 2 else np.float32(1) - right)
-            if part != 0 and 0 <= r < rows and 0 <= c < columns:
-                c = columns - 1 - c if warp[Warp.FLIP] != 0 else c
-                value = _number(pixels, (r * columns + c) * depth + channel, are_bytes)
-                value = (value - peek(mean + 4 * channel)) * peek(scale + 4 * channel)
-                total += part * (value * contrast + brightness)
-        if noise != 0:
-            total += noise * _normal(mix(key, np.uint64(place + channel)))
-        at = to + 4 * channel
-        poke(at, peek(at) + weight * total if adds else weight * total)
+    first = place >> _PLACES
+    second = first + 1
+    part = np.float32(place - (first << _PLACES)) / _TWICE
+    of_first = np.float32(1) - part if 0 <= first < size else np.float32(0)
+    of_second = part if 0 <= second < size else np.float32(0)
+    return min(max(first, 0), size - 1), min(max(second, 0), size - 1), of_first, of_second
 
 
 @kernel

@@ -120,6 +120,20 @@ def test_load_image_with_all_changes(shape, kind, margins, simple, further):
     assert_allclose(found, resampled(pixels, warp), rtol=1e-5, atol=1e-3 if kind is np.uint8 else 1e-5)
 
 
+RICH = {"FLIP": 1, "DOWN": 1, "RIGHT": -2, "CUT_TOP": 1, "CUT_LEFT": 1, "CUT_BOTTOM": 3, "CUT_RIGHT": 3}
+RICH |= {"COSINE": -9000, "SINE": 20000, "CONTRAST": 15000, "BRIGHTNESS": 30000, "NOISE": 6000, "NOISE_KEY": 12345}
+
+
+@pytest.mark.parametrize("name", RICH)
+def test_a_change_that_is_left_out_or_reversed_is_noticed(name):
+    pixels = image((6, 7, 3), np.uint8)
+    found = loaded(pixels, (1, 1), IDENTITY | RICH)
+    assert_allclose(found, resampled(pixels, IDENTITY | RICH), rtol=1e-5, atol=1e-3)
+    others = {0} if name in SIMPLE and name not in ("DOWN", "RIGHT") else {0, -RICH[name]}
+    for other in others:
+        assert np.abs(found - resampled(pixels, IDENTITY | RICH | {name: other})).max() > 0.1
+
+
 def load_all(pixels, warps, n_workers=1):
     """The images of a minibatch, which are augmented."""
     n, rows, columns, depth = pixels.shape
