@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
+from skconvnet.architecture.hyperparameters import whole_number
 from skconvnet.data.images import check_images
 from skconvnet.engine import Images
 from skconvnet.engine.loading import load_augmented
@@ -22,7 +23,7 @@ def augmented_images(X, augment, *, n_variants=8, image_shape=None, random_state
     augment : str, callable, list of them, or None
         As of `ConvNetClassifier`.
     n_variants : int, default=8
-        How often each image is augmented.
+        How often each image is augmented, at least once.
     image_shape : tuple of int, default=None
         (height, width, channels), for rows that are not square images.
     random_state : int, RandomState instance or None, default=None
@@ -41,6 +42,7 @@ def augmented_images(X, augment, *, n_variants=8, image_shape=None, random_state
     >>> augmented_images(X[:5], ["rotate", "crop(1)"], n_variants=3, random_state=0).shape
     (5, 3, 8, 8, 1)
     """
+    n_variants = whole_number("n_variants", n_variants, 1)
     images = check_images(ConvNetClassifier(image_shape=image_shape), X, image_shape, reset=True)
     augmentation = make_augmentation(augment, images.shape)
     seed = int(check_random_state(random_state).randint(2**31 - 1))

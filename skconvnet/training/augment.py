@@ -12,6 +12,7 @@ from math import isfinite
 
 import numpy as np
 
+from skconvnet.architecture.errors import did_you_mean
 from skconvnet.engine.program.instructions import ONE, Warp
 
 __all__ = ["AUGMENTATIONS", "Augmentation", "make_augmentation"]
@@ -84,8 +85,8 @@ class Augmentation:
 
         "crop" shifts the image by a number of rows and a number of columns, each uniform from -P to P, as if a crop was
         taken of the image padded by P. By default, P is an eighth of the side, rounded down: 4 pixels of 32. This
-        leaves sides of less than 8 pixels alone. Source: He et al., "Deep Residual Learning for Image Recognition",
-        2015, section 4.2.
+        leaves sides of less than 8 pixels alone. A row and a column of the image always stay. Source: He et al., "Deep
+        Residual Learning for Image Recognition", 2015, section 4.2.
 
         "cutout" covers a square whose centre is uniform over the pixels of the image; so it may lie partly outside. By
         default, its side is half the shorter side of the image, rounded down. Source: DeVries, Taylor, "Improved
@@ -130,8 +131,8 @@ class Augmentation:
         A default is not spelled.
         """
         return *map(_name_of, self.functions), *(
-            kind if self.amounts[kind] is None else f"{kind}({self.amounts[kind]:.17g})"
-            for kind in sorted(self.amounts)
+            kind if amount is None else f"{kind}({repr(amount).removesuffix('.0')})"
+            for kind, amount in sorted(self.amounts.items())
         )
 
     def change(self, seed, step, pixels):
@@ -199,7 +200,7 @@ class Augmentation:
             warps[:, Warp.FLIP] = mirror < 0.5
         if "crop" in self.amounts:
             most = self.amounts["crop"]
-            rows, columns = (height // 8, width // 8) if most is None else (int(most), int(most))
+            rows, columns = (side // 8 if most is None else min(int(most), side - 1) for side in (height, width))
             warps[:, Warp.DOWN] = _uniform(down, -rows, rows)
             warps[:, Warp.RIGHT] = _uniform(right, -columns, columns)
         if "cutout" in self.amounts:
@@ -269,10 +270,18 @@ def make_augmentation(augment, image_shape):
             continue
         name, amount = _parse(kind)
         if name not in AUGMENTATIONS:
-            raise ValueError(f"augment={augment!r} has {kind!r}, which is none of {known}, and no function.")
+            hint = did_you_mean(kind.strip().partition("(")[0], AUGMENTATIONS) if isinstance(kind, str) else ""
+            raise ValueError(
+                f"augment={augment!r} has {kind!r}, which is none of {known}, and no function{hint or '.'}"
+            )
         if name in amounts:
             raise ValueError(f"augment={augment!r} has {name!r} twice. Name each of {known} once at most.")
         amounts[name] = None if amount is None else _checked_amount(augment, name, amount, image_shape)
+    if "rotate" in amounts and min(image_shape[:2]) == 1:
+        raise ValueError(
+            f"augment={augment!r} has 'rotate', and images of shape {image_shape} are a line: rotated, most of its "
+            "pixels are none of the image's. Leave 'rotate' out."
+        )
     if augment is not None and not kinds:
         raise ValueError(f"augment={augment!r} is empty. Use None for no augmentation, or some of {known}.")
     return Augmentation(amounts, image_shape, tuple(filter(callable, kinds)))
@@ -314,14 +323,20 @@ def _checked_amount(augment, name, text, image_shape):
     amount = AUGMENTATIONS[name]
     if amount is None:
         raise ValueError(f"augment={augment!r} has {name!r} with {text!r} in parentheses. It takes no amount.")
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
+    is_number = re.fullmatch(r"-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text, re.ASCII | re.IGNORECASE)
+    number = float(text) if is_number else float("nan")
     if not isfinite(number) or not amount.has(number, image_shape):
         allowed = amount.range(image_shape)
         raise ValueError(f"augment={augment!r} has {text!r} as the amount of {name!r}. It takes {allowed}.")
-    return None if number == amount.default else number
+    return None if number == _default_amount(name, image_shape) else number
+
+
+def _default_amount(name, image_shape):
+    """Return the amount that is the same as none; None if there is no such amount."""
+    height, width, _ = image_shape
+    if name == "crop":
+        return height // 8 if height // 8 == width // 8 else None
+    return min(height, width) // 2 if name == "cutout" else AUGMENTATIONS[name].default
 
 
 def _uniform(draws, lowest, highest):

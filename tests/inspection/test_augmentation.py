@@ -84,3 +84,9 @@ def test_without_matplotlib_the_error_says_what_to_install(digits, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match="pip install matplotlib"):
         AugmentationDisplay.from_images(digits, "rotate")
+
+
+@pytest.mark.parametrize("n_variants", [0, -1, 1.5])
+def test_each_image_has_a_variant(n_variants, digits):
+    with pytest.raises(ValueError, match="n_variants"):
+        augmented_images(digits, "flip", n_variants=n_variants)

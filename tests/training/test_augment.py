@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -85,6 +85,7 @@ def test_cutout_of_32_pixels_is_a_square_of_16():
 
 @given(choices, shapes, st.integers(0, 2**31 - 2), st.integers(0, 10**6), st.integers(0, 20), st.integers(0, 20))
 def test_seed_step_and_place_decide(augment, image_shape, seed, step, n, more):
+    assume("rotate" not in augment or min(image_shape[:2]) > 1)
     warps = draw(augment, image_shape, n, seed, step)
     assert warps.shape == (n, len(Warp))
     assert warps.dtype == np.int64
@@ -192,6 +193,18 @@ def test_the_default_may_be_spelled(kind):
 def test_kinds_have_a_fixed_order_and_spelling():
     kinds = make_augmentation(["rotate(1e1)", "flip", "noise(0.10)", "crop(04)"], (8, 8, 1)).kinds
     assert kinds == ("crop(4)", "flip", "noise", "rotate(10)")
+    kinds = make_augmentation(["scale(0.1)", "crop(4)", "cutout(16)"], (32, 39, 3)).kinds
+    assert kinds == ("crop", "cutout", "scale(0.1)")
+    assert make_augmentation("crop(4)", (32, 40, 3)).kinds == ("crop(4)",)  # the default is 4 and 5
+
+
+def test_lines_are_shifted_along_themselves_and_not_rotated():
+    warps = draw("crop(9)", (1, 64, 1))
+    assert_array_equal(warps[:, Warp.DOWN], 0)
+    assert_uniform(warps[:, Warp.RIGHT], range(-9, 10))
+    assert_uniform(draw("crop(8)", (8, 8, 1))[:, Warp.DOWN], range(-7, 8))
+    with pytest.raises(ValueError, match="are a line"):
+        make_augmentation("rotate", (64, 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -203,6 +216,7 @@ def test_kinds_have_a_fixed_order_and_spelling():
         ("cutout(33)", "from 1 to 32"),
         ("rotate(181)", "degrees, a number above 0, at most 180"),
         ("rotate()", "degrees"),
+        ("rotate(1_0)", "degrees"),
         ("scale(1)", "at most 0.9"),
         ("noise(nan)", "standard deviations"),
         ("brightness(inf)", "at most 10"),
@@ -298,7 +312,8 @@ def test_one_or_several(augment):
     [
         ("twist", "has 'twist', which is none of"),
         ("", "has '', which is none of"),
-        (["flip", "Crop"], "has 'Crop', which is none of"),
+        (["flip", "Crop"], "has 'Crop', which is none of .* did you mean crop"),
+        (" rotate(3)", r"has ' rotate\(3\)', which is none of .* did you mean rotate"),
         ("flip(", "has 'flip\\(', which is none of"),
         (("rotate", "rotate(3)"), "has 'rotate' twice"),
         (["flip", 3], "has 3, which is none of"),
