@@ -55,7 +55,8 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         is three times a square, else a strip one pixel high. A row contains the pixels of an image row by row, and the
         channels of a pixel next to each other.
     solver : {"adam", "sgd"}, default="adam"
-        The optimizer.
+        The optimizer. With k outputs, the gradient of MLPRegressor is k times as large, which matters to "sgd": the
+        same steps need k times the `learning_rate_init`.
     alpha : float, default=0.01
         Strength of the weight decay. With "adam" it is decoupled from the gradient: each step subtracts
         ``learning_rate * alpha`` of every weight. With "sgd" it is the L2 term of MLPRegressor.
