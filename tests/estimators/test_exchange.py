@@ -113,7 +113,9 @@ def test_several_labels_are_saved_and_loaded_to_the_bit(images, tmp_path):
 
 def random_numbers(n_outputs):
     stored = random_network("INPUT -> CONV(K=4) -> NORM -> RELU -> FC", (8, 8, 1), range(n_outputs))
-    return replace(stored, classes=None, target_mean=np.full(n_outputs, 0.1), target_scale=np.full(n_outputs, 3.0))
+    targets = {"target_mean": np.full(n_outputs, 0.1), "target_scale": np.full(n_outputs, 3.0)}
+    pixels = {"pixel_mean": np.array([0.5], np.float32), "pixel_scale": np.array([3.0], np.float32)}
+    return replace(stored, classes=None, **targets, **pixels)
 
 
 @pytest.mark.parametrize("rounding", ["floor", "ceil", "exact"])

@@ -63,6 +63,7 @@ def test_weights_count(data):
     weights = np.repeat([1.0, 0.0], 100)
     regressor = quick(max_iter=1).fit(X, y, sample_weight=weights)
     assert regressor.target_mean_ == pytest.approx(y[:100].mean(axis=0))
+    assert regressor.target_scale_ == pytest.approx(y[:100].std(axis=0))
 
 
 LOSSES = {"squared_error": lambda error: error**2 / 2, "absolute_error": np.abs, "huber": partial(huber, 1.0)}

@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold, cross_val_predict
 
 from skconvnet.data import check_labels
+from skconvnet.engine import SigmoidCrossEntropy
 from skconvnet.estimators.targets import Classes, Labels, Values
 from tests.estimators.quick import quick, refused
 
@@ -67,6 +69,26 @@ def test_several_labels_are_resumed(several):
         stream.partial_fit(X, Y[:, 0])
     with refused("y has one label for each image, but warm_start=True resumes a network for 2 labels"):
         stream.set_params(warm_start=True).fit(X, Y[:, 0])
+
+
+def test_scores_of_validation_are_weighted():
+    scores, weights = np.array([[1.0, -1.0], [2.0, 3.0]], np.float32), np.array([3.0, 1.0])
+    examples = SimpleNamespace(targets=np.array([[1, 0], [1, 0]], np.float32), weights=weights)
+    assert Labels(np.arange(2)).validation_score(scores, examples) == 0.75
+    values = Values(np.array([7.0, 8.0]), np.array([2.0, 30.0]))
+    examples = SimpleNamespace(targets=np.array([[1, 0], [2, 5]], np.float32), weights=weights)
+    assert values.validation_score(scores, examples) == pytest.approx(
+        r2_score(examples.targets, scores, sample_weight=weights)
+    )
+
+
+def test_what_decides_about_a_fit_of_several_labels_is_compared():
+    kind, smooth = Labels(np.arange(2)), quick(label_smoothing=0.2)
+    assert kind.identity(smooth) != kind.identity(quick())
+    assert kind.identity(smooth) != Labels(np.arange(3)).identity(smooth)
+    assert kind.loss(smooth) == SigmoidCrossEntropy(0.2)
+    with refused("y has 3 labels, but warm_start=True resumes a network for 2 labels"):
+        kind.resumed_with(Labels(np.arange(3)))
 
 
 def test_weights_of_classes_are_refused_for_several_labels(several):
