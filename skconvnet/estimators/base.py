@@ -295,7 +295,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
             kind = kind_of_stream(y, weights)
         else:
             kind = self._new_kind(y, weights)
-            doubt = kind.doubt(y)
+            doubt = kind.doubt(y, weights)
             if doubt is not None:
                 warnings.warn(doubt, stacklevel=4)
             if previous is not None:

@@ -169,6 +169,7 @@ class Fit:
         if self.previous is None:
             warn_of_no_effect(estimator, self.part.whole.architecture, stacklevel=5)
         self._check_pixels(data)
+        self._check_scale_of_targets(data)
         state = self._first_state(trainer, data, batches)
         self._compile_time = compile_time() - self._compiled
         if estimator.verbose:
@@ -204,6 +205,14 @@ class Fit:
         if data.validation_is_given:
             network.check_pixels(data.validation.images, "X_val")
             warn_of_other_scale(pixels, data.validation.images, stacklevel=6)
+
+    def _check_scale_of_targets(self, data):
+        """Warn of numbers of another scale than those that the network was trained on."""
+        given = [data.validation] if data.validation_is_given else []
+        for name, examples in zip(("y", "y_val"), (data.examples, *given), strict=False):
+            doubt = data.kind.doubt_about_scale(examples) if self.previous is not None or name == "y_val" else None
+            if doubt is not None:
+                warnings.warn(doubt.replace("y", name, 1), stacklevel=5)
 
     def _batches(self, data):
         """Return the minibatches."""

@@ -16,7 +16,6 @@ _ELSEWHERE = {
     "dropout": f"{_LAYER}: 'INPUT -> FC -> RELU -> DROPOUT(0.5) -> FC'",
     "batch_norm": f"{_LAYER}: 'INPUT -> CONV -> NORM -> RELU -> FC'",
     "max_fun": "belongs to solver='lbfgs', which needs all images in each step. Use solver='adam' or 'sgd'",
-    "criterion": "is not chosen: classes have the softmax cross-entropy",
     "metrics": "is not chosen here: pass `scoring` to cross_validate",
     "module": "is `architecture`, a text such as 'INPUT -> CONV -> RELU -> POOL -> FC'",
     "betas": "is `beta_1` and `beta_2`",
@@ -43,6 +42,16 @@ _ELSEWHERE = {
         "class_weight": "class_weights",
     }.items()
     for other in others.split()
+}
+
+# What only one of the estimators has.
+_OF_CLASSIFIER = dict.fromkeys(
+    ("criterion", "loss"), "is not chosen: ConvNetRegressor has `loss`, not ConvNetClassifier"
+)
+_OF_REGRESSOR = {
+    "criterion": "is `loss`",
+    "class_weight": "is for classes, with ConvNetClassifier. Weigh images by the sample_weight of fit",
+    "label_smoothing": "is for classes, with ConvNetClassifier",
 }
 
 
@@ -74,7 +83,9 @@ def refuse_unknown(estimator, parameters, error):
 
 def _hint(name, known):
     """Return a sentence about what to write instead of an unknown parameter."""
-    elsewhere = _ELSEWHERE.get(name.casefold())
+    name = name.casefold()
+    own = _OF_REGRESSOR if "loss" in known else _OF_CLASSIFIER
+    elsewhere = own.get(name) or _ELSEWHERE.get(name)
     if elsewhere is not None:
         return f"That {elsewhere}{' here' if elsewhere.startswith('is `') else ''}."
     nearest = did_you_mean(name, known).removeprefix(": did")

@@ -16,6 +16,10 @@ from skconvnet.engine import AbsoluteError, Huber, SigmoidCrossEntropy, SoftmaxC
 from skconvnet.estimators.head import regress, regress_numbers
 from skconvnet.training.checkpoint import digest
 
+_FAR = 20  # deviations of the mean, and times the deviation, from which on numbers have another scale
+_ALIKE = 0.01  # of the deviation of all numbers: that of the others beside an outlier
+_SEVERAL = 10  # images, of which not all are small by chance
+
 
 @dataclass(frozen=True, eq=False)
 class Classes:
@@ -91,9 +95,12 @@ class Classes:
         """Return the examples with the weights of their classes."""
         return weigh_classes(examples, estimator.class_weight, self.classes)
 
-    def doubt(self, y):
+    def doubt(self, y, weights):
         """Return what a user should know about y before a fit; None if there is nothing."""
         return None
+
+    def doubt_about_scale(self, examples):
+        """Return None: classes have no scale."""
 
     def strata(self, targets):
         """Return the groups of which a validation set has equal parts; None if there are none."""
@@ -213,7 +220,7 @@ class Labels:
             )
         return examples
 
-    def doubt(self, y):
+    def doubt(self, y, weights):
         """Return what a user should know about y before a fit; None if there is nothing."""
         if (y.sum(axis=1) == 1).all():
             return (
@@ -221,6 +228,9 @@ class Labels:
                 "every image has one class, pass np.argmax(y, axis=1): one class of several is learned better."
             )
         return None
+
+    def doubt_about_scale(self, examples):
+        """Return None: classes have no scale."""
 
     def strata(self, targets):
         """Return None: combinations of labels may be too many to split them alike."""
@@ -354,9 +364,37 @@ class Values:
         """Return the examples, which have no classes."""
         return examples
 
-    def doubt(self, y):
-        """Return what a user should know about y before a fit; None if there is nothing."""
+    def doubt(self, y, weights):
+        """Return which number alone decides how the others are standardised; None if there is none."""
+        y, places = y[weights > 0], np.flatnonzero(weights > 0)
+        for output, farthest in enumerate(np.abs(y / self.scale - self.mean / self.scale).argmax(axis=0)):
+            others = np.delete(y[:, output : output + 1], farthest, axis=0)
+            if len(others) and (others != others[0]).any():
+                scale = Values.of(others, np.ones(len(others))).scale[0]
+                if scale < _ALIKE * self.scale[output]:
+                    return (
+                        f"y has the outlier {y[farthest, output]:.6g} at image {places[farthest]}. With it the "
+                        f"deviation of y is {self.scale[output]:.3g}, without it {scale:.3g}: beside it all look "
+                        "alike. Correct it, leave it out, or transform y."
+                    )
         return None
+
+    def doubt_about_scale(self, examples):
+        """Return why targets seem to have another scale than those of the first fit; None if they do not."""
+        targets = examples.targets[examples.weights > 0].astype(np.float64)
+        mean, deviation = targets.mean(axis=0), targets.std(axis=0)
+        size = np.sqrt(np.mean((targets + self.mean / self.scale) ** 2, axis=0))
+        is_far = (np.abs(mean) > _FAR) | (deviation > _FAR)
+        is_faint = (size < np.hypot(self.mean / self.scale, 1) / _FAR) & (deviation > 0) & (len(targets) >= _SEVERAL)
+        if not (is_far | is_faint).any():
+            return None
+        output = int(np.argmax(is_far | is_faint))
+        now = mean * self.scale + self.mean, deviation * self.scale
+        return (
+            f"y has mean {now[0][output]:.3g} and deviation {now[1][output]:.3g}, and the network was trained on "
+            f"numbers with mean {self.mean[output]:.3g} and deviation {self.scale[output]:.3g}. Use the units of the "
+            "first fit, or fit a new network."
+        )
 
     def strata(self, targets):
         """Return None: there are no groups."""
@@ -380,7 +418,7 @@ class Values:
         mean = np.average(targets, axis=0, weights=weights)
         variance = np.average((targets - mean) ** 2, axis=0, weights=weights)
         error = np.average((targets - scores[counts]) ** 2, axis=0, weights=weights)
-        r2 = 1 - np.mean(error / np.where(np.ptp(targets, axis=0) == 0, 1, variance))
+        r2 = 1 - np.mean(error / np.where((targets == targets[0]).all(axis=0), 1, variance))
         return max(float(np.finfo(np.float64).min), float(r2))  # the first of the two if the other is not a number
 
     def regress(self, features, targets, weights):

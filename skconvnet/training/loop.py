@@ -185,5 +185,5 @@ def _divergence(what, history, batches, step, rate):
     kept = "keeps the finite weights of before" if history.n_epochs else "is as it was: not one epoch had ended"
     return DivergenceError(
         f"{what} in epoch {history.n_epochs + 1}, step {step} of {len(batches)}, at a learning rate of {rate:.3g}. Try "
-        f"a smaller learning_rate_init or alpha, and look for outliers in X. The estimator {kept}."
+        f"a smaller learning_rate_init or alpha, and look for outliers in X or y. The estimator {kept}."
     )

@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+import re
 from functools import partial
 
 import numpy as np
@@ -179,3 +180,37 @@ def test_numbers_for_a_classifier_name_the_regressor(data):
     X, y = data
     with refused("use ConvNetRegressor"):
         ConvNetClassifier().fit(X, y[:, 0])
+
+
+def test_an_outlier_in_y_is_named(data):
+    X, y = data
+    y = y.astype(np.float64)
+    y[7, 1] = 1e12
+    with pytest.warns(UserWarning, match=r"y has the outlier 1e\+12 at image 7. .*Correct it, leave it out"):
+        fc(max_iter=1).fit(X, y)
+    fc(max_iter=1).fit(X, y, sample_weight=np.arange(200) != 7)
+
+
+@pytest.mark.parametrize("factor", [100, 0.01])
+def test_another_scale_of_y_is_named(data, factor):
+    X, y = data
+    regressor = fc(max_iter=1, warm_start=True).fit(X, y)
+    with pytest.warns(UserWarning, match=r"^y has mean .* Use the units of the first fit"):
+        regressor.partial_fit(X, y * factor)
+    with pytest.warns(UserWarning, match="^y_val has mean"):
+        fc(max_iter=1, early_stopping=True).fit(X, y, X_val=X[:50], y_val=y[:50] * factor)
+    regressor.partial_fit(X[:2], y[:2])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "hint"),
+    [
+        (ConvNetRegressor, "criterion", "That is `loss` here."),
+        (ConvNetRegressor, "class_weight", "Weigh images by the sample_weight of fit."),
+        (ConvNetRegressor, "label_smoothing", "That is for classes, with ConvNetClassifier."),
+        (ConvNetClassifier, "loss", "That is not chosen: ConvNetRegressor has `loss`"),
+    ],
+)
+def test_a_parameter_of_the_other_estimator_is_named(kind, name, hint):
+    with pytest.raises(TypeError, match=re.escape(hint)):
+        kind(**{name: 1})

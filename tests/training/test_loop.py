@@ -146,7 +146,7 @@ def test_divergence_names_the_place_and_goes_back_to_the_last_finite_weights(los
     assert trained.parameters[0] == 3
     message = str(trained.error)
     assert message.startswith(f"The loss is {loss} in epoch 4, step 1 of 1, at a learning rate of 0.1.")
-    assert "Try a smaller learning_rate_init or alpha, and look for outliers in X." in message
+    assert "Try a smaller learning_rate_init or alpha, and look for outliers in X or y." in message
     assert message.endswith("The estimator keeps the finite weights of before.")
 
 
