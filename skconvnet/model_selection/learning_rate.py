@@ -5,20 +5,24 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import _num_samples
 
 from skconvnet.architecture.errors import shown
 from skconvnet.architecture.hyperparameters import whole_number
+from skconvnet.data import check_labels
+from skconvnet.data.numbers import check_numbers
 from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.limits import auto_batch_size
 
 _MEMORY = 0.9  # of the moving average of losses
 _DIVERGED = 4  # times the lowest loss
+_STILL_FALLING = 0.05  # of the whole way to the lowest loss, in the last tenth of the steps
 _FALLEN = 0.8  # of the way to the lowest loss, whose own rate is too high for thousands of steps
 
 
@@ -118,6 +122,11 @@ def find_learning_rate(estimator, X, y, *, lowest=1e-5, highest=1.0, n_steps=100
         If an argument is invalid, `fit` would refuse the parameters or the data, or the loss is not finite at the
         lowest rate.
 
+    Warns
+    -----
+    UserWarning
+        If the loss falls at no rate, or still falls at the highest one; or as `partial_fit` does.
+
     Notes
     -----
     The suggestion is for the schedule "one-cycle", whose highest rate it is. It is the rate at which the moving average
@@ -142,7 +151,7 @@ def find_learning_rate(estimator, X, y, *, lowest=1e-5, highest=1.0, n_steps=100
     True
     """
     rates = _rates(lowest, highest, n_steps)
-    if isinstance(estimator, Pipeline):
+    while isinstance(estimator, Pipeline):
         if len(estimator) > 1:
             X = clone(estimator[:-1]).fit_transform(X, y)
         estimator = estimator[-1]
@@ -152,11 +161,11 @@ def find_learning_rate(estimator, X, y, *, lowest=1e-5, highest=1.0, n_steps=100
             f"{shown(estimator)} came."
         )
     estimator = clone(estimator)
-    if is_regressor(estimator):
-        y = _standardised(y)
+    estimator._validate_params()
+    X, y = _checked(estimator, X, y)
     rng = check_random_state(estimator.random_state)
-    network, losses = _network(estimator, X, y, rng), []
-    with warnings.catch_warnings():
+    network, losses = _network(estimator, X, rng), []
+    with warnings.catch_warnings(record=True) as caught:
         for rate, arguments in zip(rates, _minibatches(estimator, X, y, network.batch_size, rng), strict=False):
             network.set_params(learning_rate_init=rate)
             try:
@@ -168,11 +177,17 @@ def find_learning_rate(estimator, X, y, *, lowest=1e-5, highest=1.0, n_steps=100
             if average[-1] > _DIVERGED * average.min():
                 break
             warnings.simplefilter("ignore")  # what the first step warned of
+    for warning in caught:
+        warnings.warn(warning.message, warning.category, stacklevel=2)
     if not losses:
         raise ValueError(
             f"The loss is not finite at the lowest rate, {lowest:.3g}. Use a lower one, and look for outliers in X."
         )
-    return LearningRateCurve(rates[: len(losses)], np.array(losses))
+    curve = LearningRateCurve(rates[: len(losses)], np.array(losses))
+    doubt = _doubt(curve.smoothed_losses, lowest, highest, n_steps)
+    if doubt is not None:
+        warnings.warn(f"The test says little: {doubt}", stacklevel=2)
+    return curve
 
 
 def _rates(lowest, highest, n_steps):
@@ -185,19 +200,41 @@ def _rates(lowest, highest, n_steps):
     return np.geomspace(lowest, highest, whole_number("n_steps", n_steps, 2))
 
 
+def _checked(estimator, X, y):
+    """Return images and targets of which minibatches can be taken; raise a ValueError if there are none."""
+    X = X.tocsr() if issparse(X) else X
+    y = _standardised(y) if is_regressor(estimator) else check_labels(y)
+    n_images = _num_samples(X)
+    if n_images == 0:
+        raise ValueError("X has no image. Pass at least one.")
+    if len(y) != n_images:
+        raise ValueError(f"X has {n_images:,} images, but y has {len(y):,} values.")
+    if is_classifier(estimator) and type_of_target(y).startswith("continuous"):
+        raise ValueError("y has numbers that are no classes. Use ConvNetRegressor, or pass labels.")
+    return X, y
+
+
+def _doubt(averages, lowest, highest, n_steps):
+    """Return why a curve is no evidence for a rate, and what to do; None if it is evidence."""
+    if averages.argmin() == 0:
+        return f"the loss falls at no rate from lowest={lowest:.3g} to highest={highest:.3g}. Pass other rates."
+    at_last = averages[-1 - max(1, n_steps // 10)] - averages[-1]
+    if len(averages) == n_steps and at_last > _STILL_FALLING * (averages.max() - averages[-1]):
+        return f"the loss still falls at highest={highest:.3g}. Pass a higher one."
+    return None
+
+
 def _standardised(y):
     """Return numbers standardised by all of them: the first minibatch may be one image, or have one number."""
-    y = np.asarray(y, np.float64)
+    y = check_numbers(y)
+    y = y[:, 0] if y.shape[1] == 1 else y
     scale = y.std(axis=0)
     return (y - y.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
 
 
-def _network(estimator, X, y, rng):
+def _network(estimator, X, rng):
     """Return the estimator to train by `partial_fit`, with one minibatch in each call."""
-    n_images = _num_samples(X)
-    if _num_samples(y) != n_images:
-        raise ValueError(f"X has {n_images:,} images, but y has {_num_samples(y):,} values.")
-    size = estimator.batch_size
+    n_images, size = _num_samples(X), estimator.batch_size
     settings = {"learning_rate": "constant", "early_stopping": False, "checkpoint": None, "warm_start": False}
     settings["batch_size"] = auto_batch_size(n_images) if size == "auto" else size
     if isinstance(size, Integral):

@@ -1,10 +1,11 @@
 """find_learning_rate: the rates, where they end, and what the suggestion is worth."""
 
 import sys
+import warnings
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -15,6 +16,9 @@ from tests.estimators.quick import QUICK, quick, refused
 
 X, Y = load_digits(return_X_y=True)
 X_SMALL, Y_SMALL = X[:200], Y[:200]
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:The test says little")  # after few steps
 
 
 def same_curve(one, other):
@@ -120,7 +124,26 @@ def test_a_pipeline_is_tested_at_its_end():
     expected = find_learning_rate(quick(), scaled, Y_SMALL, n_steps=3)
     pipeline = make_pipeline(MinMaxScaler(), quick())
     assert same_curve(find_learning_rate(pipeline, X_SMALL, Y_SMALL, n_steps=3), expected)
-    assert same_curve(find_learning_rate(make_pipeline(quick()), scaled, Y_SMALL, n_steps=3), expected)
+    nested = make_pipeline(MinMaxScaler(), make_pipeline(quick()))
+    assert same_curve(find_learning_rate(nested, X_SMALL, Y_SMALL, n_steps=3), expected)
+    assert same_curve(find_learning_rate(quick(), coo_matrix(scaled), Y_SMALL, n_steps=3), expected)
+
+
+def test_a_test_without_evidence_warns():
+    with pytest.warns(UserWarning, match="the loss still falls at highest=0.005. Pass a higher one") as caught:
+        find_learning_rate(quick(), X_SMALL, Y_SMALL, n_steps=50, highest=5e-3)
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="the loss falls at no rate from lowest=1e\\+03"):
+        find_learning_rate(quick(), X_SMALL, Y_SMALL, lowest=1e3, highest=1e4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        find_learning_rate(quick(), X_SMALL, Y_SMALL)
+
+
+def test_warnings_of_the_first_step_name_the_caller():
+    with pytest.warns(UserWarning, match="F=9.* has no effect") as caught:
+        find_learning_rate(quick(architecture="INPUT -> FC", F=9), X_SMALL, Y_SMALL, n_steps=3)
+    assert {one.filename for one in caught} == {__file__}
 
 
 @pytest.mark.parametrize(
@@ -135,6 +158,12 @@ def test_a_pipeline_is_tested_at_its_end():
             "estimator must be a ConvNetClassifier, a ConvNetRegressor or a Pipeline that ends in one",
         ),
         ({"y": Y_SMALL[:9]}, "X has 200 images, but y has 9 values"),
+        ({"X": X[:0], "y": Y[:0]}, "X has no image"),
+        ({"y": None}, "the target y is None"),
+        ({"y": np.linspace(0, 1, 200)}, "Use ConvNetRegressor"),
+        ({"estimator": quick(batch_size=0)}, "'batch_size' parameter of ConvNetClassifier"),
+        ({"estimator": quick(batch_size="x")}, "'batch_size' parameter of ConvNetClassifier"),
+        ({"estimator": ConvNetRegressor(), "y": None}, "the target y is None"),
     ],
     ids=str,
 )
