@@ -18,9 +18,10 @@ import skconvnet
 PAGE = Path(__file__).with_suffix(".md")
 _HEAD = """# Mistakes and what they are answered
 
-Each error is raised before any work, and says what came, what is needed and what to do. Warnings come once, at `fit`.
-The messages are those of the code: `python -m docs.errors` runs each mistake and writes this page. X and y are 40 of
-scikit-learn's digits, rows of 64 pixels; `images` are the same as (40, 8, 8).
+Each error is raised before any work, and says what came, what is needed and what to do. Warnings come once, at `fit`;
+the one of images of another scale also in predictions. The messages are those of the code: `python -m docs.errors`
+runs each mistake and writes this page. X and y are 40 of scikit-learn's digits, rows of 64 pixels; `images` are these
+as (40, 8, 8).
 """
 
 MISTAKES = {
@@ -53,6 +54,7 @@ MISTAKES = {
         "ConvNetClassifier(F='3x3').fit(X, y)",
         "ConvNetClassifier('INPUT -> [CONV]*3 -> FC', F=(3, 3)).fit(X, y)",
         "ConvNetClassifier('INPUT -> CONV(K=4, F=3) -> FC', F=7, K=9, max_iter=1).fit(X, y)",
+        "ConvNetClassifier('lenet5', F=7, K=9, image_shape=(28, 28), max_iter=1).fit(np.resize(X, (40, 784)), y)",
         "ConvNetClassifier('INPUT -> FC', N=3, pool=False, hidden_layer_sizes=64, max_iter=1).fit(X, y)",
         "ConvNetClassifier('INPUT -> FC', body_rate=0.5, max_iter=1).fit(X, y)",
         "ConvNetClassifier('INPUT -> CONV(K=4) -> FC', F=99, max_iter=1).fit(X, y)",
@@ -60,6 +62,7 @@ MISTAKES = {
         "ConvNetClassifier(filters=32)",
         "ConvNetClassifier(activation='tanh')",
         "ConvNetClassifier(solver='lbfgs').fit(X, y)",
+        "ConvNetClassifier(augment='rotate(400)').fit(X, y)",
     ],
     "Searches": [
         "valid_param_grid(ConvNetClassifier(), {'F': [11, 12], 'P': [0]}, image_shape=(8, 8))",
@@ -71,11 +74,15 @@ MISTAKES = {
     "Images": [
         "ConvNetClassifier().fit(images[0], y)",
         "ConvNetClassifier('INPUT -> FC', max_iter=1).fit(X[:, :40], y)",
+        "ConvNetClassifier('INPUT -> FC', max_iter=1).fit(X[:, :48], y)",
+        "ConvNetClassifier('INPUT -> FC', max_iter=1).fit(np.column_stack([X, y]), y)",
+        "ConvNetClassifier(image_shape=(8, 8)).fit(np.column_stack([X, y]), y)",
         "ConvNetClassifier('INPUT -> FC', max_iter=1).fit(np.zeros((40, 3, 16, 16)), y)",
         "ConvNetClassifier('INPUT -> FC', max_iter=1).fit(np.where(np.arange(2560).reshape(40, 64) == 99, 1e6, X), y)",
         "ConvNetClassifier(image_shape=(8, 9)).fit(X, y)",
         "ConvNetClassifier().fit(X + np.nan, y)",
         "fitted.predict(images[:, :6])",
+        "fitted.predict(np.resize(images, (40, 16, 16)))",
         "fitted.predict(np.stack([images] * 3, axis=-1))",
         "fitted.predict(X / 255)",
         "fitted.predict(X[0])",

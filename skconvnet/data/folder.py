@@ -24,6 +24,7 @@ from skconvnet.data.image_file import (
     warn_of_few_bits,
 )
 from skconvnet.data.image_files import ImageFiles, Listing, attempt, decode_listed, in_order
+from skconvnet.data.labels import convert_labels
 
 __all__ = ["load_image_folder"]
 
@@ -98,8 +99,8 @@ def load_image_folder(
             The name of each file, relative to `path`; of a list, as there. In the order of `data`: sorted, or that of
             the list.
         load : callable
-            ``load(path)`` loads other images with the same `size`, `channels` and `crop`: a file, a list of files, or a
-            directory or archive. It returns an array like `data`, also of one file, for
+            ``load(path, on_error="raise")`` loads other images with the same `size`, `channels` and `crop`: a file, a
+            list of files, or a directory or archive. It returns an array like `data`, also of one file, for
             ``classifier.predict(bunch.load("cat.jpg"))``. Images of another size are scaled if `size` was given, else
             they are an error.
     (data, target) : tuple
@@ -163,7 +164,7 @@ def load_image_folder(
                 stacklevel=2,
             )
         names = _images(path, files) if place else files.names
-        classes = labels
+        classes = None if labels is None else convert_labels(labels)
         if labelled and place:
             classes = _classes(path, files, names)
         if form.mode is None:
@@ -179,7 +180,7 @@ def load_image_folder(
     bunch.load = _Loader(form, data.shape[1:], n_jobs)
     if not labelled:
         return bunch
-    target = np.asarray(classes)[kept] if len(kept) < len(names) else np.asarray(classes)
+    target = np.asarray(classes)[kept]
     if return_X_y:
         return data, target
     return Bunch(**bunch, target=target, target_names=np.unique(target).tolist())
@@ -196,11 +197,18 @@ def _opened(path, labels, labelled, lazy):
         with open_files(path) as files:
             yield files, str(path)
         return
-    names = [(fspath(file),) for file in path]
+    try:
+        names = [(fspath(file),) for file in path]
+    except TypeError as error:
+        raise ValueError(
+            f"path has the type {type(path).__name__}. Pass a directory, a zip archive or a list of files."
+        ) from error
     if not names:
         raise ValueError("path is an empty list. Pass a file or more.")
     if labelled and labels is None:
         raise ValueError("A list of files has no folders with the names of classes. Pass labels, or labelled=False.")
+    if isinstance(labels, str):
+        raise ValueError(f"labels={labels!r} is one label. Pass a list, with one label for each file.")
     if labels is not None and (not labelled or len(labels) != len(names)):
         what = "labelled=False" if not labelled else f"{len(names)} files and {len(labels)} labels"
         raise ValueError(f"load_image_folder got {what}. Pass one label for each file, or none with labelled=False.")
@@ -220,12 +228,12 @@ class _Loader:
     shape: tuple
     n_jobs: int | None
 
-    def __call__(self, path):
+    def __call__(self, path, on_error="raise"):
         """Return images, uint8 of shape (n, height, width) if grey, (n, height, width, 3) if RGB."""
         if isinstance(path, (str, PathLike)) and not _is_folder(path):
             path = [path]
         channels = 1 if self.form.mode == "L" else 3
-        options = {"channels": channels, "crop": self.form.crop, "n_jobs": self.n_jobs}
+        options = {"channels": channels, "crop": self.form.crop, "n_jobs": self.n_jobs, "on_error": on_error}
         data = load_image_folder(path, size=self.form.size, labelled=False, **options).data
         if data.shape[1:] != self.shape:
             raise ValueError(

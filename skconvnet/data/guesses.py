@@ -71,8 +71,9 @@ def doubt_about_images(X_shape, image_shape, is_given, names=()):
 def _doubt_about_channels(X_shape, image_shape, is_given):
     """Doubt images a few pixels high with many channels. Networks learn from such images, too."""
     channels, rows, columns = image_shape
-    is_square = rows == columns > 4
-    seems_first = not is_given and len(X_shape) == 4 and rows > 4 and columns not in _CHANNELS
+    are_rows = len(X_shape) == 2
+    is_square = rows == columns > 4 and (are_rows or not is_given)
+    seems_first = not is_given and not are_rows and rows > 4 and columns not in _CHANNELS
     if channels not in _CHANNELS or not (is_square or seems_first):
         return None
     images = "X" if len(X_shape) == 4 else f"X.reshape(-1, {channels}, {rows}, {columns})"

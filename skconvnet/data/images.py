@@ -331,9 +331,11 @@ def _shape_of_images(X, expected, remedy=None):
     elif prod(expected) == X.shape[1]:
         shape = expected
     else:
+        one_more = X.shape[1] == prod(expected) + 1
         raise ValueError(
             f"X has rows of {X.shape[1]} features, but images of shape {expected} have "
             f"{' * '.join(map(str, expected))} = {prod(expected)}. Pass other rows, or the image_shape of these."
+            f"{' If one column is the label, leave it out of X and pass it as y.' if one_more else ''}"
         )
     if expected is not None and shape != expected:
         # Three dimensions may be one image in colour.

@@ -14,6 +14,7 @@ _SAMPLE_PIXELS = 1 << 12  # of an image in the sample
 _BYTE_FITS = 50  # deviations: a network whose pixels reach no farther was trained on bytes
 _OUTLIER = 30  # deviations
 _SHARE = 0.1  # of the variance: a pixel that makes up more of it than this ruins the scale of all others
+_ALONE = 3  # times as far from the mean as the next: two pixels of 1 among zeros are no outliers
 _BLOCK = 1 << 20  # pixels
 
 
@@ -38,8 +39,8 @@ class PixelScale:
     >>> images = np.arange(256.0).reshape(4, 64)
     >>> scale.doubt(Images(images, (8, 8, 1), largest=255))
     >>> scale.doubt(Images(images + 5000, (8, 8, 1), largest=5255))
-    'X has pixels with mean 5.13e+03 and deviation 73.9, and the network was trained on pixels with mean 100 and \
-deviation 60. Scale the images as those of fit.'
+    'X has pixels of a larger scale, and the network was trained on pixels with mean 100 and deviation 60. Scale the \
+images as those of fit.'
     """
 
     def __init__(self, mean, scale):
@@ -83,30 +84,36 @@ deviation 60. Scale the images as those of fit.'
         str or None
             None if they seem to have the same scale, or if the sample is constant.
         """
-        if self.takes_bytes and images.pixels.dtype.kind == "f" and 0 < images.largest <= 1:
-            return "X has floats up to 1, and the network was trained on pixels from 0 to 255. Multiply them by 255."
-        if len(images) * math.prod(images.shape) < _MANY_PIXELS and self._is_usual(images):
+        seem_floats_up_to_1 = self.takes_bytes and images.pixels.dtype.kind == "f" and 0 < images.largest <= 1
+        are_few = len(images) * math.prod(images.shape) < _MANY_PIXELS
+        if are_few and not seem_floats_up_to_1 and self._is_usual(images):
             return None
         sample = _sample(images)
         mean, deviation = sample.mean(axis=0), sample.std(axis=0)
         if (deviation <= 1e-6 * np.abs(mean)).all():  # but for rounding, constant
             return None
+        if seem_floats_up_to_1:
+            return "X has floats up to 1, and the network was trained on pixels from 0 to 255. Multiply them by 255."
         is_far = (np.abs(mean - self._mean) > _FAR * self._deviation) | (deviation > _FAR * self._deviation)
-        is_faint = (deviation < self._deviation / _FAR) & (np.hypot(mean, deviation) < self._size / _FAR)
+        size = np.hypot(mean, deviation)
+        is_faint = (deviation < self._deviation / _FAR) & (size < self._size / _FAR)
         if not (is_far.any() or is_faint.all()):
             return None
         channel = int(np.argmax(is_far))
+        which = "larger" if size[channel] > self._size[channel] else "smaller"
+        # The same text for each batch of a stream: Python shows it once.
         return (
-            f"X has pixels with mean {mean[channel]:.3g} and deviation {deviation[channel]:.3g}, and the network was "
-            f"trained on pixels with mean {self._mean[channel]:.3g} and deviation {self._deviation[channel]:.3g}. "
-            f"{self._advice(sample)}"
+            f"X has pixels of a {which} scale, and the network was trained on pixels with mean "
+            f"{self._mean[channel]:.3g} and deviation {self._deviation[channel]:.3g}. {self._advice(sample)}"
         )
 
     def _is_usual(self, images):
-        """Return whether the largest pixel is one of images of the same scale; of bytes, whether the network is."""
-        if images.pixels.dtype == np.uint8:
+        """Return whether the largest pixel of a few images is one of images of the same scale."""
+        is_bytes = images.pixels.dtype == np.uint8
+        if is_bytes and not isinstance(images.pixels, np.ndarray):  # files: all would be decoded
             return self._bytes_fit
-        return not (images.largest < self._size.min() or images.largest > self._highest)
+        largest = _largest(images)
+        return not (largest < self._size.min() or (largest > self._highest and not (is_bytes and self._bytes_fit)))
 
     def _advice(self, sample):
         """Return what to do, for the two scales that are usual."""
@@ -156,7 +163,7 @@ def doubt_about_outlier(images, weights, mean, scale):
     >>> images = Images(X, (8, 8, 1), largest=1e6)
     >>> doubt_about_outlier(images, np.ones(200), *images.statistics())
     'X[7, 3] is 1e+06, 113 standard deviations from the mean of the pixels, and makes up 100% of their variance. \
-Beside it all others look alike. Correct or clip outliers, as np.clip(X, 0, 255) does.'
+Beside it all others look alike. Correct or clip it, as np.clip(X, None, 255) does.'
     """
     kind = images.pixels.dtype
     if kind.kind not in "iuf" or kind.itemsize == 1:  # bytes have no outliers
@@ -167,23 +174,34 @@ Beside it all others look alike. Correct or clip outliers, as np.clip(X, 0, 255)
     if not ((_largest(images) + np.abs(mean)) * scale > least).any():
         return None
     farthest, place = 0.0, None
-    for indices in images.chunks(max(1, _BLOCK // math.prod(images.shape))):
-        counting = indices[weights[indices] > 0]
-        if len(counting) == 0:
-            continue
-        distances = np.abs(images.rows(counting, np.float64).reshape(-1, channels) - mean) * scale
+    for counting, values in _counting_blocks(images, weights):
+        distances = np.abs(values - mean) * scale
         number = int(np.argmax(distances))
         if distances.flat[number] > farthest:
             image, *inside = np.unravel_index(number, (len(counting), *images.pixels.shape[1:]))
             farthest, place = float(distances.flat[number]), (int(counting[image]), *map(int, inside))
+            value, channel = float(values.flat[number]), number % channels
     if farthest <= least:
         return None
-    value = images.pixels[place[0]][place[1:]]
+    sign = 1 if value > mean[channel] else -1
+    highest = [np.sort(sign * values[:, channel])[-2:] for _, values in _counting_blocks(images, weights)]
+    neighbour = sign * float(np.sort(np.concatenate(highest))[-2])
+    if _ALONE * sign * (neighbour - mean[channel]) * scale[channel] > farthest:
+        return None
+    limits = f"None, {neighbour:.6g}" if sign > 0 else f"{neighbour:.6g}, None"
     return (
         f"X[{', '.join(map(str, place))}] is {value:.6g}, {farthest:.0f} standard deviations from the mean of the "
         f"pixels, and makes up {min(1, farthest**2 / n_pixels):.0%} of their variance. Beside it all others look "
-        "alike. Correct or clip outliers, as np.clip(X, 0, 255) does."
+        f"alike. Correct or clip it, as np.clip(X, {limits}) does."
     )
+
+
+def _counting_blocks(images, weights):
+    """Yield indices of images with a weight above zero, and their pixels, float64 of shape (pixels, channels)."""
+    for indices in images.chunks(max(1, _BLOCK // math.prod(images.shape))):
+        counting = indices[weights[indices] > 0]
+        if len(counting) > 0:
+            yield counting, images.rows(counting, np.float64).reshape(-1, images.shape[2])
 
 
 def _largest(images):
@@ -192,5 +210,6 @@ def _largest(images):
     if pixels.dtype.kind == "f" or not isinstance(pixels, np.ndarray):
         return images.largest
     size = max(1, _BLOCK // math.prod(images.shape))
-    blocks = (pixels[first : first + size] for first in range(0, len(pixels), size))
-    return max(max(abs(int(block.min())), abs(int(block.max()))) for block in blocks)
+    blocks = [pixels[first : first + size] for first in range(0, len(pixels), size)]
+    lowest = min(int(block.min()) for block in blocks) if pixels.dtype.kind == "i" else 0
+    return max(-lowest, *(int(block.max()) for block in blocks))

@@ -243,7 +243,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         images = check_larger_images(self, X, self.image_shape_)
         larger = scorer.on(images.shape)
         scores = compute_scores(larger, images, self.n_jobs)
-        warn_of_other_scale(larger.pixels, images, stacklevel=4)
+        warn_of_other_scale(larger.pixels, images)
         return scores.astype(np.float64).reshape(len(images), larger.output.height, larger.output.width, -1)
 
     def _to_onnx(self, path, **arguments):

@@ -429,7 +429,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             The scores. With two classes, their difference: positive where the second class is more likely.
         """
         scores = self._scores(X)
-        return self._kind.decide(scores)
+        return self._scorer_cache.kind.decide(scores)
 
     def predict(self, X):
         """Predict the labels of images.
@@ -445,7 +445,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             The most likely labels; of several labels, 1 where the probability is above 0.5.
         """
         scores = self._scores(X)
-        return self._kind.predict(scores)
+        return self._scorer_cache.kind.predict(scores)
 
     def predict_proba(self, X):
         """Predict the probabilities of the classes.
@@ -462,7 +462,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             probability of their own.
         """
         scores = self._scores(X)
-        return self._kind.probabilities(scores)
+        return self._scorer_cache.kind.probabilities(scores)
 
     def predict_log_proba(self, X):
         """Predict the logarithms of the probabilities of the classes.
@@ -478,7 +478,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
             The logarithms, in the order of `classes_`. They are finite even if a probability is 0.0 as a float.
         """
         scores = self._scores(X)
-        return self._kind.log_probabilities(scores)
+        return self._scorer_cache.kind.log_probabilities(scores)
 
     def score(self, X, y, sample_weight=None):
         """Return the accuracy on images and labels.

@@ -4,6 +4,7 @@ They may come from a file that is damaged or was made to do harm. Kernels get th
 shape would make them read memory that belongs to others.
 """
 
+from functools import cache
 from itertools import islice
 from math import isnan, prod
 from operator import itemgetter
@@ -25,9 +26,9 @@ LEARNED = ("coefs_", "intercepts_", "norm_means_", "norm_variances_")  # in the 
 
 def fitted_objects(classifier):
     """Return the objects that decide about the scores: attributes, and the arrays of each list."""
-    names = ("device", "float32_precision", *_ATTRIBUTES, *classifier._target_attributes, *LEARNED)
+    names, objects_of = _scored(classifier._target_attributes)
     try:
-        objects = itemgetter(*names)(vars(classifier))
+        objects = objects_of(vars(classifier))
     except KeyError:  # one is missing, or not unpacked
         objects = [getattr(classifier, name, None) for name in names]
     coefs, intercepts, means, variances = objects[-len(LEARNED) :]
@@ -35,6 +36,13 @@ def fitted_objects(classifier):
         return [*objects, *coefs, *intercepts, *means, *variances]
     except TypeError:  # one is no list
         return [*objects]
+
+
+@cache
+def _scored(target_attributes):
+    """Return the names of the attributes that decide about the scores, and a function that gets them from a dict."""
+    names = ("device", "float32_precision", *_ATTRIBUTES, *target_attributes, *LEARNED)
+    return names, itemgetter(*names)
 
 
 def network_attributes(classifier):

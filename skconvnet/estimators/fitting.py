@@ -201,10 +201,10 @@ class Fit:
             if doubt is not None:
                 warnings.warn(doubt, stacklevel=5)
         else:
-            warn_of_other_scale(pixels, images, stacklevel=6)
+            warn_of_other_scale(pixels, images)
         if data.validation_is_given:
             network.check_pixels(data.validation.images, "X_val")
-            warn_of_other_scale(pixels, data.validation.images, stacklevel=6)
+            warn_of_other_scale(pixels, data.validation.images)
 
     def _check_scale_of_targets(self, data):
         """Warn of numbers of another scale than those that the network was trained on."""

@@ -393,7 +393,7 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
             The numbers, in the units of y.
         """
         scores = self._scores(X)
-        return self._kind.predict(scores)
+        return self._scorer_cache.kind.predict(scores)
 
     def score_map(self, X):
         """Compute the numbers at every position of the network in larger images.

@@ -1,12 +1,19 @@
 """Scores of images by a fitted classifier, whose scorer is kept."""
 
+import os
+import sys
 import warnings
 from itertools import chain
 from operator import is_
+from pathlib import Path
+
+import sklearn
 
 from skconvnet.engine import Scorer, thread_count
 from skconvnet.estimators.fitted import fitted_network, fitted_objects, learned_arrays
 from skconvnet.estimators.limits import check_scoring_memory, memory_for_scoring
+
+_PACKAGES = tuple(f"{path}{os.sep}" for path in (Path(__file__).parents[1], Path(sklearn.__file__).parent))
 
 
 def score_images(scorer, images, n_jobs):
@@ -36,15 +43,22 @@ def score_images(scorer, images, n_jobs):
         If the pixels have another scale than those that the network was trained on.
     """
     scores = compute_scores(scorer, images, n_jobs)
-    warn_of_other_scale(scorer.pixels, images, stacklevel=5)  # the caller of predict
+    warn_of_other_scale(scorer.pixels, images)
     return scores
 
 
-def warn_of_other_scale(pixels, images, stacklevel):
-    """Warn if images have another scale than the pixels that a network was trained on, a `PixelScale`."""
+def warn_of_other_scale(pixels, images):
+    """Warn if images have another scale than the pixels that a network was trained on, a `PixelScale`.
+
+    The warning names the line that calls scikit-learn or skconvnet: scikit-learn's `score` calls `predict`, too.
+    """
     doubt = pixels.doubt(images)
-    if doubt is not None:
-        warnings.warn(doubt, stacklevel=stacklevel)
+    if doubt is None:
+        return
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(doubt, stacklevel=level)
 
 
 def compute_scores(scorer, images, n_jobs):
@@ -59,12 +73,18 @@ def compute_scores(scorer, images, n_jobs):
 
 
 class ScorerCache:
-    """Keeps the scorer of a fitted classifier as long as its fitted attributes are the same objects.
+    """Keeps a fitted estimator's scorer, and what its scores mean, while the fitted attributes are the same objects.
 
     The arrays become read-only when the scorer is made, because a change in place could not be noticed. Threads may
     share a cache. A copy or a file of it is empty.
+
+    Attributes
+    ----------
+    kind : Classes, Labels or Values
+        What the scores of the last scorer mean; None before there is one.
     """
 
+    kind = None
     _kept = [], None  # the attributes, and their scorer
 
     def __reduce__(self):
@@ -107,6 +127,7 @@ class ScorerCache:
             scorer = make(fitted_network(classifier))
             for array in (classifier.pixel_mean_, classifier.pixel_scale_, *chain(*learned_arrays(classifier))):
                 array.flags.writeable = False
+            self.kind = classifier._kind
             self._kept = attributes, scorer  # one assignment: another thread sees both or neither
         return scorer
 

@@ -47,7 +47,7 @@ def test_the_shape_of_rows_is_guessed(n_features, shape):
         ((2, 1, 28, 28), None, "X"),
         ((2, 1, 8, 8), None, "X"),
         ((2, 3, 32, 16), None, "X"),
-        ((2, 4, 9, 9), (4, 9, 9), "X"),
+        ((2, 4, 9, 9), None, "X"),
         ((2, 3072), (3, 32, 32), "X.reshape(-1, 3, 32, 32)"),
     ],
 )
@@ -93,6 +93,7 @@ def test_a_column_named_like_a_label(name):
         ((2, 784), None),
         ((2, 997), (1, 997)),
         ((2, 24), None),
+        ((2, 3, 9, 9), (3, 9, 9)),
         ((2, 12), None),
     ],
 )
@@ -123,6 +124,12 @@ def test_fit_warns_of_channels_first_before_an_error():
     with pytest.warns(UserWarning, match="channels first") as warned, refused("y has 1 class"):
         ConvNetClassifier().fit(np.zeros((4, 3, 32, 32)), np.zeros(4))
     assert warned[0].filename == __file__
+
+
+def test_one_column_more_than_image_shape_is_asked_about():
+    with refused("images of shape (8, 8, 1) have 8 * 8 * 1 = 64. Pass other rows") as error:
+        ConvNetClassifier(image_shape=(8, 8)).fit(np.zeros((4, 65)), np.arange(4))
+    assert str(error.value).endswith("If one column is the label, leave it out of X and pass it as y.")
 
 
 def test_fit_warns_of_a_frame_with_its_labels():

@@ -65,6 +65,10 @@ def test_a_broken_file_of_a_list_is_left_out_with_its_label(photos, tmp_path):
         (["a.png"], {"labels": [0, 1]}, "load_image_folder got 1 files and 2 labels."),
         (["a.png"], {"labels": [0], "labelled": False}, "load_image_folder got labelled=False"),
         ([], {"labels": []}, "path is an empty list"),
+        (5, {"labelled": False}, "path has the type int. Pass a directory"),
+        (np.zeros((2, 4, 4)), {"labelled": False}, "path has the type ndarray"),
+        (["a.png"], {"labels": "a"}, "labels='a' is one label. Pass a list"),
+        (["a.png", "b.png"], {"labels": ["a", None]}, "y contains None at y[1]. Every image needs a label"),
         (".", {"labels": [0]}, "labels are for a list of files."),
         (".", {"lazy": 2}, "lazy=2 is invalid"),
         (".", {"lazy": True, "on_error": "warn"}, "lazy=True does not know which files cannot be read"),
@@ -86,6 +90,8 @@ def test_other_images_get_the_form_of_the_first_ones(photos):
     assert_array_equal(folder.load(one), folder.data[index : index + 1])
     assert_array_equal(folder.load([str(one), one]), folder.data[[index, index]])
     assert_array_equal(pickle.loads(pickle.dumps(folder)).load(one), folder.load(one))
+    with pytest.warns(UserWarning, match=r"missing.png' cannot be read as an image: .* It is left out."):
+        assert len(folder.load([one, "missing.png"], on_error="warn")) == 1
 
 
 def test_the_colour_of_the_first_images_is_kept_and_their_size_if_none_was_given(tmp_path):

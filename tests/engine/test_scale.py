@@ -1,5 +1,7 @@
 """The scale of pixels: which images are doubted, and which outliers among training images."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -30,13 +32,19 @@ def doubt(X, mean, deviation, shape=(8, 8, 1)):
         (np.uint8(255 * RAMP), UNIT, "with mean 0.4 and deviation 0.25. Divide them by 255"),
         (255 * RAMP, (0, 1), "Divide them by 255"),
         (1e4 * RAMP, (0, 1), "and the network was trained on pixels with mean 0 and deviation 1. Scale the images as"),
-        (1e-2 * RAMP, (0, 1), "X has pixels with mean 0.005 and deviation 0.00293, and the network was trained on"),
+        (1e-2 * RAMP, (0, 1), "X has pixels of a smaller scale, and the network was trained on pixels with mean 0 and"),
         (1000 + 10 * RAMP, BYTES, None),
-        (5000 + 10 * RAMP, BYTES, "X has pixels with mean 5e+03"),
+        (
+            5000 + 10 * RAMP,
+            BYTES,
+            "X has pixels of a larger scale, and the network was trained on pixels with mean 100",
+        ),
         (255 * RAMP, BYTES, None),
         (40 * RAMP, BYTES, None),
         (np.uint8(255 * RAMP), BYTES, None),
         (0 * RAMP, BYTES, None),
+        (np.uint8(RAMP > 0.5), BYTES, "Multiply them by 255 if they are from 0 to 1."),
+        (np.int64(RAMP > 0.5), BYTES, "Multiply them by 255 if they are from 0 to 1."),
         (RAMP, UNIT, None),
     ],
 )
@@ -48,6 +56,8 @@ def test_images_of_another_scale(X, trained_on, message, n):
 def test_a_constant_image_or_a_dark_one_among_others_is_not_doubted():
     for value in (0, 1e-3, 50):
         assert doubt(np.full((1, 64), value), *UNIT) is None
+    for value in (0.5, 1, -1):
+        assert doubt(np.full((1, 64), value), *BYTES) is None
     dark = np.tile(RAMP, (20, 1))
     dark[::2] *= 1e-3
     assert doubt(dark, *UNIT) is None
@@ -62,6 +72,16 @@ def test_one_channel_that_is_far_is_enough_and_all_must_be_faint():
     assert doubt(far, *UNIT, (8, 8, 3)) is not None
     assert doubt(faint, *UNIT, (8, 8, 3)) is None
     assert doubt(X / 1000, *UNIT, (8, 8, 3)) is not None
+
+
+def test_small_integers_are_read_once_if_they_are_usual(monkeypatch):
+    monkeypatch.setattr(Images, "rows", lambda *_: pytest.fail("a sample is read"))
+    for kind in (np.uint8, np.uint16, np.int64):
+        assert doubt(kind(255 * RAMP), *BYTES) is None
+
+
+def test_batches_of_another_scale_have_one_text():
+    assert doubt(5000 + 10 * RAMP, *BYTES) == doubt(7000 + 99 * RAMP, *BYTES)
 
 
 def test_few_images_of_many_are_read():
@@ -87,7 +107,17 @@ def test_an_outlier_is_named_with_its_place(dtype, value):
     found = outlier(X, (8, 8, 2))
     assert found.startswith(f"X[257, 3, 4, 1] is {value:.6g}, 1")
     assert "100% of their variance" in found
+    limits = re.search(r"np\.clip\(X, (.*), (.*)\) does", found).groups()
+    assert limits == (("None", "255") if value > 0 else ("0", "None"))
     assert outlier(X, (8, 8, 2), np.arange(300) != 257) is None
+
+
+def test_two_equal_pixels_among_zeros_are_no_outliers():
+    X = np.zeros((300, 64))
+    X[7, 3] = 1
+    assert "np.clip(X, None, 0)" in outlier(X)
+    X[120, 9] = 1
+    assert outlier(X) is None
 
 
 def test_bright_pixels_that_are_many_are_no_outliers():

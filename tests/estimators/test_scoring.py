@@ -164,6 +164,9 @@ def test_floats_up_to_1_are_noticed_if_the_network_takes_bytes(classifier, n_ima
     with pytest.warns(UserWarning, match=r"X has floats up to 1, and .* from 0 to 255. Multiply them by 255") as caught:
         classifier.predict(images)
     assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="floats up to 1") as caught:
+        classifier.score(images, Y[:n_images])  # by way of scikit-learn
+    assert caught[0].filename == __file__
     features = ConvNetFeatures(classifier).fit(images)
     with pytest.warns(UserWarning, match="floats up to 1"):
         features.transform(images)
