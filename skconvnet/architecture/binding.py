@@ -251,8 +251,8 @@ def _fill_fc(places, ends, n_classes, sizes, source):
         place.options = {"units": n_classes or _N_CLASSES} | place.options
         if place.options["units"] != (n_classes or place.options["units"]):
             message = (
-                f"the last FC has {place.options['units']} units, but there are {n_classes} classes: "
-                "end the network with FC, which takes its units from the classes"
+                f"the last FC has {place.options['units']} units, but y has {n_classes} classes or outputs: "
+                "end the network with FC, which takes its units from y"
             )
             raise error_at(message, source, place.layer.position)
 
@@ -314,7 +314,7 @@ def _check_output(layers, source, n_classes):
     needed = Volume(1, 1, n_classes)
     if volume != needed:
         message = (
-            f"the network ends in {volume}, but {n_classes} classes need {needed}: "
+            f"the network ends in {volume}, but {n_classes} classes or outputs need {needed}: "
             "end it with FC, or with CONV(K=classes) -> POOL(average, F=all)"
         )
         raise error_at(message, source, len(source.rstrip()))

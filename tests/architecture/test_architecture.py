@@ -143,7 +143,7 @@ def test_default_number_of_classes():
     assert filters("INPUT -> FC", 5) == 5
     assert filters("INPUT -> FC -> RELU -> FC(12)") == 12
     assert filters("INPUT -> FC -> CONV(K=12)") == 12
-    with pytest.raises(ArchitectureError, match="the last FC has 7 units, but there are 5 classes"):
+    with pytest.raises(ArchitectureError, match="the last FC has 7 units, but y has 5 classes"):
         filters("INPUT -> FC(7)", 5)
     with pytest.raises(ArchitectureError, match="n_classes must be a whole number from 1"):
         filters("INPUT -> FC", 0)

@@ -152,10 +152,10 @@ def test_the_last_fc_has_the_classes():
     assert bind("INPUT -> FC(10)").text == "INPUT -> FC(10)"
     message = refusal("INPUT -> RELU -> FC(12)")
     assert message == (
-        "the last FC has 12 units, but there are 10 classes: end the network with FC, which takes its units from the "
-        "classes\n    INPUT -> RELU -> FC(12)\n                     ^"
+        "the last FC has 12 units, but y has 10 classes or outputs: end the network with FC, which takes its units "
+        "from y\n    INPUT -> RELU -> FC(12)\n                     ^"
     )
-    assert "the last FC has 128 units, but there are 10 classes" in refusal("INPUT -> [FC -> RELU]*K")
+    assert "the last FC has 128 units, but y has 10 classes or outputs" in refusal("INPUT -> [FC -> RELU]*K")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_the_last_layer_says_how_many_classes_there_are(end):
 def test_a_network_ends_in_its_classes():
     message = refusal("INPUT -> FC -> CONV(K=3)")
     assert message.startswith(
-        "the network ends in [1x1x3], but 10 classes need [1x1x10]: end it with FC, or with CONV(K=classes) "
+        "the network ends in [1x1x3], but 10 classes or outputs need [1x1x10]: end it with FC, or with CONV(K=classes) "
     )
     assert bind("INPUT -> CONV(K=10) -> POOL(average, F=all)").layers[-1].output == Volume(1, 1, 10)
 
@@ -201,7 +201,7 @@ def test_a_conv_has_as_many_filters_as_there_are_classes():
     assert numbers(bind("INPUT -> (CONV(K=classes) + CONV(K=classes)) -> FC", n_classes=3), "FC", "units") == [3]
     message = refusal("INPUT -> CONV(K=classes) -> RELU", n_classes=7)
     assert message.startswith(
-        "the network ends in [32x32x7], but 7 classes need [1x1x7]: end it with FC, or with CONV("
+        "the network ends in [32x32x7], but 7 classes or outputs need [1x1x7]: end it with FC, or with CONV("
     )
     assert "need [1x1x7]" in refusal("INPUT -> CONV(K=1000) -> POOL(average, F=all)", n_classes=7)
 
