@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from skconvnet.architecture import Architecture, Volume
 from skconvnet.engine import Images, Network, Scorer
 from skconvnet.estimators import head
-from skconvnet.estimators.head import pooled, regress, with_head
+from skconvnet.estimators.head import pooled, regress, regress_numbers, with_head
 
 CURVED = "PRELU", "HSWISH", "GELU"
 
@@ -90,3 +90,12 @@ def test_a_network_scores_as_the_regression_does(features, text, shape, has_bias
     scores = Scorer(network).scores(Images(volumes.astype(np.float32), shape), 1)
     expected = X @ regression[0] + (regression[1] if has_biases else 0)
     assert_allclose(softmax(scores, axis=1), softmax(expected, axis=1), atol=1e-4)
+
+
+def test_weights_of_numbers_count():
+    rng = np.random.default_rng(0)
+    features, targets, times = rng.normal(size=(60, 3)), rng.normal(size=(60, 2)), np.arange(60) % 3
+    coef, _ = regress_numbers(features, targets, times)
+    expected, _ = regress_numbers(features, np.where(times[:, None] > 0, targets, 1e6), times)
+    assert_allclose(coef, expected)
+    assert np.abs(coef - regress_numbers(features, targets, np.minimum(times, 1))[0]).max() > 1e-3
