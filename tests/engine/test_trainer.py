@@ -324,7 +324,7 @@ class Mirror:
     def __init__(self):
         self.asked = []
 
-    def draw(self, seed, step, n):
+    def draw(self, seed, step, n, weights):
         self.asked.append((seed, step, n))
         warps = np.zeros((n, len(Warp)), np.int64)
         warps[:, Warp.FLIP] = 1
@@ -359,7 +359,7 @@ class Darken:
 
     functions = (None,)
 
-    def draw(self, seed, step, n):
+    def draw(self, seed, step, n, weights):
         return np.zeros((0, len(Warp)), np.int64)
 
     def change(self, seed, step, pixels):

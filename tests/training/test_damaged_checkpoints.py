@@ -143,7 +143,7 @@ NONSENSE = {
         None,
         [1] * 4,
     ],
-    "accuracy_curve": [[], [0.5] * 5, [float("inf")] * 4, {}, [True] * 4, [1.5] * 4, [-0.5] * 4],
+    "accuracy_curve": [[], [0.5] * 5, [float("inf")] * 4, {}, [True] * 4, [1.5] * 4],
     "validation_scores": [[0.5] * 4, [0.5], None],
 }
 
@@ -168,7 +168,6 @@ def test_numbers_that_no_fit_has_are_refused_before_work_begins(path, name, valu
         ("seed", 2**63),
         ("seed", 10**30),
         ("validation_scores", [2.0, 0.5]),
-        ("validation_scores", [-1.0, 0.5]),
     ],
 )
 def test_numbers_that_early_stopping_does_not_have_are_refused(path, name, value):

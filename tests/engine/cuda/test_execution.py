@@ -242,7 +242,7 @@ def test_augmented_images_are_those_of_the_cpu(gpu):
     class Warps:
         functions = ()
 
-        def draw(self, seed, step, n):
+        def draw(self, seed, step, n, weights):
             rng = np.random.default_rng(step)
             warps = np.zeros((n, len(Warp)), np.int64)
             warps[:, Warp.FLIP], warps[:, Warp.DOWN : Warp.COSINE] = rng.integers(0, 2, n), rng.integers(-2, 9, (n, 6))
@@ -263,7 +263,7 @@ def test_images_that_a_function_changes_are_those_of_the_cpu(gpu, monkeypatch, m
     class Reversed:
         functions = (None,)
 
-        def draw(self, seed, step, n):
+        def draw(self, seed, step, n, weights):
             return np.zeros((0, len(Warp)), np.int64)
 
         def change(self, seed, step, pixels):
