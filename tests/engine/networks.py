@@ -768,6 +768,8 @@ EVERY_INSTRUCTION = {
     ),
     "filtered": Problem(FILTERED, FILTERED_SHAPE, n=21),
     "prelu": Problem("INPUT -> CONV(K=9) -> PRELU -> FC", (6, 8, 2), n=21),
+    "labels": Problem("INPUT -> CONV(K=9) -> RELU -> FC", (6, 8, 2), n=21, loss=SigmoidCrossEntropy(0.2)),
+    "numbers": Problem("INPUT -> CONV(K=9) -> RELU -> FC", (6, 8, 2), n=21, loss=Huber(0.5)),
 }
 
 
