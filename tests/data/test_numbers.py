@@ -19,7 +19,7 @@ def test_numbers_become_columns_of_float64():
     ("y", "message"),
     [
         (None, "the target y is None"),
-        (["a", "b"], "could not convert string to float"),
+        (["a", "b"], "which is no number"),
         ([1, np.nan], "Input y contains NaN"),
         ([1, np.inf], "Input y contains infinity"),
         (np.ma.array([1.0, 2.0], mask=[True, False]), "y has masked numbers"),
@@ -28,4 +28,10 @@ def test_numbers_become_columns_of_float64():
 )
 def test_what_are_no_finite_numbers_is_refused(y, message):
     with refused(message):
+        check_numbers(y)
+
+
+@pytest.mark.parametrize("y", [["cat", "dog"], np.array(["1", "2"]), np.array(["2020-01-01", "2021-01-01"], "M8[D]")])
+def test_what_is_no_number_is_for_the_classifier(y):
+    with pytest.raises(ValueError, match=r"which is no number.*ConvNetClassifier for classes"):
         check_numbers(y)
