@@ -8,6 +8,7 @@ from skconvnet.data.images import check_images
 from skconvnet.engine import Images
 from skconvnet.engine.loading import load_augmented
 from skconvnet.estimators.classifier import ConvNetClassifier
+from skconvnet.inspection.drawing import axes_or_new, show_image
 from skconvnet.training import make_augmentation
 
 __all__ = ["AugmentationDisplay", "augmented_images"]
@@ -126,10 +127,9 @@ class AugmentationDisplay:
             This display.
         """
         grid = self._grid()
-        if ax is None:
-            height, width = grid.shape[:2]
-            _, ax = _pyplot().subplots(figsize=(8, 8 * height / width))
-        ax.imshow(grid if grid.shape[2] == 3 else grid[..., 0], cmap="gray", interpolation="nearest")
+        height, width = grid.shape[:2]
+        ax = axes_or_new(self, ax, figsize=(8, 8 * height / width))
+        show_image(ax, grid if grid.shape[2] == 3 else grid[..., 0])
         ax.set_axis_off()
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -143,12 +143,3 @@ class AugmentationDisplay:
         framed = np.pad(everything, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=1)
         n_rows, n_columns, height, width, channels = framed.shape
         return framed.transpose(0, 2, 1, 3, 4).reshape(n_rows * height, n_columns * width, channels)
-
-
-def _pyplot():
-    """Import Matplotlib; raise ImportError that says how to install it."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("AugmentationDisplay draws with Matplotlib. Install it: pip install matplotlib") from error
-    return plt

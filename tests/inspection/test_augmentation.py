@@ -59,8 +59,7 @@ def test_variants_are_what_the_steps_of_a_fit_see(digits, augment):
         assert (np.abs(rest).max() < 1e-3 * np.abs(moved).max()) == is_all
 
 
-def test_what_is_drawn(digits):
-    plt = pytest.importorskip("matplotlib.pyplot", reason="needs Matplotlib (the extra skconvnet[search])")
+def test_what_is_drawn(digits, plt):
     figure, ax = plt.subplots()
     display = AugmentationDisplay.from_images(digits, "rotate", n_variants=3, random_state=0, ax=ax)
     (picture,) = ax.get_images()
@@ -69,15 +68,13 @@ def test_what_is_drawn(digits):
     assert_allclose(shown[:8, :8], digits[0] / digits.max(), atol=1e-6)
     assert_allclose(shown[9:17, 18:26], np.clip(display.variants[1, 1, ..., 0] / digits.max(), 0, 1), atol=1e-6)
     assert display.figure_ is figure
-    plt.close(figure)
 
 
+@pytest.mark.usefixtures("plt")
 def test_colours_are_drawn_as_colours():
-    plt = pytest.importorskip("matplotlib.pyplot", reason="needs Matplotlib (the extra skconvnet[search])")
     X = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3)).astype(np.uint8)
     display = AugmentationDisplay.from_images(X, "flip", n_variants=1, random_state=0)
     assert np.asarray(display.ax_.get_images()[0].get_array()).shape == (12, 10, 3)
-    plt.close(display.figure_)
 
 
 def test_without_matplotlib_the_error_says_what_to_install(digits, monkeypatch):

@@ -1,0 +1,94 @@
+"""What the displays share: Matplotlib, imported when the first picture is drawn, axes, and images on axes."""
+
+import numpy as np
+
+__all__ = ["as_picture", "axes_or_new", "load_pyplot", "show_image"]
+
+
+def load_pyplot(display):
+    """Import Matplotlib.
+
+    Parameters
+    ----------
+    display : object
+        The display that draws, for the error.
+
+    Returns
+    -------
+    module
+        `matplotlib.pyplot`.
+
+    Raises
+    ------
+    ImportError
+        If Matplotlib is not installed. The error says how to install it.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        name = type(display).__name__
+        raise ImportError(f"{name} draws with Matplotlib. Install it: pip install matplotlib") from error
+    return plt
+
+
+def axes_or_new(display, ax, figsize):
+    """Return the axes to draw in: those of the caller, or those of a new figure.
+
+    Parameters
+    ----------
+    display : object
+        The display that draws.
+    ax : matplotlib Axes or None
+        The caller's axes.
+    figsize : tuple of float
+        Width and height of a new figure, in inches.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    plt = load_pyplot(display)
+    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+
+
+def as_picture(images):
+    """Scale images to numbers from 0 to 1, black is the smallest number and white the largest.
+
+    Parameters
+    ----------
+    images : array-like, (..., height, width, channels)
+        All share one scale.
+
+    Returns
+    -------
+    ndarray, (..., height, width, 3) or (..., height, width)
+        RGB if there are three channels, else the first channel.
+
+    Examples
+    --------
+    >>> as_picture([[[10], [20]], [[30], [40]]]).round(1)
+    array([[0. , 0.3],
+           [0.7, 1. ]])
+    """
+    images = np.asarray(images, float)
+    images = images if images.shape[-1] == 3 else images[..., 0]
+    low, high = images.min(), images.max()
+    return (images - low) / (high - low or 1)
+
+
+def show_image(ax, picture, **options):
+    """Draw a picture with sharp pixels: RGB, or grey from black, which is 0, to white, which is 1.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    picture : ndarray, (height, width) or (height, width, 3)
+        As `as_picture` returns. NaN is drawn as nothing.
+    **options : dict
+        Options of `Axes.imshow`, such as another range or colour map.
+
+    Returns
+    -------
+    matplotlib AxesImage
+    """
+    return ax.imshow(picture, **{"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"} | options)
