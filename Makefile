@@ -5,7 +5,7 @@ VENV ?= .venv
 python := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint peers cuda bench dist wheel clean
+.PHONY: help demo test lint docs peers cuda bench dist wheel clean
 
 help:   ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1 \t\2/p' $(MAKEFILE_LIST)
@@ -19,6 +19,11 @@ test: $(VENV)/.has-test   ## run the tests and the examples in docstrings, in tw
 lint: $(VENV)/.has-lint   ## run ruff and check the import contracts of setup.cfg
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/lint-imports --no-cache
+
+# Kernels are compiled before the examples, so that these measure themselves. A warning fails the build.
+docs: $(VENV)/.has-docs   ## build the documentation into build/docs
+	$(python) -m skconvnet warmup
+	$(python) -m sphinx -W --keep-going -j 2 docs build/docs
 
 peers: $(VENV)/.has-peers   ## install PyTorch and the other peers, with which tests and benchmarks compare
 
@@ -57,7 +62,7 @@ wheel: $(VENV)/.has-package   ## build the wheel and run it outside the checkout
 	cd build/wheel/outside && PYTHONPATH=. $(abspath $(python)) -m skconvnet demo
 
 clean:   ## remove what the other targets created
-	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist build docs/gallery docs/reference .pytest_cache .ruff_cache .hypothesis
 
 # One stamp per extra of pyproject.toml, so that a second run installs nothing. Installs are editable.
 

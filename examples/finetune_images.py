@@ -1,4 +1,7 @@
-"""Tune a pretrained network on a folder of your own images, and compare with a network that begins anew.
+"""Tune a pretrained network
+=========================
+
+Tune a pretrained network on a folder of your own images, and compare with a network that begins anew.
 
     python -m examples.finetune_images photos.zip --network efficientnet_lite0 --size 224 --save photos.safetensors
     python -m examples.finetune_images

@@ -1,4 +1,7 @@
-"""Search with GridSearchCV on several GPUs: every process takes one of them.
+"""Search on several GPUs
+======================
+
+Search with GridSearchCV on several GPUs: every process takes one of them.
 
     python -m examples.search_gpus --gpus 0 1
 

@@ -1,4 +1,7 @@
-"""Search over F, S, P and K, and compare accuracy with the number of parameters and the time of a fit.
+"""Search over F, S, P and K
+=========================
+
+Search over F, S, P and K, and compare accuracy with the number of parameters and the time of a fit.
 
     python -m examples.search_images --plot digits.png
     python -m examples.search_images --data fashion-mnist --images 6000 --plot fashion.png

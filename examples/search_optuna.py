@@ -1,4 +1,7 @@
-"""Search over networks with Optuna, which stops bad trials early.
+"""Search with Optuna
+==================
+
+Search over networks with Optuna, which stops bad trials early.
 
     python -m examples.search_optuna --trials 30
 

@@ -169,7 +169,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         Whether y was an indicator matrix: then each image has any number of labels.
     n_features_in_ : int
         Number of pixel values in an image: height * width * channels.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of X. Only defined if X has column names that are all strings.
     image_shape_ : tuple of int
         (height, width, channels).

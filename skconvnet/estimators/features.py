@@ -61,7 +61,7 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
         Height, width and depth of its activations.
     n_features_in_ : int
         Number of pixel values in an image: height * width * channels.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns that the network was fitted on. Only defined if all names are strings.
 
     Examples

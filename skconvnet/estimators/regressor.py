@@ -150,12 +150,12 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
     ----------
     n_outputs_ : int
         The number of outputs.
-    target_mean_, target_scale_ : ndarray of float64, shape (n_outputs_,)
+    target_mean_, target_scale_ : ndarray of float64, shape (`n_outputs_`,)
         Targets are standardised as ``(y - target_mean_) / target_scale_``. Computed from the training data, with their
         weights. The scale of a constant output is 1.
     n_features_in_ : int
         Number of pixel values in an image: height * width * channels.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of X. Only defined if X has column names that are all strings.
     image_shape_ : tuple of int
         (height, width, channels).

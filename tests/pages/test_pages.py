@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import sklearn
 from PIL import Image
 
@@ -79,6 +80,21 @@ def test_pretrained_networks(tmp_path, monkeypatch):
     X_test, y_test = named["X_test"], named["y_test"]
     assert all(named[name].score(X_test, y_test) == 1 for name in ("features", "head", "classifier", "gradual"))
     assert named["classifier"].predict([named["image"]]) == ["blue"]
+
+
+def test_augmentation():
+    pytest.importorskip("matplotlib", reason="Matplotlib is not installed").use("agg")
+    named = run("augmentation.md")
+    assert named["variants"].shape == (4, 8, 8, 8, 1)
+    assert named["drop_channel"](np.ones((2, 3, 3, 3)), np.random.default_rng(0)).sum() == 2 * 9 * 2
+
+
+def test_keeping_a_network(tmp_path, monkeypatch):
+    pytest.importorskip("skops", reason="skops is not installed (`make peers` installs it)")
+    monkeypatch.chdir(tmp_path)
+    named = run("persistence.md")
+    assert named["foreign"] == []
+    assert named["classifier"].score(named["X"], named["y"]) > 0.9
 
 
 def test_use_of_a_gpu():

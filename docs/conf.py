@@ -1,0 +1,82 @@
+"""Sphinx builds the documentation from here: ``make docs`` writes it to build/docs. Nothing is downloaded."""
+
+import os
+import re
+
+import skconvnet
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+project = "skconvnet"
+author = "skconvnet developers"
+copyright = "skconvnet developers, BSD-3-Clause"
+release = version = skconvnet.__version__
+
+extensions = [
+    "matplotlib.sphinxext.plot_directive",
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["README.md"]
+templates_path = ["_templates"]
+default_role = "py:obj"  # `ConvNetClassifier` in a docstring is a link, `fit` in a docstring is code
+
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
+myst_heading_anchors = 4
+
+autosummary_generate = True
+numpydoc_show_class_members = False  # the template lists the methods
+numpydoc_xref_param_type = False
+
+plot_formats = [("png", 120)]
+plot_html_show_formats = False
+plot_html_show_source_link = False
+plot_include_source = True
+plot_pre_code = ""  # a plot shows all its code, and the tests run what is shown
+plot_rcparams = {"figure.figsize": (7, 4), "savefig.bbox": "tight"}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"__init__\.py",
+    "backreferences_dir": "reference/examples",
+    "doc_module": ("skconvnet",),
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "within_subsection_order": "ExampleTitleSortKey",
+    "write_computation_times": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skconvnet"
+html_static_path = ["_static"]
+html_css_files = ["skconvnet.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "header_links_before_dropdown": 6,
+    "navbar_align": "left",
+    "navbar_end": ["theme-switcher"],
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "show_nav_level": 1,
+    "show_toc_level": 2,
+}
+
+
+def setup(app):
+    """Add what the extensions have no setting for."""
+    app.connect("autodoc-process-docstring", _without_foreign_labels)
+
+
+def _without_foreign_labels(app, what, name, obj, options, lines):
+    """Write references of inherited docstrings to pages of scikit-learn as text, since those pages are not here."""
+    lines[:] = [re.sub(r":(?:ref|term):`(.*?)(?:\s*<[^>]*>)?`", r"\1", line) for line in lines]
