@@ -120,7 +120,7 @@ def test_steps_by_plans_for_a_gpu_follow_one_another(text):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=250)
+@settings(max_examples=100)
 @given(problems())
 def test_scores_loss_and_gradients_of_drawn_networks(problem):
     assert mismatches(problem.answers(), problem.expected()) == {}

@@ -28,12 +28,24 @@ def start(*arguments, root, **environment):
     )
 
 
+ALONE = """
+from skconvnet.__main__ import main
+from skconvnet.engine.cpu import machine
+from skconvnet.engine.program.instructions import Op
+
+all_entries = machine._entries_for
+machine._entries_for = lambda ops: all_entries([Op.CLEAR])
+main(["warmup"])
+"""
+
+
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory):
     """`python -m skconvnet warmup` three times at once, with output and errors of each, and the cache of the first two.
 
     Two share a cache that is empty at first. The third has no place for one: NUMBA_CACHE_DIR and the home directory
-    cannot be written to. It imports another copy of the package, and ends with exit status 1.
+    cannot be written to. It imports another copy of the package, compiles the kernels of CLEAR alone, and ends with
+    exit status 1.
     """
     cache, root = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("package")
     copy = root / PACKAGE.name
@@ -41,7 +53,7 @@ def processes(tmp_path_factory):
     command = "-m", "skconvnet", "warmup"
     shared = [start(*command, root=PACKAGE.parent, NUMBA_CACHE_DIR=str(cache)) for _ in range(2)]
     nowhere = dict.fromkeys(("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"), NOWHERE)
-    alone = start(*command, root=root, **nowhere)
+    alone = start("-c", ALONE, root=root, **nowhere)
     outputs = [process.communicate(timeout=600) for process in (*shared, alone)]
     assert [process.returncode for process in (*shared, alone)] == [0, 0, 1 if sys.platform != "win32" else 0], outputs
     return *outputs, cache

@@ -135,11 +135,11 @@ _CALLED = "block", "chunk", "min", "max"  # whether or not the function calls th
 _KINDS = re.compile(r"\w+(_row|_sample|_depth)|[abc](_)\w{1,2}")  # parameters that differ in what they belong to
 
 
-def mutants(module):
-    """Return all mutants of a module, in the order of its lines."""
+def mutants(module, function=""):
+    """Return the mutants of a module's functions that have `function` in their name, in the order of its lines."""
     source = _source(module)
-    n_changes = len(list(_changes(ast.parse(source))))
-    return [_mutant(module, source, number) for number in range(n_changes)]
+    n_changes = len(list(_changes(ast.parse(source), function)))
+    return [_mutant(module, source, function, number) for number in range(n_changes)]
 
 
 def planted(module, function, old, new):
@@ -167,9 +167,9 @@ def _source(module):
     return Path(importlib.import_module(MODULES[module].name).__file__).read_text()
 
 
-def _mutant(module, source, number):
+def _mutant(module, source, function, number):
     tree = ast.parse(source)
-    function, node, change = next(itertools.islice(_changes(tree), number, None))
+    function, node, change = next(itertools.islice(_changes(tree, function), number, None))
     line = source.splitlines()[node.lineno - 1].strip()
     said = change()
     return Mutant(
@@ -177,10 +177,11 @@ def _mutant(module, source, number):
     )
 
 
-def _changes(tree):
+def _changes(tree, among):
     """Yield the function at the top, the node of each change, and what makes the change and says what it is."""
     for top in tree.body:
-        if isinstance(top, ast.FunctionDef | ast.ClassDef) and top.name != "Tile":  # whose properties are names
+        is_among = isinstance(top, ast.FunctionDef | ast.ClassDef) and among in top.name
+        if is_among and top.name != "Tile":  # whose properties are names
             for function in (node for node in ast.walk(top) if isinstance(node, ast.FunctionDef)):
                 partners = _partners(function)
                 for statement in function.body:
@@ -559,7 +560,7 @@ def _time_limit(seconds):
 
 def sample(module, number, seed=0, kernel=""):
     """Return `number` mutants of a module, or all for 0, of functions that have `kernel` in their name."""
-    drawn = [mutant for mutant in mutants(module) if kernel in mutant.function]
+    drawn = mutants(module, kernel)
     random.Random(f"{module} {seed}").shuffle(drawn)
     return drawn[: number or None]
 

@@ -24,8 +24,10 @@ USE_FLOAT64 = {
     "softmax_cross_entropy",
     "update",
 }
-# The others differ from these in a few registers. Their rows of the table are checked too, but not measured again.
-MEASURED = [(7, 5), (9, 0), (12, 0)]
+# The kernels that are measured again. Other architectures differ from these in a few registers, and tiles of CONTRACT
+# in their size; their rows of the table are checked too.
+ONE_TILE = [name for name in budgets.kernels() if "contract_" not in name or name.endswith(f"_{TILES[0]}")]
+MEASURED = {(7, 5): ONE_TILE, (9, 0): list(budgets.kernels()), (12, 0): ONE_TILE}
 
 REGISTERS = 65_536  # of a multiprocessor
 HELP = "If it should be so: python -m tests.engine.cuda.budgets NAMES"
@@ -42,7 +44,7 @@ def test_kernels_are_as_in_the_table(table, architecture):
     header, rows = table
     if header != budgets.tools():
         pytest.skip(f"the table is of {header}, and here is {budgets.tools()}")
-    found = budgets.measure(architecture, budgets.kernels())
+    found = budgets.measure(architecture, MEASURED[architecture])
     changed = {name: (budget, rows[architecture].get(name)) for name, budget in found.items()}
     assert {name: pair for name, pair in changed.items() if pair[0] != pair[1]} == {}, HELP
 

@@ -102,7 +102,7 @@ def test_an_fc_of_many_weights_is_split_across_workers():
 # -- The walk ----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     problems(),
     st.sampled_from([train, plan_inference, infer_split]),
