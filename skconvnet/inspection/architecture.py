@@ -1,0 +1,159 @@
+"""The volumes of a network as boxes in perspective."""
+
+from skconvnet.architecture import Hyperparameters, find_architecture
+from skconvnet.estimators.network import bind_network
+from skconvnet.estimators.pretrained import pretrained_network
+from skconvnet.inspection.diagram import diagram_of, fold, parts_in
+from skconvnet.inspection.drawing import axes_or_new
+from skconvnet.inspection.layout import FONT_SIZE, lay_out
+
+__all__ = ["ArchitectureDisplay"]
+
+_WIDTH = 9  # inches
+_MANY = 24  # more parts are folded
+_SHRINK, _SMALLEST = 0.95, 0.05
+
+
+class ArchitectureDisplay:
+    """A picture of a network: each volume as a box, with its width, height and depth to one scale.
+
+    Depth goes to the right, height up, and width to the back. A box that would be too long is broken, with a gap
+    between its parts. Below each box are the layer with its K, F, S and P, the layers after it that keep the volume,
+    and the volume as width x height x depth. Branches are drawn as branches. Parts in a frame are repeated.
+
+    Make one with `from_estimator` or `from_text`. It needs Matplotlib: ``pip install matplotlib``.
+
+    Parameters
+    ----------
+    architecture : BoundArchitecture
+        The network, such as ``architecture_`` of a fitted classifier.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes of the picture, one unit is one inch if they are as large as the picture.
+    figure_ : matplotlib Figure
+        Its figure.
+
+    Examples
+    --------
+    >>> display = ArchitectureDisplay.from_text("lenet5", (32, 32, 1))
+    >>> display.figure_.savefig("lenet5.png")  # doctest: +SKIP
+    """
+
+    def __init__(self, architecture):
+        self.architecture = architecture
+
+    @classmethod
+    def from_estimator(cls, estimator, *, image_shape=None, repeats="auto", ax=None):
+        """Draw the network of a classifier or regressor.
+
+        Parameters
+        ----------
+        estimator : ConvNetClassifier or ConvNetRegressor
+            If it is not fitted, the network is that of its parameters, for 10 classes unless they say how many.
+        image_shape : tuple of int, default=None
+            (height, width, channels). Needed if the estimator is not fitted and has no `image_shape`.
+        repeats, ax
+            As of `plot`.
+
+        Returns
+        -------
+        ArchitectureDisplay
+        """
+        return cls(_architecture_of(estimator, image_shape)).plot(repeats=repeats, ax=ax)
+
+    @classmethod
+    def from_text(cls, text, image_shape, *, n_classes=None, repeats="auto", ax=None, **hyperparameters):
+        """Draw the network of a text in the notation.
+
+        Parameters
+        ----------
+        text : str or Architecture
+            A text, ``"auto"``, or a name in `ARCHITECTURES`.
+        image_shape : tuple of int
+            (height, width, channels), or (height, width) of grey images.
+        n_classes : int, default=None
+            Number of classes. None: what the text says, or else 10.
+        repeats, ax
+            As of `plot`.
+        **hyperparameters : dict
+            What the text leaves to the parameters of `ConvNetClassifier`: K, F, S, P, N, M, hidden_layer_sizes, pool,
+            pool_F, pool_S and rounding.
+
+        Returns
+        -------
+        ArchitectureDisplay
+        """
+        numbers = Hyperparameters(**hyperparameters)
+        bound = find_architecture(text, image_shape, numbers).bind(image_shape, n_classes, numbers)
+        return cls(bound).plot(repeats=repeats, ax=ax)
+
+    def plot(self, *, repeats="auto", ax=None):
+        """Draw the network, in as many rows as it needs.
+
+        Parameters
+        ----------
+        repeats : {"auto", "folded", "written out"}, default="auto"
+            Whether parts that follow each other and do the same are drawn once, with the number of times. "auto" does
+            so if there are more than 24 volumes.
+        ax : matplotlib Axes, default=None
+            Where to draw; by default, in a new figure that is 9 inches wide. If the axes are small, all is smaller.
+
+        Returns
+        -------
+        ArchitectureDisplay
+            This display.
+        """
+        chain = self._chain(repeats)
+        layout = lay_out(chain, _WIDTH) if ax is None else _fitted(chain, ax)
+        is_new = ax is None
+        ax = axes_or_new(self, ax, (layout.width, layout.height))
+        if is_new:
+            ax.set_position((0, 0, 1, 1))
+        ax.set(xlim=(0, layout.width), ylim=(-layout.height, 0), aspect="equal")
+        ax.set_axis_off()
+        from skconvnet.inspection.boxes import draw_layout  # it imports Matplotlib
+
+        width, height = _inches(ax)
+        draw_layout(layout, ax, FONT_SIZE * min(width / layout.width, height / layout.height))
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _chain(self, repeats):
+        if repeats not in ("auto", "folded", "written out"):
+            raise ValueError(f"repeats must be 'auto', 'folded' or 'written out', got {repeats!r}")
+        chain = diagram_of(self.architecture)
+        is_long = len(list(parts_in(chain))) > _MANY
+        return fold(chain) if repeats == "folded" or (repeats == "auto" and is_long) else chain
+
+
+def _architecture_of(estimator, image_shape):
+    """Return the bound architecture of an estimator, fitted or not."""
+    if hasattr(estimator, "architecture_"):
+        return estimator.architecture_
+    stored = pretrained_network(estimator.pretrained)
+    image_shape = image_shape or estimator.image_shape or (stored and stored.architecture.image_shape)
+    if image_shape is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} is not fitted and has no image_shape, so the size of its images is not "
+            "known. Give image_shape=(height, width, channels)."
+        )
+    return bind_network(estimator, image_shape, None, stored)
+
+
+def _inches(ax):
+    """Return the width and height of axes in inches."""
+    extent = ax.get_window_extent()
+    return extent.width / ax.figure.dpi, extent.height / ax.figure.dpi
+
+
+def _fitted(chain, ax):
+    """Return the layout that fills axes: as large as possible, with as many rows as needed."""
+    width, height = _inches(ax)
+    size = 1
+    while True:
+        layout = lay_out(chain, width / size)
+        if (layout.width * size <= width and layout.height * size <= height) or size < _SMALLEST:
+            return layout
+        size *= _SHRINK

@@ -1,0 +1,88 @@
+"""The picture of a network."""
+
+import sys
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from skconvnet import ArchitectureError, ConvNetClassifier
+from skconvnet.inspection import ArchitectureDisplay
+from tests.estimators.quick import quick, refused
+
+TEXT = "INPUT -> CONV -> RELU -> POOL -> FC -> RELU -> FC"
+
+
+def extents(display):
+    """The rectangles of all texts, in pixels, and that of the axes."""
+    renderer = display.figure_.canvas.get_renderer()
+    return [text.get_window_extent(renderer) for text in display.ax_.texts], display.ax_.get_window_extent(renderer)
+
+
+def names(display):
+    return [text.get_text() for text in display.ax_.texts if text.get_weight() == "bold"]
+
+
+@pytest.mark.parametrize(("name", "image_shape"), [("lenet5", (32, 32, 1)), ("resnet20", (32, 32, 3))])
+def test_texts_are_readable(name, image_shape, plt):
+    display = ArchitectureDisplay.from_text(name, image_shape)
+    assert display.figure_.get_size_inches()[0] <= 9
+    texts, ax = extents(display)
+    assert not any(one.overlaps(other) for one, other in combinations(texts, 2))
+    assert all(ax.x0 <= text.x0 and text.x1 <= ax.x1 and ax.y0 <= text.y0 and text.y1 <= ax.y1 for text in texts)
+    assert min(text.get_fontsize() for text in display.ax_.texts) == pytest.approx(7)
+
+
+def test_small_axes_have_small_texts_that_do_not_overlap(plt):
+    _, (ax, _) = plt.subplots(1, 2, figsize=(8, 2.5), dpi=200)
+    display = ArchitectureDisplay.from_text("lenet5", (32, 32, 1), ax=ax)
+    assert display.ax_ is ax
+    texts, ax = extents(display)
+    assert not any(one.overlaps(other) for one, other in combinations(texts, 2))
+    assert all(ax.x0 <= text.x0 and text.x1 <= ax.x1 and ax.y0 <= text.y0 and text.y1 <= ax.y1 for text in texts)
+    assert 1 < display.ax_.texts[0].get_fontsize() < 7
+
+
+def test_hyperparameters_fill_in_the_text(plt):
+    display = ArchitectureDisplay.from_text(TEXT, (8, 8), n_classes=3, K=5, F=5, hidden_layer_sizes=(20,))
+    assert str(display.architecture) == (
+        "INPUT -> CONV(K=5, F=5, S=1, P=2) -> RELU -> POOL(max, F=2, S=2, P=0) -> FC(20) -> RELU -> FC(3)"
+    )
+    assert names(display) == ["INPUT", "CONV 1", "POOL 1", "FC 1", "FC 2"]
+    with pytest.raises(ArchitectureError, match="CONV"):
+        ArchitectureDisplay.from_text("INPUT -> CONV(F=9, P=0) -> FC", (8, 8))
+
+
+def test_an_estimator_that_is_not_fitted_needs_a_size(plt):
+    classifier = quick()
+    display = ArchitectureDisplay.from_estimator(classifier, image_shape=(12, 12, 1))
+    assert display.architecture.image_shape == (12, 12, 1)
+    by_parameter = ArchitectureDisplay.from_estimator(quick(image_shape=(12, 12, 1)))
+    assert by_parameter.architecture == display.architecture
+    with refused("not fitted and has no image_shape"):
+        ArchitectureDisplay.from_estimator(classifier)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_fitted_estimator_has_its_own_network(plt):
+    X, y = np.random.default_rng(0).random((20, 6, 6)), np.arange(20) % 4
+    classifier = quick(architecture="INPUT -> FC", max_iter=1).fit(X, y)
+    display = ArchitectureDisplay.from_estimator(classifier)
+    assert display.architecture is classifier.architecture_
+    assert display.ax_.texts[-1].get_text() == "[1x1x4]"
+
+
+def test_what_is_repeated_is_folded_if_there_is_much_or_if_asked(plt):
+    many, few = "INPUT -> [CONV(K=4)]*30 -> FC", "INPUT -> [CONV(K=4)]*3 -> FC"
+    assert names(ArchitectureDisplay.from_text(many, (8, 8))) == ["INPUT", "CONV 1", "FC 1"]
+    assert len(names(ArchitectureDisplay.from_text(many, (8, 8), repeats="written out"))) == 32
+    assert len(names(ArchitectureDisplay.from_text(few, (8, 8)))) == 5
+    assert len(names(ArchitectureDisplay.from_text(few, (8, 8), repeats="folded"))) == 3
+    with refused("repeats must be 'auto', 'folded' or 'written out', got True"):
+        ArchitectureDisplay.from_text(few, (8, 8), repeats=True)
+
+
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match="ArchitectureDisplay draws with Matplotlib"):
+        ArchitectureDisplay.from_estimator(ConvNetClassifier(image_shape=(8, 8, 1)))

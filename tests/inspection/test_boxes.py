@@ -1,0 +1,48 @@
+"""The layout of a diagram, drawn."""
+
+import pytest
+
+from skconvnet import Architecture
+from skconvnet.inspection.diagram import diagram_of, fold
+from skconvnet.inspection.layout import lay_out
+
+TEXT = "INPUT -> [(SKIP + CONV(K=3) -> RELU)]*3 -> FC(100)"
+
+
+@pytest.fixture
+def drawn(plt):
+    """A layout, and the axes on which it is drawn."""
+    from skconvnet.inspection.boxes import draw_layout
+
+    layout, ax = lay_out(fold(diagram_of(Architecture.parse(TEXT).bind((8, 8, 3)))), 9), plt.subplots()[1]
+    draw_layout(layout, ax, font_size=7)
+    return layout, ax
+
+
+def of_id(gid, ax):
+    (found,) = (collection for collection in ax.collections if collection.get_gid() == gid)
+    return found.get_paths()
+
+
+def test_faces_and_arrows(drawn):
+    layout, ax = drawn
+    assert len(of_id("boxes", ax)) == 3 * len(layout.boxes) == 12
+    assert len(of_id("arrows", ax)) == len(layout.lines)
+    _, x, y = layout.boxes[0]
+    assert of_id("boxes", ax)[0].vertices[0].tolist() == [x, y]
+
+
+def test_the_box_that_is_too_long_is_broken(drawn):
+    layout, ax = drawn
+    (gap,) = of_id("gaps", ax)
+    _, x, _ = layout.boxes[-1]
+    left, right = gap.vertices[:, 0].min(), gap.vertices[:, 0].max()
+    assert x < left < right < x + layout.scale.extent(100)
+
+
+def test_signs_frames_and_labels_are_written(drawn):
+    layout, ax = drawn
+    texts = [text.get_text() for text in ax.texts]
+    assert texts[:2] == ["3 times", "+"]
+    written = "\n".join(texts[2:]).split("\n")
+    assert written == [line for part, *_ in layout.labels for line in part.label]
