@@ -177,7 +177,7 @@ def summary(options):
     for name, reason in without_effect(architecture, image_shape, hyperparameters).items():
         print(f"{name} has no effect: {reason}", file=sys.stderr)
     for sentence in too_large_filters(bound):
-        print(f"{sentence}. The other weights only ever see padding.", file=sys.stderr)
+        print(f"{sentence}.", file=sys.stderr)
 
 
 def inspect(options):

@@ -20,7 +20,7 @@ def without_effect(architecture, image_shape, hyperparameters):
     Returns
     -------
     dict
-        The reason of each, by its name.
+        The reason of each, by its name; of sizes that no FC takes, by the slice that they are.
 
     Examples
     --------
@@ -38,18 +38,19 @@ def without_effect(architecture, image_shape, hyperparameters):
     reasons["pool_S"] = _unless_left("S", [pool for pool in pools if pool.options.get("F") != "all"], "POOL")
     reasons["pool"] = None if is_optional else "there is no POOL?"
     reasons |= {letter: None if letter in letters else f"nothing is repeated *{letter}" for letter in "NM"}
-    reasons["hidden_layer_sizes"] = (
-        None if "K" in letters else _unless_sizes(unrolled, len(hyperparameters.hidden_layer_sizes))
-    )
+    n_sizes = len(hyperparameters.hidden_layer_sizes)
+    n_taken = n_sizes if "K" in letters else _sizes_taken(unrolled)
+    reasons["hidden_layer_sizes"] = None if n_taken else "no FC takes its units from it"
     windows = [*convs, *(pool for pool in pools if pool.options.get("F") != "all")]
     reasons["rounding"] = _unless_left("round", windows, "CONV or POOL")
     if hyperparameters.M == "auto" and "M" in letters:  # then the length of a sequence is M
         reasons |= dict.fromkeys(name for name in PER_BLOCK if isinstance(getattr(hyperparameters, name), tuple))
+    left = {f"hidden_layer_sizes[{n_taken}:]": f"FC layers take {n_taken} of its {n_sizes} values"}
     return {
         name: reason
         for name, reason in reasons.items()
         if reason is not None and getattr(hyperparameters, name) != getattr(_DEFAULTS, name)
-    }
+    } | (left if 0 < n_taken < n_sizes else {})
 
 
 def _letters(chain):
@@ -69,13 +70,11 @@ def _unless_left(name, places, kind):
     return None if any(name not in place.options for place in places) else f"each {kind} spells its own"
 
 
-def _unless_sizes(unrolled, n_sizes):
+def _sizes_taken(unrolled):
+    """Return how many FC layers take their units from hidden_layer_sizes."""
     ends = list(ends_of(unrolled.chain))
     hidden = [place for place in unrolled.places("FC") if not any(place is end for end in ends)]
-    n_taken = sum("units" not in place.options for place in hidden)
-    if n_taken == 0:
-        return "no FC takes its units from it"
-    return None if n_sizes <= max(1, n_taken) else f"its FC layers take {n_taken} of the {n_sizes} values"
+    return sum("units" not in place.options for place in hidden)
 
 
 def too_large_filters(bound):
@@ -86,11 +85,13 @@ def too_large_filters(bound):
     >>> from skconvnet.architecture import Architecture
     >>> bound = Architecture.parse("INPUT -> CONV(K=8, F=99) -> FC").bind((8, 8, 1), n_classes=2)
     >>> too_large_filters(bound)
-    ['CONV 1 has filters of F=99, and its input is [8x8x1]: F=15 reaches from each pixel to every other']
+    ['CONV 1 has filters of F=99, and its input is [8x8x1]: F=15 reaches from each pixel to every other, and the other \
+weights only ever see padding']
     """
     return [
         f"{layer.name} has filters of F={max(axis.reach for axis in layer.axes)}, and its input is {layer.input}: "
-        f"F={2 * max(layer.input.height, layer.input.width) - 1} reaches from each pixel to every other"
+        f"F={2 * max(layer.input.height, layer.input.width) - 1} reaches from each pixel to every other, and the "
+        "other weights only ever see padding"
         for layer in walk(bound.layers)
         if layer.kind == "CONV" and _sees_only_zeros(layer)
     ]

@@ -74,7 +74,9 @@ def did_you_mean(word, known):
     (': did you mean vgg16?', '')
     """
     plain = {_plain(name): name for name in known}
-    nearest = get_close_matches(_plain(word[:_CONTEXT]), plain, n=1)
+    word = _plain(word[:_CONTEXT])
+    nearest = get_close_matches(word, plain)
+    nearest.sort(key=lambda name: sorted(name) != sorted(word))  # characters that changed places come first
     return f": did you mean {plain[nearest[0]]}?" if nearest else ""
 
 

@@ -27,7 +27,7 @@ from skconvnet.engine import thread_count
 from skconvnet.estimators.fitted import LEARNED, state_to_resume, stored_network, unpack_parameters
 from skconvnet.estimators.fitting import Fit, TrainingData
 from skconvnet.estimators.network import expected_image_shape
-from skconvnet.estimators.parameters import Numbers, Solvers, check_settings, refuse_unknown
+from skconvnet.estimators.parameters import Numbers, Texts, Words, check_settings, refuse_unknown
 from skconvnet.estimators.scoring import ScorerCache, compute_scores, score_images, warn_of_other_scale
 from skconvnet.estimators.streaming import PartialFit, state_of_stream
 from skconvnet.interchange import write_onnx
@@ -53,10 +53,10 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
 
     # `Hyperparameters` checks the parameters of the architecture, and image_shape is checked together with X.
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name; nothing changes it
-        "architecture": [str, Architecture],
+        "architecture": [Texts(), Architecture],
         **dict.fromkeys(HYPERPARAMETERS, "no_validation"),
         "image_shape": "no_validation",
-        "solver": [Solvers({"adam", "sgd"})],
+        "solver": [Words({"adam", "sgd"}, "'lbfgs' needs all images in each step; write 'adam' or 'sgd'")],
         "alpha": [Numbers(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Numbers(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "one-cycle"})],
@@ -269,8 +269,6 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
                 "save a stream, pickle the estimator between two calls."
             )
         previous = state_of_stream(self) if self.__sklearn_is_fitted__() else None
-        if previous is not None and self.solver == "adam" and (previous.optimizer is None or previous.solver != "adam"):
-            warnings.warn(_NO_STATE, stacklevel=4)
         callbacks = FitCallbacks.of(self, X, y, sample_weight)
         check_settings(self, splits=False)
         return PartialFit(self, previous, callbacks)
@@ -303,6 +301,9 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         examples, indices = LabelledImages(images, kind.encode(y, weights), weights), np.arange(len(images))
         if kind_of_stream is None:
             kind.check_training(examples, indices)
+        elif previous is not None and self.solver == "adam":
+            if previous.optimizer is None or previous.solver != "adam":
+                warnings.warn(_NO_STATE, stacklevel=4)
         return TrainingData(examples, kind, features, indices)
 
     def _split_validation(self, data, X_val, y_val, sample_weight_val, fit):

@@ -77,7 +77,8 @@ def warn_of_no_effect(classifier, bound, stacklevel):
     reasons = parameters_without_effect(classifier, bound.image_shape)
     by_reason = {}
     for name, reason in reasons.items():
-        by_reason.setdefault(reason, []).append(f"{name}={getattr(classifier, name)!r}")
+        is_whole = hasattr(classifier, name)  # not some values of a sequence
+        by_reason.setdefault(reason, []).append(f"{name}={getattr(classifier, name)!r}" if is_whole else name)
     parts = [f"{' and '.join(names)} ({reason})" for reason, names in by_reason.items()]
     if parts:
         have = "has" if len(reasons) == 1 else "have"
@@ -89,10 +90,7 @@ def warn_of_no_effect(classifier, bound, stacklevel):
         )
     too_large = too_large_filters(bound)
     if too_large:
-        warnings.warn(
-            f"{'; '.join(too_large)}. The other weights only ever see padding: use a smaller F.",
-            stacklevel=stacklevel,
-        )
+        warnings.warn(f"{'; '.join(too_large)}. Use a smaller F.", stacklevel=stacklevel)
 
 
 def parameters_without_effect(classifier, image_shape):

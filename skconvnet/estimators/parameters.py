@@ -13,6 +13,7 @@ _LAYER = "is a layer of the architecture here"
 # What other libraries have, and what to write instead.
 _ELSEWHERE = {
     "activation": f"{_LAYER}, such as RELU, TANH or SIGMOID: 'INPUT -> FC -> TANH -> FC'",
+    "filter": "is `K` (how many filters) or `F` (their extent)",
     "dropout": f"{_LAYER}: 'INPUT -> FC -> RELU -> DROPOUT(0.5) -> FC'",
     "batch_norm": f"{_LAYER}: 'INPUT -> CONV -> NORM -> RELU -> FC'",
     "max_fun": "belongs to solver='lbfgs', which needs all images in each step. Use solver='adam' or 'sgd'",
@@ -100,11 +101,32 @@ class Numbers(Interval):
         return not isinstance(value, bool) and super().is_satisfied_by(value)
 
 
-class Solvers(StrOptions):
-    """The names of the optimizers; the error about another one says what becomes of "lbfgs"."""
+class Words(StrOptions):
+    """Words for a table of parameter constraints. An error about another one says what other libraries' are here."""
+
+    def __init__(self, words, elsewhere):
+        super().__init__(words)
+        self._elsewhere = elsewhere
 
     def __str__(self):
-        return f"{super().__str__()} ('lbfgs' needs all images in each step; write 'adam' or 'sgd')"
+        return f"{super().__str__()} ({self._elsewhere})"
+
+
+class Texts(StrOptions):
+    """Any text of an architecture. An error says where the sizes go that MLPClassifier takes in its place."""
+
+    def __init__(self):
+        super().__init__({"auto"})
+
+    def is_satisfied_by(self, value):
+        """Return whether the value is a str."""
+        return isinstance(value, str)
+
+    def __str__(self):
+        return (
+            "a str such as 'auto', 'lenet5' or 'INPUT -> CONV -> RELU -> FC' (units of hidden FC layers are "
+            "hidden_layer_sizes=)"
+        )
 
 
 def check_settings(estimator, splits):

@@ -1,10 +1,10 @@
 """ConvNetRegressor: parameters, fit and prediction. The work is done in data, architecture, engine and training."""
 
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils._param_validation import StrOptions
 
 from skconvnet.data import check_images_and_numbers
 from skconvnet.estimators.base import BaseConvNet
+from skconvnet.estimators.parameters import Words
 from skconvnet.estimators.targets import LOSSES, Values
 
 
@@ -252,7 +252,7 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
 
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name; nothing changes it
         **BaseConvNet._parameter_constraints,
-        "loss": [StrOptions(set(LOSSES))],
+        "loss": [Words(set(LOSSES), "'mse' is 'squared_error', 'mae' is 'absolute_error'")],
     }
     _target_attributes = ("target_mean_", "target_scale_")
     _least_outputs = 1

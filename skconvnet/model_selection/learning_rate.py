@@ -204,7 +204,10 @@ def _checked(estimator, X, y):
     """Return images and targets of which minibatches can be taken; raise a ValueError if there are none."""
     X = X.tocsr() if issparse(X) else X
     y = _standardised(y) if is_regressor(estimator) else check_labels(y)
-    n_images = _num_samples(X)
+    try:
+        n_images = _num_samples(X)
+    except TypeError as error:
+        raise ValueError(f"X is {shown(X)}. Pass an array of images, as fit takes them.") from error
     if n_images == 0:
         raise ValueError("X has no image. Pass at least one.")
     if len(y) != n_images:

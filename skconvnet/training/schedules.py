@@ -162,7 +162,7 @@ def make_schedule(learning_rate, learning_rate_init, n_steps):
     Parameters
     ----------
     learning_rate : {"constant", "adaptive", "one-cycle"}
-        The name.
+        The name. "invscaling" needs the images of all calls: see `InvScaling`.
     learning_rate_init : float
         The initial rate; the peak of one-cycle.
     n_steps : int

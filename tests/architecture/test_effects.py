@@ -42,7 +42,7 @@ def test_what_the_text_spells_or_lacks_has_no_effect():
         ("INPUT -> [CONV(F=3) -> RELU]*M -> FC", {"F": (5, 5)}, set()),  # two values are M=2
         ("INPUT -> [CONV(F=3) -> RELU]*M -> FC", {"F": (5, 5), "M": 2}, {"F"}),
         ("INPUT -> FC -> FC", {"hidden_layer_sizes": (5,)}, set()),
-        ("INPUT -> FC -> FC", {"hidden_layer_sizes": (5, 6)}, {"hidden_layer_sizes"}),
+        ("INPUT -> FC -> FC", {"hidden_layer_sizes": (5, 6)}, {"hidden_layer_sizes[1:]"}),
         ("INPUT -> FC(5) -> FC", {"hidden_layer_sizes": 5}, {"hidden_layer_sizes"}),
     ],
 )
@@ -64,7 +64,8 @@ def test_filters_that_see_mostly_padding():
         return too_large_filters(Architecture.parse(f"INPUT -> CONV(F={F}) -> FC").bind(image_shape, 2))
 
     assert told(99, (8, 8, 1)) == [
-        "CONV 1 has filters of F=99, and its input is [8x8x1]: F=15 reaches from each pixel to every other"
+        "CONV 1 has filters of F=99, and its input is [8x8x1]: F=15 reaches from each pixel to every other, and the "
+        "other weights only ever see padding"
     ]
     assert [told(15, (8, 8, 1)), told(3, (1, 64, 1)), told(3, (1, 1, 9)), told(3, (2, 2, 1))] == [[]] * 4
     assert len(told(17, (8, 6, 1))) == 1

@@ -51,6 +51,7 @@ def test_every_value_can_be_shown():
 def test_the_most_similar_word_is_suggested():
     names = ["vgg11", "vgg16", "preact_resnet18"]
     assert did_you_mean("VGG-16", names) == ": did you mean vgg16?"
+    assert did_you_mean("vgg61", [*names, "vgg19"]) == ": did you mean vgg16?"
     assert did_you_mean("preactresnet-18", names) == ": did you mean preact_resnet18?"
     assert did_you_mean("mlp", names) == ""
     assert did_you_mean("", []) == ""

@@ -53,6 +53,7 @@ def test_all_parameters_but_the_architecture_are_keywords_and_init_only_assigns(
     {
         "activation": "a layer of the architecture here, such as RELU, TANH or SIGMOID: 'INPUT -> FC -> TANH -> FC'.",
         "epochs": "That is `max_iter` here.",
+        "filter": "That is `K` (how many filters) or `F` (their extent) here.",
         "filters": "That is `K` here.",
         "lr": "That is `learning_rate_init` here.",
         "max_fun": "belongs to solver='lbfgs'",
@@ -89,6 +90,11 @@ def test_a_subclass_may_have_other_parameters():
 def test_lbfgs_is_refused_with_what_to_write(digits):
     with refused("('lbfgs' needs all images in each step; write 'adam' or 'sgd'). Got 'lbfgs'"):  # behind a set
         quick(solver="lbfgs").fit(*digits)
+
+
+def test_units_in_the_place_of_the_architecture_are_refused_with_what_to_write(digits):
+    with refused("(units of hidden FC layers are hidden_layer_sizes=) or an instance of 'skconvnet"):
+        ConvNetClassifier((100,)).fit(*digits)
 
 
 def test_clone_and_get_params():
@@ -301,8 +307,13 @@ def test_partial_fit_after_a_fit_without_state_warns(digits):
     X, y = digits
     message = "The fit before has not kept the state of Adam.* Fit with warm_start=True"
     estimator = quick().fit(X, y)
-    with pytest.warns(UserWarning, match=message):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with refused("y contains 10, which is not among the classes"):
+            estimator.partial_fit(X, y + 1)
+    with pytest.warns(UserWarning, match=message) as told:
         estimator.partial_fit(X, y)
+    assert told[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         estimator.partial_fit(X, y)

@@ -56,6 +56,13 @@ def test_what_has_no_effect_is_warned_of_once_and_together():
         classifier.partial_fit(X, y)
 
 
+def test_sizes_that_no_layer_takes_are_warned_of():
+    X, y = np.arange(8 * 16).reshape(8, 4, 4) % 7, [0, 1] * 4
+    classifier = ConvNetClassifier("INPUT -> FC -> RELU -> FC", hidden_layer_sizes=(3, 2), max_iter=1)
+    with pytest.warns(UserWarning, match=r"^hidden_layer_sizes\[1:\] \(FC layers take 1 of its 2 values\) has no"):
+        classifier.fit(X, y)
+
+
 def test_a_pretrained_network_has_its_own_numbers():
     X, y = np.arange(8 * 16).reshape(8, 4, 4) % 7, [0, 1] * 4
     source = FrozenEstimator(ConvNetClassifier("INPUT -> CONV(K=2) -> FC", max_iter=1).fit(X, y))
@@ -67,5 +74,5 @@ def test_a_pretrained_network_has_its_own_numbers():
 
 
 def test_filters_larger_than_what_they_see_are_warned_of():
-    with pytest.warns(UserWarning, match=r"CONV 1 has filters of F=99, and its input is \[4x4x1\].*use a smaller F"):
+    with pytest.warns(UserWarning, match=r"CONV 1 has filters of F=99, and its input is \[4x4x1\].*Use a smaller F"):
         ConvNetClassifier("INPUT -> CONV(K=2) -> FC", F=99, max_iter=1).fit(np.eye(16).reshape(16, 4, 4), [0, 1] * 8)

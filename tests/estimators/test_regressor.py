@@ -214,3 +214,8 @@ def test_another_scale_of_y_is_named(data, factor):
 def test_a_parameter_of_the_other_estimator_is_named(kind, name, hint):
     with pytest.raises(TypeError, match=re.escape(hint)):
         kind(**{name: 1})
+
+
+def test_names_of_losses_in_other_libraries_are_refused_with_what_to_write(data):
+    with refused("('mse' is 'squared_error', 'mae' is 'absolute_error'). Got 'mse'"):
+        quick(loss="mse").fit(*data)

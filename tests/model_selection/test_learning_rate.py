@@ -34,6 +34,11 @@ def test_rates_rise_geometrically_and_the_estimator_is_not_changed():
     assert np.isfinite(curve.losses).all()
 
 
+def test_a_number_instead_of_images_is_refused():
+    with refused("X is 5. Pass an array of images"):
+        find_learning_rate(quick(), 5, Y_SMALL)
+
+
 def test_the_same_seed_gives_the_same_curve():
     settings = {"n_steps": 30, "highest": 0.1}  # more steps than an epoch has
     curve = find_learning_rate(quick(), X_SMALL, Y_SMALL, **settings)
