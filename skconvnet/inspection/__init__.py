@@ -2,5 +2,6 @@
 
 from skconvnet.inspection.architecture import ArchitectureDisplay
 from skconvnet.inspection.augmentation import AugmentationDisplay, augmented_images
+from skconvnet.inspection.filters import FiltersDisplay
 
-__all__ = ["ArchitectureDisplay", "AugmentationDisplay", "augmented_images"]
+__all__ = ["ArchitectureDisplay", "AugmentationDisplay", "FiltersDisplay", "augmented_images"]
