@@ -218,6 +218,8 @@ def _automatic_filters(places):
 
 
 def _fill_pool(places, hyperparameters):
+    """Give each POOL its window; a sequence has no value for a POOL(F=all)."""
+    places = [place for place in places if place.options.get("F") != "all"]
     columns = {}
     for name, value in (("pool_F", hyperparameters.pool_F), ("pool_S", hyperparameters.pool_S)):
         if isinstance(value, tuple) and len(value) != len(places):

@@ -14,6 +14,8 @@ from skconvnet.architecture.notation.table import MAX_LAYERS
 from skconvnet.architecture.published import PUBLISHED
 
 _DEFAULTS = Hyperparameters()
+_SMALLEST_PHOTOGRAPH = 32  # pixels of the shorter side
+_BLOCK = "[CONV(round=floor) -> RELU]*N{pool}"
 
 _PATTERNS = {  # the examples of the CS231n notes, section "Layer Patterns"
     "linear": "INPUT -> FC",
@@ -99,7 +101,9 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
 def auto_architecture(image_shape, hyperparameters=_DEFAULTS):
     """Return the architecture for ``architecture="auto"``: the pattern of the CS231n notes, fitted to the image size.
 
-    CONV and POOL round down. From the first block whose volume is smaller than pool_F, there is no POOL.
+    CONV and POOL round down. From the first block whose volume is smaller than pool_F, there is no POOL. For
+    photographs, images of three channels whose shorter side has at least 32 pixels, a NORM follows each CONV, the POOL
+    of a block comes before its second CONV, and the last POOL takes the mean of each depth slice.
 
     Parameters
     ----------
@@ -125,17 +129,34 @@ def auto_architecture(image_shape, hyperparameters=_DEFAULTS):
     >>> print(auto_architecture((6, 6, 1), Hyperparameters(M=4)))
     INPUT -> [[CONV(round=floor) -> RELU]*N -> POOL(round=floor)?]*2 -> [[CONV(round=floor) -> RELU]*N]*2
     -> [FC -> RELU]*K -> FC
+    >>> print(auto_architecture((32, 32, 3)))
+    INPUT -> [CONV(round=floor) -> POOL(round=floor)? -> NORM -> RELU -> [CONV(round=floor) -> NORM -> RELU]*1]*M
+    -> POOL(average, F=all) -> [FC -> RELU]*K -> FC
     """
-    conv = "[CONV(round=floor) -> RELU]*N"
-    pooled, plain = f"[{conv} -> POOL(round=floor)?]", f"[{conv}]"
-    n_blocks, n_pooled = _count_blocks(image_volume(image_shape), hyperparameters)
-    if n_pooled == n_blocks:
-        blocks = f"{pooled}*M"
-    elif n_pooled == 0:
-        blocks = f"{plain}*M"
+    image = image_volume(image_shape)
+    n_blocks, n_pooled = _count_blocks(image, hyperparameters)
+    is_photograph = image.depth == 3 and min(image.height, image.width) >= _SMALLEST_PHOTOGRAPH
+    if is_photograph and hyperparameters.N > 0:
+        blocks = _repeat(_photograph_block(hyperparameters.N), n_blocks, n_pooled) + " -> POOL(average, F=all)"
     else:
-        blocks = f"{pooled}*{n_pooled} -> {plain}*{n_blocks - n_pooled}"
+        blocks = _repeat(_BLOCK, n_blocks, n_pooled)
     return Architecture.parse(f"INPUT -> {blocks} -> [FC -> RELU]*K -> FC")
+
+
+def _photograph_block(n_convs):
+    """Return a block whose POOL comes before its second CONV, which then costs a quarter."""
+    first = "CONV(round=floor){pool} -> NORM -> RELU"
+    return first if n_convs == 1 else f"{first} -> [CONV(round=floor) -> NORM -> RELU]*{n_convs - 1}"
+
+
+def _repeat(block, n_blocks, n_pooled):
+    """Return the text of the blocks; the first `n_pooled` of them have a POOL."""
+    pooled, plain = f"[{block}]".format(pool=" -> POOL(round=floor)?"), f"[{block}]".format(pool="")
+    if n_pooled == n_blocks:
+        return f"{pooled}*M"
+    if n_pooled == 0:
+        return f"{plain}*M"
+    return f"{pooled}*{n_pooled} -> {plain}*{n_blocks - n_pooled}"
 
 
 def _count_blocks(image, hyperparameters):

@@ -144,7 +144,7 @@ class Fit:
 
     def _number_of_epochs(self, data):
         """Return the largest number of epochs."""
-        return number_of_epochs(self.estimator.max_iter, len(data.indices))
+        return number_of_epochs(self.estimator.max_iter, len(data.indices), bool(self.estimator.augment))
 
     def run(self, data):
         """Train, and assign the fitted attributes.

@@ -35,15 +35,18 @@ def auto_batch_size(n_images):
     return min(n_images, max(_SMALLEST_AUTO_BATCH, min(LARGEST_AUTO_BATCH, n_images // 512)))
 
 
-def number_of_epochs(max_iter, n_images):
+def number_of_epochs(max_iter, n_images, is_augmented=False):
     """Return the largest number of epochs of a fit.
 
     Parameters
     ----------
     max_iter : int or "auto"
-        The parameter of an estimator. "auto" is the number that shows 600,000 images, but at least 10 and at most 20.
+        The parameter of an estimator. "auto" is the number that shows 600,000 images, but at least 10 and at most 20;
+        twice that number if images are augmented.
     n_images : int
         Number of images to train on, without those of a validation set.
+    is_augmented : bool, default=False
+        Whether each epoch sees changed images.
 
     Returns
     -------
@@ -53,11 +56,14 @@ def number_of_epochs(max_iter, n_images):
     --------
     >>> [number_of_epochs("auto", n) for n in (500, 30_000, 45_000, 60_000, 1_000_000)]
     [20, 20, 13, 10, 10]
+    >>> number_of_epochs("auto", 45_000, is_augmented=True)
+    26
     >>> number_of_epochs(3, 60_000)
     3
     """
     if max_iter == "auto":
-        return min(_MOST_AUTO_EPOCHS, max(_FEWEST_AUTO_EPOCHS, round(_AUTO_IMAGES_SEEN / n_images)))
+        n_epochs = min(_MOST_AUTO_EPOCHS, max(_FEWEST_AUTO_EPOCHS, round(_AUTO_IMAGES_SEEN / n_images)))
+        return 2 * n_epochs if is_augmented else n_epochs
     return int(max_iter)
 
 

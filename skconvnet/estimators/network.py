@@ -109,8 +109,9 @@ def parameters_without_effect(classifier, image_shape):
         return dict.fromkeys(changed, "the pretrained network has its own")
     architecture = find_architecture(classifier.architecture, image_shape, hyperparameters)
     reasons = without_effect(architecture, image_shape, hyperparameters)
-    if is_auto:  # it has POOL only where pool_F fits
-        reasons.pop("pool_F", None)
+    if is_auto:  # it has POOL only where pool_F fits, and writes N as a number for photographs
+        for name in ("pool_F", "N"):
+            reasons.pop(name, None)
     if classifier.pretrained is None:
         defaults = inspect.signature(type(classifier)).parameters
         of_pretrained = [name for name in ("body_rate", "head_first") if name in defaults]

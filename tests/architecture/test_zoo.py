@@ -18,7 +18,7 @@ from skconvnet.architecture.published import PUBLISHED
 @settings(max_examples=300)
 def test_auto_binds_for_every_image_shape(image_shape):
     bound = auto_architecture(image_shape, Hyperparameters()).bind(image_shape, 7)
-    pools = [layer for layer in bound.layers if layer.kind == "POOL"]
+    pools = [layer for layer in bound.layers if layer.kind == "POOL" and layer.mode == "max"]
     assert len(pools) == (0 if min(image_shape[:2]) < 2 else Hyperparameters().repetitions(bound.layers[0].input)["M"])
 
 
@@ -50,6 +50,35 @@ def test_auto_is_the_pattern_of_the_notes():
         "INPUT -> [[CONV(round=floor) -> RELU]*N -> POOL(round=floor)?]*3 -> [[CONV(round=floor) -> RELU]*N]*1"
         " -> [FC -> RELU]*K -> FC"
     )
+
+
+PHOTOGRAPH = (
+    "INPUT -> [CONV(round=floor) -> POOL(round=floor)? -> NORM -> RELU -> [CONV(round=floor) -> NORM -> RELU]*1]*M"
+    " -> POOL(average, F=all) -> [FC -> RELU]*K -> FC"
+)
+
+
+def test_auto_normalises_photographs():
+    assert str(auto_architecture((32, 40, 3))) == PHOTOGRAPH
+    assert str(auto_architecture((64, 64, 3), Hyperparameters(N=1))) == PHOTOGRAPH.replace(
+        " -> [CONV(round=floor) -> NORM -> RELU]*1", ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "N"), [((31, 40, 3), 2), ((40, 31, 3), 2), ((32, 32, 1), 2), ((32, 32, 4), 2), ((32, 32, 3), 0)]
+)
+def test_auto_is_the_pattern_for_other_images(image_shape, N):
+    assert "NORM" not in str(auto_architecture(image_shape, Hyperparameters(N=N)))
+
+
+def test_auto_for_photographs_takes_every_hyperparameter():
+    sequences = Hyperparameters(K=[8, 16], F=[5, 3], pool=[False, True], pool_F=[3], N=3, hidden_layer_sizes=[64, 32])
+    bound = auto_architecture((32, 32, 3), sequences).bind((32, 32, 3), 5, sequences)
+    convs = [layer for layer in bound.layers if layer.kind == "CONV"]
+    assert [layer.K for layer in convs] == [8] * 3 + [16] * 3
+    assert [layer.units for layer in bound.layers if layer.kind == "FC"] == [64, 32, 5]
+    assert [str(layer.output) for layer in bound.layers if layer.kind == "POOL"] == ["[15x15x16]", "[1x1x16]"]
 
 
 def test_auto_takes_sequences_and_strides():

@@ -23,6 +23,8 @@ def test_auto_batch_size():
 def test_number_of_epochs():
     sizes = (1, 30_000, 31_500, 40_000, 45_000, 60_000, 10**7)
     assert [number_of_epochs("auto", n) for n in sizes] == [20, 20, 19, 15, 13, 10, 10]
+    assert [number_of_epochs("auto", n, is_augmented=True) for n in sizes] == [40, 40, 38, 30, 26, 20, 20]
+    assert number_of_epochs(7, 60_000, is_augmented=True) == 7
     assert [number_of_epochs(n, 60_000) for n in (1, 7, 500)] == [1, 7, 500]
 
 
