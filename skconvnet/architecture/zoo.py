@@ -103,7 +103,7 @@ def auto_architecture(image_shape, hyperparameters=_DEFAULTS):
 
     CONV and POOL round down. From the first block whose volume is smaller than pool_F, there is no POOL. For
     photographs, images of three channels whose shorter side has at least 32 pixels, a NORM follows each CONV, the POOL
-    of a block comes before its second CONV, and the last POOL takes the mean of each depth slice.
+    of a block comes before its second CONV, and the mean of each depth slice goes to the only FC.
 
     Parameters
     ----------
@@ -131,16 +131,16 @@ def auto_architecture(image_shape, hyperparameters=_DEFAULTS):
     -> [FC -> RELU]*K -> FC
     >>> print(auto_architecture((32, 32, 3)))
     INPUT -> [CONV(round=floor) -> POOL(round=floor)? -> NORM -> RELU -> [CONV(round=floor) -> NORM -> RELU]*1]*M
-    -> POOL(average, F=all) -> [FC -> RELU]*K -> FC
+    -> POOL(average, F=all) -> FC
     """
     image = image_volume(image_shape)
     n_blocks, n_pooled = _count_blocks(image, hyperparameters)
     is_photograph = image.depth == 3 and min(image.height, image.width) >= _SMALLEST_PHOTOGRAPH
     if is_photograph and hyperparameters.N > 0:
-        blocks = _repeat(_photograph_block(hyperparameters.N), n_blocks, n_pooled) + " -> POOL(average, F=all)"
+        block, end = _photograph_block(hyperparameters.N), "POOL(average, F=all) -> FC"
     else:
-        blocks = _repeat(_BLOCK, n_blocks, n_pooled)
-    return Architecture.parse(f"INPUT -> {blocks} -> [FC -> RELU]*K -> FC")
+        block, end = _BLOCK, "[FC -> RELU]*K -> FC"
+    return Architecture.parse(f"INPUT -> {_repeat(block, n_blocks, n_pooled)} -> {end}")
 
 
 def _photograph_block(n_convs):
