@@ -83,8 +83,8 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         What "adam" adds to the root of the mean squared gradient, after the correction of its bias.
     max_iter : int or "auto", default="auto"
         The largest number of epochs. "auto" is the number in which 600,000 images are seen, but at least 10 and at most
-        20: 20 epochs for up to 30,000 training images, 13 for 45,000, and 10 from 60,000 on. With `augment`, it is twice
-        that number. It is the same for each `learning_rate`.
+        20: 20 epochs for up to 30,000 training images, 13 for 45,000, and 10 from 60,000 on. With `augment`, it is
+        twice that number. It is the same for each `learning_rate`.
     shuffle : bool, default=True
         Whether to shuffle the images in every epoch.
     tol : float, default=1e-4
