@@ -1,5 +1,6 @@
 """Sphinx builds the documentation from here: ``make docs`` writes it to build/docs. Nothing is downloaded."""
 
+import inspect
 import os
 import re
 
@@ -29,7 +30,9 @@ default_role = "py:obj"  # `ConvNetClassifier` in a docstring is a link, `fit` i
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 4
 
+add_module_names = False
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # the template lists the methods
 numpydoc_xref_param_type = False
 
@@ -51,7 +54,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,
-    "within_subsection_order": "ExampleTitleSortKey",
+    "within_subsection_order": "NumberOfCodeLinesSortKey",
     "write_computation_times": False,
 }
 
@@ -59,9 +62,13 @@ html_theme = "pydata_sphinx_theme"
 html_title = "skconvnet"
 html_static_path = ["_static"]
 html_css_files = ["skconvnet.css"]
+html_context = {"default_mode": "auto"}
+html_sidebars = {page: [] for page in ("benchmarks", "changelog", "contributing", "glossary", "index", "quick-start")}
 html_show_sourcelink = False
+html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {
+    "footer_end": [],
     "header_links_before_dropdown": 6,
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
@@ -75,8 +82,14 @@ html_theme_options = {
 def setup(app):
     """Add what the extensions have no setting for."""
     app.connect("autodoc-process-docstring", _without_foreign_labels)
+    app.connect("autodoc-process-signature", _signature_of_init)
 
 
 def _without_foreign_labels(app, what, name, obj, options, lines):
     """Write references of inherited docstrings to pages of scikit-learn as text, since those pages are not here."""
     lines[:] = [re.sub(r":(?:ref|term):`(.*?)(?:\s*<[^>]*>)?`", r"\1", line) for line in lines]
+
+
+def _signature_of_init(app, what, name, obj, options, signature, returned):
+    """Show the parameters of `__init__` where autodoc takes those of a `__new__` that passes all on."""
+    return (str(inspect.signature(obj)) if signature == "(*arguments, **parameters)" else signature), returned
