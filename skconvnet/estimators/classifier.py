@@ -194,6 +194,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     accuracy_curve_ : list of float
         The weighted accuracy on the training data in every epoch. Each image is classified just before its minibatch
         is used for a step, after augmentation and with DROPOUT.
+    learning_rate_curve_ : list of float
+        The mean learning rate of the steps of every epoch.
     best_loss_ : float or None
         The lowest training loss; None if `early_stopping`.
     validation_scores_ : list of float or None

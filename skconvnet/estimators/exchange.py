@@ -184,6 +184,7 @@ def estimator_of(stored):
         **dict(zip(LEARNED, map(list, stored.learned), strict=True)),
         **_NOT_TRAINED,
         loss_curve_=[],
+        learning_rate_curve_=[],
         **{kind.curve: []},
         _training_state=TrainingState(0, 0, History(), estimator.solver),
         _scorer_cache=ScorerCache(),

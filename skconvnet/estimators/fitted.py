@@ -225,11 +225,13 @@ def _validity(state):
     history, plateau, optimizer = state.history, state.history.plateau, state.optimizer
     counters = (state.seed, state.n_drawn, history.n_images, history.n_epochs, history.n_plateaus, plateau.count)
     curves = (history.loss_curve, history.accuracy_curve, history.validation_scores)
+    rates = history.learning_rates
     return {
         "the type": type(state) is TrainingState and type(history) is History,
         "a counter": all(type(count) is int and 0 <= count < 2**62 for count in counters),
         "the seed": state.seed < 2**32,
         "a curve": all(type(curve) is list and {*map(type, curve)} <= {float} for curve in curves),
+        "a learning rate": type(rates) is tuple and {*map(type, rates)} <= {float},
         "the plateau": type(plateau.best) is float and not isnan(plateau.best),
         "stops_early": type(history.stops_early) is bool,
         "the solver": type(state.solver) is str,

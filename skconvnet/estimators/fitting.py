@@ -410,6 +410,7 @@ class Fit:
             "pixel_scale_": network.scale,
             "loss_curve_": losses,
             data.kind.curve: history.accuracy_curve,
+            "learning_rate_curve_": list(history.learning_rates),
             "loss_": losses[-1] if losses else np.inf,
             "best_loss_": None if history.stops_early else history.plateau.best,
             "validation_scores_": scores or None,

@@ -180,6 +180,8 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
     r2_curve_ : list of float
         R2 on the training data in every epoch: one minus the mean squared error of standardised targets. Each image is
         scored just before its minibatch is used for a step, after augmentation and with DROPOUT.
+    learning_rate_curve_ : list of float
+        The mean learning rate of the steps of every epoch.
     best_loss_ : float or None
         The lowest training loss; None if `early_stopping`.
     validation_scores_ : list of float or None

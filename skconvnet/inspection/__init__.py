@@ -2,6 +2,7 @@
 
 from skconvnet.inspection.architecture import ArchitectureDisplay
 from skconvnet.inspection.augmentation import AugmentationDisplay, augmented_images
+from skconvnet.inspection.curves import TrainingCurvesDisplay
 from skconvnet.inspection.filters import FiltersDisplay
 
-__all__ = ["ArchitectureDisplay", "AugmentationDisplay", "FiltersDisplay", "augmented_images"]
+__all__ = ["ArchitectureDisplay", "AugmentationDisplay", "FiltersDisplay", "TrainingCurvesDisplay", "augmented_images"]

@@ -11,7 +11,7 @@ import warnings
 import zipfile
 from dataclasses import dataclass
 from itertools import chain
-from math import isfinite, prod
+from math import inf, isfinite, prod
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ _FORMAT = "skconvnet checkpoint 2"
 _ADDED = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}  # what a fit had before it wrote these
 _NUMBERS = ("fit", "seed", "n_steps", "n_images", "n_plateaus", "plateau_count")
 _CURVES = ("loss_curve", "accuracy_curve", "validation_scores")
+_RATES = "learning_rates"  # which files of older versions do not have
 _ARRAYS = ("parameters", "moments", "best")
 _BLOCK_BYTES = 2**24  # images are read in blocks of this size, so that a memory map stays on the disk
 MANY_FITS = "A cross-validation or a search fits many networks, and needs checkpoint=None"
@@ -55,6 +56,8 @@ class Checkpoint:
         The optimizer's.
     best : ndarray of float32, (n,), or (0,) without early stopping
         The learned numbers with the best validation score.
+    learning_rates : list of float
+        As in `History`.
     """
 
     fit: dict
@@ -69,6 +72,7 @@ class Checkpoint:
     parameters: np.ndarray
     moments: np.ndarray
     best: np.ndarray
+    learning_rates: list
 
     @property
     def n_epochs(self):
@@ -85,6 +89,9 @@ class Checkpoint:
             curve = getattr(self, name)
             _require(isinstance(curve, list) and all(type(x) is float and isfinite(x) for x in curve), name)
             _require(name == "loss_curve" or all(x <= 1 for x in curve), name)  # R2 may be negative
+        rates = self.learning_rates
+        _require(isinstance(rates, list) and all(type(x) is float and 0 <= x < inf for x in rates), _RATES)
+        _require(len(rates) <= self.n_epochs, _RATES)
         n = self.parameters.size
         for name, shapes in {"parameters": [(n,)], "moments": [(2, n)], "best": [(n,), (0,)]}.items():
             array = getattr(self, name)
@@ -186,6 +193,7 @@ class CheckpointFile:
             parameters=_in_users_order(layout, trainer.network.parameters),
             moments=np.stack([_in_users_order(layout, moment) for moment in trainer.state.moments]),
             best=_in_users_order(layout, best) if history.stops_early else np.zeros(0, np.float32),
+            learning_rates=list(history.learning_rates),
         )
         try:
             write_checkpoint(Path(os.path.realpath(self._target)), checkpoint)  # by now it may be a link
@@ -216,7 +224,8 @@ def _state_of(saved, layout, batches, schedule):
     _require((moments[1] >= 0).all(), "moments")
     plateau = Plateau(min([-score for score in scores] if stops_early else saved.loss_curve), saved.plateau_count)
     curves = [getattr(saved, name) for name in _CURVES]
-    history = History(*curves, saved.n_images, n_epochs, saved.n_plateaus, plateau, stops_early)
+    rates = tuple(saved.learning_rates)
+    history = History(*curves, saved.n_images, n_epochs, saved.n_plateaus, plateau, stops_early, rates)
     optimizer = OptimizerState(moments, saved.n_steps)
     return TrainingState(saved.seed, saved.n_steps, history, fit["solver"], optimizer, parameters, best)
 
@@ -258,7 +267,7 @@ def write_checkpoint(target, checkpoint):
     OccupiedError
         If the file is not a checkpoint of the same fit.
     """
-    header = {"format": _FORMAT} | {name: getattr(checkpoint, name) for name in (*_NUMBERS, *_CURVES)}
+    header = {"format": _FORMAT} | {name: getattr(checkpoint, name) for name in (*_NUMBERS, *_CURVES, _RATES)}
     header = np.frombuffer(json.dumps(header).encode(), np.uint8)
     with replacing(target, check=lambda: _check_own(target, checkpoint)) as file:
         np.savez(file, allow_pickle=False, header=header, **{name: getattr(checkpoint, name) for name in _ARRAYS})
@@ -308,7 +317,7 @@ def read_checkpoint(path):
         with file, zipfile.ZipFile(file) as archive:
             header = _read_header(archive)
             if header["format"] == _FORMAT:
-                numbers = {name: header[name] for name in (*_NUMBERS, *_CURVES)}
+                numbers = {name: header[name] for name in (*_NUMBERS, *_CURVES)} | {_RATES: header.get(_RATES, [])}
                 return Checkpoint(**numbers, **{name: _read_array(archive, name) for name in _ARRAYS})
     except Exception as error:  # the type depends on where the file is damaged
         raise _damaged(path) from error

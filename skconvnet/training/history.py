@@ -66,6 +66,8 @@ class History:
         Of the training loss, or of the validation score if `stops_early`.
     stops_early : bool
         Whether the fit uses early stopping.
+    learning_rates : tuple of float
+        The mean learning rate of the steps of each epoch. Files of older versions have none for the first epochs.
 
     Examples
     --------
@@ -81,8 +83,9 @@ class History:
     n_plateaus: int = 0
     plateau: Plateau = Plateau()
     stops_early: bool = False
+    learning_rates: tuple[float, ...] = ()
 
-    def after_epoch(self, loss, accuracy, n_images, tol, score=None):
+    def after_epoch(self, loss, accuracy, n_images, tol, score=None, learning_rate=None):
         """Return the history after one more epoch; `score` is None without validation data."""
         return replace(
             self,
@@ -92,6 +95,7 @@ class History:
             n_images=self.n_images + n_images,
             n_epochs=self.n_epochs + 1,
             plateau=self.plateau.after(-score if self.stops_early else loss, tol),
+            learning_rates=self.learning_rates if learning_rate is None else (*self.learning_rates, learning_rate),
         )
 
     def after_plateau(self, continues):

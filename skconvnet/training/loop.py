@@ -130,13 +130,13 @@ def train(trainer, batches, schedule, history, stopping, *, best=None, hooks=Hoo
             hooks.before_epoch(history, kept)
             finite = parameters.copy() if history.n_epochs and not history.stops_early else kept
             try:
-                outcome, images_per_second = _one_epoch(trainer, batches, schedule, history)
+                outcome, rate, images_per_second = _one_epoch(trainer, batches, schedule, history)
             except DivergenceError as error:
                 if history.n_epochs == 0:
                     raise
                 return Trained(history, finite, Ending.DIVERGED, error)
             score = None if hooks.validate is None else hooks.validate()
-            after = history.after_epoch(*outcome, len(batches.indices), stopping.tol, score)
+            after = history.after_epoch(*outcome, len(batches.indices), stopping.tol, score, rate)
             is_best = after.stops_early and after.plateau.best < history.plateau.best
             # One assignment, so that an interrupt cannot separate the weights from their history.
             history, kept = after, parameters.copy() if is_best else kept
@@ -158,7 +158,7 @@ def train(trainer, batches, schedule, history, stopping, *, best=None, hooks=Hoo
 
 
 def _one_epoch(trainer, batches, schedule, history):
-    """Train for one epoch; return the weighted mean `StepOutcome` of its minibatches, and the images per second."""
+    """Train for one epoch; return the weighted mean `StepOutcome`, the mean learning rate, and images per second."""
     started, compiled = perf_counter(), compile_time()
     loss = score = total = 0.0
     first = history.n_epochs * len(batches)
@@ -177,7 +177,8 @@ def _one_epoch(trainer, batches, schedule, history):
     if not np.isfinite(trainer.network.parameters).all():
         raise _divergence("A weight is no longer finite", history, batches, number, rate)
     seconds = perf_counter() - started - (compile_time() - compiled)
-    return StepOutcome(loss / total, score / total), len(batches.indices) / max(seconds, 1e-9)
+    outcome = StepOutcome(loss / total, score / total)
+    return outcome, float(np.mean(rates)), len(batches.indices) / max(seconds, 1e-9)
 
 
 def _divergence(what, history, batches, step, rate):

@@ -46,7 +46,13 @@ def result(estimator):
     arrays = [*estimator.coefs_, *estimator.intercepts_, *estimator.norm_means_, *estimator.norm_variances_]
     arrays += [estimator.pixel_mean_, estimator.pixel_scale_]
     numbers = [estimator.loss_curve_, estimator.validation_scores_, estimator.best_loss_]
-    numbers += [estimator.best_validation_score_, estimator.n_iter_, estimator.t_, estimator._training_state.seed]
+    numbers += [
+        estimator.learning_rate_curve_,
+        estimator.best_validation_score_,
+        estimator.n_iter_,
+        estimator.t_,
+        estimator._training_state.seed,
+    ]
     return repr(numbers), [array.tobytes() for array in arrays]
 
 

@@ -74,6 +74,17 @@ def test_a_file_without_parameters_that_came_later_is_resumed(path, solver):
             quick(beta_1=0.8, checkpoint=path).fit(*digits())
 
 
+def test_a_file_without_learning_rates_is_resumed_and_knows_those_that_follow(path):
+    quick(max_iter=4, learning_rate="constant", checkpoint=path).fit(*digits())
+    with np.load(path) as file:
+        fit = json.loads(file["header"].tobytes())["fit"]
+    assert fit["max_iter"] == 4
+    rewritten(path, without="learning_rates", fit=fit | {"max_iter": 6})
+    resumed = quick(max_iter=6, learning_rate="constant", checkpoint=path).fit(*digits())
+    assert len(resumed.loss_curve_) == 6
+    assert resumed.learning_rate_curve_ == pytest.approx([resumed.learning_rate_init] * 2)
+
+
 def keep(images, rng):
     return images
 

@@ -145,6 +145,7 @@ NONSENSE = {
     ],
     "accuracy_curve": [[], [0.5] * 5, [float("inf")] * 4, {}, [True] * 4, [1.5] * 4],
     "validation_scores": [[0.5] * 4, [0.5], None],
+    "learning_rates": [[0.1] * 5, [-0.1] * 4, [float("nan")] * 4, [1] * 4, "0.1", None],
 }
 
 

@@ -12,6 +12,7 @@ from skconvnet.training import (
     Ending,
     History,
     Hooks,
+    OneCycle,
     Plateau,
     Stopping,
     train,
@@ -76,6 +77,18 @@ def test_the_loss_of_an_epoch_is_the_weighted_mean():
     history = train(trainer, batches, Constant(1), History(), Stopping(1, 0, 9)).history
     assert history.loss_curve == [(2.0 * 1.5 + 5.0 * 0.5) / 2]
     assert history.accuracy_curve == [(1.5 / 3 + 0.5 / 6) / 2]
+
+
+def test_the_learning_rate_of_an_epoch_is_the_mean_of_its_steps():
+    history = train(
+        Trainer(Network(), [1.0] * 3, steps_per_epoch=2),
+        batches_of(4, 2),
+        OneCycle(1.0, 6),
+        History(),
+        Stopping(3, 0, 9),
+    ).history
+    rates = [OneCycle(1.0, 6).at(step) for step in range(6)]
+    assert history.learning_rates == pytest.approx(np.reshape(rates, (3, 2)).mean(axis=1))
 
 
 def test_max_iter_ends_a_training_that_improves():
