@@ -7,7 +7,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets
 
 from skconvnet.data.images import check_images
-from skconvnet.data.labels import check_labels, encode_labels
+from skconvnet.data.labels import check_is_no_row, check_labels, encode_labels
 from skconvnet.data.numbers import check_numbers
 from skconvnet.data.weights import check_sample_weight
 from skconvnet.engine import Images
@@ -96,6 +96,7 @@ def check_images_and_numbers(estimator, X, y, image_shape, *, reset=False):
 def _check_as_many(images, y, what):
     """Raise a ValueError if y is not as long as X."""
     if len(y) != len(images):
+        check_is_no_row(y.shape, what)
         raise ValueError(f"X has {len(images)} images and y has {len(y)} {what}s. Pass one {what} for each image.")
 
 

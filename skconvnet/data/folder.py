@@ -205,6 +205,8 @@ def _opened(path, labels, labelled, lazy):
         ) from error
     if not names:
         raise ValueError("path is an empty list. Pass a file or more.")
+    if Path(*names[0]).is_dir():
+        raise ValueError(f"path is a list with the directory {names[0][0]!r}. Pass a directory, or a list of files.")
     if labelled and labels is None:
         raise ValueError("A list of files has no folders with the names of classes. Pass labels, or labelled=False.")
     if isinstance(labels, str):
@@ -288,8 +290,8 @@ def _images(path, files):
     """Return the names of the images among the files, sorted: by class first, for what is before the class is equal."""
     names = [name for name in files.names if is_image(name)]
     if not names:
-        found = f"only {_formats(files.names)} files" if files.names else "no files"
-        raise ValueError(f"There are no images below {str(path)!r} that can be read, {found}.")
+        found = f"there are only {_formats(files.names)} files" if files.names else "there are no files"
+        raise ValueError(f"No image below {str(path)!r} can be read: {found}.")
     others = [name for name in files.names if is_other_image(name)]
     if others:
         warnings.warn(
@@ -309,7 +311,7 @@ def _classes(path, files, names):
         if len(name) == 1:
             raise ValueError(
                 f"{'/'.join(name)!r} in {str(path)!r} is not in a folder. Put each image in a folder with the name of "
-                "its class."
+                "its class, or use labelled=False, which loads images without classes."
             )
     for warning in (*_folders_without_images(path, files, names, depth), *_equal_subfolders(path, names, depth)):
         warnings.warn(warning, stacklevel=3)

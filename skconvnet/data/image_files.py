@@ -65,14 +65,22 @@ class ImageFiles(PixelSource):
     ...     for value, file in zip((10, 20, 30), paths):
     ...         Image.fromarray(np.full((4, 4), value, np.uint8)).save(file)
     ...     files = load_image_folder(paths, labelled=False, lazy=True).data
-    ...     files.shape, files[1:].shape, int(files[1:][0].max())
-    ((3, 4, 4), (2, 4, 4), 20)
+    ...     files, files[1:].shape, int(files[1:][0].max())
+    (ImageFiles of shape (3, 4, 4), (2, 4, 4), 20)
     """
 
     def __init__(self, listing, shape, indices):
         super().__init__(shape, np.uint8)
         self._listing = listing
         self._indices = indices
+
+    def __repr__(self):
+        return f"ImageFiles of shape {self.shape}"
+
+    @property
+    def filenames(self):
+        """The name of each file, ndarray of str."""
+        return np.array(["/".join(self._listing.names[index]) for index in self._indices])
 
     def __getitem__(self, which):
         """Return some of the images, which are not read, or the pixels of one."""

@@ -51,7 +51,7 @@ def check_images(estimator, X, image_shape, *, reset=False):
     _check_one_array(X)
     if not reset:
         _check_not_single(X, image_shape)
-    n_dimensions = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+    n_dimensions = _count_dimensions(X)
     options = {"dtype": "numeric", "allow_nd": True, "ensure_2d": n_dimensions < 3, "ensure_all_finite": False}
     X = _validated(estimator, X, reset, options)
     expected = None if image_shape is None else check_image_shape(image_shape)
@@ -245,6 +245,18 @@ def _check_one_array(X):
         raise ValueError(f"X is a {type(X).__name__} of arrays. Pass np.stack(X), one array of all the images.")
 
 
+def _count_dimensions(X):
+    """Return the number of dimensions of an array-like; raise a ValueError if it is too small for several images."""
+    shape = tuple(X.shape if hasattr(X, "shape") else np.asarray(X).shape)
+    if len(shape) < 2:
+        raise ValueError(
+            f"X {'is None' if X is None else f'has shape {shape}'}. Reshape your data: pass images of shape (n, "
+            "height, width) or (n, height, width, channels), or rows of shape (n, height*width*channels). A single "
+            "image is passed as X[np.newaxis]; of an array of images, as X[:1] instead of X[0]."
+        )
+    return len(shape)
+
+
 def _check_not_single(X, image_shape):
     """Raise a ValueError if X is one image of this shape, and cannot be several rows or images."""
     shape = tuple(X.shape if hasattr(X, "shape") else np.asarray(X).shape)
@@ -299,9 +311,12 @@ def advice_on_channels(expected, came):
 
 def _remedy(X_shape, estimator, reset, shape, expected):
     """Return the end of an error about images of another shape than expected: what to do."""
-    remedy = _channels_first(X_shape, lambda shape: shape == expected)
+    remedy = _channels_first(X_shape, lambda shape: shape[:2] == expected[:2])
     if remedy:
-        return remedy
+        return remedy + advice_on_channels(expected[2], X_shape[1])
+    if reset and X_shape == expected:
+        shape = shape[: len(X_shape) - 1]
+        return f" The first number of X.shape is the number of images: pass image_shape={shape}."
     if reset:
         return f" Pass image_shape={shape}, or other images."
     channels = advice_on_channels(expected[2], shape[2])

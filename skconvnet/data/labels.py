@@ -174,14 +174,26 @@ def _check_one_label_each(y):
     except ValueError:
         came = "a sequence of sequences that differ in length"
     else:
-        if len(shape) < 2 or (len(shape) == 2 and shape[1] == 1):  # scikit-learn warns about a column
+        first = next(iter(y)) if len(shape) == 1 and shape[0] else None
+        if isinstance(first, (set, frozenset, list, tuple)):
+            came = f"{type(first).__name__}s"
+        elif len(shape) < 2 or (len(shape) == 2 and shape[1] == 1):  # scikit-learn warns about a column
             return
-        came = f"an array of shape {shape}"
+        else:
+            check_is_no_row(shape, "label")
+            came = f"an array of shape {shape}"
     raise ValueError(
         f"y should be a 1d array with one label for each image, got {came} instead. For several labels of an image, "
-        "pass an indicator matrix of 0 and 1; for numbers, use ConvNetRegressor. If several columns have classes, "
+        "pass an indicator matrix of 0 and 1, as sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y) makes it "
+        "of sets or lists of labels; for numbers, use ConvNetRegressor. If several columns have classes, "
         "sklearn.multioutput.MultiOutputClassifier fits a network for each of them."
     )
+
+
+def check_is_no_row(shape, what):
+    """Raise a ValueError if y has one row, with what was meant to be one `what` for each image."""
+    if len(shape) == 2 and shape[0] == 1 < shape[1]:
+        raise ValueError(f"y has shape {shape}, which is a single row. Pass y.ravel(), one {what} for each image.")
 
 
 def _indicators(y):

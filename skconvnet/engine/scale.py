@@ -7,6 +7,8 @@ import numpy as np
 __all__ = ["PixelScale", "doubt_about_outlier"]
 
 _FAR = 20  # deviations of the mean, and times the deviation, from which on images have another scale
+_FAR_OF_FRACTIONS = 12  # the same for fractions up to 1: some divide pixels from 0 to 16
+_SEVERAL = 10  # images, of which not all are dark by chance
 _BRIGHT = 20  # a mean above it is one of pixels from 0 to 255
 _MANY_PIXELS = 1 << 18  # a sample of so many takes no time beside their scores
 _SAMPLE = 16  # images
@@ -96,7 +98,8 @@ images as those of fit.'
             return "X has floats up to 1, and the network was trained on pixels from 0 to 255. Multiply them by 255."
         is_far = (np.abs(mean - self._mean) > _FAR * self._deviation) | (deviation > _FAR * self._deviation)
         size = np.hypot(mean, deviation)
-        is_faint = (deviation < self._deviation / _FAR) & (size < self._size / _FAR)
+        far = _FAR_OF_FRACTIONS if len(images) >= _SEVERAL and self._seem_divided(sample) else _FAR
+        is_faint = (deviation < self._deviation / far) & (size < self._size / far)
         if not (is_far.any() or is_faint.all()):
             return None
         channel = int(np.argmax(is_far))
@@ -106,6 +109,11 @@ images as those of fit.'
             f"X has pixels of a {which} scale, and the network was trained on pixels with mean "
             f"{self._mean[channel]:.3g} and deviation {self._deviation[channel]:.3g}. {self._advice(sample)}"
         )
+
+    def _seem_divided(self, sample):
+        """Return whether pixels are fractions from 0 to 1, and those of training were not."""
+        are_unit = sample.min() >= 0 and sample.max() <= 1
+        return are_unit and self._deviation.min() > 1 and bool((sample % 1 > 0).any())
 
     def _is_usual(self, images):
         """Return whether the largest pixel of a few images is one of images of the same scale."""

@@ -204,7 +204,7 @@ class Fit:
             warn_of_other_scale(pixels, images)
         if data.validation_is_given:
             network.check_pixels(data.validation.images, "X_val")
-            warn_of_other_scale(pixels, data.validation.images)
+            warn_of_other_scale(pixels, data.validation.images, "X_val")
 
     def _check_scale_of_targets(self, data):
         """Warn of numbers of another scale than those that the network was trained on."""

@@ -47,10 +47,11 @@ def score_images(scorer, images, n_jobs):
     return scores
 
 
-def warn_of_other_scale(pixels, images):
+def warn_of_other_scale(pixels, images, name="X"):
     """Warn if images have another scale than the pixels that a network was trained on, a `PixelScale`.
 
-    The warning names the line that calls scikit-learn or skconvnet: scikit-learn's `score` calls `predict`, too.
+    The warning calls the images `name`, and names the line that calls scikit-learn or skconvnet: scikit-learn's `score`
+    calls `predict`, too.
     """
     doubt = pixels.doubt(images)
     if doubt is None:
@@ -58,7 +59,7 @@ def warn_of_other_scale(pixels, images):
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):
         frame, level = frame.f_back, level + 1
-    warnings.warn(doubt, stacklevel=level)
+    warnings.warn(doubt.replace("X", name, 1), stacklevel=level)
 
 
 def compute_scores(scorer, images, n_jobs):

@@ -110,7 +110,7 @@ def test_a_folder_with_its_own_image_is_not_passed_through(stored):
 
 
 def test_images_without_any_folder(stored):
-    with pytest.raises(ValueError, match="is not in a folder"):
+    with pytest.raises(ValueError, match=r"is not in a folder.* or use labelled=False, which loads images without"):
         load_image_folder(stored({"1.png": encoded(grey(1)), "2.png": encoded(grey(1))}))
 
 
@@ -206,13 +206,15 @@ def test_other_subfolders_are_not_warned_of(stored, names):
 
 
 def test_an_empty_folder(stored):
-    with pytest.raises(ValueError, match=r"There are no images below '.*images.*' that can be read, no files"):
+    with pytest.raises(ValueError, match=r"No image below '.*images.*' can be read: there are no files\."):
         load_image_folder(stored({}))
 
 
 def test_a_folder_without_images(stored):
     files = {"cat/1.mov": b"", "dog/1.csv": b"", "README": b"", ".hidden.svg": b""}
-    with pytest.raises(ValueError, match=r"no images below '.*' that can be read, only \.csv, \.mov, README files"):
+    with pytest.raises(
+        ValueError, match=r"No image below '.*' can be read: there are only \.csv, \.mov, README files\."
+    ):
         load_image_folder(stored(files))
 
 

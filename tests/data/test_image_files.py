@@ -65,6 +65,7 @@ def test_a_broken_file_of_a_list_is_left_out_with_its_label(photos, tmp_path):
         (["a.png"], {"labels": [0, 1]}, "load_image_folder got 1 files and 2 labels."),
         (["a.png"], {"labels": [0], "labelled": False}, "load_image_folder got labelled=False"),
         ([], {"labels": []}, "path is an empty list"),
+        (["tests", "docs"], {}, "path is a list with the directory 'tests'. Pass a directory, or a list of files."),
         (5, {"labelled": False}, "path has the type int. Pass a directory"),
         (np.zeros((2, 4, 4)), {"labelled": False}, "path has the type ndarray"),
         (["a.png"], {"labels": "a"}, "labels='a' is one label. Pass a list"),

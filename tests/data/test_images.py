@@ -93,7 +93,9 @@ def test_column_names_of_a_data_frame():
         (None, (2, 5, 0), "with at least 1 pixel"),
         (None, (0, 5, 5), "0 sample(s)"),
         (None, (2, 0), "0 feature(s)"),
-        (None, (5,), "Reshape your data"),
+        (None, (5,), "X has shape (5,). Reshape your data: pass images of shape (n, height, width)"),
+        (None, (0,), "A single image is passed as X[np.newaxis]"),
+        ((2, 5, 5), (2, 5, 5), "The first number of X.shape is the number of images: pass image_shape=(5, 5)."),
         (25, (2, 25), "image_shape=25 is not an image shape. Use (height, width, channels)"),
         ((25,), (2, 25), "image_shape=(25,) is not an image shape"),
         ("ab", (2, 25), "image_shape='ab' is not an image shape"),
@@ -146,6 +148,13 @@ def test_errors_in_predict_suggest_channels_last():
 def test_errors_in_predict_say_what_to_do_with_images_of_another_size(X_shape, end):
     with refused(end):
         check_images(fitted((32, 24, 3)), np.zeros(X_shape), (32, 24, 3))
+
+
+def test_channels_first_and_of_another_number_are_both_told():
+    with refused(f"{CHANNELS_FIRST} Read them with load_image_folder(path, channels=1)"):
+        check_images(fitted((8, 8, 1)), np.zeros((2, 3, 8, 8)), (8, 8, 1))
+    with pytest.raises(ValueError, match=re.escape(CHANNELS_FIRST) + "$"):
+        check_images(fitted((8, 8, 1)), np.zeros((2, 1, 8, 8)), (8, 8, 1))
 
 
 def test_an_image_shape_that_is_not_that_of_the_images_is_an_error_with_the_right_one():

@@ -12,7 +12,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.utils import shuffle
 
-from skconvnet import ConvNetClassifier
+from skconvnet import ConvNetClassifier, ConvNetRegressor
 from skconvnet.data.labels import check_labels, convert_labels, encode_labels
 
 
@@ -174,13 +174,18 @@ SEVERAL_LABELS = {
     "several outputs": (lambda y: np.stack([y, y > 4], axis=1), r"\(300, 2\)"),
     "lists of one length": (lambda y: [[label, label] for label in y], r"\(300, 2\)"),
     "lists of any length": (lambda y: [[label] * (1 + label % 2) for label in y], "sequences that differ in length"),
+    "sets": (lambda y: [{label, 10} for label in y], "sets"),
+    "a column of lists": (
+        lambda y: np.array([[label] * (1 + label % 2) for label in y] + [[]], dtype=object)[:-1],
+        "lists",
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", SEVERAL_LABELS)
 def test_several_labels_for_an_image_are_refused(digits, kind):
     labels, came = SEVERAL_LABELS[kind]
-    message = f"y should be a 1d array with one label for each image, got .*{came}.*MultiOutputClassifier"
+    message = f"a 1d array with one label for each image, got .*{came}.*MultiLabelBinarizer.*MultiOutputClassifier"
     with pytest.raises(ValueError, match=message):
         fitted(digits[0], labels(digits[1]))
 
@@ -266,3 +271,10 @@ def test_scalars_are_not_labels(digits):
             fitted(digits[0], y)
     with pytest.raises(ValueError, match="dtype complex"):
         fitted(digits[0], digits[1] + 1j)
+
+
+@pytest.mark.parametrize("y", [np.arange(4), np.array([0, 1, 1, 0])])
+def test_a_row_of_labels_or_numbers_is_refused_with_what_to_write(y):
+    for estimator in (ConvNetClassifier("INPUT -> FC"), ConvNetRegressor("INPUT -> FC")):
+        with pytest.raises(ValueError, match=r"y has shape \(1, 4\), which is a single row\. Pass y\.ravel\(\)"):
+            estimator.fit(np.eye(4), y.reshape(1, -1))

@@ -1,6 +1,7 @@
 """Sparse rows: the same bits as dense ones, a minibatch at a time."""
 
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -91,3 +92,13 @@ def test_what_is_refused(digits):
         fitted.score_map(sparse.csr_array(X))
     with pytest.raises(ValueError, match="0 sample"):
         fitted.predict(sparse.csr_array(X[:0]))
+
+
+def test_a_fit_makes_a_minibatch_dense_at_a_time():
+    X, y = sparse.random_array((1000, 10_000), density=1e-4, format="csr", rng=0), np.arange(1000) % 2
+    estimator = quick(architecture="INPUT -> FC", image_shape=(100, 100), max_iter=1)
+    tracemalloc.start()
+    estimator.fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * X.shape[0] * X.shape[1] / 2

@@ -63,6 +63,15 @@ def test_a_constant_image_or_a_dark_one_among_others_is_not_doubted():
     assert doubt(dark, *UNIT) is None
 
 
+def test_several_images_divided_by_16_are_doubted():
+    few = (5, 6)  # mean and deviation of scikit-learn's digits
+    digits = np.tile(16 * RAMP, (4, 1)).round()
+    assert "smaller scale" in doubt(digits / 16, *few)
+    assert doubt(digits[:9] / 16, *few) is None  # these may be dark
+    assert doubt((digits > 8) * 1.0, *few) is None
+    assert doubt(digits / 16 / 15, *UNIT) is None
+
+
 def test_one_channel_that_is_far_is_enough_and_all_must_be_faint():
     X = np.random.default_rng(0).random((1500, 8, 8, 3))  # so many that a sample is read
     assert doubt(X, *UNIT, (8, 8, 3)) is None

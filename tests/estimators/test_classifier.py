@@ -644,8 +644,10 @@ def test_what_is_kept_is_no_part_of_a_pickle(digits):
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
 def test_a_number_is_no_image(fitted, method):
-    with pytest.raises(ValueError, match="Expected 2D array, got scalar array"):
+    with refused("X has shape (). Reshape your data"):
         getattr(fitted, method)(np.array(3.0))
+    with refused("X is None. Reshape your data"):
+        getattr(fitted, method)(None)
 
 
 def test_an_interrupt_before_the_first_epoch_leaves_a_fitted_estimator_as_it_was(digits, monkeypatch):

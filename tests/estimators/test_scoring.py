@@ -174,3 +174,9 @@ def test_floats_up_to_1_are_noticed_if_the_network_takes_bytes(classifier, n_ima
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             classifier.predict(others)
+
+
+def test_validation_images_of_another_scale_are_named():
+    X, y = np.arange(8 * 16).reshape(8, 16) % 251, [0, 1] * 4
+    with pytest.warns(UserWarning, match="^X_val has floats up to 1, and the network was trained on pixels from 0 to"):
+        ConvNetClassifier("INPUT -> FC", max_iter=1).fit(X, y, X_val=X / 255, y_val=y)
