@@ -19,7 +19,7 @@ def test_links_lead_to_files(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_are_named_exist(page):
     named = re.findall(r"[\w./]*/[\w./]*\.(?:py|md|cfg|toml)\b|[\w/]+/(?=`)", page.read_text(encoding="utf-8"))
-    assert [path for path in named if not any((folder / path).exists() for folder in FOLDERS)] == []
+    assert [path for path in named if not any((folder / path).exists() for folder in (page.parent, *FOLDERS))] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
