@@ -56,6 +56,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     rounding : {"floor", "ceil", "exact"}, default="floor"
         What to do where the size of an output, (W - F + 2P)/S + 1, is not a whole number, for CONV and POOL layers
         without ``round=``: round it down, as other libraries do, round it up, or raise an error with what fits.
+        ``architecture="auto"`` always rounds down.
     image_shape : tuple of int, default=None
         (height, width, channels) of the images, or (height, width) of grey images. If None, it is taken from X. If X
         has rows, None means a square grey image if the number of features is a square, else a square RGB image if it

@@ -45,6 +45,7 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
     rounding : {"floor", "ceil", "exact"}, default="floor"
         What to do where the size of an output, (W - F + 2P)/S + 1, is not a whole number, for CONV and POOL layers
         without ``round=``: round it down, as other libraries do, round it up, or raise an error with what fits.
+        ``architecture="auto"`` always rounds down.
     loss : {"squared_error", "absolute_error", "huber"}, default="squared_error"
         The loss, of standardised targets, averaged over the outputs. "squared_error" is half the square. "huber" is
         half the square up to a delta of 1, which is one standard deviation of y, and linear beyond it. Scaling y
