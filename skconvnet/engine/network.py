@@ -15,6 +15,7 @@ from skconvnet.engine.weights.layout import Learned, ScaleSlot, WeightSlot, lay_
 __all__ = ["BYTES_PER_PARAMETER", "Network", "image_work", "memory_needed", "plan_memory"]
 
 BYTES_PER_PARAMETER = 20  # of training: the parameter, two moments, the best so far, what is learned
+_SMALLEST = 1 / 3  # variance of first weights, times the inputs of a filter; that of PyTorch's layers
 _SLOPE = 0.25  # of a PRELU before it learns
 
 
@@ -55,22 +56,37 @@ class Network:
         if images.largest > self.pixel_limit:
             images.check_standardised(self.mean, self.scale, name)
 
-    def initialise(self, rng):
-        """Draw new weights: normal with variance 2 / inputs of a filter.
+    def initialise(self, rng, gain=1.0):
+        """Draw new weights: normal with variance 2 * gain**(1 / layers) / inputs of a filter, or 1/3 if that is more.
 
-        Biases and shifts are zero, scales one, and slopes 1/4.
+        Layers are the CONV and FC of the network. Biases and shifts are zero, scales one, and slopes 1/4.
 
-        Source: K. He et al., "Delving Deep into Rectifiers" (2015), sections 2.1 and 2.2.
+        Source: K. He et al., "Delving Deep into Rectifiers" (2015), sections 2.1 and 2.2, with gain=1.
 
         Parameters
         ----------
         rng : numpy.random.Generator
             Where they are drawn from, layer by layer.
+        gain : float, default=1.0
+            What the layers together multiply the variance by, if a RELU follows each of them.
+
+        Examples
+        --------
+        >>> from skconvnet import Architecture
+        >>> network = Network(Architecture.parse("INPUT -> FC(99) -> RELU -> FC").bind((9, 9, 1), 2), [0], [1])
+        >>> for gain in 1, 0.25, 0:
+        ...     network.initialise(np.random.default_rng(0), gain)
+        ...     print(round(81 * network.learned.coefs[0].var(), 1))
+        2.0
+        1.0
+        0.3
         """
         new = Learned.empty()
+        n_layers = sum(isinstance(layer, WeightSlot) for layer in self.parameter_layout.slots)
+        variance = max(_SMALLEST, 2 * gain ** (1 / n_layers))
         for layer in self.parameter_layout.slots:
             if isinstance(layer, WeightSlot):
-                deviation = np.sqrt(2.0 / math.prod(layer.shape[:-1]))
+                deviation = np.sqrt(variance / math.prod(layer.shape[:-1]))
                 new.coefs.append((rng.standard_normal(layer.shape) * deviation).astype(np.float32))
                 new.intercepts.append(np.zeros(0 if layer.bias is None else layer.K, np.float32))
             elif isinstance(layer, ScaleSlot):

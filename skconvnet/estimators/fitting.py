@@ -272,9 +272,9 @@ class Fit:
             return fitted_network(self.resumed, device)
         rng = np.random.default_rng(self.seed)
         if self.stored is not None:
-            return begin_with(self.stored, bound, data.kind.classes, device, rng)[0]
+            return begin_with(self.stored, bound, data.kind, device, rng)[0]
         network = Network(bound, *data.examples.images.statistics(data.examples.weights), device)
-        network.initialise(rng)
+        network.initialise(rng, data.kind.gain)
         return network
 
     def _bind(self, image_shape, n_outputs):

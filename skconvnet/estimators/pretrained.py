@@ -251,7 +251,7 @@ def keeps_head(stored, bound, classes):
     return is_same and stored.has_classifier and np.array_equal(stored.classes, classes)
 
 
-def begin_with(stored, bound, classes, device, rng):
+def begin_with(stored, bound, kind, device, rng):
     """Make a network with the weights of a file.
 
     Parameters
@@ -260,8 +260,8 @@ def begin_with(stored, bound, classes, device, rng):
         The file's network.
     bound : BoundArchitecture
         As `bind_pretrained` returns it.
-    classes : ndarray of shape (n_classes,)
-        The sorted labels.
+    kind : Classes, Labels or Values
+        What the outputs mean.
     device : CpuDevice or CudaDevice
         Where it is trained.
     rng : numpy.random.Generator
@@ -274,10 +274,10 @@ def begin_with(stored, bound, classes, device, rng):
         Whether the head is new: see `keeps_head`.
     """
     network = Network(bound, stored.pixel_mean, stored.pixel_scale, device)
-    if keeps_head(stored, bound, classes):
+    if keeps_head(stored, bound, kind.classes):
         network.learned = stored.learned
         return network, False
-    network.initialise(rng)
+    network.initialise(rng, kind.gain)
     body = learning_layers(BoundArchitecture(bound.image_shape, bound.n_classes, bound.layers[: head_of(bound)]))
     n_running = sum(layer.kind == "NORM" and layer.mode == "batch" for layer in body)
     counts = len(body), len(body), n_running, n_running

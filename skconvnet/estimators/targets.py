@@ -36,6 +36,8 @@ class Classes:
         What the score of an epoch is called, and the attribute with the scores of all epochs.
     needs_straight_head : bool
         Whether no activation may follow a head that begins as a regression. Of classes only differences count.
+    gain : float
+        That of the first weights: see `Network.initialise`.
     """
 
     classes: np.ndarray
@@ -43,6 +45,7 @@ class Classes:
     metric: ClassVar = "accuracy"
     curve: ClassVar = "accuracy_curve_"
     needs_straight_head: ClassVar = False
+    gain: ClassVar = 1.0
 
     @classmethod
     def of(cls, y):
@@ -156,7 +159,7 @@ class Labels:
 
     Attributes
     ----------
-    metric, curve, needs_straight_head
+    metric, curve, needs_straight_head, gain
         As `Classes`.
     """
 
@@ -166,6 +169,7 @@ class Labels:
     metric: ClassVar = "accuracy"
     curve: ClassVar = "accuracy_curve_"
     needs_straight_head: ClassVar = True
+    gain: ClassVar = 1.0
 
     @classmethod
     def of(cls, y):
@@ -285,7 +289,7 @@ class Values:
 
     Attributes
     ----------
-    metric, curve, needs_straight_head
+    metric, curve, needs_straight_head, gain
         As `Classes`.
     """
 
@@ -296,6 +300,7 @@ class Values:
     metric: ClassVar = "R2"
     curve: ClassVar = "r2_curve_"
     needs_straight_head: ClassVar = True
+    gain: ClassVar = 2e-5  # with larger first weights, a network of numbers overfits; a 6-layer network gets 1/3
 
     @classmethod
     def of(cls, y, weights):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from joblib import Parallel, delayed, parallel_config
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skconvnet.engine import (
     SGD,
@@ -265,6 +265,18 @@ def test_he_initialisation():
     assert all((one == other).all() for one, other in zip(network.learned.coefs, first, strict=True))
     network.initialise(np.random.default_rng(1))
     assert all((one != other).any() for one, other in zip(network.learned.coefs, first, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("gain", "variance"), [(1.0, 2.0), (0.125, 1.0), (1e-9, 1 / 3)], ids=["He", "spread over 3 layers", "smallest"]
+)
+def test_a_gain_is_spread_over_the_layers(gain, variance):
+    network = Problem("INPUT -> CONV(K=4) -> RELU -> NORM -> FC(8) -> RELU -> FC", (4, 4, 1)).network()
+    network.initialise(np.random.default_rng(0))
+    by_he = network.learned
+    network.initialise(np.random.default_rng(0), gain)
+    for ours, theirs in zip(network.learned.coefs, by_he.coefs, strict=True):
+        assert_allclose(ours, theirs * (np.sqrt(variance / 2) if theirs.ndim > 1 else 1), rtol=1e-6)
 
 
 def test_no_images_have_no_scores():

@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from skconvnet import Architecture, ConvNetClassifier, ConvNetFeatures, save_network, valid_param_grid
 from skconvnet.estimators.fitted import stored_network
 from skconvnet.estimators.pretrained import begin_with, bind_pretrained, head_of, pretrained_network
+from skconvnet.estimators.targets import Classes, Values
 from skconvnet.interchange.safetensors import write_safetensors
 from tests.estimators.quick import refused, same_network
 
@@ -60,7 +61,7 @@ def test_a_file_that_needs_arguments_is_told_to_be_loaded_before(tmp_path):
 def test_the_body_begins_with_the_weights_and_only_the_head_is_new(source):
     stored = stored_network(source)
     bound = bind_pretrained(stored, (8, 8, 1), 10)
-    network, has_new_head = begin_with(stored, bound, np.arange(10), None, np.random.default_rng(0))
+    network, has_new_head = begin_with(stored, bound, Classes(np.arange(10)), None, np.random.default_rng(0))
     learned = network.learned
     assert has_new_head
     assert learned.coefs[-1].shape == (16, 10)
@@ -69,11 +70,19 @@ def test_the_body_begins_with_the_weights_and_only_the_head_is_new(source):
             np.testing.assert_array_equal(ours, theirs)
 
 
+def test_a_new_head_has_the_gain_of_what_it_computes(source):
+    stored, heads = stored_network(source), []
+    for kind in Classes(np.arange(2)), Values(np.zeros(2), np.ones(2)):
+        bound = bind_pretrained(stored, (8, 8, 1), 2)
+        heads.append(begin_with(stored, bound, kind, None, np.random.default_rng(0))[0].learned.coefs[-1])
+    np.testing.assert_allclose(heads[1], heads[0] * np.sqrt(1 / 6), rtol=1e-6)
+
+
 @pytest.mark.parametrize(("labels", "has_classifier", "keeps"), [("abcde", 1, 1), ("abcdf", 1, 0), ("abcde", 0, 0)])
 def test_a_head_for_the_same_labels_is_kept_if_the_file_has_one(source, labels, has_classifier, keeps):
     stored = replace(stored_network(source), classes=np.array([*labels]), has_classifier=bool(has_classifier))
     bound = bind_pretrained(stored, (8, 8, 1), 5)
-    network, has_new_head = begin_with(stored, bound, np.array([*"abcde"]), None, np.random.default_rng(0))
+    network, has_new_head = begin_with(stored, bound, Classes(np.array([*"abcde"])), None, np.random.default_rng(0))
     assert has_new_head is not bool(keeps)
     assert np.array_equal(network.learned.coefs[-1], source.coefs_[-1]) is bool(keeps)
 

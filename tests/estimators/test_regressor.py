@@ -51,6 +51,18 @@ def test_two_outputs_of_other_units_are_learned(data, loss):
     assert regressor.target_mean_ == pytest.approx(y.mean(axis=0))
 
 
+def test_first_weights_are_small(data):
+    X, y = data
+    shallow = quick(max_iter=1, learning_rate_init=1e-6).fit(X, y)
+    assert np.concatenate([(w * np.prod(w.shape[:-1]) ** 0.5).ravel() for w in shallow.coefs_]).var() < 0.5
+
+
+def test_a_deep_network_learns(digits):
+    X = digits[0].reshape(-1, 8, 8)[:300]
+    deep = quick(architecture="INPUT -> [CONV(F=3, P=1) -> RELU]*19 -> FC", max_iter=8, learning_rate_init=0.005)
+    assert deep.fit(X, X[:, :4].mean(axis=(1, 2))).loss_curve_[-1] < 0.4
+
+
 def test_one_output_may_be_constant(data):
     X, _ = data
     regressor = quick().fit(X, np.full(200, 7.0))
