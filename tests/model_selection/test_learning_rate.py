@@ -99,10 +99,10 @@ def test_an_easy_first_minibatch_is_no_suggestion():
 def test_a_regressor_and_several_labels_are_tested():
     numbers = X_SMALL[:, :32].mean(axis=1) * 1000 + 5000
     regressor, settings = ConvNetRegressor(**QUICK), {"n_steps": 40}
-    curve = find_learning_rate(regressor, X_SMALL, numbers, **settings)
+    curve = find_learning_rate(regressor, X_SMALL, numbers)
     assert 0.0005 < curve.suggestion < 0.2
-    other_units = find_learning_rate(regressor, X_SMALL, (numbers - 5000).tolist(), **settings)
-    assert other_units.losses == pytest.approx(curve.losses, rel=1e-2)
+    other_units = find_learning_rate(regressor, X_SMALL, (numbers - 5000).tolist())
+    assert other_units.losses[:40] == pytest.approx(curve.losses[:40], rel=1e-2)
     one_number = np.where(np.arange(200) == 199, 1000.0, 0.0)  # most minibatches are constant
     assert find_learning_rate(regressor, X_SMALL, one_number, n_steps=4, highest=1e-4).losses.max() < 200
     several = (Y_SMALL[:, None] >> np.arange(3)) & 1
