@@ -60,6 +60,7 @@ wheel: $(VENV)/.has-package   ## build the wheel and run it outside the checkout
 	cd build/wheel/outside && PYTHONPATH=. $(abspath $(python)) -c "import skconvnet, os; \
 	    assert skconvnet.__file__.startswith(os.getcwd()), skconvnet.__file__"
 	cd build/wheel/outside && PYTHONPATH=. $(abspath $(python)) -m skconvnet demo
+	cd build/wheel/outside && PYTHONPATH=. $(abspath $(python)) -m skconvnet demo conv
 
 clean:   ## remove what the other targets created
 	rm -rf $(VENV) dist build docs/gallery docs/reference .pytest_cache .ruff_cache .hypothesis

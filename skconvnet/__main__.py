@@ -4,6 +4,8 @@ import argparse
 import os
 import re
 import sys
+import webbrowser
+from pathlib import Path
 from time import perf_counter
 
 from sklearn.datasets import load_digits
@@ -20,6 +22,7 @@ from skconvnet.architecture import (
     without_effect,
 )
 from skconvnet.architecture.hyperparameters import ROUNDINGS
+from skconvnet.demo import convolution_page
 from skconvnet.engine import warmup as kernels
 from skconvnet.interchange import inspect_file
 
@@ -64,8 +67,11 @@ def parser():
     parser.add_argument("--version", action="version", version=f"skconvnet {__version__}")
     commands = parser.add_subparsers(required=True, metavar="demo | summary | inspect | warmup")
 
-    command = commands.add_parser("demo", help="fit the digits of scikit-learn, and report accuracy and times")
+    command = commands.add_parser(
+        "demo", help="fit the digits of scikit-learn, and report accuracy and times; demo conv: a page for the browser"
+    )
     command.set_defaults(command=demo)
+    _add_convolution_demo(command)
 
     command = commands.add_parser("summary", help="print the volumes, parameters and memory of an architecture")
     command.add_argument(
@@ -110,6 +116,25 @@ def parser():
     command = commands.add_parser("warmup", help="compile the kernels into the cache, or load them from it")
     command.set_defaults(command=warmup)
     return parser
+
+
+def _add_convolution_demo(demo):
+    command = demo.add_subparsers(metavar="conv").add_parser(
+        "conv", help="write a page for the browser that shows how a CONV layer and a network compute"
+    )
+    command.add_argument(
+        "--input", type=image_shape, metavar="WxHxD", default=(7, 7, 3), help="of the volume (default: 7x7x3)"
+    )
+    numbers = {"F": (3, "extent of the filters"), "S": (2, "stride"), "P": (1, "zero-padding"), "K": (2, "filters")}
+    for letter, (default, meaning) in numbers.items():
+        command.add_argument(
+            f"-{letter}", f"--{letter}", type=int, default=default, help=f"{meaning} (default: {default})"
+        )
+    command.add_argument(
+        "--output", type=Path, metavar="FILE", default=Path("convolution-demo.html"), help="(default: %(default)s)"
+    )
+    command.add_argument("--open", action="store_true", help="open the page in the browser")
+    command.set_defaults(command=demo_convolution)
 
 
 def image_shape(text):
@@ -157,6 +182,18 @@ def demo(options):
     print(f"compiling the kernels            {classifier.compile_time_:7.2f} s (the first time on a machine)")
     print(f"fitting                          {fitted - started - classifier.compile_time_:7.2f} s")
     print(f"predicting                       {scored - fitted:7.2f} s")
+
+
+def demo_convolution(options):
+    """Write the page of the convolution demo, and print where it is."""
+    page = convolution_page(options.input, K=options.K, F=options.F, S=options.S, P=options.P)
+    try:
+        options.output.write_text(page, encoding="utf-8")
+    except OSError as error:
+        sys.exit(f"cannot write {options.output}: {error.strerror}. Give another file: --output FILE")
+    print(options.output)
+    if options.open:
+        webbrowser.open(options.output.resolve().as_uri())
 
 
 def summary(options):

@@ -12,6 +12,7 @@ from skconvnet import ARCHITECTURES
 from skconvnet import __main__ as command_line
 from skconvnet.architecture.case_studies import CASE_STUDIES
 from skconvnet.architecture.published import PUBLISHED
+from skconvnet.demo import convolution_page
 from skconvnet.engine.warmup import Warmup
 from skconvnet.interchange import write_network
 from tests.interchange.networks import random_network
@@ -24,6 +25,36 @@ def test_demo_reports_the_table_the_accuracy_and_the_times(capsys):
     assert float(re.search(r"held-out images +(\S+)", out).group(1)) > 0.98
     for what in ("compiling the kernels", "fitting", "predicting"):
         assert float(re.search(rf"^{what} +(\S+) s", out, re.MULTILINE).group(1)) >= 0
+
+
+def test_demo_conv_writes_a_page(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    opened = []
+    monkeypatch.setattr(command_line.webbrowser, "open", opened.append)
+    command_line.main(["demo", "conv"])
+    page = Path("convolution-demo.html")
+    assert page.read_text(encoding="utf-8") == convolution_page()
+    assert opened == []
+    numbers = ["--F", "2", "--S", "1", "-P", "0", "--K", "3"]
+    command_line.main(["demo", "conv", "--input", "5x4x2", *numbers, "--output", "other.html", "--open"])
+    other = Path("other.html")
+    assert other.read_text(encoding="utf-8") == convolution_page((4, 5, 2), F=2, S=1, P=0, K=3)
+    assert opened == [other.resolve().as_uri()]
+    assert capsys.readouterr().out == "convolution-demo.html\nother.html\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "32x8x3"], "the demo shows W from 1 to 16, got W=32: give a smaller W"),
+        (["--S", "0"], "S must be a whole number from 1 to 2147483647, got 0"),
+        (["--output", "no/such/folder.html"], "cannot write no/such/folder.html: No such file or directory"),
+    ],
+)
+def test_demo_conv_says_what_it_cannot_do(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=message):
+        command_line.main(["demo", "conv", *arguments])
 
 
 def test_summary_reads_width_then_height(capsys):

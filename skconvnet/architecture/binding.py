@@ -17,9 +17,9 @@ from skconvnet.architecture.layers.branches import BoundGate, BoundSkip, BoundSt
 from skconvnet.architecture.notation.table import MAX_LAYERS
 from skconvnet.architecture.notation.tree import Branches, Layer, Repeat, contains, count_layers
 
-_FIRST_K, _LARGEST_K = 32, 256  # for K="auto"
+FIRST_K, LARGEST_K = 32, 256  # for K="auto"
 _ROUNDED = ("CONV", "POOL")
-_N_CLASSES = 10  # if neither the text nor the caller gives a number of classes
+N_CLASSES = 10  # if neither the text nor the caller gives a number of classes
 _BOUND = {layer.kind: layer for layer in LAYERS}
 _BOUND_BRANCHES = {branches.operator: branches for branches in (BoundSum, BoundStack, BoundGate)}
 
@@ -165,7 +165,7 @@ def _fill(unrolled, n_classes, hyperparameters, source):
     _fill_fc(unrolled.places("FC"), ends, n_classes, hyperparameters.hidden_layer_sizes, source)
     if n_classes is None:
         depths = [place.options.get("units", place.options.get("K")) for place in ends]
-        n_classes = next((depth for depth in depths if isinstance(depth, int)), _N_CLASSES)
+        n_classes = next((depth for depth in depths if isinstance(depth, int)), N_CLASSES)
     _fill_conv(unrolled, n_classes, hyperparameters)
 
 
@@ -205,13 +205,13 @@ def _fill_conv(unrolled, n_classes, hyperparameters):
 
 def _automatic_filters(places):
     """Return K of each CONV for K="auto": it doubles in every block after a POOL, which halves height and width."""
-    filters, K, block, pooled = [], _FIRST_K, None, False
+    filters, K, block, pooled = [], FIRST_K, None, False
     for place in places:
         if place.layer.kind == "POOL":
             pooled = True
         elif place.layer.kind == "CONV":
             if place.block != block:
-                K = min(2 * K, _LARGEST_K) if pooled and filters else K
+                K = min(2 * K, LARGEST_K) if pooled and filters else K
                 block, pooled = place.block, False
             filters.append(K)
     return filters
@@ -250,7 +250,7 @@ def _fill_fc(places, ends, n_classes, sizes, source):
         if place.repetition is not None:
             place.options = {"units": sizes[place.repetition]} | place.options
     for place in last:
-        place.options = {"units": n_classes or _N_CLASSES} | place.options
+        place.options = {"units": n_classes or N_CLASSES} | place.options
         if place.options["units"] != (n_classes or place.options["units"]):
             message = (
                 f"the last FC has {place.options['units']} units, but y has {n_classes} classes or outputs: "

@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 
-_CONTEXT = 60  # characters shown on each side of the caret
+CONTEXT = 60  # characters shown on each side of the caret
 
 
 class ArchitectureError(ValueError):
@@ -39,7 +39,7 @@ def error_at(message, text, position):
     start = text.rfind("\n", 0, position) + 1
     line = text[start:].partition("\n")[0]
     column = position - start
-    left, right = max(0, column - _CONTEXT), column + _CONTEXT
+    left, right = max(0, column - CONTEXT), column + CONTEXT
     before, after = "..." * (left > 0), "..." * (right < len(line))
     shown = "".join(char if char.isprintable() else " " for char in line[left:right])
     caret = " " * (len(before) + column - left) + "^"
@@ -52,7 +52,7 @@ def shown(value):
         text = repr(value)
     except Exception:  # an int with more digits than Python converts, or a broken __repr__
         return f"a {type(value).__name__}"
-    return text if len(text) <= _CONTEXT else text[:_CONTEXT] + "..."
+    return text if len(text) <= CONTEXT else text[:CONTEXT] + "..."
 
 
 def did_you_mean(word, known):
@@ -74,7 +74,7 @@ def did_you_mean(word, known):
     (': did you mean vgg16?', '')
     """
     plain = {_plain(name): name for name in known}
-    word = _plain(word[:_CONTEXT])
+    word = _plain(word[:CONTEXT])
     nearest = get_close_matches(word, plain)
     nearest.sort(key=lambda name: sorted(name) != sorted(word))  # characters that changed places come first
     return f": did you mean {plain[nearest[0]]}?" if nearest else ""

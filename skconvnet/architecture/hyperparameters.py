@@ -10,7 +10,7 @@ from skconvnet.architecture.notation.table import MAX_NUMBER
 
 PER_BLOCK = ("pool", "K", "F", "S", "P")  # M="auto" is the length of the first of these that is a sequence
 ROUNDINGS = ("floor", "ceil", "exact")
-_SMALLEST_SIDE = 4  # M="auto" does not halve the shorter side of the image below this
+SMALLEST_SIDE = 4  # M="auto" does not halve the shorter side of the image below this
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Hyperparameters:
         for name in PER_BLOCK:
             if isinstance(getattr(self, name), tuple):
                 return len(getattr(self, name))
-        halvings = (min(image.height, image.width) // _SMALLEST_SIDE).bit_length() - 1
+        halvings = (min(image.height, image.width) // SMALLEST_SIDE).bit_length() - 1
         return max(1, halvings)
 
 

@@ -8,8 +8,8 @@ from skconvnet.architecture.hyperparameters import whole_number
 from skconvnet.architecture.layers.arithmetic import Volume
 from skconvnet.architecture.layers.branches import BoundBranches
 
-_BYTES = 4  # of a float32
-_BATCH_SIZE = 32  # in the line about training
+BYTES = 4  # of a float32
+BATCH_SIZE = 32  # in the line about training
 OPTIMIZER_STATE = {"sgd": 0, "momentum": 1, "adam": 2}  # numbers per parameter
 
 
@@ -79,14 +79,14 @@ class VolumeTable:
         n_params = sum(record["n_params"] for record in records)
         n_activations = sum(record["n_activations"] for record in records)
         n_flops = sum(record["n_flops"] for record in records)
-        return cls(records, n_params, n_flops, _BYTES * (n_params + n_activations))
+        return cls(records, n_params, n_flops, BYTES * (n_params + n_activations))
 
     @property
     def n_activations(self):
         """The number of activations that a forward pass of one image stores, including the input."""
         return sum(record["n_activations"] for record in self.records)
 
-    def training_bytes(self, batch_size=_BATCH_SIZE, optimizer="adam"):
+    def training_bytes(self, batch_size=BATCH_SIZE, optimizer="adam"):
         """Return the memory of training on a minibatch if all activations are stored for the backward pass.
 
         Parameters
@@ -117,7 +117,7 @@ class VolumeTable:
         if not isinstance(optimizer, str) or optimizer not in OPTIMIZER_STATE:
             choices = ", ".join(map(repr, OPTIMIZER_STATE))
             raise ArchitectureError(f"optimizer must be one of {choices}, got {shown(optimizer)}")
-        activations, parameters = _BYTES * batch_size * self.n_activations, _BYTES * self.n_params
+        activations, parameters = BYTES * batch_size * self.n_activations, BYTES * self.n_params
         parts = {
             "activations": activations,
             "activation_gradients": activations,
@@ -128,35 +128,35 @@ class VolumeTable:
         return parts | {"total": sum(parts.values())}
 
     def __str__(self):
-        rows = [_HEADER, *map(_row, self.records), self._total()]
+        rows = [HEADER, *map(_row, self.records), self._total()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [_line(row, widths) for row in rows]
         rule = "-" * max(map(len, lines))
         notes = self._notes()
         width = max(len(what) for what, _ in notes)
         table = [lines[0], rule, *lines[1:-1], rule, lines[-1]]
-        return "\n".join([*table, "", _NOTES_HEADER, *(f"{what.ljust(width)}  {text}" for what, text in notes)])
+        return "\n".join([*table, "", NOTES_HEADER, *(f"{what.ljust(width)}  {text}" for what, text in notes)])
 
     def _repr_html_(self):
         """Show the table in a notebook."""
-        head = _html_row("th", _HEADER)
+        head = _html_row("th", HEADER)
         body = [_html_row("td", _row(record), record["level"], record["notation"]) for record in self.records]
         notes = "".join(f"<li>{escape(what)}: {escape(text)}</li>" for what, text in self._notes())
         return (
             f"<table><thead>{head}</thead><tbody>{''.join(body)}</tbody>"
             f"<tfoot>{_html_row('th', self._total())}</tfoot></table>"
-            f"<p>{escape(_NOTES_HEADER)}</p><ul>{notes}</ul>"
+            f"<p>{escape(NOTES_HEADER)}</p><ul>{notes}</ul>"
         )
 
     def _total(self):
         n = self.n_activations
-        return "total", "", f"{n:,}", spell_bytes(_BYTES * n), "", f"{self.n_params:,}", f"{self.n_flops:,}"
+        return "total", "", f"{n:,}", spell_bytes(BYTES * n), "", f"{self.n_params:,}", f"{self.n_flops:,}"
 
     def _notes(self):
         """Return the lines about memory as (name, text)."""
-        image, parameters = spell_bytes(_BYTES * self.n_activations), spell_bytes(_BYTES * self.n_params)
-        both_ways = spell_bytes(2 * _BYTES * self.n_activations)
-        moments = spell_bytes(OPTIMIZER_STATE["adam"] * _BYTES * self.n_params)
+        image, parameters = spell_bytes(BYTES * self.n_activations), spell_bytes(BYTES * self.n_params)
+        both_ways = spell_bytes(2 * BYTES * self.n_activations)
+        moments = spell_bytes(OPTIMIZER_STATE["adam"] * BYTES * self.n_params)
         training = spell_bytes(self.training_bytes()["total"])
         return [
             ("activations of an image", f"{image} forward, {both_ways} forward and backward"),
@@ -164,14 +164,14 @@ class VolumeTable:
             ("state of the optimizer", f"none for plain SGD, {parameters} with momentum, {moments} with Adam"),
             ("predicting one image", f"{parameters} + {image} = {spell_bytes(self.n_bytes)}"),
             (
-                f"training on {_BATCH_SIZE} images",
-                f"{2 + OPTIMIZER_STATE['adam']} * {parameters} with Adam + {_BATCH_SIZE} * {both_ways} = {training}",
+                f"training on {BATCH_SIZE} images",
+                f"{2 + OPTIMIZER_STATE['adam']} * {parameters} with Adam + {BATCH_SIZE} * {both_ways} = {training}",
             ),
         ]
 
 
-_HEADER = ("layer", "volume", "activations", "memory", "", "parameters", "multiply-adds")
-_NOTES_HEADER = f"memory, as float32 of {_BYTES} bytes"
+HEADER = ("layer", "volume", "activations", "memory", "", "parameters", "multiply-adds")
+NOTES_HEADER = f"memory, as float32 of {BYTES} bytes"
 
 
 def _layer_records(layers, level):
@@ -194,7 +194,7 @@ def _record(name, notation, level, volume, n_activations, arithmetic="", n_weigh
         "width": volume.width,
         "depth": volume.depth,
         "n_activations": n_activations,
-        "n_bytes": _BYTES * n_activations,
+        "n_bytes": BYTES * n_activations,
         "parameters": arithmetic,
         "n_weights": n_weights,
         "n_biases": n_biases,

@@ -15,7 +15,7 @@ class WindowTooLargeError(ArchitectureError):
     """The error for a window that is larger than its padded input."""
 
 
-_REACH = 1000  # an error message searches for values that fit up to this distance
+REACH = 1000  # an error message searches for values that fit up to this distance
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ def _not_whole(W, F, S, P, dilation, name):
 
 def _nearest(letter, value, lowest, fits):
     """Return the nearest smaller and the nearest larger value that fit, as texts."""
-    below = range(value - 1, max(lowest, value - _REACH) - 1, -1)
-    above = range(value + 1, value + _REACH + 1)
+    below = range(value - 1, max(lowest, value - REACH) - 1, -1)
+    above = range(value + 1, value + REACH + 1)
     found = [next((v for v in side if fits(v)), None) for side in (below, above)]
     return [f"{letter}={v}" for v in found if v is not None]

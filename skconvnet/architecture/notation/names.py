@@ -1,12 +1,12 @@
 """The names that other libraries use for layers, and what the notation has in their place."""
 
-_NOT_WRITTEN = {
+NOT_WRITTEN = {
     "FLATTEN": "FC reads the whole volume, so nothing is flattened",
     "SOFTMAX": "the loss and predict_proba apply it to the scores of the last FC",
     "LOGSOFTMAX": "the loss and predict_log_proba apply it to the scores of the last FC",
     "OUTPUT": "the last FC, or CONV(K=classes) -> POOL(average, F=all), is the output",
 }
-_WRITTEN = {
+WRITTEN = {
     "CONV2D": "CONV",
     "DENSE": "FC",
     "LINEAR": "FC",
@@ -38,7 +38,7 @@ _WRITTEN = {
 }
 OPTIONS_ELSEWHERE = {"filters": "K", "out_channels": "K", "kernel_size": "F", "kernel": "F", "size": "F"}
 OPTIONS_ELSEWHERE |= {"pool_size": "F", "stride": "S", "strides": "S", "padding": "P", "pad": "P"}
-_MISSING = ("ELU", "SELU", "CELU", "MISH", "SOFTPLUS", "SOFTSIGN", "GLU", "MAXOUT")  # not typing errors of RELU or GELU
+MISSING = ("ELU", "SELU", "CELU", "MISH", "SOFTPLUS", "SOFTSIGN", "GLU", "MAXOUT")  # not typing errors of RELU or GELU
 
 
 def explain(name):
@@ -55,10 +55,10 @@ def explain(name):
     """
     plain = name.upper().replace("_", "")
     for key in (plain, plain.removesuffix("2D"), plain.removesuffix("1D")):
-        if key in _NOT_WRITTEN:
-            return f"{name} is not written: {_NOT_WRITTEN[key]}"
-        if key in _WRITTEN:
-            return f"{name} is written {_WRITTEN[key]} here"
-        if key in _MISSING:
+        if key in NOT_WRITTEN:
+            return f"{name} is not written: {NOT_WRITTEN[key]}"
+        if key in WRITTEN:
+            return f"{name} is written {WRITTEN[key]} here"
+        if key in MISSING:
             return f"there is no {name} here; RELU, PRELU, HSWISH and GELU are similar"
     return None
