@@ -31,6 +31,7 @@ FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--no-first-run"),
 ]
+PATIENCE = 240_000  # milliseconds: a busy machine is slow
 NUMBERS = convolution_data({}, seed=0)
 
 # What the scripts below share: values are set as a reader sets them, by events of the fields.
@@ -73,8 +74,9 @@ def opened(tmp_path_factory):
     file = tmp_path_factory.mktemp("demo") / "page.html"
     file.write_text(convolution_page(), encoding="utf-8")
     with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=browser, args=FLAGS)
+        chromium = running.chromium.launch(executable_path=browser, args=FLAGS, timeout=PATIENCE)
         page = chromium.new_page()
+        page.set_default_timeout(PATIENCE)
         wrong = []
         page.on("console", lambda message: wrong.append(message.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))
