@@ -314,6 +314,7 @@ WRONG = [
     "INPUT -> [FC]*10001",
     "INPUT -> " + "(" * 51,
     "VGG-16",
+    "vgg61",
     "",
     # These parse, and do not fit.
     "INPUT -> CONV(F=40, P=0) -> FC",

@@ -244,7 +244,9 @@ function automaticFilters(places) {
   return found;
 }
 
-function fillPool(places, { pool_F, pool_S }) {
+// Give each POOL its window; a sequence has no value for a POOL(F=all).
+function fillPool(pools, { pool_F, pool_S }) {
+  const places = pools.filter(({ options }) => options.F !== "all");
   for (const [name, value] of Object.entries({ pool_F, pool_S })) {
     if (Array.isArray(value) && value.length !== places.length) {
       throw new ArchitectureError(

@@ -56,17 +56,20 @@ function shown(value) {
   return text.length <= DATA.limits.context ? text.join("") : `${text.slice(0, DATA.limits.context).join("")}...`;
 }
 
-// Return the end of an error message that suggests the most similar word; "" if no word is similar.
+// Return the end of an error message that suggests the most similar word; "" if no word is similar. Of the three most
+// similar ones, a word in which characters changed places comes first.
 function didYouMean(word, known) {
   const plain = (name) => name.replace(/[-_]/g, "").toLowerCase();
+  const letters = (name) => [...name].sort().join("");
   const names = new Map(known.map((name) => [plain(name), name]));
   const wanted = plain([...word].slice(0, DATA.limits.context).join(""));
-  let best = { ratio: 0, name: "" };
-  for (const name of names.keys()) {
-    const ratio = similarity(name, wanted);
-    if (ratio >= 0.6 && (ratio > best.ratio || (ratio === best.ratio && name > best.name))) best = { ratio, name };
-  }
-  return best.name ? `: did you mean ${names.get(best.name)}?` : "";
+  const nearest = [...names.keys()]
+    .map((name) => ({ name, ratio: similarity(name, wanted) }))
+    .filter(({ ratio }) => ratio >= 0.6)
+    .sort((a, b) => b.ratio - a.ratio || (a.name < b.name ? 1 : -1))
+    .slice(0, 3);
+  const best = nearest.find(({ name }) => letters(name) === letters(wanted)) ?? nearest[0];
+  return best ? `: did you mean ${names.get(best.name)}?` : "";
 }
 
 // The similarity of difflib: twice the number of characters in common blocks, over the characters of both texts.
