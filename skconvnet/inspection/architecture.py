@@ -4,7 +4,7 @@ from skconvnet.architecture import Hyperparameters, find_architecture
 from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.pretrained import pretrained_network
 from skconvnet.inspection.diagram import diagram_of, fold, parts_in
-from skconvnet.inspection.drawing import axes_or_new
+from skconvnet.inspection.drawing import inch_axes, inches_of
 from skconvnet.inspection.layout import FONT_SIZE, lay_out
 
 __all__ = ["ArchitectureDisplay"]
@@ -107,16 +107,10 @@ class ArchitectureDisplay:
         """
         chain = self._chain(repeats)
         layout = lay_out(chain, _WIDTH) if ax is None else _fitted(chain, ax)
-        is_new = ax is None
-        ax = axes_or_new(self, ax, (layout.width, layout.height))
-        if is_new:
-            ax.set_position((0, 0, 1, 1))
-        ax.set(xlim=(0, layout.width), ylim=(-layout.height, 0), aspect="equal")
-        ax.set_axis_off()
+        ax, scale = inch_axes(self, ax, layout.width, layout.height)
         from skconvnet.inspection.boxes import draw_layout  # it imports Matplotlib
 
-        width, height = _inches(ax)
-        draw_layout(layout, ax, FONT_SIZE * min(width / layout.width, height / layout.height))
+        draw_layout(layout, ax, FONT_SIZE * scale)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -142,15 +136,9 @@ def _architecture_of(estimator, image_shape):
     return bind_network(estimator, image_shape, None, stored)
 
 
-def _inches(ax):
-    """Return the width and height of axes in inches."""
-    extent = ax.get_window_extent()
-    return extent.width / ax.figure.dpi, extent.height / ax.figure.dpi
-
-
 def _fitted(chain, ax):
     """Return the layout that fills axes: as large as possible, with as many rows as needed."""
-    width, height = _inches(ax)
+    width, height = inches_of(ax)
     size = 1
     while True:
         layout = lay_out(chain, width / size)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["as_picture", "axes_or_new", "load_pyplot", "show_image"]
+__all__ = ["as_picture", "axes_or_new", "inch_axes", "inches_of", "load_pyplot", "show_image"]
 
 
 def load_pyplot(display):
@@ -49,6 +49,40 @@ def axes_or_new(display, ax, figsize):
     """
     plt = load_pyplot(display)
     return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+
+
+def inch_axes(display, ax, width, height):
+    """Return axes for a picture whose places are in inches, from the origin to the right and down.
+
+    Parameters
+    ----------
+    display : object
+        The display that draws.
+    ax : matplotlib Axes or None
+        The caller's axes; by default, those that fill a new figure of this size.
+    width, height : float
+        Of the picture.
+
+    Returns
+    -------
+    ax : matplotlib Axes
+    scale : float
+        By how much the picture is larger on these axes, and so is its text.
+    """
+    is_new = ax is None
+    ax = axes_or_new(display, ax, (width, height))
+    if is_new:
+        ax.set_position((0, 0, 1, 1))
+    ax.set(xlim=(0, width), ylim=(-height, 0), aspect="equal")
+    ax.set_axis_off()
+    room = inches_of(ax)
+    return ax, min(room[0] / width, room[1] / height)
+
+
+def inches_of(ax):
+    """Return the width and height of axes in inches."""
+    extent = ax.get_window_extent()
+    return extent.width / ax.figure.dpi, extent.height / ax.figure.dpi
 
 
 def as_picture(images):
