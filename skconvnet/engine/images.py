@@ -87,6 +87,17 @@ class _Chosen(PixelSource):
         return self._source.read(self._indices[indices])
 
 
+class _Mirrored(PixelSource):
+    """Images with left and right exchanged, minibatch by minibatch."""
+
+    def __init__(self, images):
+        super().__init__((len(images), *images.shape), images.pixels.dtype)
+        self._images = images
+
+    def read(self, indices):
+        return self._images.unconverted(indices)[:, :, ::-1]
+
+
 @dataclass(frozen=True)
 class OnDevice:
     """The same pixels in the memory of a GPU, where another library has put them.
@@ -166,6 +177,15 @@ class Images:
         pixels = _Chosen(self.pixels, np.arange(len(self))[which]) if is_source else self.pixels[which]
         return replace(self, pixels=pixels, on_device=None)
 
+    def mirrored(self):
+        """Return the images with left and right exchanged. They are exchanged when a minibatch is read.
+
+        Returns
+        -------
+        Images
+        """
+        return replace(self, pixels=_Mirrored(self), on_device=None)
+
     def source(self, indices):
         """Return arrays from which the machine reads some of the images.
 
@@ -203,7 +223,7 @@ class Images:
             C-contiguous.
         """
         chosen = self.unconverted(which)
-        return np.ascontiguousarray(chosen.reshape(len(chosen), -1), dtype=dtype)
+        return np.ascontiguousarray(chosen, dtype=dtype).reshape(len(chosen), -1)
 
     def unconverted(self, which):
         """Return some of the images in their own dtype.

@@ -26,6 +26,7 @@ from skconvnet.data import (
 from skconvnet.engine import thread_count
 from skconvnet.estimators.fitted import LEARNED, state_to_resume, stored_network, unpack_parameters
 from skconvnet.estimators.fitting import Fit, TrainingData
+from skconvnet.estimators.mirroring import AveragingScorer, averages_mirrored, refuse_averaging
 from skconvnet.estimators.network import expected_image_shape
 from skconvnet.estimators.parameters import Numbers, Texts, Words, check_settings, refuse_unknown
 from skconvnet.estimators.scoring import ScorerCache, compute_scores, score_images, warn_of_other_scale
@@ -75,6 +76,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         "validation_fraction": [Numbers(Real, 0, 1, closed="left")],
         "warm_start": ["boolean"],
         "augment": "no_validation",
+        "average_mirrored": ["boolean"],
         "device": [StrOptions({"auto", "cpu", "cuda"})],
         "float32_precision": [StrOptions({"ieee", "tf32x3"})],
         "n_jobs": [Numbers(Integral, 1, None, closed="left"), Numbers(Integral, None, -1, closed="right"), None],
@@ -240,6 +242,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
     def _score_map(self, X):
         """Return the scores at every position, float64 of shape (n, rows, columns, n_outputs)."""
         scorer = self._scorer()
+        refuse_averaging(self, "score_map")
         images = check_larger_images(self, X, self.image_shape_)
         larger = scorer.on(images.shape)
         scores = compute_scores(larger, images, self.n_jobs)
@@ -249,6 +252,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
     def _to_onnx(self, path, **arguments):
         """Return the fitted network as an ONNX model, which is also written to a path that is given."""
         check_is_fitted(self)
+        refuse_averaging(self, "to_onnx")
         if path is not None:
             check_suffix(path, ".onnx")
         model = write_onnx(stored_network(self), **arguments)
@@ -348,12 +352,14 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
     def _scores(self, X):
         """Return the scores of images, float64 of shape (n, n_outputs)."""
         scorer, n_jobs = self._scorer(), self.n_jobs
+        if self.average_mirrored is not False and averages_mirrored(self):
+            scorer = AveragingScorer(scorer, self.image_shape_)
         is_usual = n_jobs is None or (type(n_jobs) is int and n_jobs != 0)  # below, others raise an error
         if is_usual and type(X) is np.ndarray and "feature_names_in_" not in self.__dict__:  # else X may have names
             scores = scorer.scores_of_one(X, self._count_threads)
             if scores is not None:
                 return scores
-        return score_images(scorer, check_images(self, X, self.image_shape_), self.n_jobs).astype(np.float64)
+        return score_images(scorer, check_images(self, X, self.image_shape_), n_jobs).astype(np.float64, copy=False)
 
     def _count_threads(self):
         return thread_count(self.n_jobs)

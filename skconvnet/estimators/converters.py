@@ -8,6 +8,7 @@ from skconvnet.engine import cut_behind
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.features import ConvNetFeatures
 from skconvnet.estimators.fitted import stored_network
+from skconvnet.estimators.mirroring import refuse_averaging
 from skconvnet.estimators.regressor import ConvNetRegressor
 from skconvnet.interchange.onnx.writer import OPSET, GraphWriter
 
@@ -83,6 +84,7 @@ def _convert_regressor(scope, operator, container):
 
 def _convert(scope, operator, container, classes):
     """Add the nodes from pixels to the outputs of an estimator."""
+    refuse_averaging(operator.raw_operator, "an ONNX graph")
     stored = stored_network(operator.raw_operator)
     writer = _writer(scope, stored)
     scores = writer.scores(stored, *_pixels(operator))

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.fitted import LEARNED, check_fitted, stored_network
+from skconvnet.estimators.mirroring import refuse_averaging
 from skconvnet.estimators.regressor import ConvNetRegressor
 from skconvnet.estimators.scoring import ScorerCache
 from skconvnet.estimators.targets import kind_of
@@ -132,8 +133,9 @@ def save_network(estimator, path):
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     ValueError
-        If the estimator is neither of these or is damaged, if its labels are neither numbers, booleans nor
-        texts, if the name of the file does not end in .safetensors, or if the file cannot be written.
+        If the estimator is neither of these or is damaged, if it has ``average_mirrored=True``, if its labels are
+        neither numbers, booleans nor texts, if the name of the file does not end in .safetensors, or if the
+        file cannot be written.
 
     Examples
     --------
@@ -145,6 +147,7 @@ def save_network(estimator, path):
             "Pass the step of a Pipeline, or the best_estimator_ of a search."
         )
     check_is_fitted(estimator)
+    refuse_averaging(estimator, "a file of save_network")
     check_suffix(path, ".safetensors")
     write_file(path, write_network(stored_network(estimator)))
 

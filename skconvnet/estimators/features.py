@@ -45,7 +45,8 @@ class ConvNetFeatures(ClassNamePrefixFeaturesOutMixin, MetaEstimatorMixin, Trans
     Parameters
     ----------
     estimator : ConvNetClassifier, ConvNetRegressor, or FrozenEstimator of one
-        The network. Features are computed where its `device` says, with its `n_jobs`.
+        The network. Features are computed where its `device` says, with its `n_jobs`. Its `average_mirrored` has no
+        effect: features are those of the image alone.
     layer : int or str, default=-2
         The layer. An int is its row in the table of ``estimator.architecture_.summary()``: 0 is INPUT, and -1 gives
         the scores of the classes. A str is its name there, such as "FC 1". It must come after the first CONV or FC. If

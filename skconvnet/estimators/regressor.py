@@ -109,6 +109,10 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         "noise" change their tones, "mixup" mixes two images and their targets. All but "flip" take an amount in
         parentheses, as in ``["flip", "rotate(30)"]``. A function ``f(images, rng)`` of your own returns the images of
         a minibatch as it changes them. See docs/augmentation.md.
+    average_mirrored : bool, default=False
+        Whether predictions average the scores of each image and of its mirror image, left and right exchanged. It takes
+        twice the time; use it where flips are harmless, as with ``augment="flip"``. `fit` does not read it, nor do the
+        scores of its validation: ``set_params`` may change it afterwards.
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where to compute. "cuda" is an NVIDIA GPU. It needs ``pip install 'skconvnet[cuda]'``, compute capability 7.5
         (Turing) or newer, and a driver for CUDA 13; where one of these is missing, `fit` raises a ValueError that names
@@ -225,14 +229,15 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
 
     A `checkpoint` belongs to one fit. Cross-validation and searches need ``checkpoint=None``. When a fit is resumed,
     everything that affects its result is compared first, including the number of epochs; only `n_jobs`, `device`,
-    `float32_precision`, `verbose` and callbacks may change. A fit that a callback stopped is resumed. If something
-    differs, or the file is damaged, `fit` raises a ValueError and leaves the file unchanged; delete the file to start
-    again. With ``random_state=None`` the seed of the checkpoint is used. A RandomState instance gives another seed to
-    every fit, so an int is easier to repeat. If two fits start before the file exists, the one that writes first owns
-    it; the other warns and continues without a checkpoint. The file is written under another name and then moved, so it
-    is complete whenever the process is killed. A link stays, and its target is replaced. A kill may leave a hidden file
-    beside it whose name ends in ``.skconvnet-part``; the next such `fit` removes it. Nothing in a checkpoint is
-    executed when it is read. `warm_start` and `partial_fit` cannot be combined with a checkpoint.
+    `float32_precision`, `average_mirrored`, `verbose` and callbacks may change. A fit that a callback stopped is
+    resumed. If something differs, or the file is damaged, `fit` raises a ValueError and leaves the file unchanged;
+    delete the file to start again. With ``random_state=None`` the seed of the checkpoint is used. A RandomState
+    instance gives another seed to every fit, so an int is easier to repeat. If two fits start before the file exists,
+    the one that writes first owns it; the other warns and continues without a checkpoint. The file is written under
+    another name and then moved, so it is complete whenever the process is killed. A link stays, and its target is
+    replaced. A kill may leave a hidden file beside it whose name ends in ``.skconvnet-part``; the next such `fit`
+    removes it. Nothing in a checkpoint is executed when it is read. `warm_start` and `partial_fit` cannot be combined
+    with a checkpoint.
 
     The results of a GPU differ from those of a CPU by rounding, which training may amplify. On one device, the same
     `random_state` gives the same bits in every fit that finds enough free memory for whole minibatches; else they are
@@ -297,6 +302,7 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         validation_fraction=0.1,
         warm_start=False,
         augment=None,
+        average_mirrored=False,
         device="auto",
         float32_precision="ieee",
         n_jobs=None,
@@ -341,6 +347,7 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         self.validation_fraction = validation_fraction
         self.warm_start = warm_start
         self.augment = augment
+        self.average_mirrored = average_mirrored
         self.device = device
         self.float32_precision = float32_precision
         self.n_jobs = n_jobs
@@ -458,8 +465,9 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         ImportError
             If onnx is not installed.
         ValueError
-            If an argument is invalid, if `target_mean_` or `target_scale_` are not finite in float32, if a NORM(lrn)
-            has an even size, if the model would be larger than 2 GiB, or if the file cannot be written.
+            If an argument is invalid, with ``average_mirrored=True``, if `target_mean_` or `target_scale_` are not
+            finite in float32, if a NORM(lrn) has an even size, if the model would be larger than 2 GiB, or if the file
+            cannot be written.
 
         Examples
         --------

@@ -233,3 +233,15 @@ def test_pixels_up_to_the_limit_are_safe_and_pixels_far_above_are_not(mean, scal
         assert np.isfinite((x.astype(np.float32) - mean) * scale).all()
     with pytest.raises(ValueError, match=r"^X\[0, 0\] is"):
         Images(np.full((1, 2), 3 * (limit + 2 * abs(float(mean[0])))), (1, 1, 2)).check_standardised(mean, scale)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
+@pytest.mark.parametrize("order", ["C", "F", "rows"])
+def test_mirrored_images_have_left_and_right_exchanged(pixels, dtype, order):
+    x = pixels.astype(dtype)
+    x = {"C": x, "F": np.asfortranarray(x), "rows": x.reshape(11, -1)}[order]
+    mirrored, indices = Images(x, SHAPE, largest=255.0).mirrored(), np.array([10, 0, 3, 3])
+    assert (len(mirrored), mirrored.shape, mirrored.largest) == (11, SHAPE, 255.0)
+    assert mirrored.are_bytes == (dtype == "uint8")
+    assert_array_equal(chosen(mirrored.source(indices)), pixels[indices, :, ::-1].reshape(4, -1))
+    assert_array_equal(mirrored.take(slice(2, 4)).mirrored().rows(np.arange(2)), pixels[2:4].reshape(2, -1))

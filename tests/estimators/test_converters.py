@@ -94,3 +94,10 @@ def test_several_labels_are_an_indicator_matrix():
     stored = drawn_labels(TEXT, (4, 6, 2), 3)
     X = pixels(stored)
     same_as(estimator_of(stored), run(skl2onnx.to_onnx(estimator_of(stored), X[:1], options=WITHOUT_ZIPMAP), X), X)
+
+
+def test_an_average_with_the_mirror_image_is_refused():
+    stored = drawn(TEXT, (4, 6, 2))
+    classifier = estimator_of(stored).set_params(average_mirrored=True)
+    with pytest.raises(ValueError, match="an ONNX graph does not"):
+        skl2onnx.to_onnx(classifier, pixels(stored)[:1])

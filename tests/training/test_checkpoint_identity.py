@@ -102,7 +102,7 @@ def test_functions_in_augment_count_by_their_names(path):
 
 
 def test_what_may_change_and_what_may_not_is_every_parameter():
-    may_change = {"n_jobs", "verbose", "device", "float32_precision", "checkpoint", "widen_classes"}
+    may_change = {"n_jobs", "verbose", "device", "float32_precision", "checkpoint", "widen_classes", "average_mirrored"}
     elsewhere = {"power_t", "momentum", "nesterovs_momentum", "validation_fraction"}  # the test above
     of_architecture = {*HYPERPARAMETERS, "image_shape"}
     of_weights = {"class_weight"}
