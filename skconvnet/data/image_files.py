@@ -54,6 +54,11 @@ class ImageFiles(PixelSource):
     indices : ndarray of int64, (n,)
         Which of the files, in this order.
 
+    Attributes
+    ----------
+    filenames : ndarray of str, (n,)
+        The name of each file.
+
     Examples
     --------
     >>> from pathlib import Path

@@ -36,8 +36,8 @@ def check_numbers(y):
         raise ValueError("y has masked numbers. Every image needs a number: leave out images without one.")
     if isinstance(y, (np.ndarray, list)) and len(y) and np.asarray(y[0]).dtype.kind in "USTMm":
         raise ValueError(
-            f"y has {y[0]!r:.40}, which is no number. ConvNetRegressor predicts numbers: convert y, or use "
-            "ConvNetClassifier for classes."
+            f"y has {y[0]!r:.40}, which is no number. ConvNetRegressor predicts numbers: convert y, as "
+            "np.asarray(y, dtype=float) does with numbers in strings, or use ConvNetClassifier for classes."
         )
     y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
     if y.ndim == 2 and y.shape[1] == 1:

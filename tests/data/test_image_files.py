@@ -162,6 +162,13 @@ def test_few_images_are_decoded_at_a_time(photos, monkeypatch):
     assert max(most) <= 2**20 // (128 * 128 * 3) * 2
 
 
+def test_parts_of_the_files_keep_their_names(photos):
+    folder = load_image_folder(photos, channels=3, lazy=True)
+    assert folder.data.filenames.tolist() == folder.filenames.tolist()
+    assert folder.data[[3, 1]].filenames.tolist() == folder.filenames[[3, 1]].tolist()
+    assert repr(folder.data[:2]) == "ImageFiles of shape (2, 8, 8, 3)"
+
+
 def test_parts_of_the_files_are_not_read(photos, monkeypatch):
     X, y = load_image_folder(photos, return_X_y=True)
     files = load_image_folder(photos, lazy=True, channels=3).data

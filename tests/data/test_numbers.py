@@ -33,5 +33,7 @@ def test_what_are_no_finite_numbers_is_refused(y, message):
 
 @pytest.mark.parametrize("y", [["cat", "dog"], np.array(["1", "2"]), np.array(["2020-01-01", "2021-01-01"], "M8[D]")])
 def test_what_is_no_number_is_for_the_classifier(y):
-    with pytest.raises(ValueError, match=r"which is no number.*ConvNetClassifier for classes"):
+    with pytest.raises(
+        ValueError, match=r"which is no number.*np.asarray\(y, dtype=float\).*ConvNetClassifier for classes"
+    ):
         check_numbers(y)
