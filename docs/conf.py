@@ -3,8 +3,10 @@
 import inspect
 import os
 import re
+from pathlib import Path
 
 import skconvnet
+from skconvnet.demo import convolution_page
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -81,8 +83,16 @@ html_theme_options = {
 
 def setup(app):
     """Add what the extensions have no setting for."""
+    app.connect("build-finished", _write_convolution_demo)
     app.connect("autodoc-process-docstring", _without_foreign_labels)
     app.connect("autodoc-process-signature", _signature_of_init)
+
+
+def _write_convolution_demo(app, exception):
+    """Write the page that convolution-demo.md shows."""
+    if exception is None and app.builder.format == "html":
+        page = Path(app.outdir, "_static", "convolution-demo.html")
+        page.write_text(convolution_page(), encoding="utf-8")
 
 
 def _without_foreign_labels(app, what, name, obj, options, lines):
