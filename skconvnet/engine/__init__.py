@@ -5,6 +5,7 @@ Importing it does not import Numba; the first run of a machine does.
 
 from skconvnet.engine.compile_time import compile_time
 from skconvnet.engine.device import check_device, device_for_scoring, device_for_training, thread_count
+from skconvnet.engine.gradient import ImageGradient
 from skconvnet.engine.images import Images, OnDevice, PixelSource
 from skconvnet.engine.network import Network, memory_needed
 from skconvnet.engine.optimizers import SGD, Adam, OptimizerState
@@ -20,6 +21,7 @@ __all__ = [
     "AbsoluteError",
     "Adam",
     "Huber",
+    "ImageGradient",
     "Images",
     "Learned",
     "Network",

@@ -7,11 +7,12 @@ import numpy as np
 
 from skconvnet.engine.plan.builder import PlanBuilder
 from skconvnet.engine.plan.steps import backward_chain, forward_chain, mark_gradients, steps_of, walk_steps
+from skconvnet.engine.plan.steps.branches import emit_copy_channels
 from skconvnet.engine.program.instructions import INSTRUCTIONS, Block, Op, SegmentKind, Space
-from skconvnet.engine.program.memory import element
+from skconvnet.engine.program.memory import element, offset
 from skconvnet.engine.weights.layout import WeightSlot, learning_layers
 
-__all__ = ["Plan", "plan_inference", "plan_training"]
+__all__ = ["Plan", "plan_gradient", "plan_inference", "plan_training"]
 
 _ELEMENT = 16  # multiply-adds that take as long as one element that another instruction reads or writes
 
@@ -189,17 +190,58 @@ def plan_inference(architecture, layout, batch_size, target, split_image=False):
     builder = PlanBuilder(architecture, batch_size, target, split_image)
     steps = steps_of(architecture, layout, target, training=False)
     n_preparing = _prepare(builder, list(walk_steps(steps)), in_training=False)
+    _store(builder, forward_chain(builder, steps, builder.load_images(steps[0].border)))
+    return _plan(builder, None, batch_size, slot=0, n_preparing=n_preparing)
+
+
+def plan_gradient(architecture, layout, batch_size, target):
+    """Plan the gradient of a weighted sum of the scores by at most `batch_size` images.
+
+    Parameters
+    ----------
+    architecture : BoundArchitecture
+        The layers. The first is no CONV or FC: these read images of another depth than gradients have.
+    layout, batch_size, target
+        As in `plan_training`. The weights of the sum, one for each score, are in the parameter vector behind what the
+        layout has.
+
+    Returns
+    -------
+    Plan
+        Like a plan of inference, but it stores the gradient in place of the scores. Nothing learns: layers compute as
+        in inference, and no gradient of weights is computed.
+
+    Raises
+    ------
+    ValueError
+        As `plan_training`.
+    """
+    _check_weights(architecture, layout, target)
+    builder = PlanBuilder(architecture, batch_size, target)
+    steps = steps_of(architecture, layout, target, training=False)
+    mark_gradients(steps, learned_before=True)
+    n_preparing = _prepare(builder, list(walk_steps(steps)), in_training=True)
     scores = forward_chain(builder, steps, builder.load_images(steps[0].border))
+    dscores, padding = builder.gradient(scores), scores.depth - scores.channels
+    sum_weights = offset(Space.PARAMETERS, layout.size)
+    emit_copy_channels(builder, sum_weights, scores, element(dscores), dscores, scores.channels, padding)
+    _store(builder, backward_chain(builder, steps, dscores))
+    for step in walk_steps(steps):
+        step.update(builder)  # the blocks say what is transposed; no segment updates them
+    return _plan(builder, None, batch_size, slot=0, n_preparing=n_preparing)
+
+
+def _store(builder, volume):
+    """Emit the copy of a volume to the scores of the task."""
     builder.emit(
         Op.STORE_SCORES,
-        {"x": element(scores)},
-        rows=scores.rows,
-        columns=scores.columns,
-        classes=scores.channels,
-        x_row=scores.row,
-        depth=scores.depth,
+        {"x": element(volume)},
+        rows=volume.rows,
+        columns=volume.columns,
+        classes=volume.channels,
+        x_row=volume.row,
+        depth=volume.depth,
     )
-    return _plan(builder, None, batch_size, slot=0, n_preparing=n_preparing)
 
 
 def _prepare(builder, steps, in_training):

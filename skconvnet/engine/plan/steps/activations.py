@@ -103,8 +103,9 @@ class Prelu(Step):
     def backward(self, builder, dy):
         """Emit the gradient of the slopes, the sum of dy x below zero, and dx: dy or the slope times dy."""
         x = builder.recompute(self.x)
-        operands = {"x": element(x), "dy": element(dy), "dslopes": offset(Space.SHARD, self.slopes.slopes)}
-        builder.emit(Op.PRELU_SLOPES, operands, **extents(x), x_row=x.row, dy_row=dy.row)
+        if self.learns:
+            operands = {"x": element(x), "dy": element(dy), "dslopes": offset(Space.SHARD, self.slopes.slopes)}
+            builder.emit(Op.PRELU_SLOPES, operands, **extents(x), x_row=x.row, dy_row=dy.row)
         if not self.needs_input_gradient:
             return None
         dx = builder.gradient(self.x)

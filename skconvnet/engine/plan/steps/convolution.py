@@ -126,9 +126,11 @@ class Convolution(Step):
     def backward(self, builder, dy):
         """Emit the gradient before the ReLU, those of bias and weights, and that of the input."""
         w = self.weights
-        if self.relu or w.bias is not None:
+        if self.relu or self._bias_slot is not None:
             self._bias_gradient(builder, dy)
-        if w.whole_batch:
+        if not self.learns:
+            pass
+        elif w.whole_batch:
             builder.deferred_weight_gradients.append((self, self.seen, dy))
         else:
             self.weights_gradient(builder, builder.recompute(self.x), dy, Space.SHARD, w.weights)
@@ -137,6 +139,11 @@ class Convolution(Step):
         dx = builder.gradient(self.x)
         self._input_gradient(builder, dx, dy)
         return dx
+
+    @property
+    def _bias_slot(self):
+        """Where the gradient of the biases is in a shard's slot; None if there is none."""
+        return self.weights.bias if self.learns else None
 
     def _input_gradient(self, builder, dx, dy):
         """Emit the gradient of the input."""
@@ -154,7 +161,7 @@ class Convolution(Step):
                         self._phase_gradient(builder, phase, run, part, first, slices.distance, dy)
 
     def _bias_gradient(self, builder, dy):
-        bias, y = self.weights.bias, self.y if self.relu else dy
+        bias, y = self._bias_slot, self.y if self.relu else dy
         builder.emit(
             Op.BIAS_RELU_BACKWARD,
             {
@@ -307,7 +314,7 @@ class Convolution(Step):
 
     def update(self, builder):
         """Cut the biases, and the weights unless their gradient is deferred."""
-        if not self.weights.whole_batch:
+        if not (self.weights.whole_batch and self.learns):
             self.cut(builder, -1)
         if self.weights.bias is not None:
             builder.block(self.weights.bias, 1, self.weights.n_biases)

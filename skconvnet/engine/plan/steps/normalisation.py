@@ -176,7 +176,11 @@ class LayerNorm(_Norm):
         builder.emit(Op.LAYER_STATISTICS, operands, **self._numbers, eps=float(self.layer.eps))
 
     def _emit_gradients(self, builder, sums):
-        operands = {"sums": element(sums), "dscales": offset(Space.SHARD, self.scales.scale)} | self._operands()
+        if self.learns:
+            dscales = offset(Space.SHARD, self.scales.scale)
+        else:  # written with the rest of the gradient, and not used
+            dscales = builder.worker_scratch(2 * self.scales.columns)
+        operands = {"sums": element(sums), "dscales": dscales} | self._operands()
         builder.emit(Op.LAYER_GRADIENTS, operands, **self._numbers)
 
     def update(self, builder):

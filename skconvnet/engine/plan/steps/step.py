@@ -56,7 +56,7 @@ class Step:
     def backward(self, builder, dy):
         """Emit the gradients of the weights, and return that of the input, from the output's gradient `dy`.
 
-        Returns None where the input's gradient is not needed.
+        A step that does not learn emits none of its weights. Returns None where the input's gradient is not needed.
         """
         raise NotImplementedError
 
