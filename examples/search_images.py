@@ -14,13 +14,12 @@ other. The plot shows both fronts. Times are reliable only if nothing else runs,
 import argparse
 import sys
 
-import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import shuffle
 
-from skconvnet import Architecture, ConvNetClassifier, valid_param_grid, warmup
-from skconvnet.architecture import Hyperparameters
+from skconvnet import ConvNetClassifier, valid_param_grid, warmup
+from skconvnet.inspection import SearchDisplay, search_candidates
 
 ARCHITECTURE = "INPUT -> [CONV(round=floor) -> RELU]*2 -> FC"
 PARAM_GRID = {"F": [3, 5], "S": [1, (1, 2), (2, 1), 2], "P": ["same", 0], "K": [8, (16, 32), 32]}
@@ -37,11 +36,11 @@ def main(arguments=None):
         print(f"    {format_params(params)}: {reason.splitlines()[0]}")
     warmup()  # so that the time of the first candidate includes no compiling
     search = GridSearchCV(estimator, grid, cv=options.cv, n_jobs=options.jobs, error_score="raise").fit(X, y)
-    results = results_of(search, image_shape)
-    print_table(results)
+    candidates = search_candidates(search)
+    print_table(candidates)
     print(f"the best: {format_params(search.best_params_)}")
     if options.plot:
-        draw(results, options.plot)
+        draw(candidates, options.plot)
 
 
 def parse(arguments):
@@ -82,47 +81,14 @@ def fashion_mnist():
     return X, y
 
 
-def results_of(search, image_shape):
-    """Return a dict with parameters, accuracy and costs for each candidate, the most accurate first."""
-    found = search.cv_results_
-    accuracies, seconds = found["mean_test_score"], found["mean_fit_time"]
-    n_params = np.array([count_params(params, image_shape) for params in found["params"]])
-    fronts = pareto_front(n_params, accuracies), pareto_front(seconds, accuracies)
-    names = ("params", "accuracy", "n_params", "seconds", "on_front_of_params", "on_front_of_time")
-    columns = (found["params"], accuracies, n_params, seconds, *fronts)
-    results = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-    return sorted(results, key=lambda row: -row["accuracy"])
-
-
-def count_params(params, image_shape):
-    """Count the weights and biases of a candidate."""
-    return Architecture.parse(ARCHITECTURE).summary(image_shape, 10, Hyperparameters(**params)).n_params
-
-
-def pareto_front(costs, accuracies):
-    """Find the candidates that no other candidate beats in one respect without being worse in the other.
-
-    Parameters
-    ----------
-    costs, accuracies : ndarray of shape (n,)
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
-    """
-    as_good = (costs <= costs[:, None]) & (accuracies >= accuracies[:, None])  # row i, column j: j is as good as i
-    better = (costs < costs[:, None]) | (accuracies > accuracies[:, None])
-    return ~(as_good & better).any(axis=1)
-
-
-def print_table(results):
+def print_table(candidates):
     """Print a numbered line for each candidate."""
     print(f"\n{'':4} {'accuracy':>8} {'parameters':>12} {'fit, s':>9}   network")
-    for number, row in enumerate(results, start=1):
-        by_params, by_time = ("*" if row[name] else " " for name in ("on_front_of_params", "on_front_of_time"))
+    for number, one in enumerate(candidates, start=1):
+        by_params, by_time = ("*" if on_front else " " for on_front in (one.on_front_of_params, one.on_front_of_time))
         print(
-            f"{number:4} {row['accuracy']:8.4f} {row['n_params']:11,}{by_params} {row['seconds']:8.3f}{by_time}   "
-            f"{format_params(row['params'])}"
+            f"{number:4} {one.score:8.4f} {one.n_params:11,}{by_params} {one.seconds:8.3f}{by_time}   "
+            f"{format_params(one.params)}"
         )
 
 
@@ -131,30 +97,12 @@ def format_params(params):
     return ", ".join(f"{name}={value}" for name, value in params.items())
 
 
-def draw(results, file):
-    """Draw accuracy against parameters and against time, with the fronts as steps."""
+def draw(candidates, file):
+    """Draw accuracy against parameters and against time, with the Pareto fronts as steps."""
     try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise SystemExit("--plot needs matplotlib: pip install 'skconvnet[search]'") from None
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    draw_panel(panels[0], results, "n_params", "on_front_of_params", "parameters")
-    draw_panel(panels[1], results, "seconds", "on_front_of_time", "seconds of a fit")
-    panels[0].set_ylabel("accuracy, cross-validated")
-    figure.savefig(file, dpi=120)
-
-
-def draw_panel(axes, results, cost, on_front, label):
-    """Draw the candidates, and number those on the front as in the table."""
-    axes.scatter([row[cost] for row in results], [row["accuracy"] for row in results], color="0.7", s=16)
-    front = sorted((row[cost], row["accuracy"], number) for number, row in enumerate(results, 1) if row[on_front])
-    costs, accuracies, numbers = zip(*front, strict=True)
-    axes.step(costs, accuracies, where="post", marker="o", color="C1", label="Pareto front")
-    for place, number in zip(zip(costs, accuracies, strict=True), numbers, strict=True):
-        axes.annotate(number, place, xytext=(-3, 4), textcoords="offset points", fontsize=8, ha="right")
-    axes.set(xscale="log", xlabel=label)
-    axes.legend(loc="lower right")
+        SearchDisplay(candidates, metric="accuracy").plot().figure_.savefig(file, dpi=120)
+    except ImportError as error:
+        raise SystemExit(f"--plot: {error}") from None
 
 
 if __name__ == "__main__":

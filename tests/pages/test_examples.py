@@ -119,19 +119,6 @@ def test_a_bad_option_gives_a_message_without_traceback(tmp_path, name, option, 
     assert "Traceback" not in errors
 
 
-@pytest.mark.parametrize(
-    ("costs", "accuracies", "front"),
-    [
-        ([1, 2, 3], [0.5, 0.6, 0.7], [True, True, True]),
-        ([1, 2, 3], [0.7, 0.6, 0.8], [True, False, True]),
-        ([1, 1, 2], [0.6, 0.7, 0.7], [False, True, False]),
-        ([2, 2], [0.7, 0.7], [True, True]),
-    ],
-)
-def test_the_pareto_front(costs, accuracies, front):
-    assert search_images.pareto_front(np.array(costs), np.array(accuracies)).tolist() == front
-
-
 def test_search_optuna(capsys):
     pytest.importorskip("optuna", reason="Optuna is not installed (`make peers` installs it)")
     pytest.importorskip("sklearn.callback", reason="this scikit-learn has no callbacks")

@@ -1,0 +1,350 @@
+"""What a network looks at: gradients of its scores by the pixels, and Grad-CAM."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skconvnet.architecture import walk
+from skconvnet.data.images import check_images
+from skconvnet.engine import (
+    ImageGradient,
+    Images,
+    Learned,
+    Network,
+    Scorer,
+    cut_behind,
+    split_architecture,
+    thread_count,
+)
+from skconvnet.estimators.base import BaseConvNet
+from skconvnet.estimators.fitted import fitted_network
+from skconvnet.inspection.drawing import as_picture, load_pyplot, show_image
+
+__all__ = ["SaliencyDisplay", "grad_cam", "saliency"]
+
+_MAPPED = ("CONV", "SUM", "STACK", "GATE")  # the layers that Grad-CAM takes by default
+
+
+def saliency(estimator, X, *, target=None):
+    """Compute the gradient of a score by every pixel: how much the score changes with the pixel.
+
+    Parameters
+    ----------
+    estimator : ConvNetClassifier or ConvNetRegressor
+        A fitted network.
+    X : array-like
+        The n images, as `estimator.predict` takes them.
+    target : label, int, or array-like of shape (n,), default=None
+        The score of which class, as in ``estimator.classes_``; of which label; or, of a regressor, of which output,
+        counted from 0. One for all images or one for each. None takes the highest score of each image, and the output
+        of a regressor with one output.
+
+    Returns
+    -------
+    ndarray of float32, (n, height, width, channels)
+        In units of the score by units of X. The score of a class is that before the softmax, and an output of a
+        regressor has the units of y.
+
+    Raises
+    ------
+    ValueError
+        If the target is no class, label or output of the network, or X has another size.
+
+    Notes
+    -----
+    The gradient is computed by the backward pass of training, with NORM and DROPOUT as in prediction.
+
+    References
+    ----------
+    K. Simonyan, A. Vedaldi, A. Zisserman, "Deep Inside Convolutional Networks: Visualising Image Classification Models
+    and Saliency Maps", 2013, arXiv:1312.6034.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skconvnet import ConvNetClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> classifier = ConvNetClassifier(K=8, max_iter=2, random_state=0).fit(X, y)
+    >>> saliency(classifier, X[:5], target=3).shape
+    (5, 8, 8, 1)
+    """
+    images = _check(estimator, X)
+    outputs = _outputs(estimator, X, len(images), target)
+    gradient = ImageGradient(fitted_network(estimator)).of(
+        images, _sum_weights(estimator, outputs), thread_count(estimator.n_jobs)
+    )
+    return gradient * estimator.pixel_scale_  # by pixels of X, and not by standardised ones
+
+
+def grad_cam(estimator, X, *, layer=None, target=None):
+    """Compute where a layer finds evidence for a class: Grad-CAM.
+
+    The volume of the layer is summed over its depth, each slice weighted by the mean gradient of the score by its
+    activations. Negative sums are 0.
+
+    Parameters
+    ----------
+    estimator, X, target
+        As of `saliency`.
+    layer : str, default=None
+        The name of the layer in the table of ``estimator.architecture_.summary()``, such as "CONV 2". It is in no
+        branch, but the sum or stack of branches may be taken. A CONV or FC must come after it. None takes the last
+        CONV, sum, stack or product of branches with more than one pixel.
+
+    Returns
+    -------
+    ndarray of float32, (n, rows, columns)
+        A number for each pixel of the layer's volume.
+
+    Raises
+    ------
+    ValueError
+        As of `saliency`, or if the network has no such layer.
+
+    References
+    ----------
+    R. R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017,
+    arXiv:1610.02391, equations 1 and 2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skconvnet import ConvNetClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> text = "INPUT -> CONV(K=8) -> RELU -> POOL -> FC"
+    >>> classifier = ConvNetClassifier(text, max_iter=2, random_state=0).fit(X, y)
+    >>> grad_cam(classifier, X[:5], layer="CONV 1").shape
+    (5, 8, 8)
+    """
+    images = _check(estimator, X)
+    names = _mapped_layers(estimator.architecture_)
+    name = (names[-1] if names else None) if layer is None else layer
+    number = _number_of(estimator.architecture_, name)
+    sum_weights = _sum_weights(estimator, _outputs(estimator, X, len(images), target))
+    n_threads = thread_count(estimator.n_jobs)
+    body, head = _cut(fitted_network(estimator), number)
+    volume = head.architecture.image_shape
+    activations = Scorer(body).scores(images, n_threads).reshape(-1, *volume)
+    gradients = ImageGradient(head).of(Images(activations, volume), sum_weights, n_threads)
+    return np.maximum(np.einsum("nijk,nk->nij", activations, gradients.mean(axis=(1, 2))), 0)
+
+
+def _check(estimator, X):
+    """Check the estimator and return the images."""
+    if not isinstance(estimator, BaseConvNet):
+        raise TypeError(
+            f"Needed is a ConvNetClassifier or ConvNetRegressor, and not a {type(estimator).__name__}. Of a Pipeline, "
+            "pass the last step, pipeline[-1], and the images that it gets, pipeline[:-1].transform(X)."
+        )
+    check_is_fitted(estimator)
+    return check_images(estimator, X, estimator.image_shape_)
+
+
+def output_names(estimator):
+    """Return the names of the scores of a fitted network, an ndarray, and whether they are classes or labels."""
+    classes = getattr(estimator, "classes_", None)  # regressors have none
+    return (np.arange(estimator._kind.n_outputs), False) if classes is None else (np.asarray(classes), True)
+
+
+def _outputs(estimator, X, n_images, target):
+    """Return the number of the chosen output for each image, int64 (n_images,)."""
+    names, has_classes = output_names(estimator)
+    if target is None:
+        if has_classes:
+            return estimator._scores(X).argmax(axis=1)
+        if len(names) > 1:
+            raise ValueError(f"The network has {len(names)} outputs. Say which: target=0 to {len(names) - 1}.")
+        target = 0
+    targets = np.asarray(target)
+    if targets.shape not in ((), (n_images,)):
+        raise ValueError(f"target has the shape {targets.shape}. Pass one, or one for each of the {n_images} images.")
+    found = targets.reshape(-1, 1) == names
+    if not found.any(axis=1).all():
+        wrong = targets.reshape(-1)[~found.any(axis=1)].tolist()[0]
+        what = "classes" if has_classes else "outputs"
+        raise ValueError(f"target={wrong!r:.80} is none of the {what} of the network, {names!r:.200}.")
+    return np.broadcast_to(found.argmax(axis=1), n_images)
+
+
+def _sum_weights(estimator, outputs):
+    """Return the weights of the chosen outputs, in the units that users see."""
+    kind = estimator._kind
+    scale = kind.standardisation().get("target_scale", np.ones(kind.n_outputs))
+    return np.eye(kind.n_outputs)[outputs] * scale
+
+
+def _mapped_layers(architecture):
+    """Return the names of the layers that Grad-CAM takes by default, in network order."""
+    layers = architecture.layers
+    return [
+        layer.name
+        for number, layer in enumerate(layers)
+        if layer.kind in _MAPPED and layer.output.height * layer.output.width > 1 and _learns(layers[number + 1 :])
+    ]
+
+
+def _learns(layers):
+    return any(layer.kind in ("CONV", "FC") for layer in walk(layers))
+
+
+def _number_of(architecture, name):
+    """Return the place of a layer in the chain; raise a ValueError if there is no Grad-CAM of it."""
+    layers = architecture.layers
+    possible = [
+        layer.name
+        for number, layer in enumerate(layers)
+        if _learns(layers[: number + 1]) and _learns(layers[number + 1 :])
+    ]
+    if name in possible:
+        return [layer.name for layer in layers].index(name)
+    what = "The network has no layer for Grad-CAM" if name is None else f"layer={name!r:.80} has no Grad-CAM"
+    raise ValueError(
+        f"{what}: it needs a layer outside of branches, with a CONV or FC in it or before it, and another behind it. "
+        f"Here these are: {', '.join(possible) or 'none'}."
+    )
+
+
+def _cut(network, number):
+    """Cut a network behind a layer of its chain; return both parts. The images of the second are activations."""
+    name = network.architecture.layers[number].name
+    first, second = split_architecture(network.architecture, number + 1)
+    _, before = cut_behind(network.architecture, network.learned, name)
+    after = Learned(*(whole[len(part) :] for whole, part in zip(network.learned, before, strict=True)))
+    body = Network(first, network.mean, network.scale, network.device)
+    head = Network(second, np.zeros(first.n_classes), np.ones(first.n_classes), network.device)
+    body.learned, head.learned = before, after
+    return body, head
+
+
+class SaliencyDisplay:
+    """What a network looks at: each image, the gradient of its score by the pixels, and Grad-CAM, over the image.
+
+    Of each pixel the largest absolute gradient of its channels is drawn, bright where it is large. Grad-CAM is
+    stretched over the image. Each map has a scale of its own, from 0 to its largest number.
+
+    Make one with `from_estimator`. It needs Matplotlib: ``pip install matplotlib``.
+
+    Parameters
+    ----------
+    images : ndarray, (n, height, width, channels)
+        The images.
+    gradients : ndarray, (n, height, width, channels)
+        What `saliency` returns.
+    maps : ndarray, (n, rows, columns), or None
+        What `grad_cam` returns. None to draw none.
+    names : sequence of str
+        What each image is called, such as the class of the score.
+    layer : str, default=None
+        The layer of the maps.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes, (n, 2) or (n, 3)
+        A row for each image.
+    figure_ : matplotlib Figure
+        Their figure.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skconvnet import ConvNetClassifier
+    >>> from skconvnet.inspection import SaliencyDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> classifier = ConvNetClassifier(K=8, max_iter=2, random_state=0).fit(X, y)
+    >>> display = SaliencyDisplay.from_estimator(classifier, X[:3])  # doctest: +SKIP
+    """
+
+    def __init__(self, images, gradients, maps, names, *, layer=None):
+        self.images = images
+        self.gradients = gradients
+        self.maps = maps
+        self.names = names
+        self.layer = layer
+
+    @classmethod
+    def from_estimator(cls, estimator, X, *, layer=None, target=None, ax=None):
+        """Compute gradients and Grad-CAM of a few images, and draw them.
+
+        Parameters
+        ----------
+        estimator, X, target
+            As of `saliency`. Each image of X is a row of the picture.
+        layer : str, default=None
+            As of `grad_cam`. Grad-CAM is left out if it is None and the network has no layer for it.
+        ax : matplotlib Axes, default=None
+            Where to draw; the panels divide its place. By default, in a new figure.
+
+        Returns
+        -------
+        SaliencyDisplay
+        """
+        images = _check(estimator, X)
+        outputs = _outputs(estimator, X, len(images), target)
+        (names, has_classes), layers = output_names(estimator), _mapped_layers(estimator.architecture_)
+        targets = names[outputs]
+        layer = layer if layer is not None or not layers else layers[-1]
+        return cls(
+            np.asarray(images.unconverted(slice(None))).reshape(-1, *images.shape),
+            saliency(estimator, X, target=targets),
+            None if layer is None else grad_cam(estimator, X, layer=layer, target=targets),
+            [str(name) if has_classes else f"output {name}" for name in targets],
+            layer=layer,
+        ).plot(ax=ax)
+
+    def plot(self, *, ax=None, cmap="inferno"):
+        """Draw the images and the maps.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; the panels divide its place. By default, in a new figure.
+        cmap : str or matplotlib Colormap, default="inferno"
+            The colours of the maps.
+
+        Returns
+        -------
+        SaliencyDisplay
+            This display.
+        """
+        maps = {"image": None, "gradient": np.abs(self.gradients).max(axis=-1)}
+        if self.maps is not None:
+            maps[f"Grad-CAM, {self.layer}"] = self.maps
+        self.axes_ = self._panels(ax, len(maps))
+        self.figure_ = self.axes_[0, 0].figure
+        pictures = as_picture(self.images)
+        for row, (panels, picture, name) in enumerate(zip(self.axes_, pictures, self.names, strict=True)):
+            for panel, (title, values) in zip(panels, maps.items(), strict=True):
+                show_image(panel, picture)
+                if values is not None:
+                    _show_map(panel, values[row], picture.shape, cmap)
+                if row == 0:
+                    panel.set_title(title, fontsize="medium")
+                panel.set(xticks=[], yticks=[])
+            panels[0].set_ylabel(name)
+        return self
+
+    def _panels(self, ax, n_columns):
+        """Return a row of panels for each image."""
+        plt = load_pyplot(self)
+        n_rows, (height, width) = len(self.images), self.images.shape[1:3]
+        if ax is None:
+            size = (2.1 * n_columns, 2.1 * n_rows * height / width + 0.3)
+            grid = plt.figure(figsize=size, layout="constrained").add_gridspec(n_rows, n_columns)
+        else:
+            ax.set_axis_off()
+            grid = ax.get_subplotspec().subgridspec(n_rows, n_columns)
+        return grid.subplots(squeeze=False)
+
+
+def _show_map(panel, values, shape, cmap):
+    """Draw a map over an image: transparent where it is 0."""
+    height, width = shape[:2]
+    largest = values.max() or 1
+    panel.imshow(
+        values,
+        cmap=cmap,
+        vmin=0,
+        vmax=largest,
+        alpha=0.25 + 0.65 * np.sqrt(values / largest),
+        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+        interpolation="nearest",
+    )

@@ -1,0 +1,135 @@
+"""Gradients by the pixels and Grad-CAM, compared with differences of scores, and their picture."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.pipeline import make_pipeline
+
+from skconvnet import ConvNetClassifier, ConvNetRegressor
+from skconvnet.inspection import SaliencyDisplay, grad_cam, saliency
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+# Smooth, so that differences of float32 scores are exact enough; with NORM, POOL, DROPOUT and branches.
+SMOOTH = (
+    "INPUT -> CONV(K=4) -> NORM -> TANH -> POOL(average) -> (CONV(K=4) -> TANH + SKIP) -> DROPOUT -> CONV(K=5) -> TANH"
+    " -> FC"
+)
+OPTIONS = {"max_iter": 2, "batch_size": 10, "n_jobs": 1, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    return rng.normal(100, 20, (20, 6, 4, 2)), np.arange(20) % 3
+
+
+@pytest.fixture(scope="module")
+def classifier(data):
+    X, y = data
+    return ConvNetClassifier(SMOOTH, **OPTIONS).fit(X, np.array(["ape", "bee", "cat"])[y])
+
+
+@pytest.fixture(scope="module")
+def regressor(data):
+    X, y = data
+    return ConvNetRegressor(SMOOTH, **OPTIONS).fit(X, np.stack([1000.0 * y, X.mean(axis=(1, 2, 3))], axis=1))
+
+
+def assert_is_slope(gradient, score, X, direction, h):
+    """The gradient times a direction is the central difference of the scores."""
+    difference = (score(X + h * direction) - score(X - h * direction)) / (2 * h)
+    slope = (gradient * direction).sum(axis=(1, 2, 3))
+    assert_allclose(slope, difference, rtol=2e-3, atol=2e-3 * np.abs(difference).max())
+
+
+@pytest.mark.parametrize("target", ["ape", "cat", None])
+def test_the_gradient_of_a_class_is_that_of_its_score(classifier, data, target):
+    X, rng = data[0][:6], np.random.default_rng(1)
+    outputs = classifier.decision_function(X).argmax(axis=1)
+    if target is not None:
+        outputs[:] = list(classifier.classes_).index(target)
+    gradient = saliency(classifier, X, target=target)
+    assert gradient.shape == X.shape
+    for _ in range(3):
+        direction = rng.standard_normal(X.shape)
+        assert_is_slope(gradient, lambda X: classifier.decision_function(X)[range(6), outputs], X, direction, 0.3)
+
+
+def test_the_gradient_of_a_regressor_has_the_units_of_y(regressor, data):
+    X, rng = data[0][:6], np.random.default_rng(1)
+    for target in (0, 1):
+        gradient = saliency(regressor, X, target=target)
+        direction = rng.standard_normal(X.shape)
+        assert_is_slope(gradient, lambda X, target=target: regressor.predict(X)[:, target], X, direction, 0.3)
+    with pytest.raises(ValueError, match=r"2 outputs\. Say which: target=0 to 1"):
+        saliency(regressor, X)
+
+
+def test_several_labels_and_a_target_for_each_image(data):
+    X, y = data
+    labels = ConvNetClassifier("INPUT -> FC", **OPTIONS).fit(X, np.stack([y == 0, y == 1], axis=1).astype(int))
+    gradient = saliency(labels, X[:4], target=[0, 1, 1, 0])
+    weights = labels.coefs_[0].reshape(*X.shape[1:], 2) * labels.pixel_scale_[:, None]
+    assert_allclose(gradient, np.moveaxis(weights[..., [0, 1, 1, 0]], -1, 0), rtol=1e-5)
+    assert saliency(labels, X[:4]).shape == X[:4].shape
+
+
+@pytest.mark.parametrize("layer", ["CONV 1", "NORM 1", "POOL 1", "SUM 1"])
+def test_grad_cam_has_the_size_of_its_layer(classifier, data, layer):
+    X = data[0][:3]
+    cam = grad_cam(classifier, X, layer=layer, target="bee")
+    volume = next(one.output for one in classifier.architecture_.layers if one.name == layer)
+    assert cam.shape == (3, volume.height, volume.width)
+    assert (cam >= 0).all()
+    assert cam.max() > 0
+
+
+def test_grad_cam_of_a_linear_head_is_known(data):
+    X, y = data
+    fitted = ConvNetClassifier("INPUT -> CONV(K=4) -> FC", **OPTIONS).fit(X, y)
+    weights = fitted.coefs_[1].reshape(6, 4, 4, 3)
+    (F, _, _, _), x = fitted.coefs_[0].shape, (X - fitted.pixel_mean_) * fitted.pixel_scale_
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (F, F), axis=(1, 2))
+    activations = np.einsum("nijcuv,uvck->nijk", windows, fitted.coefs_[0]) + fitted.intercepts_[0]
+    expected = np.maximum(np.einsum("nijk,k->nij", activations, weights[..., 2].mean(axis=(0, 1))), 0)
+    assert_allclose(grad_cam(fitted, X, target=2), expected, rtol=1e-4, atol=1e-5 * expected.max())
+
+
+def test_what_has_no_gradient_is_refused(classifier, data):
+    X = data[0][:2]
+    with pytest.raises(ValueError, match="target='dog' is none of the classes"):
+        saliency(classifier, X, target="dog")
+    with pytest.raises(ValueError, match=r"target has the shape \(3,\).*2 images"):
+        saliency(classifier, X, target=["ape"] * 3)
+    for layer in ("CONV 2", "FC 1", "CONV 9"):  # in a branch, the last, none
+        with pytest.raises(ValueError, match=f"layer='{layer}' has no Grad-CAM.*CONV 1, NORM 1.*SUM 1"):
+            grad_cam(classifier, X, layer=layer)
+    with pytest.raises(TypeError, match=r"pipeline\[-1\]"):
+        saliency(make_pipeline(classifier), X)
+
+
+def test_what_is_drawn(classifier, data, plt):
+    figure, ax = plt.subplots()
+    X = data[0][:2]
+    display = SaliencyDisplay.from_estimator(classifier, X, layer="SUM 1", target="cat", ax=ax)
+    assert display.figure_ is figure
+    assert display.axes_.shape == (2, 3)
+    assert [panel.get_title() for panel in display.axes_[0]] == ["image", "gradient", "Grad-CAM, SUM 1"]
+    assert [panels[0].get_ylabel() for panels in display.axes_] == ["cat", "cat"]
+    _, over = display.axes_[1, 1].get_images()
+    assert_array_equal(over.get_array(), np.abs(display.gradients[1]).max(axis=-1))
+    _, over = display.axes_[1, 2].get_images()
+    assert_array_equal(over.get_array(), grad_cam(classifier, X, layer="SUM 1", target="cat")[1])
+    assert over.get_extent() == [-0.5, 3.5, 5.5, -0.5]
+
+
+@pytest.mark.usefixtures("plt")
+def test_without_a_layer_for_grad_cam_there_is_none(data):
+    X, y = data
+    fitted = ConvNetRegressor("INPUT -> FC", **OPTIONS).fit(X, y)
+    display = SaliencyDisplay.from_estimator(fitted, X[:1])
+    assert display.axes_.shape == (1, 2)
+    assert display.axes_[0, 0].get_ylabel() == "output 0"
+    with pytest.raises(ValueError, match=r"no layer for Grad-CAM.*none"):
+        grad_cam(fitted, X)

@@ -1,0 +1,79 @@
+"""Scores over a larger image, as a picture."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_digits
+
+from skconvnet import ConvNetClassifier, ConvNetRegressor
+from skconvnet.architecture import Architecture
+from skconvnet.inspection import ScoreMapDisplay
+from skconvnet.inspection.score_map import _stride
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+OPTIONS = {"max_iter": 3, "n_jobs": 1, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    digits = load_digits()
+    return digits.images[:100], digits.target[:100]
+
+
+@pytest.fixture(scope="module")
+def classifier(digits):
+    return ConvNetClassifier("INPUT -> CONV(K=8) -> RELU -> POOL -> FC", **OPTIONS).fit(*digits)
+
+
+def test_the_map_lies_where_its_windows_are(classifier, digits, plt):
+    figure, ax = plt.subplots()
+    image = np.hstack(digits[0][:4])
+    display = ScoreMapDisplay.from_estimator(classifier, image, target=3, ax=ax)
+    below, over = ax.get_images()
+    assert_allclose(below.get_array(), image / image.max())
+    assert_array_equal(over.get_array(), classifier.score_map(image[None])[0, :, :, 3])
+    rows, columns = over.get_array().shape
+    assert (rows, columns) == (1, 13)
+    left, right, bottom, top = over.get_extent()
+    assert (right - left, bottom - top) == (2 * columns, 2)  # a stride of 2
+    assert left + 1 == 3.5 == top + 1  # the middle of the first window of 8 pixels
+    assert display.colorbar_.ax.get_xlabel() == "score of 3"
+    (frame,) = ax.patches
+    best = int(np.argmax(display.scores))
+    assert frame.get_bbox().bounds == (2 * best - 0.5, -0.5, 8, 8)
+    assert "window of 8 x 8" in ax.get_title()
+    assert display.figure_ is figure
+    assert ax.get_xlim() == (-0.5, 31.5)
+
+
+@pytest.mark.usefixtures("plt")
+def test_the_class_is_the_best_one_and_values_are_those_of_a_regressor(classifier, digits):
+    X, y = digits
+    image = np.hstack(X[:2])
+    best = classifier.score_map(image[None])[0].max(axis=(0, 1)).argmax()
+    assert ScoreMapDisplay.from_estimator(classifier, image).name == f"score of {best}"
+    regressor = ConvNetRegressor("INPUT -> CONV(K=4) -> RELU -> FC", **OPTIONS).fit(np.stack([X] * 3, axis=-1), y)
+    colours = np.stack([image] * 3, axis=-1)
+    display = ScoreMapDisplay.from_estimator(regressor, colours)
+    assert display.name == "output 0"
+    assert_array_equal(display.scores, regressor.score_map(colours[None]).reshape(1, 9))
+    assert display.ax_.get_images()[0].get_array().shape == (8, 16)  # grey
+
+
+@pytest.mark.parametrize(
+    ("text", "stride"),
+    [
+        ("CONV(K=2, S=2, F=2, P=0) -> POOL(F=2x1, S=2x1) -> (CONV(K=2, S=2, F=2, P=0) + POOL) -> POOL(F=all)", (4, 8)),
+        ("CONV(K=2) -> (SKIP | CONV(K=2, F=1)) -> POOL -> FC(4) -> RELU", (2, 2)),
+    ],
+)
+def test_the_stride_is_the_product_of_strides(text, stride):
+    bound = Architecture.parse(f"INPUT -> {text} -> FC").bind((16, 16, 1), 3)
+    assert _stride(bound.on((32, 32, 1)).layers) == stride
+
+
+def test_what_cannot_be_drawn_is_refused(classifier, digits):
+    with pytest.raises(ValueError, match="target=11 is none of"):
+        ScoreMapDisplay.from_estimator(classifier, digits[0][0], target=11)
+    with pytest.raises(ValueError, match=r"image has the shape \(100, 8, 8, 1\)"):
+        ScoreMapDisplay.from_estimator(classifier, digits[0][..., None])

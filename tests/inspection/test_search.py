@@ -1,0 +1,126 @@
+"""The candidates of a search, as a list and as a picture."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.datasets import load_digits
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC
+
+from skconvnet.inspection import Candidate, SearchDisplay, search_candidates
+from skconvnet.inspection.search import _pareto_front
+from tests.estimators.quick import quick
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning"),
+    pytest.mark.filterwarnings("ignore:One or more of the test scores"),
+]
+NETWORK = quick(architecture="INPUT -> CONV -> RELU -> POOL -> FC", max_iter=1, batch_size="auto")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:60], y[:60] % 2
+
+
+@pytest.fixture(scope="module")
+def search(digits):
+    """Of a Pipeline, with a candidate that does not fit the images."""
+    pipeline = make_pipeline(FunctionTransformer(), NETWORK)
+    return GridSearchCV(pipeline, {"convnetclassifier__K": [4, 8], "convnetclassifier__F": [3, (12,)]}, cv=2).fit(
+        *digits
+    )
+
+
+def test_candidates_of_a_pipeline_and_those_that_failed(search):
+    candidates = search_candidates(search)
+    assert [one.text for one in candidates[:2]] in (["F=3, K=4", "F=3, K=8"], ["F=3, K=8", "F=3, K=4"])
+    assert candidates[0].params == search.best_params_
+    assert candidates[0].score == search.best_score_ >= candidates[1].score
+    assert {one.text: one.n_params for one in candidates[:2]} == {"F=3, K=4": 40 + 130, "F=3, K=8": 80 + 258}
+    for failed in candidates[2:]:
+        assert np.isnan(failed.score)
+        assert not any((failed.on_front_of_params, failed.on_front_of_time))
+    assert candidates[0].on_front_of_params
+    assert all(one.seconds > 0 for one in candidates[:2])
+
+
+def test_halving_counts_a_candidate_once_with_its_last_iteration(digits):
+    halving = HalvingGridSearchCV(
+        NETWORK, {"K": [1, 2, 3, 4]}, cv=2, factor=2, min_resources=20, random_state=0, aggressive_elimination=False
+    ).fit(*digits)
+    candidates = search_candidates(halving)
+    assert sorted(one.params["K"] for one in candidates) == [1, 2, 3, 4]
+    n_last = halving.n_candidates_[-1]
+    assert [one.is_final for one in candidates] == [True] * n_last + [False] * (4 - n_last)
+    assert not any(one.on_front_of_params or one.on_front_of_time for one in candidates[n_last:])
+    assert candidates[0].score == halving.best_score_
+
+
+def test_several_scores_and_searches_without_a_best_estimator(digits):
+    search = GridSearchCV(NETWORK, {"K": [2, 4]}, cv=2, scoring=["accuracy", "f1"], refit=False).fit(*digits)
+    options = {"image_shape": (8, 8, 1), "n_outputs": 2}
+    found = search_candidates(search, metric="f1", **options)
+    assert {one.score for one in found} == set(search.cv_results_["mean_test_f1"])
+    with pytest.raises(ValueError, match="metric=None: the search has the scores accuracy, f1"):
+        search_candidates(search, **options)
+    with pytest.raises(ValueError, match="Pass image_shape"):
+        search_candidates(search, metric="f1")
+
+
+def test_a_search_of_something_else_is_refused(digits):
+    with pytest.raises(TypeError, match="The search is one of a SVC"):
+        search_candidates(GridSearchCV(SVC(), {"C": [1, 2]}, cv=2).fit(*digits))
+
+
+@pytest.mark.parametrize(
+    ("costs", "scores", "front"),
+    [
+        ([1, 2, 3], [0.5, 0.6, 0.7], [True, True, True]),
+        ([1, 2, 3], [0.7, 0.6, 0.8], [True, False, True]),
+        ([1, 1, 2], [0.6, 0.7, 0.7], [False, True, False]),
+        ([2, 2], [0.7, 0.7], [True, True]),
+    ],
+)
+def test_the_pareto_front(costs, scores, front):
+    assert _pareto_front(np.array(costs), np.array(scores)).tolist() == front
+
+
+def texts(panel):
+    return [text.get_text() for text in panel.texts]
+
+
+def test_what_is_drawn(plt):
+    figure, ax = plt.subplots()
+    display = SearchDisplay(
+        [
+            Candidate({"K": 8}, 0.9, 100, 2.0, True, True, True),
+            Candidate({"K": 4}, 0.8, 50, 3.0, True, True, False),
+            Candidate({"K": 2}, 0.85, 20, 0.5, False, False, False),
+            Candidate({"K": 99}, np.nan, None, 0.0, True, False, False),
+        ],
+        metric="accuracy",
+    ).plot(ax=ax)
+    by_params, by_time = display.axes_
+    final, dropped = by_params.collections
+    assert_array_equal(final.get_offsets(), [[100, 0.9], [50, 0.8]])
+    assert_array_equal(dropped.get_offsets(), [[20, 0.85]])
+    (front,) = by_params.get_lines()
+    assert_array_equal(front.get_xydata(), [[50, 0.8], [100, 0.9]])
+    assert (texts(by_params), texts(by_time)) == (["2", "1"], ["1"])
+    assert [panel.get_xlabel() for panel in display.axes_] == ["parameters", "seconds of a fit"]
+    assert by_params.get_ylabel() == "accuracy, cross-validated"
+    listed = texts(figure.axes[-1])[0].splitlines()
+    assert listed == ["1: K=8", "2: K=4", "failed, and not drawn: 1 of 4 candidates"]
+
+
+@pytest.mark.usefixtures("plt")
+def test_from_search(search):
+    display = SearchDisplay.from_search(search)
+    assert [len(panel.collections) for panel in display.axes_] == [1, 1]
+    assert display.metric == "score"
