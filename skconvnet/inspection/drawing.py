@@ -69,10 +69,8 @@ def inch_axes(display, ax, width, height):
     scale : float
         By how much the picture is larger on these axes, and so is its text.
     """
-    is_new = ax is None
-    ax = axes_or_new(display, ax, (width, height))
-    if is_new:
-        ax.set_position((0, 0, 1, 1))
+    if ax is None:
+        ax = load_pyplot(display).figure(figsize=(width, height)).add_axes((0, 0, 1, 1))
     ax.set(xlim=(0, width), ylim=(-height, 0), aspect="equal")
     ax.set_axis_off()
     room = inches_of(ax)
@@ -80,7 +78,11 @@ def inch_axes(display, ax, width, height):
 
 
 def inches_of(ax):
-    """Return the width and height of axes in inches."""
+    """Return the width and height of axes in inches, after the figure has given them their place."""
+    figure = ax.get_figure(root=True)
+    arrangement = figure.get_layout_engine()
+    if arrangement is not None:
+        arrangement.execute(figure)
     extent = ax.get_window_extent()
     return extent.width / ax.figure.dpi, extent.height / ax.figure.dpi
 

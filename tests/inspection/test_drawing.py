@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skconvnet.inspection.drawing import as_picture, axes_or_new, load_pyplot, show_image
+from skconvnet.inspection.drawing import as_picture, axes_or_new, inch_axes, load_pyplot, show_image
 
 
 def test_pictures_go_from_black_to_white():
@@ -24,6 +24,24 @@ def test_axes_of_the_caller_are_kept(plt):
     new = axes_or_new(object(), None, (3, 2))
     assert new is not ax
     assert tuple(new.figure.get_size_inches()) == (3, 2)
+
+
+def test_a_unit_is_an_inch_of_a_new_figure(plt):
+    ax, scale = inch_axes(object(), None, 5, 2)
+    assert tuple(ax.figure.get_size_inches()) == (5, 2)
+    assert scale == pytest.approx(1)
+    (x0, y0), (x1, y1) = ax.transData.transform([(0, -2), (1, -1)])
+    assert (x1 - x0, y1 - y0) == pytest.approx((ax.figure.dpi, ax.figure.dpi))
+
+
+@pytest.mark.parametrize("layout", [None, "constrained", "tight"])
+def test_the_scale_of_a_callers_axes_is_that_of_the_drawn_figure(layout, plt):
+    figure, (other, ax) = plt.subplots(1, 2, figsize=(6, 3), layout=layout)
+    other.set(title="two\nlines", ylabel="three\nmore\nlines", xlabel="one")
+    ax, scale = inch_axes(object(), ax, 4, 1)
+    figure.canvas.draw()
+    unit = ax.transData.transform((1, 0))[0] - ax.transData.transform((0, 0))[0]
+    assert unit / figure.dpi == pytest.approx(scale, rel=0.02)
 
 
 def test_grey_is_absolute(plt):
