@@ -378,8 +378,9 @@ def test_boxes_do_not_overlap_and_stay_in_the_drawing(page, name):
     for drawn in (boxes, texts):
         assert drawn.min() >= 0
         assert (drawn.max(axis=0)[2:] <= size).all()
-    first, second = np.triu_indices(len(boxes), 1)
-    apart = (boxes[first, 2:] <= boxes[second, :2] + 0.5) | (boxes[second, 2:] <= boxes[first, :2] + 0.5)
+    drawn = np.concatenate([boxes, texts])
+    first, second = np.triu_indices(len(drawn), 1)
+    apart = (drawn[first, 2:] <= drawn[second, :2] + 1) | (drawn[second, 2:] <= drawn[first, :2] + 1)
     assert apart.any(axis=1).all()
     page.click("#tab-layer")
 

@@ -73,7 +73,8 @@ function layOutBox({ kind, name, output, options }, scale) {
     draw(x, y) {
       const left = x + (this.width - depth - back) / 2;
       const top = y - height / 2 + back / 2;
-      const wire = path(`M${round(x)} ${round(y)}h${round(this.width)}`);
+      const before = kind === "INPUT" ? this.width / 2 : 0; // nothing comes before the input
+      const wire = path(`M${round(x + before)} ${round(y)}h${round(this.width - before)}`);
       const front = `M${round(left)} ${round(top)}h${round(depth)}v${round(height)}h${round(-depth)}z`;
       const lid = `M${round(left)} ${round(top)}l${round(back)} ${round(-back)}h${round(depth)}l${round(-back)} ${round(back)}z`;
       const side =
@@ -114,11 +115,11 @@ function layOutBranches({ operator, branches, name, output }, scale, budget) {
   const edge = 24;
   const sign = { "+": "+", "|": "|", "*": "×" }[operator];
   const caption = `${name} ${String(output).slice(1, -1)}`;
-  const tail = Math.max(edge, 6.6 * caption.length - 10);
+  const tail = 7.6 * caption.length + 2; // the caption stands on the wire behind the sign
   return {
     width: inner + edge + tail,
     up: height / 2,
-    down: Math.max(height / 2, 40),
+    down: Math.max(height / 2, 20),
     draw(x, y) {
       let top = y - height / 2;
       const end = x + edge + inner + edge - 10;
@@ -132,7 +133,7 @@ function layOutBranches({ operator, branches, name, output }, scale, budget) {
       });
       const wire = path(`M${round(end)} ${round(y)}H${round(x + this.width)}`);
       const joint = `<circle class="joint" cx="${round(end)}" cy="${round(y)}" r="9"/>${label(end, y + 4, [sign], "inside")}`;
-      return `${wire}${drawn.join("")}${joint}${label(end - 9, y + 24, [caption], "start")}`;
+      return `${wire}${drawn.join("")}${joint}${label(end + 12, y - 5, [caption], "start")}`;
     },
   };
 }

@@ -214,7 +214,7 @@ class ConvolutionView {
   refuse(error) {
     this.allow(false);
     const [message, fits] = byId("layer-error").children;
-    message.textContent = error.message;
+    message.replaceChildren(...linesOf(error));
     const choices = error.choices ? [{ rounding: "floor" }, { rounding: "ceil" }, ...error.choices] : [];
     const { W, H } = this.settings;
     const sides = W === H ? ["W", "H"] : error.message.includes("over the height") ? ["H"] : ["W"];
@@ -348,6 +348,12 @@ class ConvolutionView {
 // Return the number in a field; what is no number stays a text, which the check refuses.
 function numberIn(input) {
   return /^-?\d{1,9}$/.test(input.value) ? Number(input.value) : input.value;
+}
+
+// Return the message of an error, which wraps, and the line with its caret, which does not.
+function linesOf(error) {
+  const [message, ...place] = error.message.split(/(?<=^[^\n]*\n)/);
+  return [make("span", { class: "message" }, message), ...place.map((text) => make("span", { class: "place" }, text))];
 }
 
 // Return what was made of a number of positions that is not whole.

@@ -59,7 +59,7 @@ class NetworkView {
   // Show an error. The last table stays, pale, so that the page does not jump while a text is typed.
   refuse(error) {
     byId("network-error").hidden = false;
-    byId("network-error").firstElementChild.textContent = error.message;
+    byId("network-error").firstElementChild.replaceChildren(...linesOf(error));
     byId("result").classList.add("stale");
   }
 
