@@ -174,6 +174,7 @@ def _check_one_label_each(y):
     except ValueError:
         came = "a sequence of sequences that differ in length"
     else:
+        y = y if hasattr(y, "__iter__") else np.asarray(y)
         first = next(iter(y)) if len(shape) == 1 and shape[0] else None
         if isinstance(first, (set, frozenset, list, tuple)):
             came = f"{type(first).__name__}s"
