@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.estimators.base import BaseConvNet
-from skconvnet.inspection.drawing import load_pyplot
+from skconvnet.inspection.drawing import panel_grid
 
 __all__ = ["TrainingCurvesDisplay"]
 
@@ -117,8 +117,9 @@ class TrainingCurvesDisplay:
             This display.
         """
         heights = list(_HEIGHTS.values())[: 3 if len(self.learning_rates) else 2]
-        self.axes_ = self._panels(ax, heights)
-        self.figure_ = self.axes_[0].figure
+        size = 6.4, 0.7 * sum(heights)
+        self.figure_, grid = panel_grid(self, ax, size, len(heights), 1, height_ratios=heights)
+        self.axes_ = grid.subplots(sharex=True)
         self._draw(self.axes_[0], "loss", {"training": self.losses})
         self._draw(self.axes_[1], self.metric, {"training": self.scores, "validation": self.validation_scores})
         if len(self.learning_rates):
@@ -130,18 +131,6 @@ class TrainingCurvesDisplay:
         if len(self.validation_scores) or self.best_epoch is not None:
             self.axes_[1].legend(loc="best")
         return self
-
-    def _panels(self, ax, heights):
-        """Return panels one above the other, with one axis of epochs."""
-        plt = load_pyplot(self)
-        if ax is None:
-            figure = plt.figure(figsize=(6.4, 0.7 * sum(heights)), layout="constrained")
-            grid = figure.add_gridspec(len(heights), height_ratios=heights)
-        else:
-            ax.set_axis_off()
-            figure = ax.figure
-            grid = ax.get_subplotspec().subgridspec(len(heights), 1, height_ratios=heights)
-        return grid.subplots(sharex=True)
 
     def _draw(self, panel, label, curves, **options):
         """Draw curves that end in the last epoch, and the line of the best epoch."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["as_picture", "axes_or_new", "inch_axes", "inches_of", "load_pyplot", "show_image"]
+__all__ = ["as_picture", "axes_or_new", "inch_axes", "inches_of", "load_pyplot", "panel_grid", "show_image"]
 
 
 def load_pyplot(display):
@@ -49,6 +49,40 @@ def axes_or_new(display, ax, figsize):
     """
     plt = load_pyplot(display)
     return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+
+
+def panel_grid(display, ax, figsize, n_rows, n_columns, height_ratios=None):
+    """Return the grid of several panels: in the place of the caller's axes, or in a new figure.
+
+    Parameters
+    ----------
+    display : object
+        The display that draws.
+    ax : matplotlib Axes or None
+        The caller's axes, whose frame is removed.
+    figsize : tuple of float
+        Width and height of a new figure, in inches.
+    n_rows, n_columns : int
+        Of panels.
+    height_ratios : sequence of float, default=None
+        The heights of the rows; by default they are equal.
+
+    Returns
+    -------
+    figure : matplotlib Figure
+    grid : matplotlib GridSpecBase
+    """
+    shape, options = (n_rows, n_columns), {"height_ratios": height_ratios}
+    plt = load_pyplot(display)
+    if ax is None:
+        figure = plt.figure(figsize=figsize, layout="constrained")
+        return figure, figure.add_gridspec(*shape, **options)
+    ax.set_axis_off()
+    if ax.get_subplotspec() is not None:
+        return ax.figure, ax.get_subplotspec().subgridspec(*shape, **options)
+    place = ax.get_position()  # axes that were put there by hand
+    borders = {"left": place.x0, "right": place.x1, "bottom": place.y0, "top": place.y1}
+    return ax.figure, ax.figure.add_gridspec(*shape, **options, **borders)
 
 
 def inch_axes(display, ax, width, height):

@@ -17,7 +17,7 @@ from skconvnet.engine import (
 )
 from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.fitted import fitted_network
-from skconvnet.inspection.drawing import as_picture, load_pyplot, show_image
+from skconvnet.inspection.drawing import as_picture, panel_grid, show_image
 
 __all__ = ["SaliencyDisplay", "grad_cam", "saliency"]
 
@@ -308,8 +308,10 @@ class SaliencyDisplay:
         maps = {"image": None, "gradient": np.abs(self.gradients).max(axis=-1)}
         if self.maps is not None:
             maps[f"Grad-CAM, {self.layer}"] = self.maps
-        self.axes_ = self._panels(ax, len(maps))
-        self.figure_ = self.axes_[0, 0].figure
+        n_rows, (height, width) = len(self.images), self.images.shape[1:3]
+        size = 2.1 * len(maps), 2.1 * n_rows * height / width + 0.3
+        self.figure_, grid = panel_grid(self, ax, size, n_rows, len(maps))
+        self.axes_ = grid.subplots(squeeze=False)
         pictures = as_picture(self.images)
         for row, (panels, picture, name) in enumerate(zip(self.axes_, pictures, self.names, strict=True)):
             for panel, (title, values) in zip(panels, maps.items(), strict=True):
@@ -321,18 +323,6 @@ class SaliencyDisplay:
                 panel.set(xticks=[], yticks=[])
             panels[0].set_ylabel(name)
         return self
-
-    def _panels(self, ax, n_columns):
-        """Return a row of panels for each image."""
-        plt = load_pyplot(self)
-        n_rows, (height, width) = len(self.images), self.images.shape[1:3]
-        if ax is None:
-            size = (2.1 * n_columns, 2.1 * n_rows * height / width + 0.3)
-            grid = plt.figure(figsize=size, layout="constrained").add_gridspec(n_rows, n_columns)
-        else:
-            ax.set_axis_off()
-            grid = ax.get_subplotspec().subgridspec(n_rows, n_columns)
-        return grid.subplots(squeeze=False)
 
 
 def _show_map(panel, values, shape, cmap):

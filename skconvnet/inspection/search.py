@@ -11,7 +11,7 @@ from skconvnet.architecture import ArchitectureError
 from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.pretrained import pretrained_network
-from skconvnet.inspection.drawing import load_pyplot
+from skconvnet.inspection.drawing import panel_grid
 
 __all__ = ["Candidate", "SearchDisplay", "search_candidates"]
 
@@ -248,9 +248,11 @@ class SearchDisplay:
             This display.
         """
         lines = self._lines()
-        *panels, below = self._panels(ax, len(lines))
+        heights = 3.6, max(0.19 * len(lines), 0.01)
+        self.figure_, grid = panel_grid(self, ax, (8, sum(heights)), 2, 2, height_ratios=heights)
+        left, below = self.figure_.add_subplot(grid[0, 0]), self.figure_.add_subplot(grid[1, :])
+        panels = left, self.figure_.add_subplot(grid[0, 1], sharey=left)
         self.axes_ = np.array(panels)
-        self.figure_ = below.figure
         self._draw(panels[0], "n_params", "on_front_of_params")
         self._draw(panels[1], "seconds", "on_front_of_time")
         panels[0].set(xlabel="parameters", ylabel=f"{self.metric}, cross-validated")
@@ -259,19 +261,6 @@ class SearchDisplay:
         below.set_axis_off()
         below.text(0, 1, "\n".join(lines), va="top", fontsize="small", linespacing=1.4, transform=below.transAxes)
         return self
-
-    def _panels(self, ax, n_lines):
-        """Return two panels side by side with one axis of scores, and one below them."""
-        plt = load_pyplot(self)
-        text, heights = 0.19 * n_lines, 3.6
-        if ax is None:
-            figure = plt.figure(figsize=(8, heights + text), layout="constrained")
-            grid = figure.add_gridspec(2, 2, height_ratios=[heights, max(text, 0.01)])
-        else:
-            ax.set_axis_off()
-            figure, grid = ax.figure, ax.get_subplotspec().subgridspec(2, 2, height_ratios=[heights, max(text, 0.01)])
-        left = figure.add_subplot(grid[0, 0])
-        return left, figure.add_subplot(grid[0, 1], sharey=left), figure.add_subplot(grid[1, :])
 
     def _draw(self, panel, cost, front):
         """Draw the candidates of one panel, and the numbers of those on the front."""

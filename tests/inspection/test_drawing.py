@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skconvnet.inspection.drawing import as_picture, axes_or_new, inch_axes, load_pyplot, show_image
+from skconvnet.inspection.drawing import as_picture, axes_or_new, inch_axes, load_pyplot, panel_grid, show_image
 
 
 def test_pictures_go_from_black_to_white():
@@ -42,6 +42,15 @@ def test_the_scale_of_a_callers_axes_is_that_of_the_drawn_figure(layout, plt):
     figure.canvas.draw()
     unit = ax.transData.transform((1, 0))[0] - ax.transData.transform((0, 0))[0]
     assert unit / figure.dpi == pytest.approx(scale, rel=0.02)
+
+
+def test_panels_are_in_the_place_of_axes_that_were_put_by_hand(plt):
+    figure = plt.figure()
+    same, grid = panel_grid(object(), figure.add_axes((0.5, 0.25, 0.25, 0.5)), (2, 2), 2, 1, height_ratios=[1, 3])
+    upper, lower = (panel.get_position() for panel in grid.subplots())
+    assert same is figure
+    assert (upper.x0, lower.x1, upper.y1, lower.y0) == pytest.approx((0.5, 0.75, 0.75, 0.25))
+    assert lower.height == pytest.approx(3 * upper.height)
 
 
 def test_grey_is_absolute(plt):

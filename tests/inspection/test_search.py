@@ -115,7 +115,7 @@ def test_what_is_drawn(plt):
     assert (texts(by_params), texts(by_time)) == (["2", "1"], ["1"])
     assert [panel.get_xlabel() for panel in display.axes_] == ["parameters", "seconds of a fit"]
     assert by_params.get_ylabel() == "accuracy, cross-validated"
-    listed = texts(figure.axes[-1])[0].splitlines()
+    listed = texts(figure.axes[2])[0].splitlines()
     assert listed == ["1: K=8", "2: K=4", "failed, and not drawn: 1 of 4 candidates"]
 
 
