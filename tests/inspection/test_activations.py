@@ -72,7 +72,7 @@ def test_what_is_drawn(plt):
     assert filled[1] / filled[0] == pytest.approx(0.75)
 
 
-@pytest.mark.parametrize("depths", [{"CONV": 1}, {f"CONV {n}": 500 for n in range(18)} | {"FC 1": 4096}])
+@pytest.mark.parametrize("depths", [{"CONV": 1}, {f"HSIGMOID {n}": 500 for n in range(18)} | {"FC 1": 4096}])
 def test_nothing_overlaps(depths, plt):
     display = ActivationsDisplay(X[0], volumes(**depths), {str(n): 0.1 for n in range(10)}).plot(max_maps=2)
     assert display.figure_.get_size_inches()[0] <= 9
