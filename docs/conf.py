@@ -81,9 +81,23 @@ html_theme_options = {
 }
 
 
+class MarkdownPlot(PlotDirective):
+    """Matplotlib's directive, which inserts reStructuredText into its page: in Markdown, as a block of it."""
+
+    def run(self):
+        lines = []
+        self.state_machine.insert_input = lambda text, source: lines.extend(text)
+        errors = super().run()
+        block = StringList(["````{eval-rst}", *lines, "````"], self.get_source_info()[0])
+        node = nodes.container()
+        self.state.nested_parse(block, self.content_offset, node)
+        return errors + node.children
+
+
 def setup(app):
     """Add what the extensions have no setting for."""
     app.connect("build-finished", _write_convolution_demo)
+    app.add_directive("plot", MarkdownPlot, override=True)
     app.connect("autodoc-process-docstring", _without_foreign_labels)
     app.connect("autodoc-process-signature", _signature_of_init)
 
