@@ -5,6 +5,10 @@ import os
 import re
 from pathlib import Path
 
+from docutils import nodes
+from docutils.statemachine import StringList
+from matplotlib.sphinxext.plot_directive import PlotDirective
+
 import skconvnet
 from skconvnet.demo import convolution_page
 
@@ -85,10 +89,11 @@ class MarkdownPlot(PlotDirective):
     """Matplotlib's directive, which inserts reStructuredText into its page: in Markdown, as a block of it."""
 
     def run(self):
+        """Draw, and return the nodes of the block."""
         lines = []
         self.state_machine.insert_input = lambda text, source: lines.extend(text)
         errors = super().run()
-        block = StringList(["````{eval-rst}", *lines, "````"], self.get_source_info()[0])
+        block = StringList(["````{eval-rst}", *lines, "````"], self.state.document["source"])
         node = nodes.container()
         self.state.nested_parse(block, self.content_offset, node)
         return errors + node.children
