@@ -352,15 +352,18 @@ def test_parameters_of_the_estimator_fill_what_the_text_leaves_open(page):
     try:
         page.evaluate(fill, [(f"parameter-{name}", value) for name, value in written.items()])
         [(table, _)] = in_page(page, NETWORKS, [(text, shape, 4)])
-        page.evaluate(fill, [("parameter-K", "8 16 4")])
-        [error] = in_page(page, NETWORKS, [(text, shape, 4)])
+        errors = []
+        for name, value in (("K", "8 16 4"), ("rounding", "up")):
+            page.evaluate(fill, [(f"parameter-{name}", value)])
+            errors += in_page(page, NETWORKS, [(text, shape, 4)])
     finally:
         page.evaluate(fill, defaults)
     summary = Architecture.parse(text).summary(shape, 4, Hyperparameters(**values))
     assert table == Cells(summary._repr_html_()).rows
-    with pytest.raises(ArchitectureError) as refused:
-        Architecture.parse(text).summary(shape, 4, Hyperparameters(**values | {"K": [8, 16, 4]}))
-    assert error == str(refused.value)
+    for wrong, error in zip(({"K": [8, 16, 4]}, {"rounding": "up"}), errors, strict=True):
+        with pytest.raises(ArchitectureError) as refused:
+            Architecture.parse(text).summary(shape, 4, Hyperparameters(**values | wrong))
+        assert error == str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["double-conv", "resnet20", "googlenet"])

@@ -42,6 +42,11 @@ function sizes(name, value) {
   return [value].flat().map((size) => wholeNumber(name, size, 1));
 }
 
+function rounding(name, value) {
+  if (DATA.roundings.includes(value)) return value;
+  throw new ArchitectureError(`${name} must be ${DATA.roundings.map(repr).join(" or ")}, got ${shown(value)}`);
+}
+
 const CHECKS = {
   K: filters,
   F: oneOrMore(countFrom(1)),
@@ -53,7 +58,7 @@ const CHECKS = {
   pool: oneOrMore(flag),
   pool_F: oneOrMore(countFrom(1)),
   pool_S: oneOrMore(countFrom(1)),
-  rounding: (name, value) => value,
+  rounding,
 };
 
 // Return all hyperparameters: the defaults, and those given; throw ArchitectureError if a value is wrong.

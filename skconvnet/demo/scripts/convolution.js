@@ -136,7 +136,7 @@ class ConvolutionView {
       byId("settings").append(
         make(
           "div",
-          { class: `field letter-${letter}` },
+          { class: "field" },
           make("label", { for: input.id }, make("b", {}, letter), ` ${meaning}`),
           make(
             "span",
