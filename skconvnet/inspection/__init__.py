@@ -1,4 +1,4 @@
-"""Inspection: what a fit sees, as arrays and as pictures."""
+"""Inspection: networks, their training and what they make of images, as arrays and as pictures."""
 
 from skconvnet.inspection.activations import ActivationsDisplay
 from skconvnet.inspection.architecture import ArchitectureDisplay
