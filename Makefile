@@ -23,7 +23,7 @@ lint: $(VENV)/.has-lint   ## run ruff and check the import contracts of setup.cf
 # Kernels are compiled before the examples, so that these measure themselves. A warning fails the build.
 docs: $(VENV)/.has-docs   ## build the documentation into build/docs
 	$(python) -m skconvnet warmup
-	$(python) -m sphinx -W --keep-going -j 2 docs build/docs
+	$(python) -m sphinx -W --keep-going docs build/docs
 
 peers: $(VENV)/.has-peers   ## install PyTorch and the other peers, with which tests and benchmarks compare
 

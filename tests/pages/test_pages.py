@@ -33,8 +33,7 @@ def test_searching():
     assert set(run("search.md")["search"].best_params_) == {"F", "K", "alpha", "learning_rate_init"}
 
 
-def test_fitting(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_fitting():
     named = run("fitting.md")
     network, X_val, y_val = (named[name] for name in ("network", "X_val", "y_val"))
     scores = named["pipeline"]["network"].validation_scores_
