@@ -211,7 +211,8 @@ def summary(options):
     bound = architecture.bind(image_shape, n_classes, hyperparameters)
     height, width, channels = image_shape
     print(f"images: {width} wide, {height} high, {channels} channel{'s' * (channels != 1)}\n\n{bound.summary()}")
-    for name, reason in without_effect(architecture, image_shape, hyperparameters).items():
+    is_auto = options.architecture.strip() == "auto"
+    for name, reason in without_effect(architecture, image_shape, hyperparameters, is_auto).items():
         print(f"{name} has no effect: {reason}", file=sys.stderr)
     for sentence in too_large_filters(bound):
         print(f"{sentence}.", file=sys.stderr)

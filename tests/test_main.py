@@ -155,6 +155,8 @@ def test_summary_tells_what_has_no_effect(capsys):
     command_line.main(["summary", "lenet5", "-F", "7", "-N", "3"])
     told = "F has no effect: each CONV spells its own\nN has no effect: nothing is repeated *N\n"
     assert capsys.readouterr().err == told
+    command_line.main(["summary", "auto", "--input", "32x32x3", "-N", "1", "-M", "6"])
+    assert capsys.readouterr().err == ""
     command_line.main(["summary", "INPUT -> CONV(F=99) -> FC", "--input", "8x8x1"])
     assert capsys.readouterr().err.startswith("CONV 1 has filters of F=99, and its input is [8x8x1]: F=15 reaches")
 

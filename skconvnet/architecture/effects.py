@@ -8,7 +8,7 @@ from skconvnet.architecture.notation.tree import Branches, Repeat
 _DEFAULTS = Hyperparameters()
 
 
-def without_effect(architecture, image_shape, hyperparameters):
+def without_effect(architecture, image_shape, hyperparameters, is_auto=False):
     """Return the hyperparameters that are not the default and that the network does not read.
 
     Parameters
@@ -16,6 +16,9 @@ def without_effect(architecture, image_shape, hyperparameters):
     architecture : Architecture
     image_shape : sequence of int
     hyperparameters : Hyperparameters
+    is_auto : bool, default=False
+        Whether the architecture is that of ``architecture="auto"``, whose text was made for these hyperparameters: it
+        has N and M as numbers where it must, and POOL only where pool_F fits.
 
     Returns
     -------
@@ -43,7 +46,9 @@ def without_effect(architecture, image_shape, hyperparameters):
     reasons["hidden_layer_sizes"] = None if n_taken else "no FC takes its units from it"
     windows = [*convs, *(pool for pool in pools if pool.options.get("F") != "all")]
     reasons["rounding"] = _unless_left("round", windows, "CONV or POOL")
-    if hyperparameters.M == "auto" and "M" in letters:  # then the length of a sequence is M
+    if is_auto:
+        reasons |= dict.fromkeys(("N", "M", "pool_F"))
+    if hyperparameters.M == "auto" and (is_auto or "M" in letters):  # then the length of a sequence is M
         reasons |= dict.fromkeys(name for name in PER_BLOCK if isinstance(getattr(hyperparameters, name), tuple))
     left = {f"hidden_layer_sizes[{n_taken}:]": f"FC layers take {n_taken} of its {n_sizes} values"}
     return {

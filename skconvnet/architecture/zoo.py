@@ -103,7 +103,7 @@ def auto_architecture(image_shape, hyperparameters=_DEFAULTS):
 
     CONV and POOL round down. From the first block whose volume is smaller than pool_F, there is no POOL. For
     photographs, images of three channels whose shorter side has at least 32 pixels, a NORM follows each CONV, the POOL
-    of a block comes before its second CONV, and the mean of each depth slice goes to the only FC.
+    of a block comes before its second CONV, if that fits, and the mean of each depth slice goes to the only FC.
 
     Parameters
     ----------
@@ -136,17 +136,25 @@ def auto_architecture(image_shape, hyperparameters=_DEFAULTS):
     image = image_volume(image_shape)
     n_blocks, n_pooled = _count_blocks(image, hyperparameters)
     is_photograph = image.depth == 3 and min(image.height, image.width) >= _SMALLEST_PHOTOGRAPH
-    if is_photograph and hyperparameters.N > 0:
-        block, end = _photograph_block(hyperparameters.N), "POOL(average, F=all) -> FC"
-    else:
-        block, end = _BLOCK, "[FC -> RELU]*K -> FC"
-    return Architecture.parse(f"INPUT -> {_repeat(block, n_blocks, n_pooled)} -> {end}")
+    if not is_photograph or hyperparameters.N == 0:
+        return _parse(_BLOCK, n_blocks, n_pooled, "[FC -> RELU]*K -> FC")
+    end = "POOL(average, F=all) -> FC"
+    first = _parse(_pool_first(hyperparameters.N), n_blocks, n_pooled, end)
+    try:
+        first.bind(image_shape, 1, hyperparameters)
+    except ArchitectureError:  # behind a POOL, filters without padding may not fit
+        return _parse("[CONV(round=floor) -> NORM -> RELU]*N{pool}", n_blocks, n_pooled, end)
+    return first
 
 
-def _photograph_block(n_convs):
+def _pool_first(n_convs):
     """Return a block whose POOL comes before its second CONV, which then costs a quarter."""
     first = "CONV(round=floor){pool} -> NORM -> RELU"
     return first if n_convs == 1 else f"{first} -> [CONV(round=floor) -> NORM -> RELU]*{n_convs - 1}"
+
+
+def _parse(block, n_blocks, n_pooled, end):
+    return Architecture.parse(f"INPUT -> {_repeat(block, n_blocks, n_pooled)} -> {end}")
 
 
 def _repeat(block, n_blocks, n_pooled):

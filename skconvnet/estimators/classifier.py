@@ -30,7 +30,8 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
     ----------
     architecture : str or Architecture, default="auto"
         The network: a text such as ``"INPUT -> [CONV -> RELU -> POOL]*2 -> FC -> RELU -> FC"``, a name in
-        `skconvnet.ARCHITECTURES`, or "auto", which chooses one for the image shape.
+        `skconvnet.ARCHITECTURES`, or "auto", which chooses one for the image shape: "pattern", or for RGB images of
+        32x32 and more that pattern with NORM after each CONV, and the mean of each depth slice in place of hidden FC.
     K : int, sequence of int or "auto", default="auto"
         Number of filters of the CONV layers whose text does not give it. One value for all of them, or a sequence with
         one value for each CONV layer or one for each block. The same holds for `F`, `S` and `P`.

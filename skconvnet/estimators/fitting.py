@@ -144,7 +144,7 @@ class Fit:
 
     def _number_of_epochs(self, data):
         """Return the largest number of epochs."""
-        return number_of_epochs(self.estimator.max_iter, len(data.indices), bool(self.estimator.augment))
+        return number_of_epochs(self.estimator.max_iter, len(data.indices), self.estimator.augment is not None)
 
     def run(self, data):
         """Train, and assign the fitted attributes.

@@ -82,10 +82,12 @@ def warn_of_no_effect(classifier, bound, stacklevel):
     parts = [f"{' and '.join(names)} ({reason})" for reason, names in by_reason.items()]
     if parts:
         have = "has" if len(reasons) == 1 else "have"
-        of = "" if classifier.architecture == "auto" else f" of architecture={classifier.architecture!r:.60}"
+        if classifier.architecture == "auto":
+            of, instead = "", "give the architecture as a text that reads it"
+        else:
+            of, instead = f" of architecture={classifier.architecture!r:.60}", "take the numbers out of the text"
         warnings.warn(
-            f"{', '.join(parts)} {have} no effect on the network{of}. Leave out what has no effect, "
-            "or take the numbers out of the text.",
+            f"{', '.join(parts)} {have} no effect on the network{of}. Leave out what has no effect, or {instead}.",
             stacklevel=stacklevel,
         )
     too_large = too_large_filters(bound)
@@ -108,10 +110,7 @@ def parameters_without_effect(classifier, image_shape):
         changed = [name for name in HYPERPARAMETERS if getattr(hyperparameters, name) != getattr(defaults, name)]
         return dict.fromkeys(changed, "the pretrained network has its own")
     architecture = find_architecture(classifier.architecture, image_shape, hyperparameters)
-    reasons = without_effect(architecture, image_shape, hyperparameters)
-    if is_auto:  # it has POOL only where pool_F fits, and writes N as a number for photographs
-        for name in ("pool_F", "N"):
-            reasons.pop(name, None)
+    reasons = without_effect(architecture, image_shape, hyperparameters, is_auto)
     if classifier.pretrained is None:
         defaults = inspect.signature(type(classifier)).parameters
         of_pretrained = [name for name in ("body_rate", "head_first") if name in defaults]

@@ -19,7 +19,8 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
     ----------
     architecture : str or Architecture, default="auto"
         The network: a text such as ``"INPUT -> [CONV -> RELU -> POOL]*2 -> FC -> RELU -> FC"``, a name in
-        `skconvnet.ARCHITECTURES`, or "auto", which chooses one for the image shape.
+        `skconvnet.ARCHITECTURES`, or "auto", which chooses one for the image shape: "pattern", or for RGB images of
+        32x32 and more that pattern with NORM after each CONV, and the mean of each depth slice in place of hidden FC.
     K : int, sequence of int or "auto", default="auto"
         Number of filters of the CONV layers whose text does not give it. One value for all of them, or a sequence with
         one value for each CONV layer or one for each block. The same holds for `F`, `S` and `P`.
@@ -69,7 +70,7 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         gives an epoch that begins after t images the rate ``learning_rate_init / (t + 1) ** power_t``; t counts each
         image as often as it was seen, also in the fits that `warm_start` and `partial_fit` resume.
     learning_rate_init : float, default=0.005
-        The initial learning rate; with "one-cycle" the highest.
+        The initial learning rate; with "one-cycle" the highest. "sgd" needs a higher one, such as 0.03.
     power_t : float, default=0.5
         The exponent of "invscaling".
     momentum : float, default=0.9

@@ -36,7 +36,7 @@ def report_if_long(max_iter, n_images, n_epochs):
             _has_told.set()
             _log.warning(
                 "This fit takes up to %.0f minutes more: %d epochs of %.0f s. verbose=1 shows the progress.",
-                max(1, n_left * seconds / 60),
+                max(2, n_left * seconds / 60),
                 n_left,
                 seconds,
             )

@@ -21,6 +21,22 @@ def ignored(text, image_shape=(8, 8, 1), **hyperparameters):
     return set(without_effect(Architecture.parse(text), image_shape, Hyperparameters(**hyperparameters)))
 
 
+@pytest.mark.parametrize(
+    ("image_shape", "numbers", "expected"),
+    [
+        ((8, 8, 1), {"N": 1, "M": 4}, set()),  # POOL does not fit in all blocks
+        ((32, 32, 3), {"N": 1, "M": 6, "pool_F": 3}, set()),
+        ((32, 32, 3), {"N": 3, "pool_S": 3, "K": 9}, set()),
+        ((32, 32, 3), {"hidden_layer_sizes": (64,), "rounding": "ceil"}, {"hidden_layer_sizes", "rounding"}),
+        ((28, 28, 1), {"hidden_layer_sizes": (64,), "rounding": "ceil"}, {"rounding"}),
+    ],
+)
+def test_auto_reads_what_it_was_made_for(image_shape, numbers, expected):
+    hyperparameters = Hyperparameters(**numbers)
+    architecture = find_architecture("auto", image_shape, hyperparameters)
+    assert set(without_effect(architecture, image_shape, hyperparameters, is_auto=True)) == expected
+
+
 def test_what_the_text_spells_or_lacks_has_no_effect():
     assert ignored(EACH, **OTHERS) == set(OTHERS) == set(vars(Hyperparameters()))
     assert ignored(EACH) == set()  # nothing but defaults

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from skconvnet.architecture import (
@@ -78,6 +78,29 @@ def test_auto_for_photographs_takes_sequences():
     convs = [layer for layer in bound.layers if layer.kind == "CONV"]
     assert [layer.K for layer in convs] == [8] * 3 + [16] * 3
     assert [str(layer.output) for layer in bound.layers if layer.kind == "POOL"] == ["[15x15x16]", "[1x1x16]"]
+
+
+@given(
+    side=st.integers(32, 48),
+    F=st.sampled_from([1, 3, 5, 7]),
+    P=st.sampled_from(["same", "valid", 1]),
+    S=st.sampled_from([1, 2]),
+    N=st.integers(1, 3),
+    M=st.one_of(st.just("auto"), st.integers(1, 4)),
+)
+@example(side=32, F=3, P="valid", S=1, N=2, M="auto")
+@settings(max_examples=150)
+def test_auto_binds_photographs_where_it_binds_grey_images(side, **numbers):
+    hyperparameters = Hyperparameters(**numbers)
+
+    def binds(depth):
+        image_shape = side, side, depth
+        try:
+            return auto_architecture(image_shape, hyperparameters).bind(image_shape, 2, hyperparameters) is not None
+        except ArchitectureError:
+            return False
+
+    assert binds(3) >= binds(1)
 
 
 def test_auto_takes_sequences_and_strides():

@@ -34,6 +34,7 @@ def test_auto_max_iter_is_the_number_for_the_images_that_are_trained_on(digits, 
     assert same_network(quick(max_iter="auto", checkpoint=path).fit(X, y), twenty)  # it is the same fit
     with pytest.warns(ConvergenceWarning, match=re.escape("Maximum iterations (20) reached")):
         quick(max_iter="auto", learning_rate="constant", tol=0.0, n_iter_no_change=np.inf).fit(X, y)
+    assert quick(max_iter="auto", augment="crop").fit(X, y).n_iter_ == 40
     monkeypatch.setattr(limits, "_AUTO_IMAGES_SEEN", 880)
     assert quick(max_iter="auto").fit(X, y).n_iter_ == 11
     held_out = quick(max_iter="auto", early_stopping=True, validation_fraction=0.25, n_iter_no_change=np.inf)
