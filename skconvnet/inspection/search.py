@@ -279,6 +279,7 @@ class SearchDisplay:
                 panel.annotate(str(number), place, xytext=(-3, 4), textcoords="offset points", fontsize=8, ha="right")
         panel.set_xscale("log")
         panel.margins(0.12)
+        _label_decades(panel.xaxis)
         panel.grid(alpha=0.3)
         panel.legend(loc="lower right", fontsize="small")
 
@@ -296,6 +297,16 @@ class SearchDisplay:
         if n_failed:
             lines.append(f"failed, and not drawn: {n_failed} of {len(self.candidates)} candidates")
         return lines
+
+
+def _label_decades(axis):
+    """Label 1, 2 and 5 of each decade where there are few, else the decades; Matplotlib's own labels overlap."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    lowest, highest = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if highest < 30 * lowest else (1,), numticks=5))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _is_drawn(candidate, cost):

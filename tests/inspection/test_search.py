@@ -124,3 +124,16 @@ def test_from_search(search):
     display = SearchDisplay.from_search(search)
     assert [len(panel.collections) for panel in display.axes_] == [1, 1]
     assert display.metric == "score"
+
+
+@pytest.mark.parametrize("costs", [(200, 300), (900, 1100), (1500, 32_000), (1e3, 4e5), (30, 5e7)])
+def test_labels_of_costs_do_not_overlap(plt, costs):
+    candidates = [Candidate({}, 0.9, int(cost), cost / 1e4, True, True, True) for cost in costs]
+    display = SearchDisplay(candidates).plot()
+    display.figure_.canvas.draw()
+    for panel in display.axes_:
+        labels = [label for label in panel.get_xticklabels() if label.get_text()]
+        edges = sorted((box.x0, box.x1) for box in (label.get_window_extent() for label in labels))
+        shown = [edge for edge in edges if panel.bbox.x0 - 1 <= sum(edge) / 2 <= panel.bbox.x1 + 1]
+        assert shown
+        assert all(one[1] < other[0] for one, other in zip(shown, shown[1:], strict=False))
