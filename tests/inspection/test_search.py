@@ -1,5 +1,7 @@
 """The candidates of a search, as a list and as a picture."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -136,4 +138,4 @@ def test_labels_of_costs_do_not_overlap(plt, costs):
         edges = sorted((box.x0, box.x1) for box in (label.get_window_extent() for label in labels))
         shown = [edge for edge in edges if panel.bbox.x0 - 1 <= sum(edge) / 2 <= panel.bbox.x1 + 1]
         assert shown
-        assert all(one[1] < other[0] for one, other in zip(shown, shown[1:], strict=False))
+        assert all(one[1] < other[0] for one, other in pairwise(shown))
