@@ -110,7 +110,7 @@ def convolution_data(settings, seed):
     Examples
     --------
     >>> convolution_data({"W": 7}, seed=0)["biases"]
-    [1, 0, 1, 1, 0, 0, 0, 1]
+    [1, 1, 1, 0, 0, 0, 0, 0]
     """
     rng = np.random.default_rng(seed)
     side, depth, F, K = (LARGEST[letter] for letter in "WDFK")

@@ -249,14 +249,6 @@ def code(tmp_path, monkeypatch):
     return re.findall("```python\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_code_in_the_document_works(digits, classifier, skops_io, code, tmp_path):
-    for block in code:
-        names = {"classifier": classifier}
-        exec(block, names)
-        assert_array_equal(names["classifier"].predict(digits[0]), classifier.predict(digits[0]))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.pickle", "digits.safetensors", "digits.skops"]
-
-
 def test_the_code_in_the_document_refuses_a_foreign_type(classifier, skops_io, code):
     hidden = pickle.loads(pickle.dumps(classifier)).set_params(architecture=re.compile("x").sub)
     with pytest.raises(ValueError, match="which a network of skconvnet does not have"):

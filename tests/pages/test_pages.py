@@ -1,11 +1,13 @@
 """The examples in the pages of docs/ run."""
 
+import pickle
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sklearn
+from numpy.testing import assert_array_equal
 from PIL import Image
 
 from skconvnet import ConvNetClassifier, save_network
@@ -95,6 +97,9 @@ def test_keeping_a_network(tmp_path, monkeypatch):
     named = run("persistence.md")
     assert named["foreign"] == []
     assert named["classifier"].score(named["X"], named["y"]) > 0.9
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.pickle", "digits.safetensors", "digits.skops"]
+    first = pickle.loads(Path("digits.pickle").read_bytes())
+    assert_array_equal(named["classifier"].predict(named["X"]), first.predict(named["X"]))
 
 
 def test_use_of_a_gpu():
