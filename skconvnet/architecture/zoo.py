@@ -7,7 +7,7 @@ from itertools import islice, repeat
 from skconvnet.architecture.architecture import Architecture
 from skconvnet.architecture.binding import image_volume
 from skconvnet.architecture.case_studies import CASE_STUDIES
-from skconvnet.architecture.errors import ArchitectureError, did_you_mean
+from skconvnet.architecture.errors import ArchitectureError, did_you_mean, shown
 from skconvnet.architecture.hyperparameters import Hyperparameters, spread
 from skconvnet.architecture.layers.arithmetic import output_extent, padding
 from skconvnet.architecture.notation.table import MAX_LAYERS
@@ -83,6 +83,8 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
     """
     if isinstance(wanted, Architecture):
         return wanted
+    if not isinstance(wanted, str):
+        raise ArchitectureError(f"an architecture is a text, a name or an Architecture, got {shown(wanted)}")
     wanted = wanted.strip()
     if wanted == "auto":
         return auto_architecture(image_shape, hyperparameters)

@@ -5,6 +5,7 @@ from importlib.resources import files
 from string import Template
 
 from skconvnet.architecture import ArchitectureError
+from skconvnet.architecture.binding import image_volume
 from skconvnet.architecture.hyperparameters import whole_number
 from skconvnet.demo.data import LARGEST, convolution_data, notation_data
 
@@ -43,8 +44,8 @@ def convolution_page(image_shape=(7, 7, 3), *, K=2, F=3, S=2, P=1, seed=0):
     >>> page = convolution_page((5, 5, 1), K=1, S=1)
     >>> Path("convolution-demo.html").write_text(page, encoding="utf-8")  # doctest: +SKIP
     """
-    height, width, channels = image_shape
-    settings = {"W": width, "H": height, "D": channels, "F": F, "S": S, "P": P, "K": K}
+    volume = image_volume(image_shape)
+    settings = {"W": volume.width, "H": volume.height, "D": volume.depth, "F": F, "S": S, "P": P, "K": K}
     for letter, value in settings.items():
         _check(letter, value)
     data = notation_data() | {"convolution": convolution_data(settings, seed)}

@@ -2,7 +2,6 @@
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.architecture import walk
 from skconvnet.architecture.hyperparameters import whole_number
@@ -10,6 +9,7 @@ from skconvnet.data import check_images
 from skconvnet.estimators.features import ConvNetFeatures
 from skconvnet.inspection.drawing import as_picture, inch_axes, show_image
 from skconvnet.inspection.layout import FONT_SIZE, LINE, text_width
+from skconvnet.inspection.network import check_network
 
 __all__ = ["ActivationsDisplay"]
 
@@ -92,7 +92,7 @@ class ActivationsDisplay:
         ValueError
             If the image has another size, or there is no such layer.
         """
-        check_is_fitted(estimator)
+        check_network(estimator)
         X = np.asarray(image)[None]
         images = check_images(estimator, X, estimator.image_shape_)
         layers = _names(estimator.architecture_) if layers is None else layers

@@ -6,6 +6,7 @@ from skconvnet.estimators.pretrained import pretrained_network
 from skconvnet.inspection.diagram import diagram_of, fold, parts_in
 from skconvnet.inspection.drawing import inch_axes, inches_of
 from skconvnet.inspection.layout import FONT_SIZE, lay_out
+from skconvnet.inspection.network import check_network
 
 __all__ = ["ArchitectureDisplay"]
 
@@ -124,6 +125,7 @@ class ArchitectureDisplay:
 
 def _architecture_of(estimator, image_shape):
     """Return the bound architecture of an estimator, fitted or not."""
+    check_network(estimator, must_be_fitted=False)
     if hasattr(estimator, "architecture_"):
         return estimator.architecture_
     stored = pretrained_network(estimator.pretrained)

@@ -1,10 +1,9 @@
 """The curves of a training, as a picture."""
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from skconvnet.estimators.base import BaseConvNet
 from skconvnet.inspection.drawing import panel_grid
+from skconvnet.inspection.network import check_network
 
 __all__ = ["TrainingCurvesDisplay"]
 
@@ -85,12 +84,7 @@ class TrainingCurvesDisplay:
         ValueError
             If it was loaded from a file of weights, and not trained.
         """
-        if not isinstance(estimator, BaseConvNet):
-            raise TypeError(
-                f"from_estimator got a {type(estimator).__name__}, and needs a ConvNetClassifier or ConvNetRegressor. "
-                "Of a Pipeline, pass the last step: pipeline[-1]. Of a search, pass best_estimator_."
-            )
-        check_is_fitted(estimator)
+        check_network(estimator)
         if not estimator.loss_curve_:
             raise ValueError("The network was loaded and not trained, so there are no curves. Call fit or partial_fit.")
         kind, validation = estimator._kind, estimator.validation_scores_ or []

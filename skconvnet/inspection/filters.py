@@ -3,11 +3,11 @@
 from math import ceil, sqrt
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.architecture.hyperparameters import whole_number
 from skconvnet.engine.weights.layout import learning_layers
 from skconvnet.inspection.drawing import axes_or_new, show_image
+from skconvnet.inspection.network import check_network
 
 __all__ = ["FiltersDisplay"]
 
@@ -86,7 +86,7 @@ class FiltersDisplay:
         ValueError
             If no CONV or FC has the name.
         """
-        check_is_fitted(estimator)
+        check_network(estimator)
         layers = learning_layers(estimator.architecture_)
         weights = {
             bound.name: (bound, coefs)

@@ -1,7 +1,6 @@
 """What a network looks at: gradients of its scores by the pixels, and Grad-CAM."""
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.architecture import walk
 from skconvnet.data.images import check_images
@@ -15,9 +14,9 @@ from skconvnet.engine import (
     split_architecture,
     thread_count,
 )
-from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.fitted import fitted_network
 from skconvnet.inspection.drawing import as_picture, panel_grid, show_image
+from skconvnet.inspection.network import check_network
 
 __all__ = ["SaliencyDisplay", "grad_cam", "saliency"]
 
@@ -130,12 +129,7 @@ def grad_cam(estimator, X, *, layer=None, target=None):
 
 def _check(estimator, X):
     """Check the estimator and return the images."""
-    if not isinstance(estimator, BaseConvNet):
-        raise TypeError(
-            f"Needed is a ConvNetClassifier or ConvNetRegressor, and not a {type(estimator).__name__}. Of a Pipeline, "
-            "pass the last step, pipeline[-1], and the images that it gets, pipeline[:-1].transform(X)."
-        )
-    check_is_fitted(estimator)
+    check_network(estimator)
     return check_images(estimator, X, estimator.image_shape_)
 
 

@@ -1,10 +1,9 @@
 """The scores of a network over a larger image, as a picture."""
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from skconvnet.estimators.base import BaseConvNet
 from skconvnet.inspection.drawing import as_picture, axes_or_new, show_image
+from skconvnet.inspection.network import check_network
 from skconvnet.inspection.saliency import output_names
 
 __all__ = ["ScoreMapDisplay"]
@@ -83,12 +82,7 @@ class ScoreMapDisplay:
         ValueError
             As `score_map` does, or if the target is no class, label or output of the network.
         """
-        if not isinstance(estimator, BaseConvNet):
-            raise TypeError(
-                f"Needed is a ConvNetClassifier or ConvNetRegressor, and not a {type(estimator).__name__}. Of a "
-                "Pipeline, pass the last step, pipeline[-1], and the image that it gets."
-            )
-        check_is_fitted(estimator)
+        check_network(estimator)
         image = np.asarray(image)
         if image.ndim not in (2, 3):
             raise ValueError(f"image has the shape {image.shape}. Pass one image, (height, width) or with channels.")

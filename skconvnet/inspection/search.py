@@ -84,6 +84,8 @@ def search_candidates(search, *, metric=None, image_shape=None, n_outputs=None):
     >>> [(candidate.text, candidate.n_params) for candidate in search_candidates(search)]
     [('K=8', 1370), ('K=2', 350)]
     """
+    if not hasattr(search, "refit"):
+        raise TypeError(f"A search such as GridSearchCV is needed, got a {type(search).__name__}.")
     check_is_fitted(search)
     found = search.cv_results_
     last = _last_iterations(found)

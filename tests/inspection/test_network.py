@@ -1,0 +1,43 @@
+"""What displays are made from."""
+
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+
+from skconvnet import ConvNetClassifier
+from skconvnet.architecture import ArchitectureError
+from skconvnet.inspection import (
+    ActivationsDisplay,
+    ArchitectureDisplay,
+    FiltersDisplay,
+    SaliencyDisplay,
+    ScoreMapDisplay,
+    SearchDisplay,
+    TrainingCurvesDisplay,
+)
+
+WITH_IMAGES = [ActivationsDisplay, SaliencyDisplay, ScoreMapDisplay]
+OF_NETWORKS = [ArchitectureDisplay, FiltersDisplay, TrainingCurvesDisplay, *WITH_IMAGES]
+
+
+@pytest.mark.parametrize("display", OF_NETWORKS, ids=lambda display: display.__name__)
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [(SVC(), "SVC"), (make_pipeline(ConvNetClassifier()), "Pipeline"), (ConvNetClassifier, "type")],
+    ids=["SVC", "Pipeline", "class"],
+)
+def test_what_is_no_network_is_refused_with_what_to_pass(display, estimator, name):
+    images = [[[[0]]]] if display in WITH_IMAGES else []
+    with pytest.raises(TypeError, match=f"ConvNetRegressor is needed, got a {name}. Of a Pipeline, pass the last step"):
+        display.from_estimator(estimator, *images)
+
+
+def test_what_is_no_search_is_refused():
+    with pytest.raises(TypeError, match="A search such as GridSearchCV is needed, got a ConvNetClassifier"):
+        SearchDisplay.from_search(ConvNetClassifier())
+
+
+@pytest.mark.parametrize("text", [None, 42])
+def test_what_is_no_text_is_refused(text):
+    with pytest.raises(ArchitectureError, match=f"an architecture is a text, a name or an Architecture, got {text}"):
+        ArchitectureDisplay.from_text(text, (8, 8))
