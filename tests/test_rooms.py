@@ -23,7 +23,6 @@ TESTED_IN = {
     "_version": "test_package",
     "architecture/layers/activations": "architecture/layers/test_layers",
     "architecture/layers/base": "architecture/layers/test_layers",
-    "demo/data": "demo/test_page",
     "engine/compile_time": "engine/cpu/test_machine",
     "engine/cpu/dispatch": "engine/cpu/test_machine",
     "engine/cuda/arrays": "engine/cuda/test_execution",
