@@ -12,7 +12,8 @@ __all__ = ["ScoreMapDisplay"]
 class ScoreMapDisplay:
     """A picture of the scores that a network has at every position in a larger image.
 
-    A score is drawn where the middle of its window is. The frame is the window of the highest score.
+    A score is drawn where the middle of its window is, over the image in grey. The frame is the window of the highest
+    score.
 
     Make one with `from_estimator`. It needs Matplotlib: ``pip install matplotlib``.
 
