@@ -35,15 +35,6 @@ def test_searching():
     assert set(run("search.md")["search"].best_params_) == {"F", "K", "alpha", "learning_rate_init"}
 
 
-def test_fitting():
-    named = run("fitting.md")
-    network, X_val, y_val = (named[name] for name in ("network", "X_val", "y_val"))
-    scores = named["pipeline"]["network"].validation_scores_
-    assert max(scores) == named["pipeline"].score(X_val, y_val) > 0.9  # the pipeline scales X_val too
-    assert network.score(X_val, y_val) > 0.95
-    assert network.t_ > 5 * 1000
-
-
 def test_coming_from_mlp():
     named = run("coming-from-mlp.md")
     assert named["mlp"].score(named["X"][1500:], named["y"][1500:]) > 0.9
