@@ -10,8 +10,8 @@ from skconvnet.inspection.network import check_network
 
 __all__ = ["ArchitectureDisplay"]
 
-_WIDTH = 9  # inches
 _MANY = 24  # more parts are folded
+_WIDTH, _BOX = (9, 10), (1.0, 0.7)  # inches of the picture and of its longest box, and those of more parts
 _SHRINK, _SMALLEST = 0.95, 0.05
 
 
@@ -99,7 +99,8 @@ class ArchitectureDisplay:
             Whether parts that follow each other and do the same are drawn once, with the number of times. "auto" does
             so if there are more than 24 volumes.
         ax : matplotlib Axes, default=None
-            Where to draw; by default, in a new figure that is 9 inches wide. If the axes are small, all is smaller.
+            Where to draw; by default, in a new figure that is at most 9 inches wide, or 10 with more than 24 volumes,
+            unless a single part is wider. If the axes are small, all is smaller.
 
         Returns
         -------
@@ -107,7 +108,7 @@ class ArchitectureDisplay:
             This display.
         """
         chain = self._chain(repeats)
-        layout = lay_out(chain, _WIDTH) if ax is None else _fitted(chain, ax)
+        layout = _page(chain) if ax is None else _fitted(chain, ax)
         ax, scale = inch_axes(self, ax, layout.width, layout.height)
         from skconvnet.inspection.boxes import draw_layout  # it imports Matplotlib
 
@@ -119,8 +120,7 @@ class ArchitectureDisplay:
         if repeats not in ("auto", "folded", "written out"):
             raise ValueError(f"repeats must be 'auto', 'folded' or 'written out', got {repeats!r}")
         chain = diagram_of(self.architecture)
-        is_long = len(list(parts_in(chain))) > _MANY
-        return fold(chain) if repeats == "folded" or (repeats == "auto" and is_long) else chain
+        return fold(chain) if repeats == "folded" or (repeats == "auto" and _is_long(chain)) else chain
 
 
 def _architecture_of(estimator, image_shape):
@@ -136,6 +136,16 @@ def _architecture_of(estimator, image_shape):
             "known. Give image_shape=(height, width, channels)."
         )
     return bind_network(estimator, image_shape, None, stored)
+
+
+def _is_long(chain):
+    return len(list(parts_in(chain))) > _MANY
+
+
+def _page(chain):
+    """Return the layout of a figure of its own."""
+    is_long = _is_long(chain)
+    return lay_out(chain, _WIDTH[is_long], _BOX[is_long])
 
 
 def _fitted(chain, ax):

@@ -13,6 +13,7 @@ from skconvnet.architecture.layers.branches import BoundBranches
 __all__ = ["Fork", "Part", "Repeat", "diagram_of", "fold", "parts_in"]
 
 _SHOWN = re.compile(r"(?:[KFSP]|groups|dilation)=|max$|average$|batch$|layer$|lrn$")  # what a label says of a layer
+_LONGEST_LINE = 12  # characters, where layers after a CONV stand beside its numbers
 _LONGEST_PERIOD = 12  # parts of a repeated chain
 
 
@@ -50,15 +51,19 @@ class Part:
 
     @property
     def label(self):
-        """The lines of text below the box.
+        """The lines of text below the box: the name is the first, and the volume the last.
 
         Examples
         --------
         >>> Part("CONV 1", "CONV", Volume(8, 8, 16), ("K=16", "F=3", "S=1", "P=1"), ("NORM", "RELU")).label
         ['CONV 1', 'K=16 F=3', 'S=1 P=1', 'NORM, RELU', '[8x8x16]']
+        >>> Part("CONV 1", "CONV", Volume(8, 8, 16), ("K=16", "F=3", "S=1", "P=1"), ("RELU",)).label
+        ['CONV 1', 'K=16 F=3', 'S=1 P=1 RELU', '[8x8x16]']
         """
         numbers = [" ".join(self.numbers[n : n + 2]) for n in range(0, len(self.numbers), 2)]
         followers = [", ".join(self.followers[n : n + 2]) for n in range(0, len(self.followers), 2)]
+        if numbers and followers and len(numbers[-1] + followers[0]) < _LONGEST_LINE:
+            numbers[-1:], followers = [f"{numbers[-1]} {followers[0]}"], followers[1:]
         changed = self.last is not None and self.last != self.volume
         return [self.name, *numbers, *followers, str(self.volume), *([f"to {self.last}"] if changed else [])]
 
@@ -166,7 +171,9 @@ def _followed(part, layer):
 
 
 def _numbers(layer):
-    """Return the numbers of a layer as the notation spells them; the units of an FC are its volume's depth."""
+    """Return the numbers of a layer as the notation spells them; K of an FC is the number of its units."""
+    if layer.kind == "FC":
+        return (f"K={layer.output.depth}",)
     options = re.search(r"\((.*)\)", str(layer))
     return tuple(option for option in options[1].split(", ") if _SHOWN.match(option)) if options else ()
 

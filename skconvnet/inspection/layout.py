@@ -14,17 +14,17 @@ FONT_SIZE = 7  # points
 LINE = 1.3 * FONT_SIZE / 72  # the distance of two lines of text
 _CHARACTER = 0.605 * FONT_SIZE / 72  # the width of a character of a monospaced font
 _ARROW = 0.2
-_BETWEEN_LABELS = 0.08
+_BETWEEN_LABELS = 0.1  # more than a character: at 80 dots per inch, characters are wider
+_BELOW_BOX = 0.07
 _STEM = 0.14  # from a line to its branches
 SIGN = 0.09  # radius of the sign where branches join
 _BETWEEN_BRANCHES = 0.1
 _FRAME = 0.08  # around a repeated chain
-_BETWEEN_ROWS = 0.3
+_BETWEEN_ROWS = 0.24
 _MARGIN = 0.12
 _BACK = 0.4, 0.3  # where an inch of width goes, to the right and up
 _THINNEST = 0.04
-_LONGEST = 1.0  # a box
-_BROKEN_FROM = 1.4, 2.0  # longer than so often the longest side of the image, at least and at most
+_BROKEN_FROM = 1.4, 2.5  # longer than so often the longest side of the image, at least and at most
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,17 @@ class Scale:
     longest: float
 
     @classmethod
-    def of(cls, chain):
-        """Return the scale with which the volumes of a chain are neither too large nor too small."""
+    def of(cls, chain, box):
+        """Return the scale with which the longest box of a chain is so many inches long.
+
+        It may be shorter where the depth is small, and is broken where the depth is much larger than the image.
+        """
         volumes = [part.volume for part in parts_in(chain)]
         side = max(max(volume.height, volume.width) for volume in volumes)
         depth = max((volume.depth for volume in volumes if volume.height * volume.width > 1), default=1)
         low, high = _BROKEN_FROM
         longest = min(max(depth, low * side), high * side)
-        return cls(_LONGEST / longest, longest)
+        return cls(box / longest, longest)
 
     def extent(self, n):
         """Return the length of so many pixels or slices in inches. What is too thin to be seen is a little thicker."""
@@ -109,7 +112,7 @@ def text_width(text):
     return len(text) * _CHARACTER
 
 
-def lay_out(chain, width):
+def lay_out(chain, width, box=1.0):
     """Lay out a diagram in rows.
 
     Parameters
@@ -118,6 +121,8 @@ def lay_out(chain, width):
         The diagram.
     width : float
         The most that a row takes, in inches, unless a single part is wider.
+    box : float, default=1
+        The length of the longest box in inches.
 
     Returns
     -------
@@ -131,7 +136,7 @@ def lay_out(chain, width):
     >>> [(part.name, round(x, 1)) for part, x, y in lay_out(diagram_of(bound), width=9).boxes]
     [('INPUT', 0.2), ('CONV 1', 0.8), ('FC 1', 1.6)]
     """
-    scale = Scale.of(chain)
+    scale = Scale.of(chain, box)
     rows = _rows(chain, width - 2 * _MARGIN, scale)
     extents = [_extent(row, scale) for row in rows]
     layout = Layout(scale, width=2 * _MARGIN + max(extent.width for extent in extents))
@@ -194,7 +199,7 @@ def _(part: Part, scale):
     depth, height, (right, up) = scale.box(part.volume)
     width = max(depth + right + _ARROW, max(map(text_width, part.label)) + _BETWEEN_LABELS)
     half = (height + up) / 2
-    return Extent(width, half, half + _BETWEEN_LABELS / 2 + LINE * len(part.label))
+    return Extent(width, half, half + _BELOW_BOX + LINE * len(part.label))
 
 
 @_place.register
@@ -203,7 +208,7 @@ def _(part: Part, x, y, path, layout):
     width, half = _extent(part, layout.scale).width, (height + up) / 2
     left = x + (width - depth - right) / 2
     layout.boxes.append((part, left, y - half))
-    layout.labels.append((part, x + width / 2, y - half - _BETWEEN_LABELS / 2))
+    layout.labels.append((part, x + width / 2, y - half - _BELOW_BOX))
     slant = right * max(0, half - height) / up  # a flat box begins, and ends, on its slanted edges
     if path:
         layout.lines.append([*path, (left + slant, y)])

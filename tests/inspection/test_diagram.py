@@ -24,7 +24,7 @@ def test_layers_that_keep_the_volume_belong_to_the_part_before_them():
     assert image.label == ["INPUT", "NORM", "[16x16x4]"]
     assert conv.label == ["CONV 1", "K=6 F=5x3", "S=1 P=2x1", "NORM, RELU", "[16x16x6]"]
     assert pool.label == ["POOL 1", "max F=2", "S=2 P=0", "[8x8x6]"]
-    assert fc.label == ["FC 1", "RELU", "[1x1x7]"]
+    assert fc.label == ["FC 1", "K=7 RELU", "[1x1x7]"]
 
 
 def test_branches_have_chains_and_the_input_is_above_them():

@@ -68,11 +68,17 @@ def test_a_line_leads_to_each_box():
 
 
 def test_volumes_have_one_scale():
-    scale = Scale.of(diagram_of(ARCHITECTURES["lenet5"].bind((32, 32, 1))))
+    scale = Scale.of(diagram_of(ARCHITECTURES["lenet5"].bind((32, 32, 1))), box=1)
     depth, height, (right, up) = scale.box(Volume(height=20, width=10, depth=30))
     assert height / depth == pytest.approx(20 / 30)
     assert (right**2 + up**2) ** 0.5 / depth == pytest.approx(0.5 * 10 / 30)
     assert scale.extent(84) == scale.extent(120) == scale.extent(scale.longest)
+
+
+@pytest.mark.parametrize(("depth", "longest"), [(4, 14), (25, 25), (40, 25)])
+def test_a_box_is_broken_from_two_and_a_half_times_the_side_of_the_image_on(depth, longest):
+    chain = diagram_of(Architecture.parse(f"INPUT -> CONV(K={depth}) -> FC(500)").bind((10, 10, 1)))
+    assert Scale.of(chain, box=0.5) == Scale(0.5 / longest, longest)
 
 
 def test_a_network_in_one_row_is_as_wide_as_needed_and_others_have_rows():
