@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 import skconvnet
 
 PAGE = Path(__file__).with_suffix(".md")
-_HEAD = """# Mistakes and what they are answered
+_HEAD = """# Errors and what to do
 
 Each error is raised before any work, and says what came, what is needed and what to do. Warnings come once, at `fit`;
 the one of images of another scale also in predictions. The messages are those of the code: `python -m docs.errors`

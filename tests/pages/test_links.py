@@ -26,3 +26,7 @@ def test_files_that_are_named_exist(page):
 def test_commands_run_modules_that_exist(page):
     modules = re.findall(r"python -m ((?:benchmarks|examples|tests)[\w.]*)", page.read_text(encoding="utf-8"))
     assert [name for name in modules if not (ROOT / f"{name.replace('.', '/')}.py").exists()] == []
+
+
+def test_no_page_has_the_name_of_one_that_sphinx_writes():
+    assert [page.name for page in PAGES if page.stem in {"search", "genindex", "py-modindex"}] == []

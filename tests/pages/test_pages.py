@@ -32,7 +32,7 @@ def run(page, **instead):
 
 
 def test_searching():
-    assert set(run("search.md")["search"].best_params_) == {"F", "K", "alpha", "learning_rate_init"}
+    assert set(run("searching.md")["search"].best_params_) == {"F", "K", "alpha", "learning_rate_init"}
 
 
 def test_coming_from_mlp():
