@@ -1,5 +1,7 @@
 """The volumes of a network as boxes in perspective."""
 
+from bisect import bisect_left
+
 from skconvnet.architecture import Hyperparameters, find_architecture
 from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.pretrained import pretrained_network
@@ -11,8 +13,10 @@ from skconvnet.inspection.network import check_network
 __all__ = ["ArchitectureDisplay"]
 
 _MANY = 24  # more parts are folded
-_WIDTH, _BOX = (9, 10), (1.0, 0.7)  # inches of the picture and of its longest box, and those of more parts
-_SHRINK, _SMALLEST = 0.95, 0.05
+_WIDTH = 9, 10  # inches; with more parts
+_BOXES = 1.0, 0.7, 0.5, 0.35  # inches of the longest box; in long networks and small axes
+_SIZES = 1, 0.95, 0.9, 6 / FONT_SIZE  # of pictures with text, which is of at least 6 points
+_SMALL_SIZES = tuple(0.8 * 0.95**n for n in range(55))
 
 
 class ArchitectureDisplay:
@@ -100,7 +104,8 @@ class ArchitectureDisplay:
             so if there are more than 24 volumes.
         ax : matplotlib Axes, default=None
             Where to draw; by default, in a new figure that is at most 9 inches wide, or 10 with more than 24 volumes,
-            unless a single part is wider. If the axes are small, all is smaller.
+            unless a single part is wider. If the axes are small, all is smaller, and where text would be smaller than 6
+            points, only names and volumes are written, only names, or nothing.
 
         Returns
         -------
@@ -109,6 +114,8 @@ class ArchitectureDisplay:
         """
         chain = self._chain(repeats)
         layout = _page(chain) if ax is None else _fitted(chain, ax)
+        if layout.scale.words == "none" and repeats == "auto":  # frames would not say how often
+            layout = _fitted(self._chain("written out"), ax)
         ax, scale = inch_axes(self, ax, layout.width, layout.height)
         from skconvnet.inspection.boxes import draw_layout  # it imports Matplotlib
 
@@ -145,15 +152,19 @@ def _is_long(chain):
 def _page(chain):
     """Return the layout of a figure of its own."""
     is_long = _is_long(chain)
-    return lay_out(chain, _WIDTH[is_long], _BOX[is_long])
+    return lay_out(chain, _WIDTH[is_long], _BOXES[is_long])
 
 
 def _fitted(chain, ax):
-    """Return the layout that fills axes: as large as possible, with as many rows as needed."""
+    """Return the layout that fills axes: with as much text as can be read, then with boxes as large as possible."""
     width, height = inches_of(ax)
-    size = 1
-    while True:
-        layout = lay_out(chain, width / size)
-        if (layout.width * size <= width and layout.height * size <= height) or size < _SMALLEST:
-            return layout
-        size *= _SHRINK
+
+    def fits(size):
+        layout = lay_out(chain, width / size, box, words)
+        return layout.width * size <= width and layout.height * size <= height
+
+    for words, sizes in (("all", _SIZES), ("volume", _SIZES), ("name", _SIZES), ("none", _SIZES + _SMALL_SIZES)):
+        for box in _BOXES:
+            if fits(sizes[-1]):
+                return lay_out(chain, width / sizes[bisect_left(sizes, True, key=fits)], box, words)
+    return lay_out(chain, width / sizes[-1], box, words)

@@ -4,7 +4,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Circle, Rectangle
 
-from skconvnet.inspection.layout import LINE, SIGN
+from skconvnet.inspection.layout import FONT_SIZE, LINE, SIGN
 
 __all__ = ["draw_layout"]
 
@@ -13,6 +13,7 @@ _COLOURS |= dict.fromkeys(("SUM", "STACK", "GATE"), "#c0a8d8")
 _OTHER = "#c8c8c8"
 _EDGE, _LINE, _FRAME = "#333333", "#666666", "#f0f0f0"
 _SIGNS = {"+": "+", "|": "|", "*": "×"}
+_EDGE_WIDTH = 0.6  # points
 _ARROW_HEAD = 0.05
 _GAP, _SLANT, _OVER = 0.06, 0.025, 0.03  # of a broken box
 _LINE_SPACING = 1.35  # with which lines of Matplotlib are LINE apart
@@ -29,32 +30,35 @@ def draw_layout(layout, ax, font_size):
     font_size : float
         In points.
     """
-    _draw_frames(layout.frames, ax, font_size)
+    has_words = layout.scale.words != "none"
+    _draw_frames(layout.frames, ax, font_size if has_words else None)
     heads = [_arrow_head(*path[-2:]) for path in layout.lines]
     ax.add_collection(LineCollection(layout.lines, colors=_LINE, linewidths=0.8, zorder=1))
     ax.add_collection(PolyCollection(heads, facecolors=_LINE, edgecolors="none", zorder=1, gid="arrows"))
-    _draw_signs(layout.signs, ax, font_size)
-    _draw_boxes(layout.boxes, layout.scale, ax)
-    for part, x, y in layout.labels:
-        name, *others = part.label
+    _draw_signs(layout.signs, ax, font_size if has_words else None)
+    _draw_boxes(layout.boxes, layout.scale, ax, _EDGE_WIDTH * min(1, font_size / FONT_SIZE))
+    for (name, *others), x, y in layout.labels if has_words else ():
         font = {"family": "monospace", "fontsize": font_size, "ha": "center", "va": "top"}
         ax.text(x, y, name, weight="bold", **font)
-        ax.text(x, y - LINE, "\n".join(others), linespacing=_LINE_SPACING, **font)
+        if others:
+            ax.text(x, y - LINE, "\n".join(others), linespacing=_LINE_SPACING, **font)
 
 
 def _draw_frames(frames, ax, font_size):
-    """Draw what is behind the parts that are repeated."""
+    """Draw what is behind the parts that are repeated; without a font size, not how often they are."""
     for times, x, y, width, height in frames:
         ax.add_patch(Rectangle((x, y), width, height, facecolor=_FRAME, edgecolor="none", zorder=0))
-        text = {"ha": "left", "va": "top", "fontsize": font_size, "style": "italic"}
-        ax.text(x + LINE / 3, y + height - LINE / 4, f"{times} times", **text)
+        if font_size is not None:
+            text = {"ha": "left", "va": "top", "fontsize": font_size, "style": "italic"}
+            ax.text(x + LINE / 3, y + height - LINE / 4, f"{times} times", **text)
 
 
 def _draw_signs(signs, ax, font_size):
-    """Draw what joins branches, as a sign in a circle."""
+    """Draw what joins branches, as a sign in a circle, or without a font size as a circle."""
     for sign, x, y in signs:
         ax.add_patch(Circle((x, y), SIGN, facecolor="white", edgecolor=_LINE, linewidth=0.8, zorder=2))
-        ax.text(x, y, _SIGNS[sign], ha="center", va="center_baseline", fontsize=font_size, zorder=3)
+        if font_size is not None:
+            ax.text(x, y, _SIGNS[sign], ha="center", va="center_baseline", fontsize=font_size, zorder=3)
 
 
 def _arrow_head(before, tip):
@@ -65,7 +69,7 @@ def _arrow_head(before, tip):
     return [(x, y), (x - right - up / 2, y - up + right / 2), (x - right + up / 2, y - up - right / 2)]
 
 
-def _draw_boxes(boxes, scale, ax):
+def _draw_boxes(boxes, scale, ax, edge_width):
     """Draw three faces of each box, and over them the gaps where boxes are broken."""
     faces, colours, gaps = [], [], []
     for part, x, y in boxes:
@@ -74,11 +78,11 @@ def _draw_boxes(boxes, scale, ax):
         colours += [_shaded(_COLOURS.get(part.kind, _OTHER), shade) for shade in (0, 0.35, -0.15)]
         if part.volume.depth > scale.longest:
             gaps.append(_gap(x + depth / 2, y, height, *back))
-    edges = {"edgecolors": _EDGE, "linewidths": 0.6}
+    edges = {"edgecolors": _EDGE, "linewidths": edge_width}
     ax.add_collection(PolyCollection(faces, facecolors=colours, joinstyle="round", zorder=2, gid="boxes", **edges))
     ax.add_collection(PolyCollection(gaps, facecolors="white", edgecolors="none", zorder=2.1, gid="gaps"))
     sides = [side for gap in gaps for side in (gap[:3], gap[3:])]
-    ax.add_collection(LineCollection(sides, colors=_EDGE, linewidths=0.6, zorder=2.2))
+    ax.add_collection(LineCollection(sides, colors=_EDGE, linewidths=edge_width, zorder=2.2))
 
 
 def _faces(x, y, depth, height, right, up):

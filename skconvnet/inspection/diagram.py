@@ -51,7 +51,7 @@ class Part:
 
     @property
     def label(self):
-        """The lines of text below the box: the name is the first, and the volume the last.
+        """The lines of text below the box.
 
         Examples
         --------
@@ -66,6 +66,20 @@ class Part:
             numbers[-1:], followers = [f"{numbers[-1]} {followers[0]}"], followers[1:]
         changed = self.last is not None and self.last != self.volume
         return [self.name, *numbers, *followers, str(self.volume), *([f"to {self.last}"] if changed else [])]
+
+    def caption(self, words):
+        """Return the lines of text below the box, of which fewer may be wanted.
+
+        Parameters
+        ----------
+        words : {"all", "volume", "name", "none"}
+            Whether all is written, the name and the volume, the name, or nothing.
+
+        Returns
+        -------
+        list of str
+        """
+        return {"all": self.label, "volume": [self.name, str(self.volume)], "name": [self.name], "none": []}[words]
 
 
 @dataclass(frozen=True)

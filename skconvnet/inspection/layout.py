@@ -29,7 +29,7 @@ _BROKEN_FROM = 1.4, 2.5  # longer than so often the longest side of the image, a
 
 @dataclass(frozen=True)
 class Scale:
-    """The one scale of all volumes of a diagram.
+    """The one scale of all volumes of a diagram, and how much is written below them.
 
     Parameters
     ----------
@@ -37,13 +37,16 @@ class Scale:
         Of a pixel, and of a slice of the depth.
     longest : int
         Longer boxes are broken, and this long.
+    words : str, default="all"
+        As of `Part.caption`.
     """
 
     inches: float
     longest: float
+    words: str = "all"
 
     @classmethod
-    def of(cls, chain, box):
+    def of(cls, chain, box, words="all"):
         """Return the scale with which the longest box of a chain is so many inches long.
 
         It may be shorter where the depth is small, and is broken where the depth is much larger than the image.
@@ -53,7 +56,7 @@ class Scale:
         depth = max((volume.depth for volume in volumes if volume.height * volume.width > 1), default=1)
         low, high = _BROKEN_FROM
         longest = min(max(depth, low * side), high * side)
-        return cls(box / longest, longest)
+        return cls(box / longest, longest, words)
 
     def extent(self, n):
         """Return the length of so many pixels or slices in inches. What is too thin to be seen is a little thicker."""
@@ -86,8 +89,8 @@ class Layout:
     ----------
     boxes : list of (Part, x, y)
         The lower left corner of the front of each box.
-    labels : list of (Part, x, y)
-        The middle of the top of the lines below it.
+    labels : list of (list of str, x, y)
+        The lines of text below the boxes, and the middle of their top.
     lines : list of list of (x, y)
         Paths, which end in an arrow.
     signs : list of (str, x, y)
@@ -112,7 +115,7 @@ def text_width(text):
     return len(text) * _CHARACTER
 
 
-def lay_out(chain, width, box=1.0):
+def lay_out(chain, width, box=1.0, words="all"):
     """Lay out a diagram in rows.
 
     Parameters
@@ -123,6 +126,8 @@ def lay_out(chain, width, box=1.0):
         The most that a row takes, in inches, unless a single part is wider.
     box : float, default=1
         The length of the longest box in inches.
+    words : str, default="all"
+        As of `Part.caption`.
 
     Returns
     -------
@@ -136,7 +141,7 @@ def lay_out(chain, width, box=1.0):
     >>> [(part.name, round(x, 1)) for part, x, y in lay_out(diagram_of(bound), width=9).boxes]
     [('INPUT', 0.2), ('CONV 1', 0.8), ('FC 1', 1.6)]
     """
-    scale = Scale.of(chain, box)
+    scale = Scale.of(chain, box, words)
     rows = _rows(chain, width - 2 * _MARGIN, scale)
     extents = [_extent(row, scale) for row in rows]
     layout = Layout(scale, width=2 * _MARGIN + max(extent.width for extent in extents))
@@ -197,9 +202,9 @@ def _place(part, x, y, path, layout):
 @_extent.register
 def _(part: Part, scale):
     depth, height, (right, up) = scale.box(part.volume)
-    width = max(depth + right + _ARROW, max(map(text_width, part.label)) + _BETWEEN_LABELS)
-    half = (height + up) / 2
-    return Extent(width, half, half + _BELOW_BOX + LINE * len(part.label))
+    half, caption = (height + up) / 2, part.caption(scale.words)
+    width = max([depth + right + _ARROW, *(text_width(line) + _BETWEEN_LABELS for line in caption)])
+    return Extent(width, half, half + (_BELOW_BOX + LINE * len(caption) if caption else 0))
 
 
 @_place.register
@@ -208,7 +213,7 @@ def _(part: Part, x, y, path, layout):
     width, half = _extent(part, layout.scale).width, (height + up) / 2
     left = x + (width - depth - right) / 2
     layout.boxes.append((part, left, y - half))
-    layout.labels.append((part, x + width / 2, y - half - _BELOW_BOX))
+    layout.labels.append((part.caption(layout.scale.words), x + width / 2, y - half - _BELOW_BOX))
     slant = right * max(0, half - height) / up  # a flat box begins, and ends, on its slanted edges
     if path:
         layout.lines.append([*path, (left + slant, y)])

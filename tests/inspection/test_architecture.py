@@ -38,14 +38,39 @@ def test_texts_are_readable(name, image_shape, size, plt):
     assert min(text.get_fontsize() for text in display.ax_.texts) == pytest.approx(7)
 
 
-def test_small_axes_have_small_texts_that_do_not_overlap(plt):
-    _, (ax, _) = plt.subplots(1, 2, figsize=(8, 2.5), dpi=200)
-    display = ArchitectureDisplay.from_text("lenet5", (32, 32, 1), ax=ax)
-    assert display.ax_ is ax
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("INPUT -> CONV(K=6) -> FC", ["INPUT", "[32x32x1]", "CONV 1", "K=6 F=3", "S=1 P=1", "[32x32x6]"]),
+        (
+            "INPUT -> [CONV(K=6) -> RELU -> POOL]*2 -> FC",
+            ["INPUT", "[32x32x1]", "CONV 1", "[32x32x6]", "POOL 1", "[16x16x6]"],
+        ),
+        ("lenet5", ["INPUT", "CONV 1", "POOL 1", "CONV 2", "POOL 2", "FC 1", "FC 2", "FC 3"]),
+        ("resnet20", []),
+    ],
+)
+def test_small_axes_have_fewer_words_and_none_that_cannot_be_read(text, written, plt):
+    _, axes = plt.subplots(2, 2)
+    display = ArchitectureDisplay.from_text(text, (32, 32, 1), ax=axes[0, 1])
+    assert display.ax_ is axes[0, 1]
+    lines = [line for text in display.ax_.texts for line in text.get_text().split("\n")]
+    assert lines[: len(written)] == written
+    assert bool(lines) == bool(written)
     texts, ax = extents(display)
     assert not any(one.overlaps(other) for one, other in combinations(texts, 2))
     assert all(ax.x0 <= text.x0 and text.x1 <= ax.x1 and ax.y0 <= text.y0 and text.y1 <= ax.y1 for text in texts)
-    assert 1 < display.ax_.texts[0].get_fontsize() < 7
+    assert all(text.get_fontsize() >= 6 for text in display.ax_.texts)
+
+
+def test_what_is_repeated_is_written_out_where_nothing_says_how_often(plt):
+    many, ax = "INPUT -> [CONV(K=4)]*30 -> FC", plt.figure().add_axes((0, 0, 0.1, 0.1))
+    for repeats, n_boxes in (("auto", 32), ("folded", 3)):
+        display = ArchitectureDisplay.from_text(many, (8, 8), repeats=repeats, ax=ax)
+        assert not display.ax_.texts
+        (boxes,) = (collection for collection in ax.collections if collection.get_gid() == "boxes")
+        assert len(boxes.get_paths()) == 3 * n_boxes
+        ax.clear()
 
 
 def test_hyperparameters_fill_in_the_text(plt):

@@ -45,4 +45,4 @@ def test_signs_frames_and_labels_are_written(drawn):
     texts = [text.get_text() for text in ax.texts]
     assert texts[:2] == ["3 times", "+"]
     written = "\n".join(texts[2:]).split("\n")
-    assert written == [line for part, *_ in layout.labels for line in part.label]
+    assert written == [line for lines, *_ in layout.labels for line in lines]

@@ -27,6 +27,13 @@ def test_layers_that_keep_the_volume_belong_to_the_part_before_them():
     assert fc.label == ["FC 1", "K=7 RELU", "[1x1x7]"]
 
 
+def test_fewer_words_of_a_part():
+    _, conv, _ = diagram("INPUT -> CONV(K=6) -> RELU -> FC")
+    assert conv.caption("all") == conv.label
+    assert conv.caption("volume") == ["CONV 1", "[16x16x6]"]
+    assert (conv.caption("name"), conv.caption("none")) == (["CONV 1"], [])
+
+
 def test_branches_have_chains_and_the_input_is_above_them():
     _, fork, _ = diagram("INPUT -> (CONV(K=4) -> RELU -> CONV(K=4) + RELU -> CONV(K=4) + SKIP) -> RELU -> FC")
     assert [[part.name for part in branch] for branch in fork.branches] == [

@@ -32,9 +32,9 @@ def rectangles(layout):
     for part, x, y in layout.boxes:
         depth, height, _ = layout.scale.box(part.volume)
         yield x + TOUCH, y + TOUCH, x + depth - TOUCH, y + height - TOUCH
-    for part, x, y in layout.labels:
-        half = max(map(text_width, part.label)) / 2
-        yield x - half, y - LINE * len(part.label), x + half, y
+    for lines, x, y in layout.labels:
+        half = max(map(text_width, lines), default=0) / 2
+        yield x - half, y - LINE * len(lines), x + half, y
 
 
 def meet(one, other):
@@ -42,10 +42,10 @@ def meet(one, other):
     return min(right, right2) > max(left, left2) and min(high, high2) > max(low, low2)
 
 
-@pytest.mark.parametrize("width", [4, 9])
+@pytest.mark.parametrize(("width", "box", "words"), [(4, 1, "all"), (9, 0.7, "all"), (4, 0.35, "name"), (4, 1, "none")])
 @pytest.mark.parametrize("chain", DIAGRAMS)
-def test_nothing_overlaps(chain, width):
-    layout = lay_out(chain, width)
+def test_nothing_overlaps(chain, width, box, words):
+    layout = lay_out(chain, width, box, words)
     found = list(rectangles(layout))
     assert len(layout.boxes) == len(layout.labels) == len(list(parts_in(chain)))
     assert not any(meet(*pair) for pair in combinations(found, 2))
