@@ -16,12 +16,11 @@ from sklearn.model_selection import train_test_split
 from benchmarks.arguments import whole_number
 from benchmarks.datasets import cifar10
 from benchmarks.machine import Side, description, parser, warn_if_busy
-from benchmarks.peers import module_of, require
+from benchmarks.peers import groups, minibatches, module_of, require
 from benchmarks.resnet20_cifar import flip_and_crop
 from skconvnet import ConvNetClassifier
 from skconvnet.engine import Images
 from skconvnet.estimators.limits import auto_batch_size, number_of_epochs
-from skconvnet.training import OneCycle
 
 AUGMENT = ("flip", "crop")
 N_TEST = 5_000
@@ -99,29 +98,14 @@ class TorchSide:
         self.mean_, self.scale_ = map(torch.tensor, Images(X, X.shape[1:]).statistics())
         images, targets = torch.tensor(X), torch.tensor(targets)
         self.module_ = module_of("auto", X.shape[1:], len(self.classes_))
-        optimizer = torch.optim.AdamW(self.groups(), fused=True)
         batch_size, n_epochs = auto_batch_size(len(X)), number_of_epochs(recipe.max_iter, len(X), is_augmented=True)
-        cycle = OneCycle(recipe.learning_rate_init, n_epochs * -(-len(X) // batch_size))
-        step = 0
-        for _ in range(n_epochs):
-            for chosen in torch.randperm(len(X)).split(batch_size):
-                for group in optimizer.param_groups:
-                    group["lr"] = cycle.at(step)
-                step += 1
-                optimizer.zero_grad()
-                scores = self.module_(flip_and_crop(self.standardised(images[chosen])))
-                torch.nn.functional.cross_entropy(
-                    scores, targets[chosen], label_smoothing=recipe.label_smoothing
-                ).backward()
-                optimizer.step()
+        optimizer = torch.optim.AdamW(groups(self.module_, recipe.alpha), lr=recipe.learning_rate_init, fused=True)
+        for chosen in minibatches(optimizer, len(X), batch_size, n_epochs):
+            scores = self.module_(flip_and_crop(self.standardised(images[chosen])))
+            loss = torch.nn.functional.cross_entropy(scores, targets[chosen], label_smoothing=recipe.label_smoothing)
+            loss.backward()
+            optimizer.step()
         return self
-
-    def groups(self):
-        """Return the optimizer's groups of parameters: weights decay; biases, scales and shifts do not."""
-        return [
-            {"params": [p for p in self.module_.parameters() if (p.ndim > 1) == decays], "weight_decay": decay}
-            for decays, decay in ((True, self.recipe.alpha), (False, 0.0))
-        ]
 
     def standardised(self, pixels):
         return (pixels - self.mean_) * self.scale_

@@ -27,10 +27,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from benchmarks.arguments import whole_number
 from benchmarks.datasets import cifar10
 from benchmarks.machine import Side, description, warn_if_busy
-from benchmarks.peers import TorchClassifier, chain, require
+from benchmarks.peers import TorchClassifier, chain, groups, minibatches, require
 from benchmarks.resnet20_cifar import flip_and_crop
 from skconvnet.estimators.head import rate_of_head
-from skconvnet.training import OneCycle
 
 BATCH_SIZE = 32
 LABEL_SMOOTHING = 0.1
@@ -252,36 +251,24 @@ class TunedModule:
         frozen = self.case.method == "head"
         rate = self.case.learning_rate * rate_of_head(pooled(features))
         optimizer = torch.optim.AdamW(self.groups(frozen, rate), fused=True)
-        peaks = [group["lr"] for group in optimizer.param_groups]
-        cycle = OneCycle(1.0, self.case.epochs * -(-len(X) // BATCH_SIZE))
-        step = 0
-        for _ in range(self.case.epochs):
-            self.body.train(not frozen)
-            for layer in self.body.modules():
-                if isinstance(layer, torch.nn.BatchNorm2d):
-                    layer.eval()  # it keeps its running statistics
-            self.head.train()
-            for chosen in torch.randperm(len(X)).split(BATCH_SIZE):
-                for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                    group["lr"] = peak * cycle.at(step)
-                step += 1
-                optimizer.zero_grad()
-                volume = features[chosen] if frozen else self.body(self.batch(X[chosen.numpy()]))
-                scores = self.head(volume).flatten(1)
-                torch.nn.functional.cross_entropy(scores, targets[chosen], label_smoothing=LABEL_SMOOTHING).backward()
-                optimizer.step()
+        self.body.train(not frozen)
+        for layer in self.body.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.eval()  # it keeps its running statistics
+        self.head.train()
+        for chosen in minibatches(optimizer, len(X), BATCH_SIZE, self.case.epochs):
+            volume = features[chosen] if frozen else self.body(self.batch(X[chosen.numpy()]))
+            scores = self.head(volume).flatten(1)
+            torch.nn.functional.cross_entropy(scores, targets[chosen], label_smoothing=LABEL_SMOOTHING).backward()
+            optimizer.step()
         return self
 
     def groups(self, frozen, rate):
-        """Return the optimizer's groups of parameters: weights decay, biases and NORM do not."""
-        rates = [(self.head, rate)]
-        if not frozen:
-            rates.append((self.body, self.case.learning_rate * self.case.body_rate))
-        return [
-            {"params": [p for p in part.parameters() if (p.ndim > 1) == decays], "lr": rate, "weight_decay": decay}
-            for part, rate in rates
-            for decays, decay in ((True, WEIGHT_DECAY), (False, 0.0))
-        ]
+        """Return the optimizer's groups of parameters, the body with a learning rate of its own."""
+        head = groups(self.head, WEIGHT_DECAY, lr=rate)
+        return (
+            head if frozen else head + groups(self.body, WEIGHT_DECAY, lr=self.case.learning_rate * self.case.body_rate)
+        )
 
     def begin_as_regression(self, features):
         """Give the head the weights of the regression, with its scaler folded in.

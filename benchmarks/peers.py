@@ -7,6 +7,7 @@ from operator import add, mul
 import numpy as np
 
 from skconvnet.architecture import Hyperparameters, find_architecture
+from skconvnet.training import OneCycle
 
 
 def require(command_line, *packages):
@@ -200,6 +201,34 @@ def module_of(architecture, image_shape, n_classes, **hyperparameters):
             return self.network(images.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last))
 
     return OfImages().to(memory_format=torch.channels_last)
+
+
+def groups(module, weight_decay, **options):
+    """Return the groups of parameters for an optimizer: weights decay; biases, scales and shifts do not."""
+    return [
+        {"params": [p for p in module.parameters() if (p.ndim > 1) == decays], "weight_decay": decay, **options}
+        for decays, decay in ((True, weight_decay), (False, 0.0))
+    ]
+
+
+def minibatches(optimizer, n_images, batch_size, n_epochs):
+    """Yield the images of each minibatch, as their numbers in random order.
+
+    Before each, the gradients are set to zero, and each group's learning rate to that of one cycle with the peak that
+    the group has now.
+    """
+    import torch
+
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    cycle = OneCycle(1.0, n_epochs * -(-n_images // batch_size))
+    step = 0
+    for _ in range(n_epochs):
+        for chosen in torch.randperm(n_images).split(batch_size):
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * cycle.at(step)
+            optimizer.zero_grad()
+            yield chosen
+            step += 1
 
 
 def skorch_classifier(architecture, image_shape, n_classes, *, max_iter, batch_size, **hyperparameters):

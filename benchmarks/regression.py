@@ -25,10 +25,9 @@ from sklearn.svm import SVR
 from benchmarks.arguments import whole_number
 from benchmarks.datasets import digits
 from benchmarks.machine import Side, description, parser, warn_if_busy
-from benchmarks.peers import module_of, require
+from benchmarks.peers import groups, minibatches, module_of, require
 from skconvnet import ConvNetRegressor
 from skconvnet.estimators.limits import auto_batch_size, number_of_epochs
-from skconvnet.training import OneCycle
 
 SIDE = 16
 SHAPE = (SIDE, SIDE, 1)
@@ -145,26 +144,12 @@ class TorchRegressor:
         self.pixels_, self.targets_ = StandardScaler().fit(X.reshape(-1, 1)), StandardScaler().fit(y)
         images, targets = self.tensor(X), torch.tensor(self.targets_.transform(y), dtype=torch.float32)
         self.module_ = module_of("auto", SHAPE, y.shape[1])
-        optimizer = torch.optim.AdamW(self.groups(), fused=True)
         batch_size, n_epochs = auto_batch_size(len(X)), number_of_epochs(self.max_iter, len(X))
-        cycle = OneCycle(self.learning_rate, n_epochs * -(-len(X) // batch_size))
-        step = 0
-        for _ in range(n_epochs):
-            for chosen in torch.randperm(len(X)).split(batch_size):
-                for group in optimizer.param_groups:
-                    group["lr"] = cycle.at(step)
-                step += 1
-                optimizer.zero_grad()
-                torch.nn.functional.mse_loss(self.module_(images[chosen]), targets[chosen]).backward()
-                optimizer.step()
+        optimizer = torch.optim.AdamW(groups(self.module_, self.weight_decay), lr=self.learning_rate, fused=True)
+        for chosen in minibatches(optimizer, len(X), batch_size, n_epochs):
+            torch.nn.functional.mse_loss(self.module_(images[chosen]), targets[chosen]).backward()
+            optimizer.step()
         return self
-
-    def groups(self):
-        """Return the optimizer's groups of parameters: weights decay, biases do not."""
-        return [
-            {"params": [p for p in self.module_.parameters() if (p.ndim > 1) == decays], "weight_decay": decay}
-            for decays, decay in ((True, self.weight_decay), (False, 0.0))
-        ]
 
     def predict(self, X):
         import torch
