@@ -14,6 +14,7 @@ __all__ = ["FiltersDisplay"]
 _MOST_IMAGES, _MOST_ROWS, _MOST_CHANNELS = 64, 16, 32
 _WIDTH = 9  # inches, at most
 _CELL = 0.6  # inches of a filter, at most
+_FRAME = "#aaaaaa"
 _BESIDE = 1.2, 0.7  # inches for the colour bar and numbers, and for the title and names
 
 
@@ -21,7 +22,8 @@ class FiltersDisplay:
     """A picture of the filters of a layer.
 
     Filters on a grey or RGB image are images themselves, side by side. So are filters of one channel. Of other filters,
-    each row has one, with an image for each input channel. All have one scale, in which medium grey is zero.
+    each row has one, with an image for each input channel. All have one scale, in which medium grey is zero, and a
+    frame, as the largest weights are white.
 
     Make one with `from_estimator`. It needs Matplotlib: ``pip install matplotlib``.
 
@@ -119,7 +121,13 @@ class FiltersDisplay:
         -------
         FiltersDisplay
             This display.
+
+        Raises
+        ------
+        ValueError
+            If a weight is NaN or infinite, or a number is not whole.
         """
+        _check_finite(self.filters)
         in_rows = self.filters.shape[3] > 1 and not self.in_colour
         max_filters = _at_most("max_filters", max_filters, _MOST_ROWS if in_rows else _MOST_IMAGES)
         max_channels = _at_most("max_channels", max_channels, _MOST_CHANNELS)
@@ -132,6 +140,7 @@ class FiltersDisplay:
         picture, (height, width) = _mosaic(grid, limit)
         ax = axes_or_new(self, ax, _figure_size(grid.shape[:2], height / width))
         self.image_ = show_image(ax, picture, vmin=-limit, vmax=limit)
+        _draw_frames(ax, len(shown) * (grid.shape[1] if in_rows else 1), grid.shape[1:4], (height, width))
         self.colorbar_ = _add_colorbar(self.image_, ax, self.in_colour)
         ax.set_title(self._title(len(shown), grid.shape[1] if in_rows else None), fontsize=9)
         _number(ax.yaxis, "filter", range(0, len(shown), 1 if in_rows else grid.shape[1]), height)
@@ -152,6 +161,15 @@ class FiltersDisplay:
         if n_channels is not None and n_channels < channels:
             title += f", {n_channels} of {channels} channels"
         return title
+
+
+def _check_finite(filters):
+    n_wrong = np.size(filters) - np.isfinite(filters).sum()
+    if n_wrong:
+        raise ValueError(
+            f"{n_wrong:,} of {np.size(filters):,} weights are NaN or infinite, so they have no common scale. Replace "
+            "them, such as by np.nan_to_num(filters, posinf=0, neginf=0)."
+        )
 
 
 def _at_most(name, number, default):
@@ -186,6 +204,29 @@ def _mosaic(grid, limit):
         return picture[..., 0], (height, width)
     opaque = ~np.isnan(picture[..., :1])
     return np.concatenate([np.nan_to_num(0.5 + picture / (2 * limit)), opaque], axis=2), (height, width)
+
+
+def _draw_frames(ax, n_images, shape, cell):
+    """Draw a thin frame around each image: white weights look like the page.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    n_images : int
+        They fill the rows one after the other.
+    shape : tuple of int
+        (columns, height, width): the images in a row, and the pixels of an image.
+    cell : tuple of int
+        (height, width) of an image and the line after it.
+    """
+    from matplotlib.collections import PolyCollection
+
+    n_columns, height, width = shape
+    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)]) - 0.5
+    rows, columns = np.divmod(np.arange(n_images), n_columns)
+    places = np.stack([columns * cell[1], rows * cell[0]], axis=1)
+    frames = {"facecolors": "none", "edgecolors": _FRAME, "linewidths": 0.5, "clip_on": False, "gid": "frames"}
+    ax.add_collection(PolyCollection(places[:, None] + corners, **frames))
 
 
 def _figure_size(n_cells, ratio):

@@ -63,6 +63,30 @@ def test_other_filters_have_a_row_with_an_image_for_each_channel(plt):
 
 
 @pytest.mark.parametrize(
+    ("shape", "places"),
+    [
+        ((3, 5, 4, 1), [(0, 0), (5, 0), (10, 0)]),
+        ((5, 1, 1, 1), [(0, 0), (1, 0), (2, 0), (3, 0), (0, 1)]),
+        ((2, 2, 2, 3), [(0, 0), (3, 0), (6, 0), (0, 3), (3, 3), (6, 3)]),
+    ],
+)
+def test_each_image_has_a_frame_as_white_weights_look_like_the_page(shape, places, plt):
+    display = FiltersDisplay(np.ones(shape), "CONV 1").plot()
+    (frames,) = (frames for frames in display.ax_.collections if frames.get_gid() == "frames")
+    corners = [path.vertices for path in frames.get_paths()]
+    assert [tuple(each.min(axis=0) + 0.5) for each in corners] == places
+    assert {tuple(np.ptp(each, axis=0)) for each in corners} == {(shape[2], shape[1])}
+    assert np.nanmin(drawn(display)) == 1 == display.image_.get_clim()[1]
+
+
+def test_weights_that_are_not_finite_are_refused():
+    filters = np.ones((1, 2, 2, 1))
+    filters[0, 0] = [[np.nan], [np.inf]]
+    with refused("2 of 4 weights are NaN or infinite"):
+        FiltersDisplay(filters, "CONV 1").plot()
+
+
+@pytest.mark.parametrize(
     ("shape", "in_colour"), [((500, 5, 5, 1), False), ((1, 3, 3, 3), True), ((64, 1, 1, 40), False)]
 )
 def test_texts_do_not_overlap_and_fit_the_figure(shape, in_colour, plt):
