@@ -28,7 +28,8 @@ class ActivationsDisplay:
 
     Below the name of a layer are the slices of its volume, one below the other, from black, which is the smallest
     activation of the layer, to white, which is the largest. A volume of one pixel is one strip of all its numbers. The
-    last column has the largest class probabilities, or what a regressor predicts.
+    last column has the largest class probabilities, or what a regressor predicts. An image with other than three
+    channels is drawn in grey, as the mean of its channels.
 
     Make one with `from_estimator`. It needs Matplotlib: ``pip install matplotlib``.
 
@@ -202,7 +203,8 @@ class _ImageColumn(_Column):
     """The image."""
 
     def __init__(self, image):
-        super().__init__("INPUT", wide=2 * _CELL)
+        channels = image.shape[2]
+        super().__init__("INPUT", "" if channels in (1, 3) else f"mean of {channels}", wide=2 * _CELL)
         self._picture = as_picture(image)
 
     def draw_below(self, ax, middle, y, font):

@@ -67,6 +67,8 @@ def _changed(images, augmentation, seed, step):
 class AugmentationDisplay:
     """A picture of augmented images: a row for each image, the image itself first.
 
+    Images with other than three channels are drawn in grey, as the mean of their channels.
+
     Make one with `from_images`. It needs Matplotlib: ``pip install matplotlib``.
 
     Parameters
@@ -135,11 +137,11 @@ class AugmentationDisplay:
         return self
 
     def _grid(self):
-        """Return all images side by side, from 0 to 1, with white between them; of other than RGB, one channel."""
+        """Return all images side by side, from 0 to 1, with white between them; of other than RGB, the mean."""
         everything = np.concatenate([self.images[:, None], self.variants], axis=1)
-        low, high = self.images.min(), self.images.max()
+        everything = everything if everything.shape[-1] == 3 else everything.mean(axis=-1, keepdims=True)
+        low, high = everything[:, 0].min(), everything[:, 0].max()
         everything = np.clip((everything - low) / (high - low or 1), 0, 1)
-        everything = everything if everything.shape[-1] == 3 else everything[..., :1]
         framed = np.pad(everything, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=1)
         n_rows, n_columns, height, width, channels = framed.shape
         return framed.transpose(0, 2, 1, 3, 4).reshape(n_rows * height, n_columns * width, channels)

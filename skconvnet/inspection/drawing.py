@@ -132,7 +132,7 @@ def as_picture(images):
     Returns
     -------
     ndarray, (..., height, width, 3) or (..., height, width)
-        RGB if there are three channels, else the first channel.
+        RGB if there are three channels, else grey, the mean of the channels.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def as_picture(images):
            [0.7, 1. ]])
     """
     images = np.asarray(images, float)
-    images = images if images.shape[-1] == 3 else images[..., 0]
+    images = images if images.shape[-1] == 3 else images.mean(axis=-1)
     low, high = images.min(), images.max()
     return (images - low) / (high - low or 1)
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skconvnet.architecture import walk
+from skconvnet.architecture.hyperparameters import whole_number
 from skconvnet.data.images import check_images
 from skconvnet.engine import (
     ImageGradient,
@@ -67,11 +68,7 @@ def saliency(estimator, X, *, target=None):
     (5, 8, 8, 1)
     """
     images = _check(estimator, X)
-    outputs = _outputs(estimator, X, len(images), target)
-    gradient = ImageGradient(fitted_network(estimator)).of(
-        images, _sum_weights(estimator, outputs), thread_count(estimator.n_jobs)
-    )
-    return gradient * estimator.pixel_scale_  # by pixels of X, and not by standardised ones
+    return _gradients(estimator, images, _outputs(estimator, X, len(images), target))
 
 
 def grad_cam(estimator, X, *, layer=None, target=None):
@@ -115,11 +112,21 @@ def grad_cam(estimator, X, *, layer=None, target=None):
     (5, 8, 8)
     """
     images = _check(estimator, X)
-    names = _mapped_layers(estimator.architecture_)
-    name = (names[-1] if names else None) if layer is None else layer
-    number = _number_of(estimator.architecture_, name)
-    sum_weights = _sum_weights(estimator, _outputs(estimator, X, len(images), target))
-    n_threads = thread_count(estimator.n_jobs)
+    layer = _default_layer(estimator) if layer is None else layer
+    return _maps(estimator, images, layer, _outputs(estimator, X, len(images), target))
+
+
+def _gradients(estimator, images, outputs):
+    """Return the gradients of the chosen outputs by the pixels."""
+    sum_weights, n_threads = _sum_weights(estimator, outputs), thread_count(estimator.n_jobs)
+    gradient = ImageGradient(fitted_network(estimator)).of(images, sum_weights, n_threads)
+    return gradient * estimator.pixel_scale_  # by pixels of X, and not by standardised ones
+
+
+def _maps(estimator, images, layer, outputs):
+    """Return Grad-CAM of a layer for the chosen outputs."""
+    number = _number_of(estimator.architecture_, layer)
+    sum_weights, n_threads = _sum_weights(estimator, outputs), thread_count(estimator.n_jobs)
     body, head = _cut(fitted_network(estimator), number)
     volume = head.architecture.image_shape
     activations = Scorer(body).scores(images, n_threads).reshape(-1, *volume)
@@ -166,14 +173,15 @@ def _sum_weights(estimator, outputs):
     return np.eye(kind.n_outputs)[outputs] * scale
 
 
-def _mapped_layers(architecture):
-    """Return the names of the layers that Grad-CAM takes by default, in network order."""
-    layers = architecture.layers
-    return [
+def _default_layer(estimator):
+    """Return the name of the layer that Grad-CAM takes by default; None if there is none."""
+    layers = estimator.architecture_.layers
+    names = [
         layer.name
         for number, layer in enumerate(layers)
         if layer.kind in _MAPPED and layer.output.height * layer.output.width > 1 and _learns(layers[number + 1 :])
     ]
+    return names[-1] if names else None
 
 
 def _learns(layers):
@@ -213,7 +221,8 @@ class SaliencyDisplay:
     """What a network looks at: each image, the gradient of its score by the pixels, and Grad-CAM, over the image.
 
     Of each pixel the largest absolute gradient of its channels is drawn, bright where it is large. Grad-CAM is
-    stretched over the image. Each map has a scale of its own, from 0 to its largest number.
+    stretched over the image. Each map has a scale of its own, from 0 to its largest number. An image with other than
+    three channels is drawn in grey, as the mean of its channels.
 
     Make one with `from_estimator`. It needs Matplotlib: ``pip install matplotlib``.
 
@@ -229,6 +238,8 @@ class SaliencyDisplay:
         What each image is called, such as the class of the score.
     layer : str, default=None
         The layer of the maps.
+    n_images : int, default=None
+        Of how many images these are the first. None if they are all.
 
     Attributes
     ----------
@@ -247,15 +258,16 @@ class SaliencyDisplay:
     >>> display = SaliencyDisplay.from_estimator(classifier, X[:3])  # doctest: +SKIP
     """
 
-    def __init__(self, images, gradients, maps, names, *, layer=None):
+    def __init__(self, images, gradients, maps, names, *, layer=None, n_images=None):
         self.images = images
         self.gradients = gradients
         self.maps = maps
         self.names = names
         self.layer = layer
+        self.n_images = n_images
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, layer=None, target=None, ax=None):
+    def from_estimator(cls, estimator, X, *, layer=None, target=None, max_images=10, ax=None):
         """Compute gradients and Grad-CAM of a few images, and draw them.
 
         Parameters
@@ -264,6 +276,8 @@ class SaliencyDisplay:
             As of `saliency`. Each image of X is a row of the picture.
         layer : str, default=None
             As of `grad_cam`. Grad-CAM is left out if it is None and the network has no layer for it.
+        max_images : int, default=10
+            The most images that are drawn, the first of X. Gradients of the others are not computed.
         ax : matplotlib Axes, default=None
             Where to draw; the panels divide its place. By default, in a new figure.
 
@@ -271,24 +285,28 @@ class SaliencyDisplay:
         -------
         SaliencyDisplay
         """
+        max_images = whole_number("max_images", max_images, 1)
         images = _check(estimator, X)
-        outputs = _outputs(estimator, X, len(images), target)
-        (names, has_classes), layers = output_names(estimator), _mapped_layers(estimator.architecture_)
-        targets = names[outputs]
-        layer = layer if layer is not None or not layers else layers[-1]
+        outputs = _outputs(estimator, X, len(images), target)[:max_images]
+        shown = Images(images.unconverted(slice(max_images)), images.shape)
+        names, has_classes = output_names(estimator)
+        layer = _default_layer(estimator) if layer is None else layer
         return cls(
-            np.asarray(images.unconverted(slice(None))).reshape(-1, *images.shape),
-            saliency(estimator, X, target=targets),
-            None if layer is None else grad_cam(estimator, X, layer=layer, target=targets),
-            [str(name) if has_classes else f"output {name}" for name in targets],
+            shown.pixels,
+            _gradients(estimator, shown, outputs),
+            None if layer is None else _maps(estimator, shown, layer, outputs),
+            [str(name) if has_classes else f"output {name}" for name in names[outputs]],
             layer=layer,
-        ).plot(ax=ax)
+            n_images=len(images),
+        ).plot(max_images=max_images, ax=ax)
 
-    def plot(self, *, ax=None, cmap="inferno"):
+    def plot(self, *, max_images=10, ax=None, cmap="inferno"):
         """Draw the images and the maps.
 
         Parameters
         ----------
+        max_images : int, default=10
+            The most images that are drawn, the first. Above them is written of how many.
         ax : matplotlib Axes, default=None
             Where to draw; the panels divide its place. By default, in a new figure.
         cmap : str or matplotlib Colormap, default="inferno"
@@ -299,15 +317,18 @@ class SaliencyDisplay:
         SaliencyDisplay
             This display.
         """
-        maps = {"image": None, "gradient": np.abs(self.gradients).max(axis=-1)}
+        n_rows = min(whole_number("max_images", max_images, 1), len(self.images))
+        n_images = len(self.images) if self.n_images is None else self.n_images
+        title = "image" if n_rows == n_images else f"{n_rows} of {n_images:,} images"
+        maps = {title: None, "gradient": np.abs(self.gradients).max(axis=-1)}
         if self.maps is not None:
             maps[f"Grad-CAM, {self.layer}"] = self.maps
-        n_rows, (height, width) = len(self.images), self.images.shape[1:3]
+        height, width = self.images.shape[1:3]
         size = 2.1 * len(maps), 2.1 * n_rows * height / width + 0.3
         self.figure_, grid = panel_grid(self, ax, size, n_rows, len(maps))
         self.axes_ = grid.subplots(squeeze=False)
-        pictures = as_picture(self.images)
-        for row, (panels, picture, name) in enumerate(zip(self.axes_, pictures, self.names, strict=True)):
+        pictures = as_picture(self.images[:n_rows])
+        for row, (panels, picture, name) in enumerate(zip(self.axes_, pictures, self.names[:n_rows], strict=True)):
             for panel, (title, values) in zip(panels, maps.items(), strict=True):
                 show_image(panel, picture)
                 if values is not None:

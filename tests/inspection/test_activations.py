@@ -72,6 +72,14 @@ def test_what_is_drawn(plt):
     assert filled[1] / filled[0] == pytest.approx(0.75)
 
 
+def test_below_an_image_that_has_no_colours_is_written_what_is_drawn(plt):
+    image = RANDOM.random((6, 6, 4))
+    display = ActivationsDisplay(image, volumes(CONV=3), {"cat": 1.0}).plot()
+    grey = image.mean(axis=2)
+    assert_allclose(display.ax_.images[0].get_array(), (grey - grey.min()) / np.ptp(grey))
+    assert texts(display)[:3] == ["INPUT", "mean of 4", "CONV"]
+
+
 @pytest.mark.parametrize("depths", [{"CONV": 1}, {f"HSIGMOID {n}": 500 for n in range(18)} | {"FC 1": 4096}])
 def test_nothing_overlaps(depths, plt):
     display = ActivationsDisplay(X[0], volumes(**depths), {str(n): 0.1 for n in range(10)}).plot(max_maps=2)

@@ -77,6 +77,14 @@ def test_colours_are_drawn_as_colours():
     assert np.asarray(display.ax_.get_images()[0].get_array()).shape == (12, 10, 3)
 
 
+@pytest.mark.usefixtures("plt")
+def test_channels_that_are_no_colours_are_drawn_as_their_mean():
+    X = np.random.default_rng(0).random((2, 5, 4, 2))
+    display = AugmentationDisplay.from_images(X, "flip", n_variants=1, random_state=0)
+    grey, shown = X.mean(axis=3), np.asarray(display.ax_.get_images()[0].get_array())
+    assert_allclose(shown[6:11, :4], (grey[1] - grey.min()) / np.ptp(grey), atol=1e-6)
+
+
 def test_without_matplotlib_the_error_says_what_to_install(digits, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match="pip install matplotlib"):

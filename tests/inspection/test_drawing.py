@@ -14,8 +14,12 @@ def test_pictures_go_from_black_to_white():
     picture = as_picture(images)
     assert picture.shape == (2, 4, 5, 3)
     assert (picture.min(), picture.max()) == (0, 1)
-    assert_allclose(as_picture(images[..., :2]), (images[..., 0] + 7) / (images[..., 0].max() + 7))
+    assert_allclose(as_picture(images[..., :1]), (images[..., 0] + 7) / (images[..., 0].max() + 7))
     assert not as_picture(np.full((3, 3, 1), 8)).any()
+
+
+def test_channels_that_are_no_colours_are_drawn_as_their_mean():
+    assert as_picture([[[0, 8, 1, 3], [2, 2, 2, 2], [4, 4, 4, 0]]]).tolist() == [[1, 0, 1]]
 
 
 def test_axes_of_the_caller_are_kept(plt):

@@ -125,6 +125,22 @@ def test_what_is_drawn(classifier, data, plt):
 
 
 @pytest.mark.usefixtures("plt")
+def test_the_first_images_are_drawn(classifier, data):
+    X = data[0]
+    assert SaliencyDisplay.from_estimator(classifier, X).axes_.shape == (10, 3)
+    display = SaliencyDisplay.from_estimator(classifier, X, max_images=2)
+    assert display.axes_.shape == (2, 3)
+    assert display.axes_[0, 0].get_title() == "2 of 20 images"
+    assert_array_equal(display.gradients, saliency(classifier, X[:2]))
+    assert_array_equal(display.images, X[:2])
+    grey = X[:2].mean(axis=3)
+    assert_allclose(display.axes_[1, 0].get_images()[0].get_array(), (grey[1] - grey.min()) / np.ptp(grey))
+    assert display.plot(max_images=1).axes_[0, 0].get_title() == "1 of 20 images"
+    with pytest.raises(ValueError, match="max_images"):
+        display.plot(max_images=0)
+
+
+@pytest.mark.usefixtures("plt")
 def test_without_a_layer_for_grad_cam_there_is_none(data):
     X, y = data
     fitted = ConvNetRegressor("INPUT -> FC", **OPTIONS).fit(X, y)
