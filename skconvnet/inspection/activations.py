@@ -15,6 +15,7 @@ __all__ = ["ActivationsDisplay"]
 
 _WIDTH = 9  # inches
 _CELL, _BETWEEN, _MARGIN = 0.42, 0.05, 0.1
+_IMAGE = 2 * _CELL
 _BETWEEN_ROWS = 0.15
 _THINNEST = 4  # times as long as wide is a picture at most
 _MOST_NUMBERS = 128  # of a volume of one pixel
@@ -120,7 +121,8 @@ class ActivationsDisplay:
         """
         max_maps = whole_number("max_maps", max_maps, 1)
         n_high = min(max_maps, max([1, *(volume.shape[2] for volume in self.activations.values() if _is_map(volume))]))
-        height = max(n_high * (_CELL + _BETWEEN) - _BETWEEN, _OUTPUT_HEIGHT * min(_MOST_OUTPUTS, len(self.outputs)))
+        outputs_height = _OUTPUT_HEIGHT * min(_MOST_OUTPUTS, len(self.outputs))
+        height = max(_IMAGE, n_high * (_CELL + _BETWEEN) - _BETWEEN, outputs_height)
         columns = [_ImageColumn(self.image)]
         for name, volume in self.activations.items():
             columns.append(_MapsColumn(name, volume, n_high) if _is_map(volume) else _StripColumn(name, volume, height))
@@ -204,12 +206,12 @@ class _ImageColumn(_Column):
 
     def __init__(self, image):
         channels = image.shape[2]
-        super().__init__("INPUT", "" if channels in (1, 3) else f"mean of {channels}", wide=2 * _CELL)
+        super().__init__("INPUT", "" if channels in (1, 3) else f"mean of {channels}", wide=_IMAGE)
         self._picture = as_picture(image)
 
     def draw_below(self, ax, middle, y, font):
         """Draw the image; return where it ends."""
-        return _show(ax, self._picture, middle, y, 2 * _CELL)
+        return _show(ax, self._picture, middle, y, _IMAGE)
 
 
 class _MapsColumn(_Column):

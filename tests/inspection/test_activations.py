@@ -80,15 +80,18 @@ def test_below_an_image_that_has_no_colours_is_written_what_is_drawn(plt):
     assert texts(display)[:3] == ["INPUT", "mean of 4", "CONV"]
 
 
-@pytest.mark.parametrize("depths", [{"CONV": 1}, {f"HSIGMOID {n}": 500 for n in range(18)} | {"FC 1": 4096}])
-def test_nothing_overlaps(depths, plt):
-    display = ActivationsDisplay(X[0], volumes(**depths), {str(n): 0.1 for n in range(10)}).plot(max_maps=2)
+MANY = {f"HSIGMOID {n}": 500 for n in range(18)} | {"FC 1": 4096}
+
+
+@pytest.mark.parametrize(("depths", "n_outputs", "max_maps"), [({"CONV": 1}, 10, 2), (MANY, 10, 2), (MANY, 1, 1)])
+def test_nothing_overlaps(depths, n_outputs, max_maps, plt):
+    outputs = {str(n): 0.1 for n in range(n_outputs)}
+    display = ActivationsDisplay(X[0], volumes(**depths), outputs).plot(max_maps=max_maps)
     assert display.figure_.get_size_inches()[0] <= 9
     display.figure_.canvas.draw()
-    assert are_apart([text.get_window_extent() for text in display.ax_.texts])
-    assert are_apart([image.get_window_extent() for image in display.ax_.images])
-    whole = display.figure_.bbox
-    assert all(whole.contains(*corner) for text in display.ax_.texts for corner in text.get_window_extent().corners())
+    drawn = [artist.get_window_extent() for artist in (*display.ax_.texts, *display.ax_.images)]
+    assert are_apart(drawn)
+    assert all(display.figure_.bbox.contains(*corner) for extent in drawn for corner in extent.corners())
     assert display.ax_.texts[0].get_fontsize() == pytest.approx(7)
 
 
