@@ -82,7 +82,8 @@ class LearningRateCurve:
             try:
                 from matplotlib import pyplot
             except ImportError as error:
-                raise ImportError("plot needs matplotlib, which is not installed: pip install matplotlib") from error
+                message = "LearningRateCurve draws with Matplotlib. Install it: pip install matplotlib"
+                raise ImportError(message) from error
             _, ax = pyplot.subplots()
         ax.plot(self.rates, self.losses, alpha=0.3, label="loss of a minibatch")
         ax.plot(self.rates, self.smoothed_losses, label="moving average")

@@ -185,5 +185,7 @@ def test_plot(monkeypatch):
     assert (ax.get_xscale(), ax.get_xlabel(), ax.get_ylabel()) == ("log", "learning rate", "training loss")
     assert [line.get_xdata()[0] for line in ax.get_lines()] == [1e-4, 1e-4, curve.suggestion]
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match="pip install matplotlib"):
+    with pytest.raises(
+        ImportError, match=r"LearningRateCurve draws with Matplotlib\. Install it: pip install matplotlib"
+    ):
         curve.plot()
