@@ -97,15 +97,15 @@ class AugmentationDisplay:
         self.variants = variants
 
     @classmethod
-    def from_images(cls, X, augment, *, n_variants=8, image_shape=None, random_state=None, ax=None):
+    def from_images(cls, X, augment, *, n_variants=8, image_shape=None, random_state=None, max_images=10, ax=None):
         """Augment images and draw them.
 
         Parameters
         ----------
         X, augment, n_variants, image_shape, random_state
             As of `augmented_images`. Each image of X is a row of the picture.
-        ax : matplotlib Axes, default=None
-            Where to draw; by default, in a new figure.
+        max_images, ax
+            As of `plot`.
 
         Returns
         -------
@@ -113,13 +113,17 @@ class AugmentationDisplay:
         """
         options = {"image_shape": image_shape, "random_state": random_state}
         images = augmented_images(X, None, n_variants=1, **options)[:, 0]
-        return cls(images, augmented_images(X, augment, n_variants=n_variants, **options)).plot(ax=ax)
+        return cls(images, augmented_images(X, augment, n_variants=n_variants, **options)).plot(
+            max_images=max_images, ax=ax
+        )
 
-    def plot(self, *, ax=None):
+    def plot(self, *, max_images=10, ax=None):
         """Draw the images.
 
         Parameters
         ----------
+        max_images : int, default=10
+            The most images that are drawn, the first. Above them is written of how many.
         ax : matplotlib Axes, default=None
             Where to draw; by default, in a new figure.
 
@@ -128,17 +132,20 @@ class AugmentationDisplay:
         AugmentationDisplay
             This display.
         """
-        grid = self._grid()
+        max_images, n_images = whole_number("max_images", max_images, 1), len(self.images)
+        grid = self._grid(max_images)
         height, width = grid.shape[:2]
         ax = axes_or_new(self, ax, figsize=(8, 8 * height / width))
         show_image(ax, grid if grid.shape[2] == 3 else grid[..., 0])
         ax.set_axis_off()
+        if max_images < n_images:
+            ax.set_title(f"{max_images} of {n_images:,} images", fontsize="medium")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _grid(self):
-        """Return all images side by side, from 0 to 1, with white between them; of other than RGB, the mean."""
-        everything = np.concatenate([self.images[:, None], self.variants], axis=1)
+    def _grid(self, n):
+        """Return the first images side by side, from 0 to 1, with white between them; of other than RGB, the mean."""
+        everything = np.concatenate([self.images[:n, None], self.variants[:n]], axis=1)
         everything = everything if everything.shape[-1] == 3 else everything.mean(axis=-1, keepdims=True)
         low, high = everything[:, 0].min(), everything[:, 0].max()
         everything = np.clip((everything - low) / (high - low or 1), 0, 1)

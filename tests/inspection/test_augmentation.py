@@ -85,6 +85,16 @@ def test_channels_that_are_no_colours_are_drawn_as_their_mean():
     assert_allclose(shown[6:11, :4], (grey[1] - grey.min()) / np.ptp(grey), atol=1e-6)
 
 
+@pytest.mark.usefixtures("plt")
+def test_the_first_images_are_drawn(digits):
+    display = AugmentationDisplay.from_images(np.concatenate([digits] * 2), "flip", n_variants=1, random_state=0)
+    assert np.asarray(display.ax_.get_images()[0].get_array()).shape == (10 * 9, 2 * 9)
+    assert display.ax_.get_title() == f"10 of {2 * len(digits)} images"
+    assert not display.plot(max_images=100).ax_.get_title()
+    with pytest.raises(ValueError, match="max_images"):
+        display.plot(max_images=0)
+
+
 def test_without_matplotlib_the_error_says_what_to_install(digits, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match="pip install matplotlib"):
