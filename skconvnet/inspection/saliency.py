@@ -319,10 +319,10 @@ class SaliencyDisplay:
         """
         n_rows = min(whole_number("max_images", max_images, 1), len(self.images))
         n_images = len(self.images) if self.n_images is None else self.n_images
-        title = "image" if n_rows == n_images else f"{n_rows} of {n_images:,} images"
+        title = "image" if n_rows == n_images else f"{n_rows} of {n_images:,}\nimages"
         maps = {title: None, "gradient": np.abs(self.gradients).max(axis=-1)}
         if self.maps is not None:
-            maps[f"Grad-CAM, {self.layer}"] = self.maps
+            maps[f"Grad-CAM\n{self.layer}"] = self.maps
         height, width = self.images.shape[1:3]
         size = 2.1 * len(maps), 2.1 * n_rows * height / width + 0.3
         self.figure_, grid = panel_grid(self, ax, size, n_rows, len(maps))
@@ -334,7 +334,7 @@ class SaliencyDisplay:
                 if values is not None:
                     _show_map(panel, values[row], picture.shape, cmap)
                 if row == 0:
-                    panel.set_title(title, fontsize="medium")
+                    panel.set_title(title, fontsize="small")
                 panel.set(xticks=[], yticks=[])
             panels[0].set_ylabel(name)
         return self

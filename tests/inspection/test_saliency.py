@@ -1,5 +1,7 @@
 """Gradients by the pixels and Grad-CAM, compared with differences of scores, and their picture."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -115,7 +117,7 @@ def test_what_is_drawn(classifier, data, plt):
     display = SaliencyDisplay.from_estimator(classifier, X, layer="SUM 1", target="cat", ax=ax)
     assert display.figure_ is figure
     assert display.axes_.shape == (2, 3)
-    assert [panel.get_title() for panel in display.axes_[0]] == ["image", "gradient", "Grad-CAM, SUM 1"]
+    assert [panel.get_title() for panel in display.axes_[0]] == ["image", "gradient", "Grad-CAM\nSUM 1"]
     assert [panels[0].get_ylabel() for panels in display.axes_] == ["cat", "cat"]
     _, over = display.axes_[1, 1].get_images()
     assert_array_equal(over.get_array(), np.abs(display.gradients[1]).max(axis=-1))
@@ -124,18 +126,29 @@ def test_what_is_drawn(classifier, data, plt):
     assert over.get_extent() == [-0.5, 3.5, 5.5, -0.5]
 
 
+def test_titles_do_not_overlap_in_a_quarter_of_a_figure(plt):
+    figure, axes = plt.subplots(2, 2)
+    display = SaliencyDisplay(
+        np.ones((2, 6, 4, 1)), np.ones((2, 6, 4, 1)), np.ones((2, 6, 4)), "ab", layer="CONV 12", n_images=50_000
+    )
+    display.plot(ax=axes[1, 0])
+    figure.canvas.draw()
+    titles = [panel.title.get_window_extent() for panel in display.axes_[0]]
+    assert not any(one.overlaps(other) for one, other in pairwise(titles))
+
+
 @pytest.mark.usefixtures("plt")
 def test_the_first_images_are_drawn(classifier, data):
     X = data[0]
     assert SaliencyDisplay.from_estimator(classifier, X).axes_.shape == (10, 3)
     display = SaliencyDisplay.from_estimator(classifier, X, max_images=2)
     assert display.axes_.shape == (2, 3)
-    assert display.axes_[0, 0].get_title() == "2 of 20 images"
+    assert display.axes_[0, 0].get_title() == "2 of 20\nimages"
     assert_array_equal(display.gradients, saliency(classifier, X[:2]))
     assert_array_equal(display.images, X[:2])
     grey = X[:2].mean(axis=3)
     assert_allclose(display.axes_[1, 0].get_images()[0].get_array(), (grey[1] - grey.min()) / np.ptp(grey))
-    assert display.plot(max_images=1).axes_[0, 0].get_title() == "1 of 20 images"
+    assert display.plot(max_images=1).axes_[0, 0].get_title() == "1 of 20\nimages"
     with pytest.raises(ValueError, match="max_images"):
         display.plot(max_images=0)
 
