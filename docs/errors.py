@@ -18,10 +18,9 @@ import skconvnet
 PAGE = Path(__file__).with_suffix(".md")
 _HEAD = """# Errors and what to do
 
-Each error is raised before any work, and says what came, what is needed and what to do. Warnings come once, at `fit`;
-the one of images of another scale also in predictions. The messages are those of the code: `python -m docs.errors`
-runs each mistake and writes this page. X and y are 40 of scikit-learn's digits, rows of 64 pixels; `images` are these
-as (40, 8, 8).
+Each error is raised before any work, and says what came, what is needed and what to do. `fit` warns once. Predictions
+warn of images of another scale only. The messages are those of the code: `python -m docs.errors` runs each mistake and
+writes this page. X and y are 40 of scikit-learn's digits, rows of 64 pixels; `images` are these as (40, 8, 8).
 """
 
 MISTAKES = {
