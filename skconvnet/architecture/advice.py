@@ -95,11 +95,11 @@ def _input_is_divisible_by_two(image, layers):
     for axis, (side, extent) in enumerate((("height", image.height), ("width", image.width))):
         twos, halvings = _twos(extent), _halvings(layers, axis)
         if _is_too_odd(extent, layers, axis):
+            divisible = f"divisible by 2 {_times(twos)}" if twos else "odd"
             yield Advice(
                 "INPUT",
-                f"its {side} {extent} is divisible by 2 {_times(twos)}, and the strides of the network halve it "
-                f"{_times(halvings)}",
-                "the input layer should be divisible by 2 many times: 32, 64, 96, 224, 384 or 512 pixels are common",
+                f"its {side} {extent} is {divisible}, and the strides of the network halve it {_times(halvings)}",
+                "choose sides that can be halved often, such as 32, 64, 96, 224, 384 or 512 pixels",
             )
 
 
@@ -155,7 +155,7 @@ def _twos(n):
 
 
 def _times(n):
-    return {0: "not once", 1: "once", 2: "twice"}.get(n, f"{n} times")
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
 
 
 def _first_convs(layers):

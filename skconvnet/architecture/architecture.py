@@ -106,9 +106,9 @@ class Architecture:
     def advice(self, image_shape, n_classes=None, hyperparameters=_DEFAULTS):
         """Apply the rules of thumb of the CS231n notes. They only advise: the network works without them.
 
-        The rules: the sides of the input are divisible by 2 many times. Filters after the first CONV are at most 5x5.
-        Small filters have stride 1. CONV pads with zeros. At most 3 CONV follow each other without a POOL. No FC has
-        more than half of the parameters. Nothing follows the FC that computes the scores.
+        The rules: the sides of the input can be halved as often as the network halves them. Filters after the first
+        CONV are at most 5x5. Small filters have stride 1. CONV pads with zeros. At most 3 CONV follow each other
+        without a POOL. No FC has more than half of the parameters. Nothing follows the FC that computes the scores.
 
         Parameters
         ----------
