@@ -62,8 +62,13 @@ MISTAKES = {
         "ConvNetClassifier(epochs=5)",
         "ConvNetClassifier(filters=32)",
         "ConvNetClassifier(activation='tanh')",
+        "ConvNetClassifier().fit(X, y, epochs=5)",
+        "ConvNetClassifier().fit(X, y, validation_data=(X, y))",
         "ConvNetClassifier(solver='lbfgs').fit(X, y)",
+        "ConvNetClassifier(learning_rate=0.01).fit(X, y)",
+        "ConvNetClassifier(device='gpu').fit(X, y)",
         "ConvNetClassifier(augment='rotate(400)').fit(X, y)",
+        "ConvNetClassifier(augment='flip, crop').fit(X, y)",
     ],
     "Searches": [
         "valid_param_grid(ConvNetClassifier(), {'F': [11, 12], 'P': [0]}, image_shape=(8, 8))",

@@ -73,11 +73,23 @@ def did_you_mean(word, known):
     >>> did_you_mean("VGG-16", ["vgg11", "vgg16"]), did_you_mean("mlp", ["vgg11", "vgg16"])
     (': did you mean vgg16?', '')
     """
+    nearest = most_similar(word, known)
+    return f": did you mean {nearest}?" if nearest else ""
+
+
+def most_similar(word, known):
+    """Return the word of `known` that is most similar to another one; None if none is similar.
+
+    Examples
+    --------
+    >>> most_similar("Adam", ["sgd", "adam"])
+    'adam'
+    """
     plain = {_plain(name): name for name in known}
     word = _plain(word[:CONTEXT])
     nearest = get_close_matches(word, plain)
     nearest.sort(key=lambda name: sorted(name) != sorted(word))  # characters that changed places come first
-    return f": did you mean {plain[nearest[0]]}?" if nearest else ""
+    return plain[nearest[0]] if nearest else None
 
 
 def _plain(name):

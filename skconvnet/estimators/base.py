@@ -10,7 +10,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils._param_validation import Options, StrOptions
+from sklearn.utils._param_validation import InvalidParameterError, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skconvnet._version import __version__
@@ -28,7 +28,14 @@ from skconvnet.estimators.fitted import LEARNED, state_to_resume, stored_network
 from skconvnet.estimators.fitting import Fit, TrainingData
 from skconvnet.estimators.mirroring import AveragingScorer, averages_mirrored, refuse_averaging
 from skconvnet.estimators.network import expected_image_shape
-from skconvnet.estimators.parameters import Numbers, Texts, Words, check_settings, refuse_unknown
+from skconvnet.estimators.parameters import (
+    Numbers,
+    Texts,
+    check_settings,
+    checked_arguments,
+    other_word,
+    refuse_unknown,
+)
 from skconvnet.estimators.scoring import ScorerCache, compute_scores, score_images, warn_of_other_scale
 from skconvnet.estimators.streaming import PartialFit, state_of_stream
 from skconvnet.interchange import write_onnx
@@ -57,7 +64,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         "architecture": [Texts(), Architecture],
         **dict.fromkeys(HYPERPARAMETERS, "no_validation"),
         "image_shape": "no_validation",
-        "solver": [Words({"adam", "sgd"}, "'lbfgs' needs all images in each step; write 'adam' or 'sgd'")],
+        "solver": [StrOptions({"adam", "sgd"})],
         "alpha": [Numbers(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Numbers(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "one-cycle"})],
@@ -89,6 +96,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         "head_first": ["boolean"],
     }
 
+    @checked_arguments
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the network to images and their targets.
@@ -154,6 +162,13 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
         """Refuse parameters that there are not, such as those of other libraries, with what to write instead."""
         refuse_unknown(cls, parameters, TypeError)
         return super().__new__(cls)
+
+    def _validate_params(self):
+        """Check the parameters. The error about a word says which one may have been meant."""
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            raise InvalidParameterError(f"{error}{other_word(str(error), self)}") from None
 
     def set_params(self, **params):
         """Set parameters of this estimator.
@@ -287,7 +302,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
             names = vars(checked).get("feature_names_in_", ())
             doubt = doubt_about_images(images.pixels.shape, images.shape, expected is not None, names)
             if doubt is not None:
-                warnings.warn(doubt, stacklevel=4)  # the caller of fit, which scikit-learn wraps in a context
+                warnings.warn(doubt, stacklevel=5)  # the caller of fit, which has two wrappers
         else:
             checked = self
             images, y = self._check_images_and_targets(checked, X, y, self.image_shape_)
@@ -299,7 +314,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
             kind = self._new_kind(y, weights)
             doubt = kind.doubt(y, weights)
             if doubt is not None:
-                warnings.warn(doubt, stacklevel=4)
+                warnings.warn(doubt, stacklevel=5)
             if previous is not None:
                 kind = self._kind.resumed_with(kind)
         examples, indices = LabelledImages(images, kind.encode(y, weights), weights), np.arange(len(images))
@@ -307,7 +322,7 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
             kind.check_training(examples, indices)
         elif previous is not None and self.solver == "adam":
             if previous.optimizer is None or previous.solver != "adam":
-                warnings.warn(_NO_STATE, stacklevel=4)
+                warnings.warn(_NO_STATE, stacklevel=5)
         return TrainingData(examples, kind, features, indices)
 
     def _split_validation(self, data, X_val, y_val, sample_weight_val, fit):

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, unique_label
 
 from skconvnet.data import check_images_and_labels, check_labels, convert_labels, unite_labels
 from skconvnet.estimators.base import BaseConvNet
-from skconvnet.estimators.parameters import Numbers
+from skconvnet.estimators.parameters import Numbers, checked_arguments
 from skconvnet.estimators.targets import Classes, Labels
 
 _WIDER = ". Leave out classes, or add classes with widen_classes=True."
@@ -382,6 +382,7 @@ class ConvNetClassifier(ClassifierMixin, BaseConvNet):
         self.body_rate = body_rate
         self.head_first = head_first
 
+    @checked_arguments
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train the network for one epoch on these images, at a constant learning rate or with "invscaling".

@@ -167,7 +167,7 @@ class Fit:
         batches = self._batches(data)
         trainer = self._trainer(data, batches)
         if self.previous is None:
-            warn_of_no_effect(estimator, self.part.whole.architecture, stacklevel=5)
+            warn_of_no_effect(estimator, self.part.whole.architecture, stacklevel=6)
         self._check_pixels(data)
         self._check_scale_of_targets(data)
         state = self._first_state(trainer, data, batches)
@@ -199,7 +199,7 @@ class Fit:
         if is_new:
             doubt = doubt_about_outlier(images, data.examples.weights, network.mean, network.scale)
             if doubt is not None:
-                warnings.warn(doubt, stacklevel=5)
+                warnings.warn(doubt, stacklevel=6)
         else:
             warn_of_other_scale(pixels, images)
         if data.validation_is_given:
@@ -212,7 +212,7 @@ class Fit:
         for name, examples in zip(("y", "y_val"), (data.examples, *given), strict=False):
             doubt = data.kind.doubt_about_scale(examples) if self.previous is not None or name == "y_val" else None
             if doubt is not None:
-                warnings.warn(doubt.replace("y", name, 1), stacklevel=5)
+                warnings.warn(doubt.replace("y", name, 1), stacklevel=6)
 
     def _batches(self, data):
         """Return the minibatches."""
@@ -220,7 +220,7 @@ class Fit:
         size = auto_batch_size(n_images) if estimator.batch_size == "auto" else int(estimator.batch_size)
         if size > n_images:
             warnings.warn(
-                f"batch_size={size} is larger than the number of images. It is set to {n_images}.", stacklevel=5
+                f"batch_size={size} is larger than the number of images. It is set to {n_images}.", stacklevel=6
             )
         return Batches(data.indices, data.examples.weights, min(size, n_images), estimator.shuffle, self.seed)
 
@@ -428,12 +428,12 @@ class Fit:
         if trained.ending is Ending.DIVERGED:
             raise trained.error
         if trained.ending is Ending.INTERRUPTED:
-            warnings.warn(f"Training interrupted by user, after {trained.history.n_epochs} epochs.", stacklevel=5)
+            warnings.warn(f"Training interrupted by user, after {trained.history.n_epochs} epochs.", stacklevel=6)
         elif trained.ending is Ending.MAX_ITER and not self.is_complete_at_max_iter:
             warnings.warn(
                 f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
 

@@ -1,10 +1,11 @@
 """ConvNetRegressor: parameters, fit and prediction. The work is done in data, architecture, engine and training."""
 
 from sklearn.base import RegressorMixin, _fit_context
+from sklearn.utils._param_validation import StrOptions
 
 from skconvnet.data import check_images_and_numbers
 from skconvnet.estimators.base import BaseConvNet
-from skconvnet.estimators.parameters import Words
+from skconvnet.estimators.parameters import checked_arguments
 from skconvnet.estimators.targets import LOSSES, Values
 
 
@@ -261,7 +262,7 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
 
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's name; nothing changes it
         **BaseConvNet._parameter_constraints,
-        "loss": [Words(set(LOSSES), "'mse' is 'squared_error', 'mae' is 'absolute_error'")],
+        "loss": [StrOptions(set(LOSSES))],
     }
     _target_attributes = ("target_mean_", "target_scale_")
     _least_outputs = 1
@@ -360,6 +361,7 @@ class ConvNetRegressor(RegressorMixin, BaseConvNet):
         self.body_rate = body_rate
         self.head_first = head_first
 
+    @checked_arguments
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
         """Train the network for one epoch on these images, at a constant learning rate or with "invscaling".

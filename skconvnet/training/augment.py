@@ -270,9 +270,8 @@ def make_augmentation(augment, image_shape):
             continue
         name, amount = _parse(kind)
         if name not in AUGMENTATIONS:
-            hint = did_you_mean(kind.strip().partition("(")[0], AUGMENTATIONS) if isinstance(kind, str) else ""
             raise ValueError(
-                f"augment={augment!r} has {kind!r}, which is none of {known}, and no function{hint or '.'}"
+                f"augment={augment!r} has {kind!r}, which is none of {known}, and no function{_meant(kind) or '.'}"
             )
         if name in amounts:
             raise ValueError(f"augment={augment!r} has {name!r} twice. Name each of {known} once at most.")
@@ -285,6 +284,14 @@ def make_augmentation(augment, image_shape):
     if augment is not None and not kinds:
         raise ValueError(f"augment={augment!r} is empty. Use None for no augmentation, or some of {known}.")
     return Augmentation(amounts, image_shape, tuple(filter(callable, kinds)))
+
+
+def _meant(kind):
+    """Return the end of an error about an unknown kind: what was perhaps meant."""
+    parts = re.findall(r"\w+(?:\([^)]*\))?", kind) if isinstance(kind, str) else []
+    if len(parts) > 1:
+        return f". Several are a list: {parts}."
+    return did_you_mean(parts[0].partition("(")[0], AUGMENTATIONS) if parts else ""
 
 
 def _parse(kind):

@@ -201,7 +201,7 @@ class CheckpointFile:
             warnings.warn(
                 f"checkpoint={str(self.path)!r} was not written after epoch {history.n_epochs}, and is as it was "
                 f"before: {_reason(error)}. The fit continues.",
-                stacklevel=8,  # the caller of fit
+                stacklevel=9,  # the caller of fit
             )
 
 

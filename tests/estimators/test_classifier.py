@@ -21,7 +21,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from skconvnet import Architecture, ArchitectureError, ConvNetClassifier
+from skconvnet import Architecture, ArchitectureError, ConvNetClassifier, ConvNetRegressor
 from skconvnet.engine import Images, compile_time
 from skconvnet.engine.device import CpuDevice
 from skconvnet.engine.program.target import CPU
@@ -56,6 +56,7 @@ def test_all_parameters_but_the_architecture_are_keywords_and_init_only_assigns(
         "filter": "That is `K` (how many filters) or `F` (their extent) here.",
         "filters": "That is `K` here.",
         "lr": "That is `learning_rate_init` here.",
+        "loss": "That is always cross-entropy in a classifier; `loss` is a parameter of ConvNetRegressor.",
         "max_fun": "belongs to solver='lbfgs'",
         "randomstate": "Did you mean random_state?",
         "hidden_layer_size": "Did you mean hidden_layer_sizes?",
@@ -87,9 +88,46 @@ def test_a_subclass_may_have_other_parameters():
         Narrow(max_iter=5)
 
 
-def test_lbfgs_is_refused_with_what_to_write(digits):
-    with refused("('lbfgs' needs all images in each step; write 'adam' or 'sgd'). Got 'lbfgs'"):  # behind a set
-        quick(solver="lbfgs").fit(*digits)
+@pytest.mark.parametrize(
+    ("parameters", "hint"),
+    [
+        ({"solver": "lbfgs"}, "'lbfgs' needs all images in each step: write 'adam' or 'sgd'."),
+        ({"solver": "Adam"}, "Did you mean 'adam'?"),
+        ({"device": "gpu"}, "A GPU is 'cuda'."),
+        ({"device": "cuda:0"}, "Did you mean 'cuda'?"),
+        ({"learning_rate": 0.01}, "A number is learning_rate_init."),
+        ({"learning_rate": "one_cycle"}, "Did you mean 'one-cycle'?"),
+        ({"solver": None}, "Got None instead."),
+    ],
+)
+def test_words_of_other_libraries_are_refused_with_what_to_write(digits, parameters, hint):
+    with pytest.raises(ValueError, match=re.escape(hint) + "$"):
+        quick(**parameters).fit(*digits)
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"epochs": 3}, "got an unexpected keyword argument 'epochs'. That is a parameter of the estimator: "),
+        ({"epochs": 3}, "ConvNetClassifier(max_iter=...)."),
+        ({"batch_size": 3}, "ConvNetClassifier(batch_size=...)."),
+        ({"validation_data": 3}, "That is X_val=..., y_val=... here."),
+        ({"sample_weights": 3}, "Did you mean sample_weight?"),
+        ({"zzz": 3}, "It takes X, y, sample_weight, X_val, y_val, sample_weight_val."),
+    ],
+)
+def test_arguments_of_other_libraries_are_refused_with_what_to_write(digits, named, message):
+    with pytest.raises(TypeError, match=r"^ConvNetClassifier.fit\(\) .*" + re.escape(message)):
+        quick().fit(*digits, **named)
+
+
+def test_missing_arguments_are_told_by_the_class_of_the_estimator():
+    message = r"^ConvNetRegressor.fit\(\) needs the argument 'y'. It takes X, y, sample_weight, "
+    with pytest.raises(TypeError, match=message):
+        ConvNetRegressor().fit([[0.0]])
+    with pytest.raises(TypeError, match=r"^ConvNetClassifier.partial_fit\(\) got .* 'X_val'. It takes X, y, classes"):
+        quick().partial_fit([[0.0]], [0], X_val=[[0.0]])
+    assert list(inspect.signature(ConvNetClassifier.fit).parameters)[:3] == ["self", "X", "y"]
 
 
 def test_units_in_the_place_of_the_architecture_are_refused_with_what_to_write(digits):

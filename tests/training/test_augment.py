@@ -314,6 +314,7 @@ def test_one_or_several(augment):
         ("", "has '', which is none of"),
         (["flip", "Crop"], "has 'Crop', which is none of .* did you mean crop"),
         (" rotate(3)", r"has ' rotate\(3\)', which is none of .* did you mean rotate"),
+        ("flip, crop(2)", r"Several are a list: \['flip', 'crop\(2\)'\]"),
         ("flip(", "has 'flip\\(', which is none of"),
         (("rotate", "rotate(3)"), "has 'rotate' twice"),
         (["flip", 3], "has 3, which is none of"),
