@@ -7,7 +7,7 @@ from skconvnet.architecture import walk
 from skconvnet.architecture.hyperparameters import whole_number
 from skconvnet.data import check_images
 from skconvnet.estimators.features import ConvNetFeatures
-from skconvnet.inspection.drawing import as_picture, inch_axes, show_image
+from skconvnet.inspection.drawing import as_picture, check_axes, inch_axes, show_image
 from skconvnet.inspection.layout import FONT_SIZE, LINE, text_width
 from skconvnet.inspection.network import check_network
 
@@ -94,6 +94,7 @@ class ActivationsDisplay:
         ValueError
             If the image has another size, or there is no such layer.
         """
+        check_axes(cls, ax)
         check_network(estimator)
         X = np.asarray(image)[None]
         images = check_images(estimator, X, estimator.image_shape_)

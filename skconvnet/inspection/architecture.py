@@ -6,7 +6,7 @@ from skconvnet.architecture import Hyperparameters, find_architecture
 from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.pretrained import pretrained_network
 from skconvnet.inspection.diagram import diagram_of, fold, parts_in
-from skconvnet.inspection.drawing import inch_axes, inches_of
+from skconvnet.inspection.drawing import check_axes, inch_axes, inches_of
 from skconvnet.inspection.layout import FONT_SIZE, lay_out
 from skconvnet.inspection.network import check_network
 
@@ -66,6 +66,7 @@ class ArchitectureDisplay:
         -------
         ArchitectureDisplay
         """
+        check_axes(cls, ax)
         return cls(_architecture_of(estimator, image_shape)).plot(repeats=repeats, ax=ax)
 
     @classmethod
@@ -90,6 +91,7 @@ class ArchitectureDisplay:
         -------
         ArchitectureDisplay
         """
+        check_axes(cls, ax)
         numbers = Hyperparameters(**hyperparameters)
         bound = find_architecture(text, image_shape, numbers).bind(image_shape, n_classes, numbers)
         return cls(bound).plot(repeats=repeats, ax=ax)
@@ -112,6 +114,7 @@ class ArchitectureDisplay:
         ArchitectureDisplay
             This display.
         """
+        check_axes(self, ax)
         chain = self._chain(repeats)
         layout = _page(chain) if ax is None else _fitted(chain, ax)
         if layout.scale.words == "none" and repeats == "auto":  # frames would not say how often

@@ -8,7 +8,7 @@ from skconvnet.data.images import check_images
 from skconvnet.engine import Images
 from skconvnet.engine.loading import load_augmented
 from skconvnet.estimators.classifier import ConvNetClassifier
-from skconvnet.inspection.drawing import axes_or_new, show_image
+from skconvnet.inspection.drawing import axes_or_new, check_axes, show_image
 from skconvnet.training import make_augmentation
 
 __all__ = ["AugmentationDisplay", "augmented_images"]
@@ -111,6 +111,7 @@ class AugmentationDisplay:
         -------
         AugmentationDisplay
         """
+        check_axes(cls, ax)
         options = {"image_shape": image_shape, "random_state": random_state}
         images = augmented_images(X, None, n_variants=1, **options)[:, 0]
         return cls(images, augmented_images(X, augment, n_variants=n_variants, **options)).plot(

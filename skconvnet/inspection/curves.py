@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skconvnet.inspection.drawing import panel_grid
+from skconvnet.inspection.drawing import check_axes, panel_grid
 from skconvnet.inspection.network import check_network
 
 __all__ = ["TrainingCurvesDisplay"]
@@ -84,6 +84,7 @@ class TrainingCurvesDisplay:
         ValueError
             If it was loaded from a file of weights, and not trained.
         """
+        check_axes(cls, ax)
         check_network(estimator)
         if not estimator.loss_curve_:
             raise ValueError("The network was loaded and not trained, so there are no curves. Call fit or partial_fit.")

@@ -2,7 +2,16 @@
 
 import numpy as np
 
-__all__ = ["as_picture", "axes_or_new", "inch_axes", "inches_of", "load_pyplot", "panel_grid", "show_image"]
+__all__ = [
+    "as_picture",
+    "axes_or_new",
+    "check_axes",
+    "inch_axes",
+    "inches_of",
+    "load_pyplot",
+    "panel_grid",
+    "show_image",
+]
 
 
 def load_pyplot(display):
@@ -10,8 +19,8 @@ def load_pyplot(display):
 
     Parameters
     ----------
-    display : object
-        The display that draws, for the error.
+    display : object or type
+        The display that draws, or its class, for the error.
 
     Returns
     -------
@@ -26,9 +35,38 @@ def load_pyplot(display):
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        name = type(display).__name__
+        name = (display if isinstance(display, type) else type(display)).__name__
         raise ImportError(f"{name} draws with Matplotlib. Install it: pip install matplotlib") from error
     return plt
+
+
+def check_axes(display, ax):
+    """Raise an error if a display cannot draw: call this before the work whose result it draws.
+
+    Parameters
+    ----------
+    display : object or type
+        The display that draws, or its class, for the error.
+    ax : object
+        What the caller passed as axes; None if the display makes a new figure.
+
+    Raises
+    ------
+    ImportError
+        If Matplotlib is not installed.
+    TypeError
+        If the caller passed no axes, several, or axes that are not flat, such as those in three dimensions.
+    """
+    plt = load_pyplot(display)
+    if ax is None:
+        return
+    if not isinstance(ax, plt.Axes):
+        raise TypeError(
+            f"ax must be one Axes, got a {type(ax).__name__}. Of an array of Axes pass one, such as ax[0] or ax[0, 0], "
+            "and of a Figure, figure.subplots()."
+        )
+    if ax.name != "rectilinear":
+        raise TypeError(f"ax must be Axes with x and y, got the projection {ax.name!r}. Pass plt.figure().subplots().")
 
 
 def axes_or_new(display, ax, figsize):
@@ -47,8 +85,8 @@ def axes_or_new(display, ax, figsize):
     -------
     matplotlib Axes
     """
-    plt = load_pyplot(display)
-    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+    check_axes(display, ax)
+    return load_pyplot(display).subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
 
 
 def panel_grid(display, ax, figsize, n_rows, n_columns, height_ratios=None):
@@ -72,10 +110,10 @@ def panel_grid(display, ax, figsize, n_rows, n_columns, height_ratios=None):
     figure : matplotlib Figure
     grid : matplotlib GridSpecBase
     """
+    check_axes(display, ax)
     shape, options = (n_rows, n_columns), {"height_ratios": height_ratios}
-    plt = load_pyplot(display)
     if ax is None:
-        figure = plt.figure(figsize=figsize, layout="constrained")
+        figure = load_pyplot(display).figure(figsize=figsize, layout="constrained")
         return figure, figure.add_gridspec(*shape, **options)
     ax.set_axis_off()
     if ax.get_subplotspec() is not None:
@@ -103,6 +141,7 @@ def inch_axes(display, ax, width, height):
     scale : float
         By how much the picture is larger on these axes, and so is its text.
     """
+    check_axes(display, ax)
     if ax is None:
         ax = load_pyplot(display).figure(figsize=(width, height)).add_axes((0, 0, 1, 1))
     ax.set(xlim=(0, width), ylim=(-height, 0), aspect="equal")

@@ -6,7 +6,7 @@ import numpy as np
 
 from skconvnet.architecture.hyperparameters import whole_number
 from skconvnet.engine.weights.layout import learning_layers
-from skconvnet.inspection.drawing import axes_or_new, show_image
+from skconvnet.inspection.drawing import axes_or_new, check_axes, show_image
 from skconvnet.inspection.network import check_network
 
 __all__ = ["FiltersDisplay"]
@@ -88,6 +88,7 @@ class FiltersDisplay:
         ValueError
             If no CONV or FC has the name.
         """
+        check_axes(cls, ax)
         check_network(estimator)
         layers = learning_layers(estimator.architecture_)
         weights = {

@@ -16,7 +16,7 @@ from skconvnet.engine import (
     thread_count,
 )
 from skconvnet.estimators.fitted import fitted_network
-from skconvnet.inspection.drawing import as_picture, panel_grid, show_image
+from skconvnet.inspection.drawing import as_picture, check_axes, panel_grid, show_image
 from skconvnet.inspection.network import check_network
 
 __all__ = ["SaliencyDisplay", "grad_cam", "saliency"]
@@ -285,6 +285,7 @@ class SaliencyDisplay:
         -------
         SaliencyDisplay
         """
+        check_axes(cls, ax)
         max_images = whole_number("max_images", max_images, 1)
         images = _check(estimator, X)
         outputs = _outputs(estimator, X, len(images), target)[:max_images]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skconvnet.inspection.drawing import as_picture, axes_or_new, show_image
+from skconvnet.inspection.drawing import as_picture, axes_or_new, check_axes, show_image
 from skconvnet.inspection.network import check_network
 from skconvnet.inspection.saliency import output_names
 
@@ -83,6 +83,7 @@ class ScoreMapDisplay:
         ValueError
             As `score_map` does, or if the target is no class, label or output of the network.
         """
+        check_axes(cls, ax)
         check_network(estimator)
         image = np.asarray(image)
         if image.ndim not in (2, 3):

@@ -11,7 +11,7 @@ from skconvnet.architecture import ArchitectureError
 from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.pretrained import pretrained_network
-from skconvnet.inspection.drawing import panel_grid
+from skconvnet.inspection.drawing import check_axes, panel_grid
 
 __all__ = ["Candidate", "SearchDisplay", "search_candidates"]
 
@@ -232,6 +232,7 @@ class SearchDisplay:
         -------
         SearchDisplay
         """
+        check_axes(cls, ax)
         candidates = search_candidates(search, metric=metric, image_shape=image_shape, n_outputs=n_outputs)
         name = _score_name(search, metric).removeprefix("mean_test_")
         return cls(candidates, metric=name).plot(ax=ax)

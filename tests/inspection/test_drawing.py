@@ -1,11 +1,13 @@
 """What the displays share."""
 
 import sys
+from inspect import signature
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from skconvnet import inspection
 from skconvnet.inspection.drawing import as_picture, axes_or_new, inch_axes, load_pyplot, panel_grid, show_image
 
 
@@ -28,6 +30,32 @@ def test_axes_of_the_caller_are_kept(plt):
     new = axes_or_new(object(), None, (3, 2))
     assert new is not ax
     assert tuple(new.figure.get_size_inches()) == (3, 2)
+
+
+MAKERS = [
+    (display, name)
+    for display in (getattr(inspection, name) for name in inspection.__all__ if name.endswith("Display"))
+    for name in vars(display)
+    if name.startswith("from_")
+]
+
+
+@pytest.mark.parametrize(("display", "name"), MAKERS)
+def test_what_is_not_one_flat_axes_is_refused_before_the_work(display, name, plt):
+    make = getattr(display, name)
+    needed = [one for one in signature(make).parameters.values() if one.default is one.empty]
+
+    def draw(ax):
+        make(*[None for one in needed if one.kind is one.POSITIONAL_OR_KEYWORD], ax=ax)  # nothing to work on
+
+    figure, axes = plt.subplots(2)
+    for wrong in (figure, axes, list(axes), "upper"):
+        with pytest.raises(TypeError, match=f"ax must be one Axes, got a {type(wrong).__name__}"):
+            draw(wrong)
+    with pytest.raises(TypeError, match="ax must be Axes with x and y, got the projection '3d'"):
+        draw(plt.figure().add_subplot(projection="3d"))
+    with pytest.raises(TypeError, match="ax must be one Axes"):
+        axes_or_new(object(), figure, (2, 2))
 
 
 def test_a_unit_is_an_inch_of_a_new_figure(plt):
