@@ -50,6 +50,8 @@ TESTED_IN = {
 # Test files that cover several modules of a room, or several rooms.
 ACROSS_MODULES = {
     "architecture/layers/test_layers",
+    "demo/test_convolution",  # of scripts, which are no modules
+    "demo/test_network",
     "engine/cuda/test_budgets",
     "engine/cuda/test_mutants",
     "engine/test_frozen",

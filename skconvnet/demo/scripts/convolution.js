@@ -252,7 +252,8 @@ class ConvolutionView {
     const { width, height } = this.convolution;
     const stage = byId("stage");
     stage.style.setProperty("--F", F);
-    stage.dataset.size = Math.max(rows, columns) > 15 ? "small" : Math.max(rows, columns) > 10 ? "medium" : "large";
+    const sizes = { large: 10, medium: 15, small: 20, tiny: Infinity };
+    stage.dataset.size = Object.keys(sizes).find((size) => Math.max(rows, columns) <= sizes[size]);
     stage.dataset.filter = F > 4 ? "wide" : "narrow";
     const seen = { rows: (height - 1) * S + F, columns: (width - 1) * S + F };
     this.channels = [...Array(D).keys()].map((channel) => {

@@ -1,0 +1,156 @@
+"""One CONV layer in the browser: its numbers are those of the engine, its errors those of Python."""
+
+import re
+
+import numpy as np
+import pytest
+
+from skconvnet.architecture import Architecture, ArchitectureError, Hyperparameters
+from skconvnet.demo import convolution_page
+from skconvnet.engine import Images, Learned, Network, Scorer
+from tests.demo.browser import LAYER, NUMBERS, SETTINGS, in_page
+
+
+def text_of(settings):
+    return "INPUT -> CONV(K={K}, F={F}, S={S}, P={P}) -> FC".format(**settings)
+
+
+def bind(settings, n_classes=None):
+    image_shape = settings["H"], settings["W"], settings["D"]
+    rounding = Hyperparameters(rounding=settings["rounding"])
+    return Architecture.parse(text_of(settings)).bind(image_shape, n_classes, rounding)
+
+
+def convolved(settings):
+    """The output of the layer, (K, height, width), by the engine: an FC behind it has the identity as its weights."""
+    output = bind(settings).layers[0].output
+    bound = bind(settings, output.size)
+    H, W, D, F, K = (settings[letter] for letter in "HWDFK")
+    image, weights, biases = (np.array(NUMBERS[name], np.float32) for name in ("input", "weights", "biases"))
+    coefs = [weights[:K, :F, :F, :D].transpose(1, 2, 3, 0), np.eye(output.size, dtype=np.float32)]
+    network = Network(bound, np.zeros(D), np.ones(D))
+    network.learned = Learned(coefs, [biases[:K], np.zeros(output.size, np.float32)], [], [])
+    image = image[:H, :W, :D]
+    scores = Scorer(network).scores(Images(image[None], image.shape), 1)
+    return np.rint(scores.reshape(output.height, output.width, K).transpose(2, 0, 1)).astype(int)
+
+
+def number(text):
+    return int(text.replace("−", "-"))
+
+
+def shown_outputs(page, settings):
+    shown = in_page(page, LAYER, settings)
+    assert shown["error"] is None
+    return np.array([[[number(cell) for cell in row] for row in table] for table in shown["outputs"]])
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: "-".join(map(str, settings.values())))
+def test_outputs_are_those_of_the_kernels(page, settings):
+    np.testing.assert_array_equal(shown_outputs(page, settings), convolved(settings))
+
+
+# What is shown at each step: the window moves by the key that a reader would press.
+STEPS = """(count) => Array.from({ length: count + 1 }, (_, step) => {
+  const key = step === 0 ? "Home" : "ArrowRight";
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  const channels = [...document.querySelectorAll(".channel")];
+  const texts = (element, selector) => [...element.querySelectorAll(selector)].map((cell) => cell.textContent);
+  return {
+    products: channels.map((channel) => texts(channel, ".products td span")),
+    sums: channels.map((channel) => channel.querySelector(".channel-sum").textContent),
+    said: text("#sum"),
+    current: text("#outputs [aria-current]"),
+  };
+})"""
+
+
+@pytest.mark.parametrize("settings", [SETTINGS[0], SETTINGS[7], SETTINGS[10]], ids=["stride", "padding", "ceil"])
+def test_each_step_adds_the_products_of_the_channels_and_the_bias(page, settings):
+    outputs = shown_outputs(page, settings)
+    *steps, after_the_last = in_page(page, STEPS, outputs.size)
+    for step, (output, shown) in enumerate(zip(outputs.ravel(), steps, strict=True)):
+        k, row, column = np.unravel_index(step, outputs.shape)
+        sums = list(map(number, shown["sums"]))
+        assert [sum(map(number, products)) for products in shown["products"]] == sums
+        assert sum(sums) + NUMBERS["biases"][k] == output == number(shown["current"])
+        assert shown["said"].startswith(f"filter {k + 1}, row {row + 1}, column {column + 1}: ")
+        assert shown["said"].endswith(f" + bias {NUMBERS['biases'][k]} = {output}".replace("-", "−"))
+    assert after_the_last == steps[0]
+
+
+def test_keys_and_buttons_move_the_window(page):
+    in_page(page, LAYER, SETTINGS[0])
+
+    def press(key):
+        page.keyboard.press(key)
+        return list(map(int, re.findall(r"\d+", page.text_content("#sum"))[:3]))
+
+    page.evaluate("document.activeElement.blur()")
+    assert [press(key) for key in ("Home", "ArrowDown", "ArrowRight", "ArrowUp")] == [
+        *([1, 1, 1], [1, 2, 1], [1, 2, 2], [1, 1, 2])
+    ]
+    assert press("End") == [2, 4, 4]
+    assert press("ArrowLeft") == [2, 4, 3]
+    page.click("[data-step=on]")
+    assert press("Shift") == [2, 4, 4]
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Space")
+    assert page.text_content("#play") == "Pause"
+    assert page.get_attribute("#sum", "aria-live") == "off"
+    page.keyboard.press("Space")
+    assert page.text_content("#play") == "Play"
+    page.focus("#set-W")
+    assert press("Home") == press("Shift")  # a key in a field is for the field
+
+
+def test_the_formula_has_its_numbers(page):
+    formula = in_page(page, LAYER, SETTINGS[3])["formula"]
+    assert formula == [
+        "(W - F + 2P)/S + 1 = (8 - 2 + 0)/2 + 1 = 4",
+        "(W - F + 2P)/S + 1 = (6 - 2 + 0)/2 + 1 = 3",
+        "[8x6x3] → [4x3x4]",
+        "2*2*3*4 + 4 = 52",
+        "CONV(K=4, F=2, S=2, P=0)",
+    ]
+    assert in_page(page, LAYER, SETTINGS[10])["formula"][0].endswith("(10 - 3 + 0)/2 + 1 = 4.5, rounded up to 5")
+
+
+@pytest.mark.parametrize(
+    "changed", [{"S": 4}, {"W": 8}, {"H": 10, "S": 5}, {"F": 10}, {"W": 1, "H": 1, "P": 0}, {"F": 11, "P": 1, "S": 16}]
+)
+def test_sizes_that_do_not_fit_are_explained_as_by_python(page, changed):
+    settings = SETTINGS[0] | changed
+    with pytest.raises(ArchitectureError) as refused:
+        bind(settings)
+    assert in_page(page, LAYER, settings)["error"] == str(refused.value)
+    assert not page.is_visible("#stage")
+
+
+def test_what_fits_can_be_clicked(page):
+    settings = SETTINGS[0] | {"W": 8, "H": 8}
+    with pytest.raises(ArchitectureError) as refused:
+        bind(settings)
+    in_page(page, LAYER, settings)
+    choices = page.locator(".fits button").all_text_contents()
+    assert ", ".join(choices) == re.search("What fits: (.*)", str(refused.value))[1]
+    for choice in choices:
+        in_page(page, LAYER, settings)
+        page.click(f".fits button:text-is('{choice}')")
+        assert page.is_visible("#stage"), choice
+
+
+@pytest.mark.parametrize(
+    ("letter", "value", "arguments"),
+    [
+        ("W", "17", {"image_shape": (7, 17, 3)}),
+        ("D", "9", {"image_shape": (7, 7, 9)}),
+        ("P", "-1", {"P": -1}),
+        ("F", "", {"F": ""}),
+        ("K", "1.5", {"K": "1.5"}),
+    ],
+)
+def test_settings_that_cannot_be_shown_are_refused_as_by_python(page, letter, value, arguments):
+    with pytest.raises(ArchitectureError) as refused:
+        convolution_page(**arguments)
+    assert in_page(page, LAYER, SETTINGS[0] | {letter: value})["error"] == str(refused.value)
