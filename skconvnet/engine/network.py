@@ -10,6 +10,7 @@ from skconvnet.engine.images import pixel_limit
 from skconvnet.engine.plan.plan import plan_training
 from skconvnet.engine.plan.steps import SoftmaxCrossEntropy
 from skconvnet.engine.program.target import CPU
+from skconvnet.engine.weights.cut import cut_behind
 from skconvnet.engine.weights.layout import Learned, ScaleSlot, WeightSlot, lay_out_parameters
 
 __all__ = ["BYTES_PER_PARAMETER", "Network", "image_work", "memory_needed", "plan_memory"]
@@ -108,6 +109,22 @@ class Network:
     @learned.setter
     def learned(self, learned):
         self.parameters = self.parameter_layout.pack(learned)
+
+    def up_to(self, name):
+        """Return a network of the layers up to one of this name, as `cut_behind` does, with the same numbers.
+
+        Examples
+        --------
+        >>> from skconvnet import Architecture
+        >>> network = Network(Architecture.parse("INPUT -> FC(9) -> RELU -> FC").bind((9, 9, 1), 2), [0], [1])
+        >>> network.initialise(np.random.default_rng(0))
+        >>> print(network.up_to("RELU 1").architecture)
+        INPUT -> FC(9) -> RELU
+        """
+        architecture, learned = cut_behind(self.architecture, self.learned, name)
+        cut = Network(architecture, self.mean, self.scale, self.device)
+        cut.learned = learned
+        return cut
 
 
 def image_work(architecture):

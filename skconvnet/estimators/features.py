@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.architecture import Volume, walk
 from skconvnet.data import check_images
-from skconvnet.engine import Network, Scorer, cut_behind
+from skconvnet.engine import Scorer
 from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.classifier import ConvNetClassifier
 from skconvnet.estimators.fitted import check_fitted, state_to_resume
@@ -214,10 +214,7 @@ def _snapshot(classifier):
 
 def _scorer_of_layer(name, network):
     """Return a scorer that computes the activations of a layer."""
-    architecture, learned = cut_behind(network.architecture, network.learned, layer_name(network.architecture, name))
-    cut = Network(architecture, network.mean, network.scale, network.device)
-    cut.learned = learned
-    return Scorer(cut)
+    return Scorer(network.up_to(layer_name(network.architecture, name)))
 
 
 def layer_name(architecture, layer):

@@ -1,15 +1,20 @@
 """The activations of all layers for one image."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.base import is_classifier
 
 from skconvnet.architecture import walk
 from skconvnet.architecture.hyperparameters import whole_number
 from skconvnet.data import check_images
-from skconvnet.estimators.features import ConvNetFeatures
-from skconvnet.inspection.drawing import as_picture, check_axes, inch_axes, show_image
+from skconvnet.engine import Scorer
+from skconvnet.estimators.features import layer_name
+from skconvnet.estimators.fitted import fitted_network
+from skconvnet.estimators.scoring import compute_scores
+from skconvnet.inspection.drawing import as_picture, check_axes, inch_axes, inches_of, shortened, show_image
 from skconvnet.inspection.layout import FONT_SIZE, LINE, text_width
-from skconvnet.inspection.network import check_network
+from skconvnet.inspection.network import check_network, check_one_image
 
 __all__ = ["ActivationsDisplay"]
 
@@ -21,6 +26,7 @@ _THINNEST = 4  # times as long as wide is a picture at most
 _MOST_NUMBERS = 128  # of a volume of one pixel
 _MOST_OUTPUTS, _LONGEST_NAME = 5, 14
 _OUTPUTS_WIDTH, _OUTPUT_HEIGHT, _BAR = 1.25, 0.34, 0.08
+_SMALLEST_FONT = 6  # points
 _BAR_COLOUR, _BAR_BACK, _FRAME = "#8db8dc", "#e8e8e8", "#aaaaaa"
 
 
@@ -79,9 +85,9 @@ class ActivationsDisplay:
             It is fitted.
         image : array-like, (height, width), (height, width, channels) or (height * width * channels,)
             One image of the size that the network was fitted on.
-        layers : list of str, default=None
-            The names of the layers, such as "CONV 2", which may be inside branches. None: all from the first CONV or FC
-            on, of which a sum, stack or gate is one without its branches.
+        layers : str or int, or list of them, default=None
+            The layers, as `ConvNetFeatures` takes them: their names, such as "CONV 2", or rows. They may be inside
+            branches. None: all from the first CONV or FC on, of which a sum, stack or gate is one without its branches.
         max_maps, ax
             As of `plot`.
 
@@ -92,14 +98,15 @@ class ActivationsDisplay:
         Raises
         ------
         ValueError
-            If the image has another size, or there is no such layer.
+            If it is not one image, has another size, or there is no such layer.
         """
         check_axes(cls, ax)
         check_network(estimator)
-        X = np.asarray(image)[None]
+        names = _names(estimator.architecture_, layers)
+        X = check_one_image(image, (1, 2, 3))[None]
         images = check_images(estimator, X, estimator.image_shape_)
-        layers = _names(estimator.architecture_) if layers is None else layers
-        activations = {layer: _volume(estimator, layer, X) for layer in layers}
+        network = fitted_network(estimator)
+        activations = {name: _volume(network.up_to(name), images, estimator.n_jobs) for name in names}
         are_probabilities = is_classifier(estimator)
         display = cls(images.unconverted(slice(1))[0], activations, _outputs(estimator, X), are_probabilities)
         return display.plot(max_maps=max_maps, ax=ax)
@@ -113,7 +120,7 @@ class ActivationsDisplay:
             The most slices of a volume that are drawn, the first. Below a column is written of how many.
         ax : matplotlib Axes, default=None
             Where to draw; by default, in a new figure that is at most 9 inches wide. If the axes are small, all is
-            smaller.
+            smaller, and nothing is written where text would be smaller than 6 points.
 
         Returns
         -------
@@ -121,37 +128,34 @@ class ActivationsDisplay:
             This display.
         """
         max_maps = whole_number("max_maps", max_maps, 1)
-        n_high = min(max_maps, max([1, *(volume.shape[2] for volume in self.activations.values() if _is_map(volume))]))
-        outputs_height = _OUTPUT_HEIGHT * min(_MOST_OUTPUTS, len(self.outputs))
-        height = max(_IMAGE, n_high * (_CELL + _BETWEEN) - _BETWEEN, outputs_height)
-        columns = [_ImageColumn(self.image)]
-        for name, volume in self.activations.items():
-            columns.append(_MapsColumn(name, volume, n_high) if _is_map(volume) else _StripColumn(name, volume, height))
-        columns.append(_OutputsColumn(self.outputs, self.are_probabilities))
-        rows = _rows(columns)
-        row_height = 2 * LINE + height + LINE
-        width = max(sum(column.width for column in row) for row in rows) + 2 * _MARGIN
-        total = len(rows) * (row_height + _BETWEEN_ROWS) - _BETWEEN_ROWS + 2 * _MARGIN
-        ax, scale = inch_axes(self, ax, width, total)
-        for number, row in enumerate(rows):
-            x, y = _MARGIN, -_MARGIN - number * (row_height + _BETWEEN_ROWS)
-            for column in row:
-                column.draw(ax, x, y, FONT_SIZE * scale)
-                x += column.width
+        check_axes(self, ax)
+        page = _Page(self, max_maps)
+        if ax is not None and page.font_size(inches_of(ax)) < _SMALLEST_FONT:
+            page = _Page(self, max_maps, has_words=False)
+        ax, scale = inch_axes(self, ax, page.width, page.height)
+        page.draw(ax, FONT_SIZE * scale if page.has_words else None)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
 
-def _names(architecture):
-    """Return the names of the layers outside branches, from the first on that has or contains a CONV or FC."""
+def _names(architecture, layers):
+    """Return the names of the layers to draw, by default those outside branches from the first CONV or FC on."""
+    if layers is not None:
+        names = [
+            layer_name(architecture, layer) for layer in ([layers] if isinstance(layers, (str, Integral)) else layers)
+        ]
+        if not names:
+            raise ValueError('layers is empty. Pass names, such as ["CONV 1"], or None for all layers.')
+        return names
     has_weights = [any(one.kind in ("CONV", "FC") for one in walk([layer])) for layer in architecture.layers]
     return [layer.name for layer in architecture.layers[has_weights.index(True) :]]
 
 
-def _volume(estimator, layer, X):
-    features = ConvNetFeatures(estimator, layer=layer).fit(X)
-    volume = features.volume_
-    return features.transform(X).reshape(volume.height, volume.width, volume.depth)
+def _volume(network, images, n_jobs):
+    """Return the volume that a network computes from its only image."""
+    scorer = Scorer(network)
+    volume = scorer.output
+    return compute_scores(scorer, images, n_jobs).reshape(volume.height, volume.width, volume.depth)
 
 
 def _outputs(estimator, X):
@@ -166,14 +170,60 @@ def _is_map(volume):
     return volume.shape[0] * volume.shape[1] > 1
 
 
-def _rows(columns):
+class _Page:
+    """The columns of a display, in as many rows as they need.
+
+    Parameters
+    ----------
+    display : ActivationsDisplay
+    max_maps : int
+        As of `ActivationsDisplay.plot`.
+    has_words : bool, default=True
+        Whether there is room for text.
+
+    Attributes
+    ----------
+    width, height : float
+        In inches.
+    """
+
+    def __init__(self, display, max_maps, has_words=True):
+        self.has_words = has_words
+        depths = [volume.shape[2] for volume in display.activations.values() if _is_map(volume)]
+        n_high = min(max_maps, max(depths, default=1))
+        outputs_height = _OUTPUT_HEIGHT * min(_MOST_OUTPUTS, len(display.outputs))
+        height = max(_IMAGE, n_high * (_CELL + _BETWEEN) - _BETWEEN, outputs_height)
+        columns = [_ImageColumn(display.image)]
+        for name, volume in display.activations.items():
+            columns.append(_MapsColumn(name, volume, n_high) if _is_map(volume) else _StripColumn(name, volume, height))
+        if has_words or display.are_probabilities:  # else there are no bars
+            columns.append(_OutputsColumn(display.outputs, display.are_probabilities))
+        self._rows = _rows(columns, has_words)
+        self._row_height = height + (3 * LINE if has_words else 0)
+        self.width = max(sum(column.width(has_words) for column in row) for row in self._rows) + 2 * _MARGIN
+        self.height = len(self._rows) * (self._row_height + _BETWEEN_ROWS) - _BETWEEN_ROWS + 2 * _MARGIN
+
+    def font_size(self, inches):
+        """Return the size of the text, in points, on axes of this width and height."""
+        return FONT_SIZE * min(inches[0] / self.width, inches[1] / self.height)
+
+    def draw(self, ax, font_size):
+        """Draw the columns; without a font size, without text."""
+        for number, row in enumerate(self._rows):
+            x, y = _MARGIN, -_MARGIN - number * (self._row_height + _BETWEEN_ROWS)
+            for column in row:
+                column.draw(ax, x, y, font_size)
+                x += column.width(self.has_words)
+
+
+def _rows(columns, has_words):
     """Divide columns into rows of at most the width of the picture."""
     rows, width = [[]], 2 * _MARGIN
     for column in columns:
-        width += column.width
+        width += column.width(has_words)
         if width > _WIDTH and rows[-1]:
             rows.append([])
-            width = 2 * _MARGIN + column.width
+            width = 2 * _MARGIN + column.width(has_words)
         rows[-1].append(column)
     return rows
 
@@ -189,12 +239,19 @@ class _Column:
     """
 
     def __init__(self, name, note="", wide=_CELL):
-        self.name, self.note = name, note
-        self.width = max(wide, text_width(name), text_width(note)) + 2 * _BETWEEN
+        self.name, self.note, self._wide = name, note, wide
+
+    def width(self, has_words):
+        """Return the width of the column in inches."""
+        words = (self.name, self.note) if has_words else ()
+        return max([self._wide, *map(text_width, words)]) + 2 * _BETWEEN
 
     def draw(self, ax, x, y, font_size):
-        """Draw the column, whose upper left corner is given."""
-        middle = x + self.width / 2
+        """Draw the column, whose upper left corner is given; without a font size, without text."""
+        middle = x + self.width(font_size is not None) / 2
+        if font_size is None:
+            self.draw_below(ax, middle, y, None)
+            return
         font = {"family": "monospace", "fontsize": font_size, "ha": "center"}
         ax.text(middle, y, self.name, weight="bold", va="top", **font)
         end = self.draw_below(ax, middle, y - 1.5 * LINE, font)
@@ -260,10 +317,10 @@ class _OutputsColumn(_Column):
         """Draw the outputs; return where they end."""
         left, right = middle - _OUTPUTS_WIDTH / 2, middle + _OUTPUTS_WIDTH / 2
         for name, value in self._shown:
-            short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-            font = font | {"ha": "left"}
-            ax.text(left, y, short, va="top", **font)
-            ax.text(right, y, f"{value:.2f}" if self._has_bars else f"{value:.4g}", va="top", **font | {"ha": "right"})
+            if font is not None:
+                number = f"{value:.2f}" if self._has_bars else f"{value:.4g}"
+                ax.text(left, y, shortened(name, _LONGEST_NAME), va="top", **font | {"ha": "left"})
+                ax.text(right, y, number, va="top", **font | {"ha": "right"})
             if self._has_bars:
                 _draw_bar(ax, left, y - LINE, right - left, value)
             y -= _OUTPUT_HEIGHT

@@ -10,6 +10,7 @@ __all__ = [
     "inches_of",
     "load_pyplot",
     "panel_grid",
+    "shortened",
     "show_image",
 ]
 
@@ -158,6 +159,17 @@ def inches_of(ax):
         arrangement.execute(figure)
     extent = ax.get_window_extent()
     return extent.width / ax.figure.dpi, extent.height / ax.figure.dpi
+
+
+def shortened(text, length):
+    """Return a text of at most so many characters; one that was longer ends in "…".
+
+    Examples
+    --------
+    >>> shortened("tabby cat", 6)
+    'tabby…'
+    """
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def as_picture(images):

@@ -1,5 +1,6 @@
-"""The check of the estimator that a display is made from."""
+"""The checks of the estimator and of the image that a display is made from."""
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.estimators.base import BaseConvNet
@@ -29,3 +30,37 @@ def check_network(estimator, must_be_fitted=True):
         )
     if must_be_fitted:
         check_is_fitted(estimator)
+
+
+def check_one_image(image, dimensions=(2, 3)):
+    """Return an image as an array; raise an error if it has another number of dimensions.
+
+    Parameters
+    ----------
+    image : object
+        What the caller passed.
+    dimensions : tuple of int, default=(2, 3)
+        The possible numbers of dimensions.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError
+        If it is several images, or no array.
+
+    Examples
+    --------
+    >>> check_one_image([[1, 2], [3, 4]]).shape
+    (2, 2)
+    """
+    array = np.asarray(image)
+    if array.ndim in dimensions:
+        return array
+    came = f"image has the shape {array.shape}" if array.ndim else f"image is {image!r:.80}"
+    raise ValueError(
+        f"{came}. Pass one image, an array of shape (height, width) or (height, width, channels): of an array X of "
+        "images, X[0]."
+    )

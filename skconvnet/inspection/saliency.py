@@ -11,7 +11,6 @@ from skconvnet.engine import (
     Learned,
     Network,
     Scorer,
-    cut_behind,
     split_architecture,
     thread_count,
 )
@@ -207,13 +206,11 @@ def _number_of(architecture, name):
 
 def _cut(network, number):
     """Cut a network behind a layer of its chain; return both parts. The images of the second are activations."""
-    name = network.architecture.layers[number].name
-    first, second = split_architecture(network.architecture, number + 1)
-    _, before = cut_behind(network.architecture, network.learned, name)
-    after = Learned(*(whole[len(part) :] for whole, part in zip(network.learned, before, strict=True)))
-    body = Network(first, network.mean, network.scale, network.device)
-    head = Network(second, np.zeros(first.n_classes), np.ones(first.n_classes), network.device)
-    body.learned, head.learned = before, after
+    body = network.up_to(network.architecture.layers[number].name)
+    _, rest = split_architecture(network.architecture, number + 1)
+    depth = rest.image_shape[2]
+    head = Network(rest, np.zeros(depth), np.ones(depth), network.device)
+    head.learned = Learned(*(whole[len(part) :] for whole, part in zip(network.learned, body.learned, strict=True)))
     return body, head
 
 

@@ -45,11 +45,44 @@ def test_each_layer_outside_branches_has_its_volume(classifier, plt):
     assert np.array_equal(display.image, X[3])
 
 
+def test_networks_with_many_branches(large, plt):
+    network, X = large
+    *_, before, last = network.architecture_.layers
+    joints = [layer.name for layer in network.architecture_.layers if layer.kind in ("SUM", "STACK")][::4]
+    display = ActivationsDisplay.from_estimator(network, X[1], layers=[*joints, before.name, last.name])
+    volumes = {layer.name: layer.output for layer in network.architecture_.layers}
+    for name, activations in display.activations.items():
+        assert activations.shape == (volumes[name].height, volumes[name].width, volumes[name].depth)
+    scores = (display.activations[before.name].ravel() @ network.coefs_[-1] + network.intercepts_[-1]).tolist()
+    assert_allclose(display.activations[last.name].ravel(), scores, rtol=1e-4, atol=1e-5)
+    assert_allclose(scores[1] - scores[0], network.decision_function(X[1:2])[0], rtol=1e-3, atol=1e-4)
+
+
 def test_layers_in_branches_can_be_chosen(classifier, plt):
     display = ActivationsDisplay.from_estimator(classifier, X[3].ravel(), layers=["CONV 2", "FC 2"])
     assert list(display.activations) == ["CONV 2", "FC 2"]
     with refused("layer='CONV 7', but this network has no such layer"):
         ActivationsDisplay.from_estimator(classifier, X[3], layers=["CONV 7"])
+
+
+@pytest.mark.parametrize(
+    ("layers", "names"), [("CONV 2", ["CONV 2"]), (-1, ["FC 2"]), ([1, "FC 1"], ["CONV 1", "FC 1"])]
+)
+def test_one_layer_needs_no_list_and_rows_are_taken(layers, names, classifier, plt):
+    assert list(ActivationsDisplay.from_estimator(classifier, X[3], layers=layers).activations) == names
+
+
+def test_no_layer_is_refused(classifier):
+    with refused("layers is empty"):
+        ActivationsDisplay.from_estimator(classifier, X[3], layers=[])
+
+
+@pytest.mark.parametrize(
+    ("image", "came"), [(X[:1], "image has the shape (1, 6, 6, 3)"), (3, "image is 3"), ("a.png", "image is 'a.png'")]
+)
+def test_one_image_is_needed(image, came, classifier):
+    with refused(f"{came}. Pass one image, an array"):
+        ActivationsDisplay.from_estimator(classifier, image)
 
 
 def test_the_image_has_the_size_of_the_fit(classifier):
@@ -95,11 +128,18 @@ def test_nothing_overlaps(depths, n_outputs, max_maps, plt):
     assert display.ax_.texts[0].get_fontsize() == pytest.approx(7)
 
 
-def test_small_axes_have_small_texts(plt):
-    _, ax = plt.subplots(figsize=(2, 2))
-    display = ActivationsDisplay(X[0], volumes(CONV=4), {"cat": 1.0}).plot(ax=ax)
+@pytest.mark.parametrize(("side", "has_words", "n_bars"), [(4, True, 2), (2, False, 2)])
+def test_small_axes_have_small_texts_that_can_be_read_or_none(side, has_words, n_bars, plt):
+    ax = plt.figure(figsize=(side, side)).add_axes((0, 0, 0.75, 1))
+    display = ActivationsDisplay(X[0], volumes(CONV=4, FC=7), {"cat": 1.0}).plot(ax=ax)
     assert display.ax_ is ax
-    assert 1 < ax.texts[0].get_fontsize() < 7
+    assert bool(ax.texts) == has_words
+    assert all(6 <= text.get_fontsize() <= 7 for text in ax.texts)
+    assert are_apart([image.get_window_extent() for image in ax.images])
+    assert len(ax.patches) == n_bars
+    ax.clear()
+    ActivationsDisplay(X[0], volumes(CONV=4), {"output": 1.0}, are_probabilities=False).plot(ax=ax)
+    assert not ax.patches
 
 
 def test_strips_are_thick_enough_to_be_seen(plt):
