@@ -28,16 +28,21 @@ MISTAKES = {
         "Architecture.parse('INPUT -> CONV(32) -> FC')",
         "Architecture.parse('INPUT -> CONV(K=3x3) -> FC')",
         "Architecture.parse('INPUT -> CONV(filters=32) -> FC')",
+        "Architecture.parse('INPUT -> CONV(K=8, activation=relu) -> FC')",
         "Architecture.parse('INPUT -> POOL(2) -> FC')",
+        "Architecture.parse('INPUT -> POOL(avg) -> FC')",
+        "Architecture.parse('INPUT -> DROPOUT(p=0.5) -> FC')",
         "Architecture.parse('input -> CONV -> FC')",
         "Architecture.parse('INPUT -> conv -> FC')",
         "Architecture.parse('INPUT => CONV -> FC')",
+        "Architecture.parse('INPUT --> CONV -> FC')",
         "Architecture.parse('INPUT -> [CONV -> RELU]x2 -> FC')",
         "Architecture.parse('INPUT -> CONV -> FLATTEN -> FC')",
         "Architecture.parse('INPUT -> FC -> SOFTMAX')",
         "Architecture.parse('INPUT -> CONV -> LEAKYRELU -> FC')",
         "Architecture.parse('INPUT -> MaxPool2d -> FC')",
         "Architecture.parse('vgg16')",
+        "ARCHITECTURES['lenet']",
         "ConvNetClassifier('vgg61').fit(X, y)",
     ],
     "Layers that do not fit": [
@@ -155,7 +160,10 @@ def _names():
     X, y = (values[:40] for values in load_digits(return_X_y=True))
     if not _FITTED:
         _FITTED.append(skconvnet.ConvNetClassifier("INPUT -> FC", max_iter=1, random_state=0).fit(X, y))
-    names = {name: getattr(skconvnet, name) for name in ("Architecture", "ConvNetClassifier", "valid_param_grid")}
+    names = {
+        name: getattr(skconvnet, name)
+        for name in ("ARCHITECTURES", "Architecture", "ConvNetClassifier", "valid_param_grid")
+    }
     return names | {
         "GridSearchCV": GridSearchCV,
         "KFold": KFold,

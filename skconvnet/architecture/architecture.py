@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from skconvnet.architecture.advice import advise
 from skconvnet.architecture.binding import bind_chain, image_volume
-from skconvnet.architecture.errors import ArchitectureError, shown
+from skconvnet.architecture.errors import ArchitectureError, counted, shown
 from skconvnet.architecture.hyperparameters import ROUNDINGS, Hyperparameters
 from skconvnet.architecture.layers.arithmetic import Volume
 from skconvnet.architecture.layers.base import chain_on, convolutional
@@ -31,8 +31,12 @@ class Architecture:
     """
 
     text: str
-    chain: tuple = field(compare=False)
-    source: str = field(compare=False)  # as the user wrote it, for carets in errors
+    chain: tuple | None = field(default=None, compare=False)
+    source: str = field(default="", compare=False)  # as the user wrote it, for carets in errors
+
+    def __post_init__(self):
+        if self.chain is None:
+            raise TypeError(f"An Architecture is made by parse: Architecture.parse({shown(self.text)}).")
 
     @classmethod
     def parse(cls, text):
@@ -56,8 +60,8 @@ class Architecture:
             return text
         if isinstance(text, str) and re.fullmatch(r"\s*[a-z][a-z0-9_-]{,40}\s*", text):
             raise ArchitectureError(
-                f"{text!r} looks like the name of an architecture, but a text is needed: use "
-                f"ARCHITECTURES[\"{text.strip()}\"] if it exists, or a text such as 'INPUT -> CONV -> RELU -> FC'"
+                f"{text!r} looks like the name of an architecture, but a text such as 'INPUT -> CONV -> RELU -> FC' is "
+                f'needed. For one by its name, use ARCHITECTURES["{text.strip()}"]'
             )
         chain = parse(text)
         return cls(f"INPUT -> {spell_chain(chain)}", chain, text)
@@ -248,7 +252,7 @@ class BoundArchitecture:
         if image.height < own.height or image.width < own.width or image.depth != own.depth:
             raise ArchitectureError(
                 f"a network for images of shape {self.image_shape} slides over images of at least that height and "
-                f"width with {own.depth} channels, got image_shape={shown(image_shape)}"
+                f"width with {counted(own.depth, 'channel')}, got image_shape={shown(image_shape)}"
             )
         return BoundArchitecture((image.height, image.width, image.depth), self.n_classes, chain_on(self.layers, image))
 

@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from skconvnet.architecture.errors import ArchitectureError, error_at, shown
+from skconvnet.architecture.errors import ArchitectureError, counted, error_at, shown
 from skconvnet.architecture.hyperparameters import as_sequence, spread, whole_number
 from skconvnet.architecture.layers import LAYERS
 from skconvnet.architecture.layers.arithmetic import Volume, WindowTooLargeError
@@ -129,7 +129,7 @@ class Unrolled:
         """Drop each ``POOL?`` for which `pool` is False."""
         if isinstance(pool, tuple) and len(pool) != self.n_blocks:
             raise ArchitectureError(
-                f"pool has length {len(pool)}, but the network has {self.n_blocks} blocks: "
+                f"pool has length {len(pool)}, but the network has {counted(self.n_blocks, 'block')}: "
                 f"give one value, or a sequence of length {self.n_blocks}"
             )
 
@@ -224,7 +224,7 @@ def _fill_pool(places, hyperparameters):
     for name, value in (("pool_F", hyperparameters.pool_F), ("pool_S", hyperparameters.pool_S)):
         if isinstance(value, tuple) and len(value) != len(places):
             raise ArchitectureError(
-                f"{name} has length {len(value)}, but the network has {len(places)} POOL layers: "
+                f"{name} has length {len(value)}, but the network has {counted(len(places), 'POOL layer')}: "
                 f"give one value, or a sequence of length {len(places)}"
             )
         columns[name] = value if isinstance(value, tuple) else [value] * len(places)

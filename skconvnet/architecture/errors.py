@@ -55,6 +55,17 @@ def shown(value):
     return text if len(text) <= CONTEXT else text[:CONTEXT] + "..."
 
 
+def counted(number, noun):
+    """Return a number and what it counts.
+
+    Examples
+    --------
+    >>> counted(1, "block"), counted(12, "CONV layer")
+    ('1 block', '12 CONV layers')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def did_you_mean(word, known):
     """Return the end of an error message that suggests the most similar word; "" if no word is similar.
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from skconvnet.architecture.errors import ArchitectureError, shown
+from skconvnet.architecture.errors import ArchitectureError, counted, did_you_mean, shown
 from skconvnet.architecture.notation.table import MAX_NUMBER
 
 PER_BLOCK = ("pool", "K", "F", "S", "P")  # M="auto" is the length of the first of these that is a sequence
@@ -145,12 +145,12 @@ def spread(name, value, blocks, n_blocks):
     )
     lengths = " or ".join(str(length) for length in dict.fromkeys((len(blocks), n_blocks)))
     raise ArchitectureError(
-        f"{name} has length {len(value)}, but the network has {len(blocks)} CONV layers in {n_blocks} blocks: "
-        f"give one value, or a sequence of length {lengths}{square}"
+        f"{name} has length {len(value)}, but the network has {counted(len(blocks), 'CONV layer')} in "
+        f"{counted(n_blocks, 'block')}: give one value, or a sequence of length {lengths}{square}"
     )
 
 
-def whole_number(name, value, lowest, alternative=""):
+def whole_number(name, value, lowest, words=(), error=ArchitectureError):
     """Return a whole number as an int.
 
     Parameters
@@ -161,8 +161,10 @@ def whole_number(name, value, lowest, alternative=""):
         A whole number, possibly NumPy's; floats and bools are rejected.
     lowest : int
         The smallest number allowed.
-    alternative : str
-        Other values that are allowed, for the error.
+    words : sequence of str
+        What is allowed too, for the error.
+    error : type, default=ArchitectureError
+        The class of the error.
 
     Returns
     -------
@@ -170,7 +172,7 @@ def whole_number(name, value, lowest, alternative=""):
 
     Raises
     ------
-    ArchitectureError
+    ArchitectureError or `error`
         If the value is not a whole number from `lowest` to `MAX_NUMBER`.
     """
     try:
@@ -178,10 +180,11 @@ def whole_number(name, value, lowest, alternative=""):
     except Exception:  # __index__ may raise anything
         number = None
     if number is None or not lowest <= number <= MAX_NUMBER:
-        needed = f"a whole number from {lowest} to {MAX_NUMBER}" + (alternative and f" or {alternative}")
-        is_pair = isinstance(value, str) and re.fullmatch(r"\d{1,9}x\d{1,9}", value)
-        hint = f". Two numbers, of width x height, are written in the text: CONV({name}={value})" if is_pair else ""
-        raise ArchitectureError(f"{name} must be {needed}, got {shown(value)}{hint}")
+        needed = " or ".join([f"a whole number from {lowest} to {MAX_NUMBER}", *map(repr, words)])
+        hint = did_you_mean(value, words) if isinstance(value, str) else ""
+        if isinstance(value, str) and re.fullmatch(r"\d{1,9}x\d{1,9}", value):
+            hint = f". Two numbers, of width x height, are written in the text: CONV({name}={value})"
+        raise error(f"{name} must be {needed}, got {shown(value)}{hint}")
     return number
 
 
@@ -214,7 +217,7 @@ def _or_words(lowest, *words):
     def check(name, value):
         if isinstance(value, str) and value in words:
             return str(value)
-        return whole_number(name, value, lowest, " or ".join(map(repr, words)))
+        return whole_number(name, value, lowest, words)
 
     return check
 
@@ -234,7 +237,8 @@ def _flag(name, value):
 
 def _rounding(name, value):
     if not (isinstance(value, str) and value in ROUNDINGS):
-        raise ArchitectureError(f"{name} must be {' or '.join(map(repr, ROUNDINGS))}, got {shown(value)}")
+        hint = did_you_mean(value, ROUNDINGS) if isinstance(value, str) else ""
+        raise ArchitectureError(f"{name} must be {' or '.join(map(repr, ROUNDINGS))}, got {shown(value)}{hint}")
     return str(value)
 
 

@@ -35,6 +35,8 @@ class _Architectures(Mapping):
         self._parsed = {}
 
     def __getitem__(self, name):
+        if name not in self._texts:
+            raise KeyError(_no_such_name(name, self._texts))
         if name not in self._parsed:
             self._parsed[name] = Architecture.parse(self._texts[name])
         return self._parsed[name]
@@ -50,6 +52,10 @@ class _Architectures(Mapping):
 
     def __repr__(self):
         return repr(dict(self))
+
+
+def _no_such_name(wanted, names):
+    return f"no architecture is named {shown(wanted)}{did_you_mean(str(wanted), names) or '.'}"
 
 
 ARCHITECTURES = _Architectures(_PATTERNS | {name: study.text for name, study in (CASE_STUDIES | PUBLISHED).items()})
@@ -91,11 +97,10 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
     if wanted in ARCHITECTURES:
         return ARCHITECTURES[wanted]
     if re.fullmatch(r"[A-Za-z][\w.-]*", wanted) and wanted != "INPUT":
-        names = ["auto", *ARCHITECTURES]
         raise ArchitectureError(
-            f"no architecture is named {wanted!r}{did_you_mean(wanted, names) or '.'} The names are 'auto' and those "
-            "in skconvnet.ARCHITECTURES, such as 'lenet5' and 'resnet20'. A text such as "
-            "'INPUT -> CONV -> RELU -> FC' is possible too"
+            f"{_no_such_name(wanted, ['auto', *ARCHITECTURES])} The names are 'auto' and those in "
+            "skconvnet.ARCHITECTURES, such as 'lenet5' and 'resnet20'. A text such as 'INPUT -> CONV -> RELU -> FC' is "
+            "possible too"
         )
     return Architecture.parse(wanted)
 

@@ -222,3 +222,8 @@ def test_every_accepted_text_binds_or_is_an_error(chain, image_shape):
     began = time.process_time()
     use(f"INPUT -> {chain} -> FC", image_shape)
     assert time.process_time() - began < 15
+
+
+def test_what_is_made_without_parse_is_refused_with_what_to_write():
+    with pytest.raises(TypeError, match=r"made by parse: Architecture.parse\('INPUT -> FC'\)"):
+        Architecture("INPUT -> FC")

@@ -88,3 +88,16 @@ def test_error_names_each_possible_length_once():
         spread("K", (1, 2, 3), blocks=[0, 1], n_blocks=2)
     with pytest.raises(ArchitectureError, match=r"give one value, or a sequence of length 2 or 1$"):
         spread("K", (1, 2, 3), blocks=[0, 0], n_blocks=1)
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "meant"), [({"P": "SAME"}, "same"), ({"M": "Auto"}, "auto"), ({"rounding": "Floor"}, "floor")]
+)
+def test_a_word_that_is_misspelled_is_told_with_the_one_that_was_meant(hyperparameters, meant):
+    with pytest.raises(ArchitectureError, match=rf"did you mean {meant}\?$"):
+        Hyperparameters(**hyperparameters)
+
+
+def test_one_layer_in_one_block_is_told_in_the_singular():
+    with pytest.raises(ArchitectureError, match="the network has 1 CONV layer in 1 block: give one value"):
+        spread("K", (1, 2), blocks=[0], n_blocks=1)

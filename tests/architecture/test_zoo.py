@@ -190,6 +190,12 @@ def test_error_suggests_a_similar_name(wanted, meant):
         find_architecture(wanted, (28, 28, 1))
 
 
+def test_an_unknown_name_is_a_key_error_that_suggests_a_similar_one():
+    with pytest.raises(KeyError, match=r"no architecture is named 'lenet': did you mean lenet5\?"):
+        ARCHITECTURES["lenet"]
+    assert ARCHITECTURES.get(5) is None
+
+
 def test_no_suggestion_for_an_unknown_name():
     with pytest.raises(ArchitectureError, match=r"^no architecture is named 'transformer'\. The names are"):
         find_architecture("transformer", (28, 28, 1))
@@ -197,6 +203,8 @@ def test_no_suggestion_for_an_unknown_name():
 
 @pytest.mark.parametrize("name", ["linear", "single-conv", "resnet20"])
 def test_parse_rejects_names(name):
-    with pytest.raises(ArchitectureError, match=f'looks like the name of an architecture.* use ARCHITECTURES."{name}"'):
+    with pytest.raises(
+        ArchitectureError, match=f'looks like the name of an architecture.* use ARCHITECTURES."{name}".$'
+    ):
         Architecture.parse(name)
     assert name in ARCHITECTURES

@@ -70,6 +70,16 @@ WRONG = [
     "INPUT -> CONV(F=3,1) -> FC",
     "INPUT -> CONV(kernel_size=3) -> FC",
     "INPUT -> [CONV]x2 -> FC",
+    "INPUT --> FC",
+    "INPUT => FC",
+    "INPUT -> CONV(K=8, activation=relu) -> FC",
+    "INPUT -> FC(8, tanh) -> FC",
+    "INPUT -> FC(8, activation=None) -> FC",
+    "INPUT -> NORM(bacth) -> FC",
+    "INPUT -> DROPOUT(p=0.5) -> FC",
+    "INPUT -> CONV(P=SAME) -> FC",
+    "INPUT -> CONV(use_bias=no) -> FC",
+    "INPUT -> FC(relu=",
     "INPUT -> FC + FC",
     "INPUT -> [RELU]*K -> FC",
     "INPUT -> CONV(K=0) -> FC",
@@ -120,14 +130,14 @@ def test_parameters_of_the_estimator_fill_what_the_text_leaves_open(page):
         page.evaluate(fill, [(f"parameter-{name}", value) for name, value in written.items()])
         [(table, _)] = in_page(page, NETWORKS, [(text, shape, 4)])
         errors = []
-        for name, value in (("K", "8 16 4"), ("rounding", "up")):
+        for name, value in (("K", "8 16 4"), ("rounding", "Floor"), ("P", "SAME")):
             page.evaluate(fill, [(f"parameter-{name}", value)])
             errors += in_page(page, NETWORKS, [(text, shape, 4)])
     finally:
         page.evaluate(fill, defaults)
     summary = Architecture.parse(text).summary(shape, 4, Hyperparameters(**values))
     assert table == Cells(summary._repr_html_()).rows
-    for wrong, error in zip(({"K": [8, 16, 4]}, {"rounding": "up"}), errors, strict=True):
+    for wrong, error in zip(({"K": [8, 16, 4]}, {"rounding": "Floor"}, {"P": "SAME"}), errors, strict=True):
         with pytest.raises(ArchitectureError) as refused:
             Architecture.parse(text).summary(shape, 4, Hyperparameters(**values | wrong))
         assert error == str(refused.value)

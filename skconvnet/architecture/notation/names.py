@@ -1,6 +1,7 @@
 """The names that other libraries use for layers, and what the notation has in their place."""
 
 NOT_WRITTEN = {
+    "ACTIVATION": "an activation function is a layer of its own, as in CONV -> RELU",
     "FLATTEN": "FC reads the whole volume, so nothing is flattened",
     "SOFTMAX": "the loss and predict_proba apply it to the scores of the last FC",
     "LOGSOFTMAX": "the loss and predict_log_proba apply it to the scores of the last FC",
@@ -37,7 +38,7 @@ WRITTEN = {
     "LEAKYRELU": "PRELU, which learns the slope,",
 }
 OPTIONS_ELSEWHERE = {"filters": "K", "out_channels": "K", "kernel_size": "F", "kernel": "F", "size": "F"}
-OPTIONS_ELSEWHERE |= {"pool_size": "F", "stride": "S", "strides": "S", "padding": "P", "pad": "P"}
+OPTIONS_ELSEWHERE |= {"pool_size": "F", "stride": "S", "strides": "S", "padding": "P", "pad": "P", "use_bias": "bias"}
 MISSING = ("ELU", "SELU", "CELU", "MISH", "SOFTPLUS", "SOFTSIGN", "GLU", "MAXOUT")  # not typing errors of RELU or GELU
 
 

@@ -89,18 +89,21 @@ def _tokens(text):
     tokens, position = [], 0
     while not (tokens and tokens[-1].kind == "end"):
         match = _TOKEN.match(text, position)
-        if match is None:
+        mistaken = _MISTAKEN.match(text, position)
+        if match is None or mistaken:
             position = re.compile(r"\s*").match(text, position).end()
+            found = mistaken[mistaken.lastgroup] if mistaken else text[position]
+            hint = f": did you mean {_MEANT[mistaken.lastgroup]}?" if mistaken else ""
             expected = "a layer or one of -> [ ] ( ) * ? + |"
-            hint = _MISTAKEN.get(text[position], "")
-            raise error_at(f"expected {expected}, but found {text[position]!r}{hint}", text, position)
+            raise error_at(f"expected {expected}, but found {found!r}{hint}", text, position)
         kind = match.lastgroup
         tokens.append(_Token(kind, match[kind], match.start(kind)))
         position = match.end()
     return tokens
 
 
-_MISTAKEN = dict.fromkeys(">—–⇒", ": did you mean '->'?") | {"×": ": did you mean '*', as in [CONV -> RELU]*2?"}
+_MISTAKEN = re.compile(r"\s*(?:(?P<arrow>--+>?|=*>|[—–⇒])|(?P<star>×))")
+_MEANT = {"arrow": "'->'", "star": "'*', as in [CONV -> RELU]*2"}
 _PAIR = " (width x height is written as in 3x1)"
 
 
@@ -139,10 +142,9 @@ class _Parser:
             raise self.error(" or ".join(map(repr, (*others, mark))))
         return self.take()
 
-    def error(self, expected, token=None, known=()):
-        """Return the error for a token, by default the current one. `known` are the words that it may misspell."""
+    def error(self, expected, token=None, hint=""):
+        """Return the error for a token, by default the current one. The hint says what to write instead."""
         token = token or self.token
-        hint = did_you_mean(token.text, known)
         return error_at(f"expected {expected}, but found {token}{hint}", self.text, token.position)
 
     def how_to_write(self):
@@ -171,7 +173,8 @@ class _Parser:
         if bracketed:
             self.enter()
         if not self.at("INPUT"):
-            raise self.error("INPUT, the beginning of an architecture", known=["INPUT"])
+            hint = did_you_mean(self.token.text, ["INPUT"])
+            raise self.error("INPUT, the beginning of an architecture", hint=hint)
         self.take()
         if not self.at(*ARROWS):
             raise self.error("'->'")
@@ -256,7 +259,9 @@ class _Parser:
             raise error_at(explanation, self.text, name.position)
         if name.text not in NOTATION:
             skip = " (SKIP is a branch by itself in a sum, stack or gate)" if name.text == "SKIP" else ""
-            raise self.error(f"a layer ({', '.join(NOTATION)}), '[' or '('{skip}", name, NOTATION)
+            raise self.error(
+                f"a layer ({', '.join(NOTATION)}), '[' or '('{skip}", name, did_you_mean(name.text, NOTATION)
+            )
         options = self.options(name.text) if self.at("(") else {}
         optional = self.at("?")
         if optional and name.text != "POOL":
@@ -276,6 +281,7 @@ class _Parser:
                 raise self.error(f"')' or ','{pair}")
             if spelled:
                 self.expect(",", ")")
+            self.refuse_layer(kind)
             position = self.token.position
             name = self.option_name(kind, pair)
             if name in spelled:
@@ -285,14 +291,30 @@ class _Parser:
             spelled[name] = allowed[name].read(token.text) if token.kind != "end" else None
             if spelled[name] is None:
                 is_F = name == "mode" and kind == "POOL" and token.kind == "number"
-                hint = f" (the extent is written by name, as in F={token.text})" if is_F else ""
+                note = f" (the extent is written by name, as in F={token.text})" if is_F else ""
                 is_pair = re.fullmatch(r"\d+x\d+", token.text) and not is_F
-                hint += ", which is one number" if is_pair else ""
-                raise self.error(f"{allowed[name].expected} for {name} of {kind}{hint}", token)
+                note += ", which is one number" if is_pair else ""
+                hint = did_you_mean(token.text, allowed[name].words)
+                raise self.error(f"{allowed[name].expected} for {name} of {kind}{note}", token, hint)
             pair = _PAIR if allowed[name].per_axis else ""
         self.take()
         self.check_mode(kind, spelled, positions)
         return {name: spelled[name] for name in allowed if spelled.get(name) not in (None, allowed[name].default)}
+
+    def refuse_layer(self, kind):
+        """Reject a layer as the name or the value of the next option of another layer."""
+        allowed = NOTATION[kind]
+        known = {*allowed, *(word for option in allowed.values() for word in option.words)}
+        name, *following = self.tokens[self.index : self.index + 3]
+        value = following[1:] if following and following[0].text == "=" else []
+        for token in (*value, name):
+            layer = token.text.upper()
+            if token.kind != "word" or token.text in known:
+                continue
+            if layer in NOTATION:
+                raise error_at(f"{layer} is a layer: write -> {layer} behind {kind}", self.text, token.position)
+            if explanation := explain(token.text):
+                raise error_at(explanation, self.text, token.position)
 
     def check_mode(self, kind, spelled, positions):
         """Reject options that belong to another mode of the layer."""
@@ -311,9 +333,8 @@ class _Parser:
         if self.token.kind == "word" and self.tokens[self.index + 1].text == "=":
             name = self.take()
             if name.text not in allowed:
-                meant = OPTIONS_ELSEWHERE.get(name.text)
-                hint = f": {name.text} is written {meant} here" if meant in allowed else ""
-                raise self.error(f"an option of {kind} ({', '.join(allowed)}){hint}", name, () if hint else allowed)
+                hint = self.option_meant(kind, name)
+                raise self.error(f"an option of {kind} ({', '.join(allowed)})", name, hint)
             self.take()
             return name.text
         bare = next((name for name, option in allowed.items() if option.bare), None)
@@ -324,6 +345,14 @@ class _Parser:
             hint = hint if self.token.kind == "number" else ""
             raise self.error(f"the options of {kind} by name, " + ", ".join(f"{name}=" for name in allowed) + hint)
         return bare
+
+    def option_meant(self, kind, name):
+        """Return the end of the error about an unknown option: what to write. The parser is at the "=" behind it."""
+        allowed = NOTATION[kind]
+        if len(allowed) == 1:
+            return f": write {kind}({self.tokens[self.index + 1].text})"
+        meant = OPTIONS_ELSEWHERE.get(name.text)
+        return f": that is written {meant} here" if meant in allowed else did_you_mean(name.text, allowed)
 
     def check_size(self, chain, position):
         """Reject a chain with too many layers even if each letter is 1."""

@@ -2,11 +2,12 @@
 // skconvnet/architecture/hyperparameters.py do it.
 
 // Return a whole number; throw ArchitectureError if the value is none from `lowest` on.
-function wholeNumber(name, value, lowest, alternative = "") {
+function wholeNumber(name, value, lowest, words = []) {
   if (Number.isInteger(value) && lowest <= value && value <= DATA.limits.number) return value;
-  const needed = `a whole number from ${lowest} to ${DATA.limits.number}${alternative && ` or ${alternative}`}`;
+  const needed = [`a whole number from ${lowest} to ${DATA.limits.number}`, ...words.map(repr)].join(" or ");
   const isPair = typeof value === "string" && /^\d{1,9}x\d{1,9}$/.test(value);
-  const hint = isPair ? `. Two numbers, of width x height, are written in the text: CONV(${name}=${value})` : "";
+  let hint = typeof value === "string" ? didYouMean(value, words) : "";
+  if (isPair) hint = `. Two numbers, of width x height, are written in the text: CONV(${name}=${value})`;
   throw new ArchitectureError(`${name} must be ${needed}, got ${shown(value)}${hint}`);
 }
 
@@ -25,7 +26,7 @@ function countFrom(lowest) {
 
 function countOrWords(lowest, ...words) {
   return (name, value) =>
-    words.includes(value) ? value : wholeNumber(name, value, lowest, words.map(repr).join(" or "));
+    words.includes(value) ? value : wholeNumber(name, value, lowest, words);
 }
 
 function flag(name, value) {
@@ -44,7 +45,8 @@ function sizes(name, value) {
 
 function rounding(name, value) {
   if (DATA.roundings.includes(value)) return value;
-  throw new ArchitectureError(`${name} must be ${DATA.roundings.map(repr).join(" or ")}, got ${shown(value)}`);
+  const hint = typeof value === "string" ? didYouMean(value, DATA.roundings) : "";
+  throw new ArchitectureError(`${name} must be ${DATA.roundings.map(repr).join(" or ")}, got ${shown(value)}${hint}`);
 }
 
 const CHECKS = {
@@ -86,7 +88,8 @@ function spread(name, value, blocks, nBlocks) {
   const square = isSquare ? `. For filters of ${value[0]}x${value[0]} give one number, F=${value[0]}` : "";
   const lengths = [...new Set([blocks.length, nBlocks])].join(" or ");
   throw new ArchitectureError(
-    `${name} has length ${value.length}, but the network has ${blocks.length} CONV layers in ${nBlocks} blocks: ` +
+    `${name} has length ${value.length}, but the network has ${counted(blocks.length, "CONV layer")} in ` +
+      `${counted(nBlocks, "block")}: ` +
       `give one value, or a sequence of length ${lengths}${square}`,
   );
 }
@@ -173,7 +176,7 @@ class Unrolled {
   dropPools(pool) {
     if (Array.isArray(pool) && pool.length !== this.nBlocks) {
       throw new ArchitectureError(
-        `pool has length ${pool.length}, but the network has ${this.nBlocks} blocks: ` +
+        `pool has length ${pool.length}, but the network has ${counted(this.nBlocks, "block")}: ` +
           `give one value, or a sequence of length ${this.nBlocks}`,
       );
     }
@@ -255,7 +258,7 @@ function fillPool(pools, { pool_F, pool_S }) {
   for (const [name, value] of Object.entries({ pool_F, pool_S })) {
     if (Array.isArray(value) && value.length !== places.length) {
       throw new ArchitectureError(
-        `${name} has length ${value.length}, but the network has ${places.length} POOL layers: ` +
+        `${name} has length ${value.length}, but the network has ${counted(places.length, "POOL layer")}: ` +
           `give one value, or a sequence of length ${places.length}`,
       );
     }

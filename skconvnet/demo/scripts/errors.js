@@ -56,6 +56,11 @@ function shown(value) {
   return text.length <= DATA.limits.context ? text.join("") : `${text.slice(0, DATA.limits.context).join("")}...`;
 }
 
+// Return a number and what it counts.
+function counted(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
 // Return the end of an error message that suggests the most similar word; "" if no word is similar. Of the three most
 // similar ones, a word in which characters changed places comes first.
 function didYouMean(word, known) {

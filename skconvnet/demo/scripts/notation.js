@@ -103,22 +103,25 @@ const NUMBER = "([0-9]+x[0-9]+|(?:[0-9]*\\.)?[0-9]+(?:[eE][+-]?[0-9]+)?)";
 const MARK = "(->?|→|[\\][()*?+|=,])";
 const TOKEN = new RegExp(`${SPACES}*(?:${WORD}|${NUMBER}|${MARK}|($(?![^])))`, "y");
 const TOKEN_KINDS = ["word", "number", "mark", "end"];
-const MISTAKEN = { "×": ": did you mean '*', as in [CONV -> RELU]*2?" };
-for (const arrow of ">—–⇒") MISTAKEN[arrow] = ": did you mean '->'?";
+const MISTAKEN = new RegExp(`${SPACES}*(?:(?<arrow>--+>?|=*>|[—–⇒])|(?<star>×))`, "y");
+const MEANT = { arrow: "'->'", star: "'*', as in [CONV -> RELU]*2" };
 
 function tokens(text) {
   const found = [];
   let position = 0;
   while (found.at(-1)?.kind !== "end") {
     TOKEN.lastIndex = position;
+    MISTAKEN.lastIndex = position;
     const match = TOKEN.exec(text);
-    if (match === null) {
+    const mistaken = MISTAKEN.exec(text)?.groups;
+    if (match === null || mistaken) {
       const spaces = new RegExp(`${SPACES}*`, "y");
       spaces.lastIndex = position;
       position += spaces.exec(text)[0].length;
-      const character = String.fromCodePoint(text.codePointAt(position));
+      const character = mistaken?.arrow ?? mistaken?.star ?? String.fromCodePoint(text.codePointAt(position));
+      const hint = mistaken ? `: did you mean ${mistaken.arrow ? MEANT.arrow : MEANT.star}?` : "";
       const expected = "a layer or one of -> [ ] ( ) * ? + |";
-      throw errorAt(`expected ${expected}, but found ${repr(character)}${MISTAKEN[character] ?? ""}`, text, position);
+      throw errorAt(`expected ${expected}, but found ${repr(character)}${hint}`, text, position);
     }
     const group = match.findIndex((part, index) => index > 0 && part !== undefined);
     position = TOKEN.lastIndex;
@@ -163,9 +166,9 @@ class Parser {
     return this.take();
   }
 
-  error(expected, token = this.token, known = []) {
+  // Return the error for a token. The hint says what to write instead.
+  error(expected, token = this.token, hint = "") {
     const found = token.kind === "end" ? "the end of the text" : shown(token.text);
-    const hint = didYouMean(token.text, known);
     return errorAt(`expected ${expected}, but found ${found}${hint}`, this.text, token.position);
   }
 
@@ -199,7 +202,10 @@ class Parser {
   network() {
     const bracketed = this.at("[");
     if (bracketed) this.enter();
-    if (!this.at("INPUT")) throw this.error("INPUT, the beginning of an architecture", this.token, ["INPUT"]);
+    if (!this.at("INPUT")) {
+      const hint = didYouMean(this.token.text, ["INPUT"]);
+      throw this.error("INPUT, the beginning of an architecture", this.token, hint);
+    }
     this.take();
     if (!this.at(...DATA.arrows)) throw this.error("'->'");
     this.take();
@@ -289,7 +295,7 @@ class Parser {
       if (explanation) this.fail(explanation, name.position);
       const skip = name.text === "SKIP" ? " (SKIP is a branch by itself in a sum, stack or gate)" : "";
       const kinds = Object.keys(NOTATION);
-      throw this.error(`a layer (${kinds.join(", ")}), '[' or '('${skip}`, name, kinds);
+      throw this.error(`a layer (${kinds.join(", ")}), '[' or '('${skip}`, name, didYouMean(name.text, kinds));
     }
     const options = this.at("(") ? this.options(name.text) : {};
     const optional = this.at("?");
@@ -308,6 +314,7 @@ class Parser {
     while (!this.at(")")) {
       if (pair && /^[xX*]/.test(this.token.text)) throw this.error(`')' or ','${pair}`);
       if (Object.keys(spelled).length) this.expect(",", ")");
+      this.refuseLayer(kind);
       const { position } = this.token;
       const name = this.optionName(kind, pair);
       if (name in spelled) this.fail(`${kind} has ${name} twice`, position);
@@ -327,9 +334,24 @@ class Parser {
     const value = token.kind === "end" ? null : readOption(option, token.text);
     if (value !== null) return value;
     const isF = name === "mode" && kind === "POOL" && token.kind === "number";
-    let hint = isF ? ` (the extent is written by name, as in F=${token.text})` : "";
-    if (/^\d+x\d+$/.test(token.text) && !isF) hint += ", which is one number";
-    throw this.error(`${option.expected} for ${name} of ${kind}${hint}`, token);
+    let note = isF ? ` (the extent is written by name, as in F=${token.text})` : "";
+    if (/^\d+x\d+$/.test(token.text) && !isF) note += ", which is one number";
+    const hint = didYouMean(token.text, option.words);
+    throw this.error(`${option.expected} for ${name} of ${kind}${note}`, token, hint);
+  }
+
+  // Reject a layer as the name or the value of the next option of another layer.
+  refuseLayer(kind) {
+    const allowed = NOTATION[kind];
+    const known = [...Object.keys(allowed), ...Object.values(allowed).flatMap(({ words }) => words)];
+    const [name, equals, value] = this.tokens.slice(this.index, this.index + 3);
+    for (const token of equals?.text === "=" && value ? [value, name] : [name]) {
+      if (token.kind !== "word" || known.includes(token.text)) continue;
+      const layer = token.text.toUpperCase();
+      if (Object.hasOwn(NOTATION, layer)) this.fail(`${layer} is a layer: write -> ${layer} behind ${kind}`, token.position);
+      const explanation = explain(token.text);
+      if (explanation) this.fail(explanation, token.position);
+    }
   }
 
   // Reject options that belong to another mode of the layer.
@@ -365,8 +387,10 @@ class Parser {
 
   unknownOption(kind, name, allowed) {
     const meant = Object.hasOwn(DATA.names.options, name.text) ? DATA.names.options[name.text] : null;
-    const hint = allowed.includes(meant) ? `: ${name.text} is written ${meant} here` : "";
-    return this.error(`an option of ${kind} (${allowed.join(", ")})${hint}`, name, hint ? [] : allowed);
+    let hint = didYouMean(name.text, allowed);
+    if (allowed.includes(meant)) hint = `: that is written ${meant} here`;
+    if (allowed.length === 1) hint = `: write ${kind}(${this.tokens[this.index + 1].text})`;
+    return this.error(`an option of ${kind} (${allowed.join(", ")})`, name, hint);
   }
 
   // Reject a chain with too many layers even if each letter is 1.
