@@ -15,11 +15,16 @@ from skconvnet.engine import (
     thread_count,
 )
 from skconvnet.estimators.fitted import fitted_network
-from skconvnet.inspection.drawing import as_picture, check_axes, panel_grid, show_image
+from skconvnet.inspection.drawing import as_picture, check_axes, inches_of, panel_grid, shortened, show_image
 from skconvnet.inspection.network import check_network
 
 __all__ = ["SaliencyDisplay", "grad_cam", "saliency"]
 
+_CELL = 2.1  # inches of the longer side of an image
+_NARROWEST, _LOWEST = 0.75, 0.2  # inches of a cell, for a title and for a name
+_CHARACTER = 0.075  # inches of a small font
+_SHORTEST_NAME, _LONGEST_NAME = 7, 14  # characters
+_PERCENTILE = 99.5  # of a map is its brightest colour: a single pixel may be far above all others
 _MAPPED = ("CONV", "SUM", "STACK", "GATE")  # the layers that Grad-CAM takes by default
 
 
@@ -218,8 +223,8 @@ class SaliencyDisplay:
     """What a network looks at: each image, the gradient of its score by the pixels, and Grad-CAM, over the image.
 
     Of each pixel the largest absolute gradient of its channels is drawn, bright where it is large. Grad-CAM is
-    stretched over the image. Each map has a scale of its own, from 0 to its largest number. An image with other than
-    three channels is drawn in grey, as the mean of its channels.
+    stretched over the image. Each map has a scale of its own, from 0, which is transparent, to its 99.5th percentile.
+    An image with other than three channels is drawn in grey, as the mean of its channels.
 
     Make one with `from_estimator`. It needs Matplotlib: ``pip install matplotlib``.
 
@@ -321,12 +326,13 @@ class SaliencyDisplay:
         maps = {title: None, "gradient": np.abs(self.gradients).max(axis=-1)}
         if self.maps is not None:
             maps[f"Grad-CAM\n{self.layer}"] = self.maps
-        height, width = self.images.shape[1:3]
-        size = 2.1 * len(maps), 2.1 * n_rows * height / width + 0.3
+        shape = self.images.shape[1:3]
+        height, width = (_CELL * extent / max(shape) for extent in shape)
+        size = max(width, _NARROWEST) * len(maps) + 0.3, max(height, _LOWEST) * n_rows + 0.4
         self.figure_, grid = panel_grid(self, ax, size, n_rows, len(maps))
         self.axes_ = grid.subplots(squeeze=False)
         pictures = as_picture(self.images[:n_rows])
-        for row, (panels, picture, name) in enumerate(zip(self.axes_, pictures, self.names[:n_rows], strict=True)):
+        for row, (panels, picture) in enumerate(zip(self.axes_, pictures, strict=True)):
             for panel, (title, values) in zip(panels, maps.items(), strict=True):
                 show_image(panel, picture)
                 if values is not None:
@@ -334,20 +340,36 @@ class SaliencyDisplay:
                 if row == 0:
                     panel.set_title(title, fontsize="small")
                 panel.set(xticks=[], yticks=[])
-            panels[0].set_ylabel(name)
+        longest = _LONGEST_NAME if ax is None else _SHORTEST_NAME
+        _write_names(self.axes_[:, 0], self.names[:n_rows], shape[0] / shape[1], longest)
         return self
+
+
+def _write_names(panels, names, ratio, longest):
+    """Write names beside images whose height is `ratio` times their width.
+
+    They are read upwards; before images that are low they are not, and have at most so many characters.
+    """
+    width, height = inches_of(panels[0])
+    room = int(min(height, width * ratio) / _CHARACTER)
+    if room >= min(_SHORTEST_NAME, max(map(len, names))):
+        length, place = room, {}
+    else:
+        length, place = longest, {"rotation": 0, "ha": "right", "va": "center"}
+    for panel, name in zip(panels, names, strict=True):
+        panel.set_ylabel(shortened(name, length), fontsize="small", **place)
 
 
 def _show_map(panel, values, shape, cmap):
     """Draw a map over an image: transparent where it is 0."""
     height, width = shape[:2]
-    largest = values.max() or 1
+    limit = np.percentile(values, _PERCENTILE) or values.max() or 1
     panel.imshow(
         values,
         cmap=cmap,
         vmin=0,
-        vmax=largest,
-        alpha=0.25 + 0.65 * np.sqrt(values / largest),
+        vmax=limit,
+        alpha=0.9 * np.sqrt(np.clip(values / limit, 0, 1)),
         extent=(-0.5, width - 0.5, height - 0.5, -0.5),
         interpolation="nearest",
     )

@@ -1,13 +1,13 @@
 """Gradients by the pixels and Grad-CAM, compared with differences of scores, and their picture."""
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.pipeline import make_pipeline
 
-from skconvnet import ConvNetClassifier, ConvNetRegressor
+from skconvnet import ConvNetClassifier, ConvNetFeatures, ConvNetRegressor
 from skconvnet.inspection import SaliencyDisplay, grad_cam, saliency
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -86,14 +86,58 @@ def test_grad_cam_has_the_size_of_its_layer(classifier, data, layer):
     assert cam.max() > 0
 
 
+def convolved(x, weights, biases):
+    """CONV with F=3, S=1, P=1, in float64."""
+    padded = np.pad(x.astype(float), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+    return np.einsum("nijcuv,uvck->nijk", windows, weights.astype(float)) + biases
+
+
+def test_grad_cam_of_a_sum_weights_its_slices_by_differences_of_scores(classifier, data):
+    """Behind SUM 1, whose branches have a CONV, and with a NORM before it: DROPOUT -> CONV -> TANH -> FC."""
+    X, n, h = data[0][:3], 3, 1e-4
+    volume = next(layer.output for layer in classifier.architecture_.layers if layer.name == "SUM 1")
+    activations = ConvNetFeatures(classifier, "SUM 1").fit_transform(X).reshape(n, volume.height, volume.width, -1)
+
+    def score_of_bee(activations):
+        hidden = np.tanh(convolved(activations, classifier.coefs_[-2], classifier.intercepts_[-2]))
+        return (hidden.reshape(n, -1) @ classifier.coefs_[-1].astype(float) + classifier.intercepts_[-1])[:, 1]
+
+    assert_allclose(score_of_bee(activations), classifier.decision_function(X)[:, 1], rtol=1e-4, atol=1e-5)
+    ups = h * np.eye(volume.depth)[:, None, None, None] / (volume.height * volume.width)  # a slice at a time
+    weights = [(score_of_bee(activations + up) - score_of_bee(activations - up)) / (2 * h) for up in ups]
+    expected = np.maximum(np.einsum("nijk,kn->nij", activations, weights), 0)
+    assert (expected > 0).any()
+    found = grad_cam(classifier, X, layer="SUM 1", target="bee")
+    assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * expected.max())
+
+
+def test_networks_with_many_branches(large, plt):
+    network, X = large
+    (joint,) = [layer for layer in network.architecture_.layers if layer.kind in ("SUM", "STACK")][-1:]
+    display = SaliencyDisplay.from_estimator(network, X[:1])
+    assert display.layer == joint.name
+    assert display.maps.shape == (1, joint.output.height, joint.output.width)
+    gradient = display.gradients
+    assert gradient.shape == X[:1].shape
+    h = 0.5 / np.abs(gradient).max()  # half a level of the pixel that matters most
+    chosen = int(network.decision_function(X[:1])[0] > 0)  # the score of two classes is the difference of theirs
+    other = saliency(network, X[:1], target=network.classes_[1 - chosen])
+
+    def difference(x):
+        return network.decision_function(x)[0] * (1 if chosen else -1)
+
+    slope = (difference(X[:1] + h * gradient) - difference(X[:1] - h * gradient)) / (2 * h)
+    assert slope == pytest.approx(((gradient - other) * gradient).sum(), rel=0.05)
+
+
 def test_grad_cam_of_a_linear_head_is_known(data):
     X, y = data
     fitted = ConvNetClassifier("INPUT -> CONV(K=4) -> FC", **OPTIONS).fit(X, y)
     weights = fitted.coefs_[1].reshape(6, 4, 4, 3)
     (F, _, _, _), x = fitted.coefs_[0].shape, (X - fitted.pixel_mean_) * fitted.pixel_scale_
-    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (F, F), axis=(1, 2))
-    activations = np.einsum("nijcuv,uvck->nijk", windows, fitted.coefs_[0]) + fitted.intercepts_[0]
+    assert F == 3
+    activations = convolved(x, fitted.coefs_[0], fitted.intercepts_[0])
     expected = np.maximum(np.einsum("nijk,k->nij", activations, weights[..., 2].mean(axis=(0, 1))), 0)
     assert_allclose(grad_cam(fitted, X, target=2), expected, rtol=1e-4, atol=1e-5 * expected.max())
 
@@ -124,6 +168,55 @@ def test_what_is_drawn(classifier, data, plt):
     _, over = display.axes_[1, 2].get_images()
     assert_array_equal(over.get_array(), grad_cam(classifier, X, layer="SUM 1", target="cat")[1])
     assert over.get_extent() == [-0.5, 3.5, 5.5, -0.5]
+
+
+def test_a_map_is_transparent_where_it_is_0_and_one_pixel_does_not_set_its_scale(plt):
+    maps = np.append(np.arange(399.0), 1e6).reshape(1, 20, 20)
+    display = SaliencyDisplay(np.ones((1, 20, 20, 1)), np.zeros((1, 20, 20, 1)), maps, "a").plot()
+    drawn = display.axes_[0, 2].get_images()[1]
+    limit = np.percentile(maps, 99.5)
+    assert drawn.get_clim() == (0, limit)
+    assert limit < 400
+    assert_allclose(drawn.get_alpha(), 0.9 * np.sqrt(np.minimum(maps[0] / limit, 1)))
+    zeros = display.axes_[0, 1].get_images()[1]
+    assert zeros.get_clim() == (0, 1)
+    assert not zeros.get_alpha().any()
+
+
+def texts(display):
+    """The rectangles of titles and names, in pixels."""
+    display.figure_.canvas.draw()
+    return [
+        text.get_window_extent()
+        for panel in display.axes_.flat
+        for text in (panel.title, panel.yaxis.label)
+        if text.get_text()
+    ]
+
+
+@pytest.mark.parametrize(("height", "width"), [(200, 30), (30, 200), (8, 8)])
+def test_figures_of_long_images_are_bounded_and_long_names_are_shortened(height, width, plt):
+    shape, names = (3, height, width, 1), ["flower", "a rather long name of a class, as folders have", "china"]
+    display = SaliencyDisplay(np.ones(shape), np.ones(shape), np.ones(shape[:3]), names, layer="CONV 12").plot()
+    inches = display.figure_.get_size_inches()
+    assert 1 < min(inches) <= max(inches) < 7
+    found, bounds = texts(display), display.figure_.bbox
+    assert not any(one.overlaps(other) for one, other in combinations(found, 2))
+    assert all(bounds.contains(*corner) for extent in found for corner in extent.corners())
+    written = [panels[0].get_ylabel() for panels in display.axes_]
+    assert written[::2] == names[::2]
+    assert written[1].startswith("a rather long")
+    assert written[1].endswith("…")
+
+
+def test_names_in_small_axes_do_not_overlap(plt):
+    _, axes = plt.subplots(2, 2)
+    shape, names = (4, 8, 8, 1), ["a rather long name of a class"] * 4
+    display = SaliencyDisplay(np.ones(shape), np.ones(shape), np.ones(shape[:3]), names).plot(ax=axes[1, 1])
+    found = texts(display)
+    assert not any(one.overlaps(other) for one, other in combinations(found, 2))
+    display.figure_.canvas.draw()
+    assert min(extent.x0 for extent in found) > axes[1, 0].get_window_extent().x1
 
 
 def test_titles_do_not_overlap_in_a_quarter_of_a_figure(plt):
