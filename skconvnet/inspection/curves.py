@@ -2,12 +2,14 @@
 
 import numpy as np
 
-from skconvnet.inspection.drawing import check_axes, panel_grid
+from skconvnet.inspection.drawing import check_axes, inches_of, panel_grid, shrink_texts
 from skconvnet.inspection.network import check_network
 
 __all__ = ["TrainingCurvesDisplay"]
 
-_HEIGHTS = {"loss": 3, "score": 3, "learning rate": 2}  # of the panels
+_HEIGHTS = 3, 3, 2  # of the panels of loss, score and learning rate
+_SIZE = 6.4, 5.6  # inches of a new figure
+_LEAST = 3, 3  # smaller axes have no legend
 
 
 class TrainingCurvesDisplay:
@@ -104,27 +106,35 @@ class TrainingCurvesDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; the panels divide its place. By default, in a new figure.
+            Where to draw; the panels divide its place. By default, in a new figure. Small axes have no legend.
 
         Returns
         -------
         TrainingCurvesDisplay
             This display.
         """
-        heights = list(_HEIGHTS.values())[: 3 if len(self.learning_rates) else 2]
-        size = 6.4, 0.7 * sum(heights)
+        from matplotlib.ticker import MaxNLocator
+
+        check_axes(self, ax)
+        width, height = _SIZE if ax is None else inches_of(ax)
+        is_small = width < _LEAST[0] or height < _LEAST[1]
+        heights = _HEIGHTS[: 3 if len(self.learning_rates) else 2]
+        size = _SIZE[0], _SIZE[1] * sum(heights) / sum(_HEIGHTS)
         self.figure_, grid = panel_grid(self, ax, size, len(heights), 1, height_ratios=heights)
         self.axes_ = grid.subplots(sharex=True)
         self._draw(self.axes_[0], "loss", {"training": self.losses})
         self._draw(self.axes_[1], self.metric, {"training": self.scores, "validation": self.validation_scores})
         if len(self.learning_rates):
-            self._draw(self.axes_[2], "learning rate", {"learning rate": self.learning_rates}, color="C2")
+            rate = "rate" if is_small else "learning rate"
+            self._draw(self.axes_[2], rate, {"learning rate": self.learning_rates}, color="C2")
             self.axes_[2].set_ylim(bottom=0)
         self.axes_[-1].set(xlabel="epoch", xlim=(0.5, len(self.losses) + 0.5))
-        self.axes_[-1].locator_params(axis="x", integer=True)
+        self.axes_[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         self.figure_.align_ylabels(self.axes_)
-        if len(self.validation_scores) or self.best_epoch is not None:
-            self.axes_[1].legend(loc="best")
+        if is_small:
+            shrink_texts(self.axes_)
+        elif len(self.validation_scores) or self.best_epoch is not None:
+            self.axes_[1].legend(loc="best", fontsize="small")
         return self
 
     def _draw(self, panel, label, curves, **options):

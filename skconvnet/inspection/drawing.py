@@ -12,7 +12,10 @@ __all__ = [
     "panel_grid",
     "shortened",
     "show_image",
+    "shrink_texts",
 ]
+
+_SMALL = 7  # points
 
 
 def load_pyplot(display):
@@ -90,7 +93,7 @@ def axes_or_new(display, ax, figsize):
     return load_pyplot(display).subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
 
 
-def panel_grid(display, ax, figsize, n_rows, n_columns, height_ratios=None):
+def panel_grid(display, ax, figsize, n_rows, n_columns, height_ratios=None, gap=None):
     """Return the grid of several panels: in the place of the caller's axes, or in a new figure.
 
     Parameters
@@ -105,6 +108,8 @@ def panel_grid(display, ax, figsize, n_rows, n_columns, height_ratios=None):
         Of panels.
     height_ratios : sequence of float, default=None
         The heights of the rows; by default they are equal.
+    gap : float, default=None
+        Inches between the rows, for the text below panels, in figures whose layout makes no room for it.
 
     Returns
     -------
@@ -116,6 +121,8 @@ def panel_grid(display, ax, figsize, n_rows, n_columns, height_ratios=None):
     if ax is None:
         figure = load_pyplot(display).figure(figsize=figsize, layout="constrained")
         return figure, figure.add_gridspec(*shape, **options)
+    if gap is not None and not ax.figure.get_constrained_layout():
+        options["hspace"] = gap * n_rows / (inches_of(ax)[1] - gap * (n_rows - 1))  # of the mean height of a row
     ax.set_axis_off()
     if ax.get_subplotspec() is not None:
         return ax.figure, ax.get_subplotspec().subgridspec(*shape, **options)
@@ -213,3 +220,18 @@ def show_image(ax, picture, **options):
     matplotlib AxesImage
     """
     return ax.imshow(picture, **{"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"} | options)
+
+
+def shrink_texts(panels):
+    """Make the texts of small panels small, and the ticks of their scores few.
+
+    Parameters
+    ----------
+    panels : iterable of matplotlib Axes
+    """
+    for panel in panels:
+        panel.tick_params(labelsize=_SMALL, length=2, pad=2)
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.label.set_size(_SMALL)
+            axis.labelpad = 2
+        panel.yaxis.get_major_locator().set_params(nbins=3)

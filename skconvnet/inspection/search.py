@@ -1,5 +1,6 @@
 """The candidates of a search, their scores and costs, as a list and as a picture."""
 
+import textwrap
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +12,19 @@ from skconvnet.architecture import ArchitectureError
 from skconvnet.estimators.base import BaseConvNet
 from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.pretrained import pretrained_network
-from skconvnet.inspection.drawing import check_axes, panel_grid
+from skconvnet.inspection.drawing import check_axes, inches_of, panel_grid, shrink_texts
+from skconvnet.inspection.layout import FONT_SIZE, LINE, text_width
 
 __all__ = ["Candidate", "SearchDisplay", "search_candidates"]
 
-_MOST_LINES = 12  # of the list below the panels
+_COSTS = {"n_params": "parameters", "seconds": "seconds of a fit"}  # of the panels
+_WIDTH, _PANEL_HEIGHT = 8, 3.6  # inches of a new figure
+_BESIDE_PANEL, _BELOW_PANEL, _LEGEND, _MARGIN = 0.7, 0.5, 0.25, 0.35
+_LEAST = 3.5, 2 + _BELOW_PANEL + _LEGEND + 3 * LINE  # smaller axes have neither legend nor list
+_MOST_LISTED = 12  # candidates below the panels
+_WRAPPED = {"subsequent_indent": "   ", "max_lines": 2, "placeholder": " ...", "break_on_hyphens": False}
+_LINE_SPACING = 1.35  # with which lines of Matplotlib are LINE apart
+_TICK = 5  # the width of a label of the ticks, in sizes of its font
 
 
 class Candidate(NamedTuple):
@@ -26,11 +35,12 @@ class Candidate(NamedTuple):
     params : dict
         Its parameters.
     score : float
-        The mean score in cross-validation; NaN if its fit has failed.
+        The mean score in cross-validation; NaN if its fit has failed, also with a number as `error_score`.
     n_params : int or None
         The weights and biases of its network; None if it has no network.
     seconds : float
-        The mean time of a fit.
+        The mean time of a fit. That of the first candidate contains the time in which kernels are compiled or loaded:
+        call `skconvnet.warmup` before the search.
     is_final : bool
         Whether it was in the last iteration of a successive halving. True in other searches.
     on_front_of_params, on_front_of_time : bool
@@ -47,10 +57,13 @@ class Candidate(NamedTuple):
 
     @property
     def text(self):
-        """The parameters as text."""
+        """The parameters as text; an architecture stands without its name."""
         names = {name: name.split("__")[-1] for name in self.params}
         short = names if len({*names.values()}) == len(names) else {name: name for name in names}
-        return ", ".join(f"{short[name]}={value}" for name, value in self.params.items())
+        return ", ".join(
+            str(value) if short[name] == "architecture" else f"{short[name]}={value}"
+            for name, value in self.params.items()
+        )
 
 
 def search_candidates(search, *, metric=None, image_shape=None, n_outputs=None):
@@ -96,6 +109,7 @@ def search_candidates(search, *, metric=None, image_shape=None, n_outputs=None):
     is_final = iterations[last] == iterations.max()
     count = _counter(search, image_shape, n_outputs)
     n_params = [count(each) for each in params]
+    scores[_have_failed(scores, n_params, search.error_score)] = np.nan
     costs = np.array([np.inf if number is None else number for number in n_params], float)
     fronts = []
     for cost in (costs, seconds):
@@ -106,6 +120,12 @@ def search_candidates(search, *, metric=None, image_shape=None, n_outputs=None):
     arrays = [array.tolist() for array in (scores, seconds, is_final, *fronts)]
     rows = zip(params, arrays[0], n_params, *arrays[1:], strict=True)
     return sorted((Candidate(*row) for row in rows), key=_rank)
+
+
+def _have_failed(scores, n_params, error_score):
+    """Say which candidates have failed: their score is NaN, or it is `error_score` and their network does not fit."""
+    is_error_score = np.isclose(scores, np.nan if error_score == "raise" else error_score)
+    return np.isnan(scores) | (is_error_score & np.equal(n_params, None))
 
 
 def _rank(candidate):
@@ -182,8 +202,10 @@ def _pareto_front(costs, scores):
 class SearchDisplay:
     """The candidates of a search: score against the number of parameters, and against the time of a fit.
 
-    The steps are the Pareto fronts. Their candidates have numbers, the best is 1, and are listed below. Candidates
-    that successive halving has dropped are crosses: their scores are those of fewer images or epochs.
+    The steps are the Pareto fronts. Their candidates have numbers, the best is 1, and are listed below, without the
+    parameters that all candidates share. Candidates that successive halving has dropped are crosses: their scores are
+    those of fewer images or epochs. The time of the first candidate contains compiling unless `skconvnet.warmup` was
+    called before the search.
 
     Make one with `from_search`. It needs Matplotlib: ``pip install matplotlib``.
 
@@ -243,71 +265,149 @@ class SearchDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; the panels divide its place. By default, in a new figure.
+            Where to draw; the panels divide its place. By default, in a new figure. Small axes have the panels alone,
+            without numbers, list and legend.
 
         Returns
         -------
         SearchDisplay
             This display.
         """
-        lines = self._lines()
-        heights = 3.6, max(0.19 * len(lines), 0.01)
-        self.figure_, grid = panel_grid(self, ax, (8, sum(heights)), 2, 2, height_ratios=heights)
-        left, below = self.figure_.add_subplot(grid[0, 0]), self.figure_.add_subplot(grid[1, :])
-        panels = left, self.figure_.add_subplot(grid[0, 1], sharey=left)
-        self.axes_ = np.array(panels)
-        self._draw(panels[0], "n_params", "on_front_of_params")
-        self._draw(panels[1], "seconds", "on_front_of_time")
-        panels[0].set(xlabel="parameters", ylabel=f"{self.metric}, cross-validated")
-        panels[1].set(xlabel="seconds of a fit")
-        panels[1].tick_params(labelleft=False)
-        below.set_axis_off()
-        below.text(0, 1, "\n".join(lines), va="top", fontsize="small", linespacing=1.4, transform=below.transAxes)
+        check_axes(self, ax)
+        width, height = (_WIDTH - _BESIDE_PANEL, np.inf) if ax is None else inches_of(ax)
+        is_small = width < _LEAST[0] or height < _LEAST[1]
+        lines = self._lines(width - _MARGIN, height - _LEAST[1] + 3 * LINE)
+        below = _LEGEND + LINE * len(lines)
+        heights = [_PANEL_HEIGHT if ax is None else height - _BELOW_PANEL - below, below]
+        size, shape = (_WIDTH, sum(heights) + _BELOW_PANEL + 0.3), (1, 2) if is_small else (2, 2)
+        ratios, gap = (None, None) if is_small else (heights, _BELOW_PANEL)
+        self.figure_, grid = panel_grid(self, ax, size, *shape, height_ratios=ratios, gap=gap)
+        left = self.figure_.add_subplot(grid[0, 0])
+        self.axes_ = np.array([left, self.figure_.add_subplot(grid[0, 1], sharey=left)])
+        for panel, cost in zip(self.axes_, _COSTS, strict=True):
+            self._draw(panel, cost)
+        self.axes_[1].tick_params(labelleft=False)
+        left.set_ylabel(self.metric if is_small else f"{self.metric}, cross-validated")
+        if is_small:
+            shrink_texts(self.axes_)
+        else:
+            self._write_below(self.figure_.add_subplot(grid[1, :]), lines)
+        panel_width, _ = inches_of(left)
+        for panel, cost in zip(self.axes_, _COSTS, strict=True):
+            _label_decades(panel.xaxis, panel_width)
+            if not is_small:
+                _number(panel, self._front(cost))
         return self
 
-    def _draw(self, panel, cost, front):
-        """Draw the candidates of one panel, and the numbers of those on the front."""
-        drawn = [(number, one) for number, one in enumerate(self.candidates, 1) if _is_drawn(one, cost)]
+    def _draw(self, panel, cost):
+        """Draw the candidates of one panel, and their front."""
+        drawn = [one for one in self.candidates if _is_drawn(one, cost)]
         for marker, is_final in (("o", True), ("x", False)):
-            group = [one for _, one in drawn if one.is_final == is_final]
+            group = [one for one in drawn if one.is_final == is_final]
             if group:
                 label = "candidate" if is_final else "dropped earlier"
                 costs, scores = [getattr(one, cost) for one in group], [one.score for one in group]
                 panel.scatter(costs, scores, color="0.65", s=16, marker=marker, label=label)
-        on_front = sorted((getattr(one, cost), one.score, number) for number, one in drawn if getattr(one, front))
+        on_front = self._front(cost)
         if on_front:
-            costs, scores, numbers = zip(*on_front, strict=True)
+            costs, scores, _ = zip(*on_front, strict=True)
             panel.step(costs, scores, where="post", marker="o", markersize=5, color="C1", label="Pareto front")
-            for place, number in zip(zip(costs, scores, strict=True), numbers, strict=True):
-                panel.annotate(str(number), place, xytext=(-3, 4), textcoords="offset points", fontsize=8, ha="right")
+        if not any(np.isfinite(one.score) for one in self.candidates):
+            panel.text(0.5, 0.5, "no finite score", ha="center", fontsize="small", transform=panel.transAxes)
         panel.set_xscale("log")
         panel.margins(0.12)
-        _label_decades(panel.xaxis)
         panel.grid(alpha=0.3)
-        panel.legend(loc="lower right", fontsize="small")
+        panel.set_xlabel(_COSTS[cost])
 
-    def _lines(self):
-        """Return what is below the panels: the candidates of the fronts, and how many have failed."""
-        on_front = [
-            f"{number}: {one.text}"
+    def _front(self, cost):
+        """Return the cost, score and number of the candidates on a front, by their costs."""
+        front = {"n_params": "on_front_of_params", "seconds": "on_front_of_time"}[cost]
+        return sorted(
+            (getattr(one, cost), one.score, number)
             for number, one in enumerate(self.candidates, 1)
+            if getattr(one, front) and _is_drawn(one, cost)
+        )
+
+    def _write_below(self, ax, lines):
+        """Write the legend of both panels, and below it the lines."""
+        ax.set_axis_off()
+        legend = {
+            label: handle
+            for panel in self.axes_
+            for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+        }
+        if legend:
+            options = {"ncols": len(legend), "frameon": False, "borderpad": 0, "borderaxespad": 0, "fontsize": 8}
+            ax.legend([*legend.values()], [*legend], loc="upper left", **options)
+        font = {"family": "monospace", "fontsize": FONT_SIZE, "linespacing": _LINE_SPACING}
+        place = {"xy": (0, 1), "xytext": (0, -72 * _LEGEND), "textcoords": "offset points", "va": "top"}
+        listed = ax.annotate("\n".join(lines), xycoords="axes fraction", **place, **font)
+        listed.set_in_layout(False)
+
+    def _lines(self, width, height):
+        """Return what is below the panels: the candidates of the fronts, and how many have failed."""
+        n_characters = int(width / text_width(" "))
+        entries = [
+            textwrap.wrap(f"{number}: {text}", n_characters, **_WRAPPED)
+            for number, (one, text) in enumerate(zip(self.candidates, _texts(self.candidates), strict=True), 1)
             if one.on_front_of_params or one.on_front_of_time
         ]
-        lines = [line if len(line) <= 110 else f"{line[:107]}..." for line in on_front[:_MOST_LINES]]
-        if len(on_front) > _MOST_LINES:
-            lines.append(f"and {len(on_front) - _MOST_LINES} more")
         n_failed = sum(not np.isfinite(one.score) for one in self.candidates)
-        if n_failed:
-            lines.append(f"failed, and not drawn: {n_failed} of {len(self.candidates)} candidates")
-        return lines
+        failed = [f"failed, and not drawn: {n_failed} of {len(self.candidates)} candidates"] if n_failed else []
+        room, lines = height / LINE - len(failed), []
+        for n, entry in enumerate(entries):
+            is_last = n == len(entries) - 1
+            if n == _MOST_LISTED or len(lines) + len(entry) + (not is_last) > room:
+                lines.append(f"and {len(entries) - n} more")
+                break
+            lines += entry
+        return lines + failed
 
 
-def _label_decades(axis):
-    """Label 1, 2 and 5 of each decade where there are few, else the decades; Matplotlib's own labels overlap."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+def _texts(candidates):
+    """Return the parameters of each candidate as text, without those that all share."""
+    parameters = [{(name, str(value)) for name, value in one.params.items()} for one in candidates]
+    shared = set.intersection(*parameters) if len(parameters) > 1 else set()
+    different = [
+        one._replace(params={name: value for name, value in one.params.items() if (name, str(value)) not in shared})
+        for one in candidates
+    ]
+    return [part.text or one.text for part, one in zip(different, candidates, strict=True)]
+
+
+def _number(panel, front):
+    """Write the numbers of candidates above them, the best first, and those of one point as one text, such as "1, 2".
+
+    What would overlap a better number is left out.
+    """
+    numbers = {}
+    for cost, score, number in sorted(front, key=lambda one: one[2]):
+        numbers.setdefault((cost, score), []).append(str(number))
+    written = []
+    for place, together in numbers.items():
+        text = panel.annotate(
+            ", ".join(together), place, xytext=(-3, 4), textcoords="offset points", fontsize=8, ha="right"
+        )
+        extent = text.get_window_extent()
+        if any(extent.overlaps(other) for other in written):
+            text.remove()
+        else:
+            written.append(extent)
+
+
+def _label_decades(axis, width):
+    """Label 1, 2 and 5 of each decade, or the decades, as there is room on so many inches."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     lowest, highest = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if highest < 30 * lowest else (1,), numticks=5))
+    most = max(2, int(72 * width / (_TICK * axis.get_ticklabels()[0].get_fontsize())))
+    for digits in ((1, 2, 5), (1,)):
+        locator = LogLocator(subs=digits, numticks=most)
+        if 2 <= sum(lowest <= tick <= highest for tick in locator.tick_values(lowest, highest)) <= most:
+            break
+    else:
+        locator = MaxNLocator(most - 1)
+    axis.set_major_locator(locator)
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 from skconvnet import ConvNetRegressor
 from skconvnet.inspection import TrainingCurvesDisplay
 from tests.estimators.quick import quick
+from tests.inspection.overlaps import overlaps
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -76,6 +77,26 @@ def test_axes_of_the_caller_are_divided(plt):
     assert display.figure_ is figure
     assert len(figure.axes) == 2 + 3
     assert all(panel.get_position().x0 >= left.get_position().x1 for panel in display.axes_)
+
+
+@pytest.mark.parametrize("layout", [None, "constrained"])
+def test_small_axes_have_small_texts_and_no_legend(layout, plt):
+    figure, axes = plt.subplots(2, 2, figsize=(6.4, 4.8), layout=layout)
+    for ax in (axes[0, 0], axes[1, 1]):
+        display = TrainingCurvesDisplay([3, 2, 1], [0.1, 0.2, 0.3], [0.1, 0.2], [0.0035, 0.002, 0.001], best_epoch=2)
+        display.plot(ax=ax)
+    assert not overlaps(figure)
+    assert not any(panel.get_legend() for panel in figure.axes)
+    assert [panel.get_ylabel() for panel in display.axes_] == ["loss", "accuracy", "rate"]
+    assert not overlaps(display.plot().figure_)
+    assert display.axes_[1].get_legend()
+
+
+@pytest.mark.usefixtures("plt")
+def test_the_tick_of_one_epoch_is_1_and_rates_begin_at_0():
+    display = TrainingCurvesDisplay([3], [0.1], (), [0.1]).plot()
+    assert [tick for tick in display.axes_[-1].get_xticks() if 0.5 <= tick <= 1.5] == [1]
+    assert display.axes_[-1].get_ylim()[0] == 0
 
 
 def test_what_has_no_curves_is_refused(digits):

@@ -15,6 +15,7 @@ from sklearn.svm import SVC
 from skconvnet.inspection import Candidate, SearchDisplay, search_candidates
 from skconvnet.inspection.search import _pareto_front
 from tests.estimators.quick import quick
+from tests.inspection.overlaps import overlaps
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -50,6 +51,19 @@ def test_candidates_of_a_pipeline_and_those_that_failed(search):
         assert not any((failed.on_front_of_params, failed.on_front_of_time))
     assert candidates[0].on_front_of_params
     assert all(one.seconds > 0 for one in candidates[:2])
+
+
+def test_with_a_number_as_error_score_a_network_that_does_not_fit_has_failed(digits):
+    search = GridSearchCV(NETWORK, {"F": [3, (12,)], "max_iter": [1]}, cv=2, error_score=0).fit(*digits)
+    search.cv_results_["mean_fit_time"] = np.array([1, 0.1])
+    fits, failed = search_candidates(search)
+    assert (fits.params["F"], fits.on_front_of_params, fits.on_front_of_time) == (3, True, True)
+    assert np.isnan(failed.score)
+    assert (failed.on_front_of_params, failed.on_front_of_time) == (False, False)
+
+
+def test_architectures_stand_without_their_name():
+    assert Candidate({"net__architecture": "INPUT -> FC", "net__K": 3}, *[0] * 6).text == "INPUT -> FC, K=3"
 
 
 def test_halving_counts_a_candidate_once_with_its_last_iteration(digits):
@@ -97,6 +111,14 @@ def texts(panel):
     return [text.get_text() for text in panel.texts]
 
 
+def candidate(params, score, n_params=10, seconds=1.0, on_front=True):
+    return Candidate(params, score, n_params, seconds, True, on_front, on_front)
+
+
+def overlaps_box(one, other):
+    return one.get_window_extent().overlaps(other.get_window_extent())
+
+
 def test_what_is_drawn(plt):
     figure, ax = plt.subplots()
     display = SearchDisplay(
@@ -114,10 +136,15 @@ def test_what_is_drawn(plt):
     assert_array_equal(dropped.get_offsets(), [[20, 0.85]])
     (front,) = by_params.get_lines()
     assert_array_equal(front.get_xydata(), [[50, 0.8], [100, 0.9]])
-    assert (texts(by_params), texts(by_time)) == (["2", "1"], ["1"])
+    assert front.get_drawstyle() == "steps-post"  # up where the better candidate is
+    assert by_params.get_shared_y_axes().joined(by_params, by_time)
+    (legend,) = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
+    assert {text.get_text() for text in legend.get_texts()} == {"candidate", "dropped earlier", "Pareto front"}
+    assert not any(overlaps_box(legend, panel) for panel in display.axes_)
+    assert (texts(by_params), texts(by_time)) == (["1", "2"], ["1"])
     assert [panel.get_xlabel() for panel in display.axes_] == ["parameters", "seconds of a fit"]
     assert by_params.get_ylabel() == "accuracy, cross-validated"
-    listed = texts(figure.axes[2])[0].splitlines()
+    listed = texts(figure.axes[-1])[0].splitlines()
     assert listed == ["1: K=8", "2: K=4", "failed, and not drawn: 1 of 4 candidates"]
 
 
@@ -139,3 +166,54 @@ def test_labels_of_costs_do_not_overlap(plt, costs):
         shown = [edge for edge in edges if panel.bbox.x0 - 1 <= sum(edge) / 2 <= panel.bbox.x1 + 1]
         assert shown
         assert all(one[1] < other[0] for one, other in pairwise(shown))
+
+
+LONG = "INPUT -> [CONV(K={}) -> NORM -> RELU -> CONV(K=8, F=3, S=1, P=1) -> NORM -> RELU -> POOL]*2 -> FC(64) -> RELU"
+
+
+@pytest.mark.parametrize("layout", [None, "own figure"])
+def test_long_architectures_stay_in_the_figure(layout, plt):
+    ax = None if layout == "own figure" else plt.subplots(layout=layout)[1]
+    n_params = np.geomspace(100, 1e5, 15).astype(int)
+    found = [
+        candidate({"architecture": LONG.format(n), "N": 1}, n / 2e5, n, 1 / (1 + n)) for n in n_params[::-1].tolist()
+    ]
+    display = SearchDisplay(found).plot(ax=ax)
+    assert not overlaps(display.figure_)
+    (listed,) = texts(display.figure_.axes[-1])
+    lines = listed.splitlines()
+    n_listed = sum(line[0] != " " for line in lines) - 1
+    assert lines[0].startswith("1: INPUT -> [CONV(K=100000) -> NORM")
+    assert lines[-1] == f"and {15 - n_listed} more"
+    assert n_listed == 12 if ax is None else 2 < n_listed < 12
+    assert "N=1" not in listed  # all have it
+    assert all(panel.bbox.width > 0.3 * display.figure_.bbox.width for panel in display.axes_)
+    assert all(panel.bbox.height > 150 for panel in display.axes_)
+
+
+@pytest.mark.parametrize("layout", [None, "constrained"])
+def test_small_axes_have_the_panels_alone(layout, plt):
+    figure, axes = plt.subplots(2, 2, figsize=(6.4, 4.8), layout=layout)
+    found = [candidate({"K": n}, n / 7, 350 * n, 0.05 * n) for n in (3, 2, 1)]
+    for ax in (axes[0, 0], axes[1, 1]):
+        display = SearchDisplay(found).plot(ax=ax)
+    assert not overlaps(figure)
+    assert not any(texts(panel) or panel.get_legend() for panel in figure.axes)
+    assert display.axes_[0].get_ylabel() == "score"
+
+
+@pytest.mark.usefixtures("plt")
+def test_candidates_on_one_point_share_a_text():
+    found = [candidate({"K": n}, score) for n, score in enumerate([0.9, 0.9, 0.5])]
+    by_params, _ = SearchDisplay(found[:2]).plot().axes_
+    assert texts(by_params) == ["1, 2"]
+    by_params, _ = SearchDisplay([*found[:2], candidate({}, 0.1, n_params=1)]).plot().axes_
+    assert texts(by_params) == ["1, 2", "3"]
+
+
+@pytest.mark.usefixtures("plt")
+def test_without_a_finite_score_nothing_is_drawn_and_it_is_written():
+    display = SearchDisplay([candidate({"K": n}, np.nan, on_front=False) for n in (1, 2)]).plot()
+    assert not any(ax.get_legend() for ax in display.figure_.axes)
+    assert texts(display.axes_[0]) == ["no finite score"]
+    assert texts(display.figure_.axes[-1]) == ["failed, and not drawn: 2 of 2 candidates"]
