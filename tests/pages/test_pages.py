@@ -31,15 +31,6 @@ def run(page, **instead):
     return namespace
 
 
-def test_searching():
-    assert set(run("searching.md")["search"].best_params_) == {"F", "K", "alpha", "learning_rate_init"}
-
-
-def test_coming_from_mlp():
-    named = run("coming-from-mlp.md")
-    assert named["mlp"].score(named["X"][1500:], named["y"][1500:]) > 0.9
-
-
 def test_images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
