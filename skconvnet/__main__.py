@@ -131,7 +131,11 @@ def _add_convolution_demo(demo):
             f"-{letter}", f"--{letter}", type=int, default=default, help=f"{meaning} (default: {default})"
         )
     command.add_argument(
-        "--output", type=Path, metavar="FILE", default=Path("convolution-demo.html"), help="(default: %(default)s)"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        default=Path("convolution-demo.html"),
+        help="where to write the page; a file that exists is overwritten (default: %(default)s)",
     )
     command.add_argument("--open", action="store_true", help="open the page in the browser")
     command.set_defaults(command=demo_convolution)
@@ -139,7 +143,7 @@ def _add_convolution_demo(demo):
 
 def image_shape(text):
     """Return (height, width, channels) from a text such as 32x16x3: width x height x channels, or width x height."""
-    match = re.fullmatch(r"(\d{1,9})x(\d{1,9})(?:x(\d{1,9}))?", text)
+    match = re.fullmatch(r"(\d{1,9})x(\d{1,9})(?:x(\d{1,9}))?", text.lower())
     if match is None:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a shape: give width x height x channels, as in 32x32x3, or width x height, as in 28x28"

@@ -36,18 +36,20 @@ def test_demo_conv_writes_a_page(capsys, tmp_path, monkeypatch):
     assert page.read_text(encoding="utf-8") == convolution_page()
     assert opened == []
     numbers = ["--F", "2", "--S", "1", "-P", "0", "--K", "3"]
-    command_line.main(["demo", "conv", "--input", "5x4x2", *numbers, "--output", "other.html", "--open"])
+    command_line.main(["demo", "conv", "--input", "5X4x2", *numbers, "--output", "other.html", "--open"])
     other = Path("other.html")
     assert other.read_text(encoding="utf-8") == convolution_page((4, 5, 2), F=2, S=1, P=0, K=3)
     assert opened == [other.resolve().as_uri()]
-    assert capsys.readouterr().out == "convolution-demo.html\nother.html\n"
+    command_line.main(["demo", "conv", *numbers])
+    assert page.read_text(encoding="utf-8") == convolution_page(F=2, S=1, P=0, K=3)  # as --help says
+    assert capsys.readouterr().out == "convolution-demo.html\nother.html\nconvolution-demo.html\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--input", "32x8x3"], "the demo shows W from 1 to 16, got W=32: give a smaller W"),
-        (["--S", "0"], "S must be a whole number from 1 to 2147483647, got 0"),
+        (["--input", "32x8x3"], "in the demo, W must be a whole number from 1 to 16, got 32"),
+        (["--S", "0"], "in the demo, S must be a whole number from 1 to 16, got 0"),
         (["--output", "no/such/folder.html"], "cannot write no/such/folder.html: No such file or directory"),
     ],
 )

@@ -2,11 +2,12 @@
 
 import json
 from importlib.resources import files
+from numbers import Integral
 from string import Template
 
 from skconvnet.architecture import ArchitectureError
 from skconvnet.architecture.binding import image_volume
-from skconvnet.architecture.hyperparameters import whole_number
+from skconvnet.architecture.errors import shown
 from skconvnet.demo.data import LARGEST, convolution_data, notation_data
 
 # In this order: a script uses names of those before it when it is loaded.
@@ -46,8 +47,7 @@ def convolution_page(image_shape=(7, 7, 3), *, K=2, F=3, S=2, P=1, seed=0):
     """
     volume = image_volume(image_shape)
     settings = {"W": volume.width, "H": volume.height, "D": volume.depth, "F": F, "S": S, "P": P, "K": K}
-    for letter, value in settings.items():
-        _check(letter, value)
+    settings = {letter: _checked(letter, value) for letter, value in settings.items()}
     data = notation_data() | {"convolution": convolution_data(settings, seed)}
     return Template(_read("page.html")).substitute(
         style=_read("style.css"),
@@ -57,12 +57,14 @@ def convolution_page(image_shape=(7, 7, 3), *, K=2, F=3, S=2, P=1, seed=0):
     )
 
 
-def _check(letter, value):
-    lowest = 0 if letter == "P" else 1
-    if whole_number(letter, value, lowest) > LARGEST[letter]:
-        raise ArchitectureError(
-            f"the demo shows {letter} from {lowest} to {LARGEST[letter]}, got {letter}={value}: give a smaller {letter}"
-        )
+def _checked(letter, value):
+    """Return a setting as an int, or raise ArchitectureError if the page cannot show it."""
+    lowest, largest = 0 if letter == "P" else 1, LARGEST[letter]
+    if isinstance(value, Integral) and not isinstance(value, bool) and lowest <= value <= largest:
+        return int(value)
+    raise ArchitectureError(
+        f"in the demo, {letter} must be a whole number from {lowest} to {largest}, got {shown(value)}"
+    )
 
 
 def _read(name):

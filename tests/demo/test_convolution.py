@@ -50,13 +50,23 @@ def test_outputs_are_those_of_the_kernels(page, settings):
     np.testing.assert_array_equal(shown_outputs(page, settings), convolved(settings))
 
 
-# What is shown at each step: the window moves by the key that a reader would press.
+# What is shown at each step: the window moves by the key that a reader would press. The window is where its pixels are.
 STEPS = """(count) => Array.from({ length: count + 1 }, (_, step) => {
   const key = step === 0 ? "Home" : "ArrowRight";
   document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
   const channels = [...document.querySelectorAll(".channel")];
   const texts = (element, selector) => [...element.querySelectorAll(selector)].map((cell) => cell.textContent);
+  const seen = (channel) => {
+    const style = channel.querySelector(".window").style;
+    const [top, left] = ["--row", "--column"].map((name) => Number(style.getPropertyValue(name)));
+    const extent = channel.querySelector(".filter table").rows.length;
+    const rows = [...channel.querySelectorAll(".input tr")].slice(top, top + extent);
+    return rows.flatMap((row) => [...row.cells].slice(left, left + extent).map((cell) => cell.textContent));
+  };
   return {
+    pixels: channels.map(seen),
+    weights: channels.map((channel) => texts(channel, ".filter td")),
+    factors: channels.map((channel) => texts(channel, ".products small")),
     products: channels.map((channel) => texts(channel, ".products td span")),
     sums: channels.map((channel) => channel.querySelector(".channel-sum").textContent),
     said: text("#sum"),
@@ -66,17 +76,45 @@ STEPS = """(count) => Array.from({ length: count + 1 }, (_, step) => {
 
 
 @pytest.mark.parametrize("settings", [SETTINGS[0], SETTINGS[7], SETTINGS[10]], ids=["stride", "padding", "ceil"])
-def test_each_step_adds_the_products_of_the_channels_and_the_bias(page, settings):
+def test_each_step_multiplies_and_adds_the_products_of_the_channels_and_the_bias(page, settings):
     outputs = shown_outputs(page, settings)
     *steps, after_the_last = in_page(page, STEPS, outputs.size)
     for step, (output, shown) in enumerate(zip(outputs.ravel(), steps, strict=True)):
         k, row, column = np.unravel_index(step, outputs.shape)
         sums = list(map(number, shown["sums"]))
+        F, D = settings["F"], settings["D"]
+        weights = np.array(NUMBERS["weights"])[k, :F, :F, :D].transpose(2, 0, 1).reshape(D, -1)
+        pixels = np.vectorize(number)(shown["pixels"])
+        np.testing.assert_array_equal(np.vectorize(number)(shown["weights"]), weights)
+        np.testing.assert_array_equal(np.vectorize(number)(shown["products"]), pixels * weights)
+        factors = [[list(map(number, text.split(" × "))) for text in channel] for channel in shown["factors"]]
+        np.testing.assert_array_equal(factors, np.stack([pixels, weights], 2))
         assert [sum(map(number, products)) for products in shown["products"]] == sums
         assert sum(sums) + NUMBERS["biases"][k] == output == number(shown["current"])
         assert shown["said"].startswith(f"filter {k + 1}, row {row + 1}, column {column + 1}: ")
         assert shown["said"].endswith(f" + bias {NUMBERS['biases'][k]} = {output}".replace("-", "−"))
     assert after_the_last == steps[0]
+
+
+@pytest.mark.parametrize("rounding", ["floor", "ceil"])
+def test_the_input_shows_padding_and_what_no_window_sees(page, rounding):
+    settings = SETTINGS[0] | {"W": 12, "H": 9, "S": 4, "rounding": rounding}
+    assert in_page(page, LAYER, settings)["error"] is None
+    cells = page.eval_on_selector_all(
+        ".channel:first-child .input tr", "rows => rows.map((row) => [...row.cells].map((cell) => cell.className))"
+    )
+    # Windows of width 3 begin in columns 0, 4 and 8 of 14; rounded up, also in column 12.
+    expected = np.full((11, 15 if rounding == "ceil" else 14), "beyond v0", object)
+    expected[:, :14] = "pad v0"
+    expected[1:10, 1:13] = [[f"input v{pixels[0]}" for pixels in row[:12]] for row in NUMBERS["input"][:9]]
+    if rounding == "floor":
+        expected[:, 11:] += " unseen"
+    assert cells == expected.tolist()
+    colours = page.eval_on_selector_all(
+        ".channel:first-child .input td", "cells => cells.map((cell) => getComputedStyle(cell).background)"
+    )
+    kinds = {name.removesuffix(" unseen") for name in expected.ravel()}
+    assert len(dict(zip(expected.ravel(), colours, strict=True))) >= len(kinds) == len(set(colours))
 
 
 def test_keys_and_buttons_move_the_window(page):
@@ -95,13 +133,63 @@ def test_keys_and_buttons_move_the_window(page):
     page.click("[data-step=on]")
     assert press("Shift") == [2, 4, 4]
     page.evaluate("document.activeElement.blur()")
+    before = page.text_content("#sum")
     page.keyboard.press("Space")
+    page.wait_for_function("(before) => document.getElementById('sum').textContent !== before", arg=before)
     assert page.text_content("#play") == "Pause"
     assert page.get_attribute("#sum", "aria-live") == "off"
     page.keyboard.press("Space")
     assert page.text_content("#play") == "Play"
     page.focus("#set-W")
     assert press("Home") == press("Shift")  # a key in a field is for the field
+
+
+def test_a_cell_of_the_output_shows_its_window(page):
+    in_page(page, LAYER, SETTINGS[0])
+    page.locator("#outputs td").nth(16 + 4 * 2 + 1).click()
+    assert page.text_content("#sum").startswith("filter 2, row 3, column 2: ")
+    assert page.locator("#outputs [aria-current]").count() == 1
+
+
+def test_fingers_move_the_window(page):
+    context = page.context.browser.new_context(has_touch=True, viewport={"width": 390, "height": 844})
+    try:
+        phone = context.new_page()
+        phone.goto(page.url)
+        phone.tap("[data-step=on]")
+        assert phone.text_content("#sum").startswith("filter 1, row 1, column 2: ")
+        phone.tap("#outputs td >> nth=5")
+        assert phone.text_content("#sum").startswith("filter 1, row 2, column 2: ")
+        assert phone.evaluate("getComputedStyle(document.getElementById('play')).touchAction") == "manipulation"
+    finally:
+        context.close()
+
+
+def test_the_current_cell_of_many_filters_is_in_view(page):
+    in_page(page, LAYER, SETTINGS[4])
+    between = "() => [...['[aria-current]', '#outputs', '#controls'].map((s) => document.querySelector(s))].map("
+    between += "(e) => { const { top, bottom } = e.getBoundingClientRect(); return [top, bottom]; })"
+    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+    for key in ("End", "Home"):
+        page.keyboard.press(key)
+        (top, bottom), outputs, controls = page.evaluate(between)
+        assert max(0, outputs[0]) <= top < bottom <= min(outputs[1], controls[0])
+    page.evaluate("scrollTo(0, 0)")
+
+
+@pytest.mark.parametrize(
+    ("letter", "written", "button", "value"),
+    [
+        *(("W", "1.5", "more", "2"), ("W", "1.5", "less", "1"), ("W", "", "more", "1"), ("P", "", "more", "1")),
+        *(("P", "0", "less", "0"), ("W", "16", "more", "16"), ("W", "99", "less", "16"), ("W", "9", "more", "10")),
+    ],
+)
+def test_buttons_keep_settings_whole_and_in_their_range(page, letter, written, button, value):
+    in_page(page, LAYER, SETTINGS[0] | {"rounding": "ceil", "S": 1, letter: written})
+    page.click(f"[aria-label='{button} {letter}']")
+    assert page.input_value(f"#set-{letter}") == value
+    error = page.text_content("#layer-error pre") if page.is_visible("#layer-error") else ""
+    assert "must be a whole number" not in error
 
 
 def test_the_formula_has_its_numbers(page):
@@ -127,17 +215,33 @@ def test_sizes_that_do_not_fit_are_explained_as_by_python(page, changed):
     assert not page.is_visible("#stage")
 
 
-def test_what_fits_can_be_clicked(page):
-    settings = SETTINGS[0] | {"W": 8, "H": 8}
+@pytest.mark.parametrize("changed", [{"W": 8, "H": 8}, {"F": 10}], ids=["not whole", "window too large"])
+def test_what_fits_can_be_clicked(page, changed):
+    settings = SETTINGS[0] | changed
     with pytest.raises(ArchitectureError) as refused:
         bind(settings)
     in_page(page, LAYER, settings)
     choices = page.locator(".fits button").all_text_contents()
-    assert ", ".join(choices) == re.search("What fits: (.*)", str(refused.value))[1]
+    fits = re.search("What fits: (.*)", str(refused.value))[1]
+    assert ", ".join(choices) == re.sub(r" or (smaller|larger)|(?<=, )or ", "", fits)
     for choice in choices:
         in_page(page, LAYER, settings)
         page.click(f".fits button:text-is('{choice}')")
-        assert page.is_visible("#stage"), choice
+        assert page.is_visible("#stage") or "is not a whole number" in page.text_content("#layer-error pre"), choice
+
+
+def test_only_what_the_demo_can_show_is_offered(page):
+    in_page(page, LAYER, SETTINGS[0] | {"W": 16, "H": 16, "S": 6, "F": 5})
+    choices = page.locator(".fits button").all_text_contents()
+    assert {choice for choice in choices if choice.startswith("W")} == {"W=15"}
+
+
+def test_a_key_on_what_fits_leaves_the_focus_on_the_changed_setting(page):
+    for choice, field in (("round=floor", "set-rounding"), ("S=1", "set-S")):
+        in_page(page, LAYER, SETTINGS[0] | {"W": 8, "H": 8})
+        page.focus(f".fits button:text-is('{choice}')")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == field
 
 
 @pytest.mark.parametrize(

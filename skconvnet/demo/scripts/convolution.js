@@ -98,13 +98,16 @@ class Convolution {
 }
 
 function checkSetting(letter, value) {
-  const lowest = letter === "P" ? 0 : 1;
-  const largest = CONVOLUTION.largest[letter];
-  if (wholeNumber(letter, value, lowest) > largest) {
-    throw new ArchitectureError(
-      `the demo shows ${letter} from ${lowest} to ${largest}, got ${letter}=${value}: give a smaller ${letter}`,
-    );
-  }
+  const [lowest, largest] = rangeOf(letter);
+  if (Number.isInteger(value) && lowest <= value && value <= largest) return;
+  throw new ArchitectureError(
+    `in the demo, ${letter} must be a whole number from ${lowest} to ${largest}, got ${shown(value)}`,
+  );
+}
+
+// Return the smallest and the largest value of a setting.
+function rangeOf(letter) {
+  return [letter === "P" ? 0 : 1, CONVOLUTION.largest[letter]];
 }
 
 // Draws a convolution, and moves its window.
@@ -121,17 +124,20 @@ class ConvolutionView {
   makeFields() {
     this.inputs = {};
     for (const [letter, meaning] of Object.entries(MEANINGS)) {
-      const lowest = letter === "P" ? 0 : 1;
+      const [min, max] = rangeOf(letter);
       const input = make("input", {
         type: "number",
         id: `set-${letter}`,
         inputmode: "numeric",
-        min: lowest,
-        max: CONVOLUTION.largest[letter],
+        min,
+        max,
         value: this.settings[letter],
         oninput: () => this.set({ [letter]: numberIn(input) }),
       });
-      const change = (by) => () => this.set({ [letter]: numberIn(input) + by }, true);
+      const change = (step) => () => {
+        input[step](); // it keeps to the range, and makes a number of what is none
+        this.set({ [letter]: numberIn(input) });
+      };
       this.inputs[letter] = input;
       byId("settings").append(
         make(
@@ -141,9 +147,9 @@ class ConvolutionView {
           make(
             "span",
             { class: "stepper" },
-            make("button", { type: "button", "aria-label": `less ${letter}`, onclick: change(-1) }, "−"),
+            make("button", { type: "button", "aria-label": `less ${letter}`, onclick: change("stepDown") }, "−"),
             input,
-            make("button", { type: "button", "aria-label": `more ${letter}`, onclick: change(1) }, "+"),
+            make("button", { type: "button", "aria-label": `more ${letter}`, onclick: change("stepUp") }, "+"),
           ),
         ),
       );
@@ -215,15 +221,20 @@ class ConvolutionView {
     this.allow(false);
     const [message, fits] = byId("layer-error").children;
     message.replaceChildren(...linesOf(error));
-    const choices = error.choices ? [{ rounding: "floor" }, { rounding: "ceil" }, ...error.choices] : [];
+    const inRange = ([name, value]) => name === "round" || value <= CONVOLUTION.largest[name];
+    const choices = (error.choices ?? []).filter((choice) => Object.entries(choice).every(inRange));
     const { W, H } = this.settings;
     const sides = W === H ? ["W", "H"] : error.message.includes("over the height") ? ["H"] : ["W"];
     fits.replaceChildren(
       ...choices.map((choice) => {
         const isSide = choice.W !== undefined;
-        const changed = isSide ? Object.fromEntries(sides.map((side) => [side, choice.W])) : choice;
-        const text = choice.rounding ? `round=${choice.rounding}` : spellChoice(choice);
-        return make("button", { type: "button", onclick: () => this.set(changed, true) }, text);
+        const changed = isSide ? Object.fromEntries(sides.map((side) => [side, choice.W])) : named(choice);
+        const onclick = ({ detail }) => {
+          this.set(changed, true);
+          // A key leaves the focus nowhere, since its button is gone. A finger needs no keyboard on its screen.
+          if (detail === 0) this.inputs[Object.keys(changed)[0]].focus();
+        };
+        return make("button", { type: "button", onclick }, spellChoice(choice));
       }),
     );
   }
@@ -334,6 +345,15 @@ class ConvolutionView {
     const by = { on: 1, back: -1, up: -width, down: width };
     const next = { first: 0, last: length - 1 }[to] ?? (this.step + by[to] + length) % length;
     this.show(next);
+    this.follow();
+  }
+
+  // Scroll so that the current cell is in view. A reader who looks at channels below the output stays there.
+  follow() {
+    const { top, bottom } = byId("outputs").getBoundingClientRect();
+    const isInView = bottom > 0 && top < byId("controls").getBoundingClientRect().top;
+    const current = byId("outputs").querySelector("[aria-current]");
+    if (isInView) current.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   // Begin or end playing. The sentence about the sum is not read aloud meanwhile.
@@ -344,6 +364,11 @@ class ConvolutionView {
     byId("play").setAttribute("aria-pressed", isPlaying);
     byId("sum").setAttribute("aria-live", isPlaying ? "off" : "polite");
   }
+}
+
+// Return a choice as settings of the page.
+function named({ round, ...choice }) {
+  return round === undefined ? choice : { rounding: round };
 }
 
 // Return the number in a field; what is no number stays a text, which the check refuses.

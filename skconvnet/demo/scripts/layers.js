@@ -39,7 +39,7 @@ function reachOf({ F, dilation }) {
 function outputExtent(W, axis, round, name) {
   const { S, P } = axis;
   const span = W - reachOf(axis) + 2 * P;
-  if (span < 0) throw new WindowTooLargeError(tooLarge(W, axis, name));
+  if (span < 0) throw tooLarge(W, axis, name);
   const whole = Math.floor(span / S) + 1;
   if (span % S === 0 || round === "floor") return whole;
   if (round === "ceil") return whole + Number(whole * S < W + P); // the next window begins inside
@@ -56,16 +56,23 @@ function formula(W, axis) {
   return `(W - ${reach} + 2P)/S + 1 = (${W} - ${number} + ${2 * P})/${S} + 1 = ${decimals}`;
 }
 
+// Return the error about a window that is larger than the padded input. Its `choices` are the nearest settings that fit.
 function tooLarge(W, axis, name) {
   const { F, P, dilation } = axis;
   const reach = reachOf(axis);
   const padded = W + 2 * P;
   const spread = dilation > 1 ? ` with dilation=${dilation}, (F - 1)*dilation + 1 = ${reach},` : "";
-  return (
+  const choices = [
+    { F: Math.floor((padded - 1) / dilation) + 1 },
+    { P: Math.floor((reach - W + 1) / 2) },
+    { W: reach - 2 * P },
+  ];
+  const [smaller, ...larger] = choices.map(spellChoice);
+  const error = new WindowTooLargeError(
     `${name}: the window F=${F}${spread} is larger than the padded input, W + 2P = ${W} + ${2 * P} = ${padded}, so ` +
-    `${formula(W, axis)}. What fits: F=${Math.floor((padded - 1) / dilation) + 1} or smaller, ` +
-    `P=${Math.floor((reach - W + 1) / 2)} or larger, or W=${reach - 2 * P} or larger`
+    `${formula(W, axis)}. What fits: ${smaller} or smaller, ${larger[0]} or larger, or ${larger[1]} or larger`,
   );
+  return Object.assign(error, { choices });
 }
 
 // Return the error about a size that is not whole. Its `choices` are the settings that fit.
@@ -77,6 +84,8 @@ function notWhole(W, axis, name) {
     return span >= 0 && span % window.S === 0;
   };
   const choices = [
+    { round: "floor" },
+    { round: "ceil" },
     ...nearest(S, 1, (value) => value <= Math.max(S, F) && fits({ S: value })).map((value) => ({ S: value })),
     ...nearest(P, 0, (value) => value < F && fits({ P: value })).map((value) => ({ P: value })),
     ...nearest(F, 1, (value) => P < value && fits({ F: value })).map((value) => ({ F: value, P })),
@@ -84,7 +93,7 @@ function notWhole(W, axis, name) {
   ];
   const error = new ArchitectureError(
     `${name}: ${formula(W, axis)} is not a whole number, and rounding='exact' refuses it: ` +
-      `rounding='floor' rounds down. What fits: round=floor, round=ceil, ${choices.map(spellChoice).join(", ")}`,
+      `rounding='floor' rounds down. What fits: ${choices.map(spellChoice).join(", ")}`,
   );
   return Object.assign(error, { choices });
 }
