@@ -99,7 +99,7 @@ MISTAKES = {
         "fitted.predict(np.stack([images] * 3, axis=-1))",
         "fitted.predict(np.stack([images] * 3, axis=1))",
         "fitted.predict(X / 255)",
-        "fitted.predict(X / 16)",
+        "fitted.predict(X[:1] / 16)",
         "fitted.predict(X[0])",
     ],
     "Labels and weights": [

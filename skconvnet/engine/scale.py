@@ -6,14 +6,13 @@ import numpy as np
 
 __all__ = ["PixelScale", "doubt_about_outlier"]
 
-_FAR = 20  # deviations of the mean, and times the deviation, from which on images have another scale
-_FAR_OF_FRACTIONS = 12  # the same for fractions up to 1: some divide pixels from 0 to 16
-_SEVERAL = 10  # images, of which not all are dark by chance
+_FAR = 8  # training deviations: of 64 training images, at most one is as far from their mean (Markov's inequality)
+_DARK = 5  # all pixels are less than a fifth of the root mean square: none of 60,000 in Fashion-MNIST, of 10,000 photos
+_FAINT = 20  # times smaller: deviation and root mean square, where a few pixels are brighter
 _BRIGHT = 20  # a mean above it is one of pixels from 0 to 255
 _MANY_PIXELS = 1 << 18  # a sample of so many takes no time beside their scores
 _SAMPLE = 16  # images
 _SAMPLE_PIXELS = 1 << 12  # of an image in the sample
-_BYTE_FITS = 50  # deviations: a network whose pixels reach no farther was trained on bytes
 _OUTLIER = 30  # deviations
 _SHARE = 0.1  # of the variance: a pixel that makes up more of it than this ruins the scale of all others
 _ALONE = 3  # times as far from the mean as the next: two pixels of 1 among zeros are no outliers
@@ -47,29 +46,45 @@ images as those of fit.'
 
     def __init__(self, mean, scale):
         self._mean, self._deviation = mean.astype(np.float64), 1 / np.maximum(scale.astype(np.float64), 1e-300)
-        self._size = np.sqrt(np.square(self._mean) + np.square(self._deviation))  # root of the mean square
-        self._highest = float((_FAR * self._deviation - np.abs(self._mean)).min())
-        self._bytes_fit = bool(((255 + np.abs(self._mean)) <= _BYTE_FITS * self._deviation).all())
+        self._size = np.hypot(self._mean, self._deviation)  # root of the mean square
+        reach = _FAR * self._deviation
+        # Pixels are not far if their absolute values are up to the first, or if they are from 0 to the second.
+        self._highest = float((reach - np.abs(self._mean)).min())
+        self._highest_unsigned = float((reach + self._mean).min()) if (np.abs(self._mean) <= reach).all() else -math.inf
         self.takes_bytes = bool(mean.max() > _BRIGHT)
 
-    def norms_of_one(self, n_pixels, dtype):
+    def norms_of_one(self, n_pixels):
         """Return between which norms of all its pixels a single image needs no closer look.
 
         Parameters
         ----------
         n_pixels : int
             Values in an image.
-        dtype : dtype
-            uint8, whose norm is not computed and taken for 255, or a float.
 
         Returns
         -------
         lowest, highest : float
         """
-        if dtype == np.uint8:
-            return -math.inf, math.inf if self._bytes_fit else -math.inf
-        faint = max(float(self._size.min()) / _FAR, 1.0 if self.takes_bytes else 0.0)
-        return math.sqrt(n_pixels) * faint, math.sqrt(n_pixels) * self._highest
+        lowest = max(float(self._size.max()) / _DARK, 1.0 if self.takes_bytes else 0.0)
+        return math.sqrt(n_pixels) * lowest, math.sqrt(n_pixels / len(self._size)) * self._highest
+
+    def suits(self, pixels):
+        """Return whether the pixels of a single image are neither far from those of training nor all small.
+
+        Parameters
+        ----------
+        pixels : ndarray, (n_pixels,)
+            Of any real dtype.
+
+        Returns
+        -------
+        bool
+            False if a pixel is NaN or infinite, or if the image needs a closer look.
+        """
+        distances = pixels.reshape(-1, len(self._mean)) - self._mean
+        squares = np.einsum("ij,ij->j", distances, distances)  # no array of them, and no warning of infinity
+        are_near = squares <= len(distances) * np.square(_FAR * self._deviation)
+        return bool(are_near.all() and np.abs(pixels).max() >= self._size.max())
 
     def doubt(self, images):
         """Return why images seem to have another scale than those of training.
@@ -96,10 +111,10 @@ images as those of fit.'
             return None
         if seem_floats_up_to_1:
             return "X has floats up to 1, and the network was trained on pixels from 0 to 255. Multiply them by 255."
-        is_far = (np.abs(mean - self._mean) > _FAR * self._deviation) | (deviation > _FAR * self._deviation)
         size = np.hypot(mean, deviation)
-        far = _FAR_OF_FRACTIONS if len(images) >= _SEVERAL and self._seem_divided(sample) else _FAR
-        is_faint = (deviation < self._deviation / far) & (size < self._size / far)
+        is_far = np.hypot(mean - self._mean, deviation) > _FAR * self._deviation
+        is_faint = (deviation < self._deviation / _FAINT) & (size < self._size / _FAINT)
+        is_faint |= np.abs(sample).max(axis=0) < self._size / _DARK
         if not (is_far.any() or is_faint.all()):
             return None
         channel = int(np.argmax(is_far))
@@ -110,18 +125,14 @@ images as those of fit.'
             f"{self._mean[channel]:.3g} and deviation {self._deviation[channel]:.3g}. {self._advice(sample)}"
         )
 
-    def _seem_divided(self, sample):
-        """Return whether pixels are fractions from 0 to 1, and those of training were not."""
-        are_unit = sample.min() >= 0 and sample.max() <= 1
-        return are_unit and self._deviation.min() > 1 and bool((sample % 1 > 0).any())
-
     def _is_usual(self, images):
         """Return whether the largest pixel of a few images is one of images of the same scale."""
-        is_bytes = images.pixels.dtype == np.uint8
-        if is_bytes and not isinstance(images.pixels, np.ndarray):  # files: all would be decoded
-            return self._bytes_fit
+        is_unsigned = images.pixels.dtype.kind in "bu"
+        highest = self._highest_unsigned if is_unsigned else self._highest
+        if images.are_bytes and not isinstance(images.pixels, np.ndarray):  # files: all would be decoded
+            return highest >= 255
         largest = _largest(images)
-        return not (largest < self._size.min() or (largest > self._highest and not (is_bytes and self._bytes_fit)))
+        return not (largest < self._size.max() or largest > highest)  # NaN is not known
 
     def _advice(self, sample):
         """Return what to do, for the two scales that are usual."""
@@ -129,7 +140,7 @@ images as those of fit.'
         if self.takes_bytes and -1 <= low and high <= 1:
             return "Multiply them by 255 if they are from 0 to 1."
         is_unit = (np.abs(self._mean) <= 1).all() and (self._deviation <= 1).all()
-        if is_unit and low >= 0 and 1 < high <= 255:
+        if is_unit and low >= 0 and 16 < high <= 255:
             return "Divide them by 255 if those of fit were from 0 to 1."
         return "Scale the images as those of fit."
 

@@ -16,8 +16,7 @@ __all__ = ["Scorer"]
 
 # Upper bounds of the absolute values of pixels, NaN if one of them is. A norm takes less time than a minimum and a
 # maximum, and warns of nothing.
-_BOUNDS = {np.dtype(np.uint8): lambda pixels: 255.0, np.dtype(np.float32): snrm2, np.dtype(np.float64): dnrm2}
-_NO_NORM = None, 0, 0  # of other dtypes
+_NORMS = {np.dtype(np.uint8): snrm2, np.dtype(np.float32): snrm2, np.dtype(np.float64): dnrm2}
 _ROUNDED = 0.999  # of a limit: norms are rounded
 
 _N_TIMES = 5  # whose median is compared
@@ -74,10 +73,8 @@ class Scorer:
         if channels == 1:
             self._shapes_of_one.add((1, height, width))
         self.pixels = PixelScale(network.mean, network.scale)
-        self._norms_of_one = {}  # by dtype: the norm, and between which values an image needs no closer look
-        for dtype, norm in _BOUNDS.items():
-            low, high = self.pixels.norms_of_one(height * width * channels, dtype)
-            self._norms_of_one[dtype] = norm, low, min(high, _ROUNDED * network.pixel_limit)
+        low, high = self.pixels.norms_of_one(height * width * channels)
+        self._norms_of_one = low, min(high, _ROUNDED * network.pixel_limit)
         self._splits_image, self._pace = self._n_workers(1, 2) > 1, Pace()
         self._idle_for_one = defaultdict(list)  # as `_idle`, by number of workers
 
@@ -120,11 +117,11 @@ class Scorer:
             float64, if `Network.check_pixels` might refuse it, if `PixelScale.doubt` might doubt it, or if it needs
             much memory or is scored on a GPU.
         """
-        norm, low, high = self._norms_of_one.get(pixels.dtype, _NO_NORM)
+        norm, (low, high) = _NORMS.get(pixels.dtype), self._norms_of_one
         if norm is None or pixels.shape not in self._shapes_of_one:
             return None
         pixels = pixels.ravel()
-        if not low < norm(pixels) <= high:  # nor is NaN
+        if not (low < norm(pixels) <= high or self.pixels.suits(pixels)):  # NaN is and does neither
             return None
         n_threads = count_threads() if self._splits_image else 1
         if n_threads == 1:

@@ -7,7 +7,7 @@ import pytest
 
 from skconvnet.engine import Images, PixelScale, doubt_about_outlier
 
-BYTES, UNIT = (100, 60), (0.4, 0.25)  # mean and deviation
+BYTES, SIXTEEN, UNIT = (100, 60), (5, 6), (0.4, 0.25)  # mean and deviation of pixels up to 255, 16 and 1
 RAMP = np.tile(np.linspace(0, 1, 64), (5, 1))
 
 
@@ -33,7 +33,17 @@ def doubt(X, mean, deviation, shape=(8, 8, 1)):
         (255 * RAMP, (0, 1), "Divide them by 255"),
         (1e4 * RAMP, (0, 1), "and the network was trained on pixels with mean 0 and deviation 1. Scale the images as"),
         (1e-2 * RAMP, (0, 1), "X has pixels of a smaller scale, and the network was trained on pixels with mean 0 and"),
-        (1000 + 10 * RAMP, BYTES, None),
+        (500 + 10 * RAMP, BYTES, None),
+        (1000 + 10 * RAMP, BYTES, "Scale the images as those of fit."),
+        (16 * RAMP, BYTES, "X has pixels of a smaller scale"),
+        (np.uint8(16 * RAMP), BYTES, "X has pixels of a smaller scale"),
+        (255 * RAMP, SIXTEEN, "X has pixels of a larger scale"),
+        (np.uint8(255 * RAMP), SIXTEEN, "X has pixels of a larger scale"),
+        (16 * RAMP, SIXTEEN, None),
+        (RAMP, SIXTEEN, "X has pixels of a smaller scale"),
+        ((RAMP > 0.5) * 1.0, SIXTEEN, "X has pixels of a smaller scale"),
+        (16 * RAMP, UNIT, "Scale the images as those of fit."),
+        (RAMP / 16, UNIT, "X has pixels of a smaller scale"),
         (
             5000 + 10 * RAMP,
             BYTES,
@@ -63,13 +73,26 @@ def test_a_constant_image_or_a_dark_one_among_others_is_not_doubted():
     assert doubt(dark, *UNIT) is None
 
 
-def test_several_images_divided_by_16_are_doubted():
-    few = (5, 6)  # mean and deviation of scikit-learn's digits
-    digits = np.tile(16 * RAMP, (4, 1)).round()
-    assert "smaller scale" in doubt(digits / 16, *few)
-    assert doubt(digits[:9] / 16, *few) is None  # these may be dark
-    assert doubt((digits > 8) * 1.0, *few) is None
-    assert doubt(digits / 16 / 15, *UNIT) is None
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("trained_on", [BYTES, SIXTEEN, UNIT, (240, 20), (0, 1)])
+def test_a_single_image_that_is_scored_at_once_is_not_doubted(dtype, trained_on):
+    scale = PixelScale(np.float32([trained_on[0]]), np.float32([1 / trained_on[1]]))
+    lowest, highest = scale.norms_of_one(64)
+    for low, high in [(0, 1), (0, 2), (0, 16), (0, 50), (0, 255), (20, 40), (100, 255), (235, 255)]:
+        image = (low + (high - low) * RAMP[0]).astype(dtype)
+        at_once = bool(lowest < np.linalg.norm(image.astype(float)) <= highest) or scale.suits(image)
+        assert not (at_once and doubt(image[None], *trained_on)), (low, high)
+        assert at_once or trained_on != BYTES or high < 117, (low, high)
+    assert scale.suits(np.float64(235 + 20 * RAMP[0])) == (trained_on in [BYTES, (240, 20)])
+    for value in (np.nan, np.inf, 1e300):
+        assert not scale.suits(np.full(64, value))
+
+
+def test_pixels_much_brighter_than_others_are_no_larger_scale():
+    X = np.zeros((1, 64))
+    X[0, :4] = 255  # 16 deviations from the mean, and their root mean square is 4
+    assert doubt(X, 10, 16) is None
+    assert doubt(X / 255, 10, 16) is not None
 
 
 def test_one_channel_that_is_far_is_enough_and_all_must_be_faint():

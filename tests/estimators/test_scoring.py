@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.datasets import load_digits
 
 from skconvnet import ConvNetClassifier, ConvNetFeatures
 from skconvnet.engine.device import CpuDevice
@@ -174,6 +175,21 @@ def test_floats_up_to_1_are_noticed_if_the_network_takes_bytes(classifier, n_ima
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             classifier.predict(others)
+
+
+@pytest.mark.parametrize("n", [1, 40])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.int64])
+def test_digits_from_0_to_16_and_from_0_to_254_are_told_apart(n, dtype):
+    X, y = load_digits(return_X_y=True)
+    X, y, louder = X[:40], y[:40], np.uint8(X[:40] * 15.9)
+    for trained_on, others in ((X, louder), (louder, X), (X, X / 16)):
+        classifier = ConvNetClassifier("INPUT -> FC", max_iter=1, random_state=0).fit(trained_on, y)
+        others = others if others.max() == 1 else others.astype(dtype)
+        with pytest.warns(UserWarning, match=r"X has pixels of a \w+ scale"):
+            classifier.predict(others[:n])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            classifier.predict(trained_on[:n].astype(dtype))
 
 
 def test_validation_images_of_another_scale_are_named():
