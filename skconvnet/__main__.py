@@ -14,10 +14,9 @@ from sklearn.model_selection import train_test_split
 from skconvnet import ARCHITECTURES, ArchitectureError, ConvNetClassifier
 from skconvnet._version import __version__
 from skconvnet.architecture import (
-    CASE_STUDIES,
-    PUBLISHED,
     Hyperparameters,
     find_architecture,
+    find_study,
     too_large_filters,
     without_effect,
 )
@@ -202,7 +201,7 @@ def demo_convolution(options):
 
 def summary(options):
     """Print the volume table of an architecture."""
-    study = (CASE_STUDIES | PUBLISHED).get(options.architecture)
+    study = find_study(options.architecture)
     image_shape = options.input or (study.image_shape if study else _DEFAULT_SHAPE)
     n_classes = options.classes if options.classes is not None else (study.n_classes if study else 10)
     lists = {name: getattr(options, name) for name in (*_LETTERS, "pool")}

@@ -10,7 +10,7 @@ from skconvnet.architecture.layers.arithmetic import Volume
 from skconvnet.architecture.layers.branches import walk
 from skconvnet.architecture.published import PUBLISHED
 from skconvnet.architecture.summary import VolumeTable
-from skconvnet.architecture.zoo import ARCHITECTURES, auto_architecture, find_architecture
+from skconvnet.architecture.zoo import ARCHITECTURES, auto_architecture, find_architecture, find_study
 
 __all__ = [
     "ARCHITECTURES",
@@ -27,6 +27,7 @@ __all__ = [
     "VolumeTable",
     "auto_architecture",
     "find_architecture",
+    "find_study",
     "too_large_filters",
     "walk",
     "without_effect",

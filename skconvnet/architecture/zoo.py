@@ -58,7 +58,8 @@ def _no_such_name(wanted, names):
     return f"no architecture is named {shown(wanted)}{did_you_mean(str(wanted), names) or '.'}"
 
 
-ARCHITECTURES = _Architectures(_PATTERNS | {name: study.text for name, study in (CASE_STUDIES | PUBLISHED).items()})
+_STUDIES = CASE_STUDIES | PUBLISHED
+ARCHITECTURES = _Architectures(_PATTERNS | {name: study.text for name, study in _STUDIES.items()})
 
 
 def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
@@ -103,6 +104,29 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
             "possible too"
         )
     return Architecture.parse(wanted)
+
+
+def find_study(wanted):
+    """Return the case study or published network of a name or text; None if there is none.
+
+    Parameters
+    ----------
+    wanted : str or Architecture
+        As `find_architecture` takes it.
+
+    Returns
+    -------
+    CaseStudy or None
+
+    Examples
+    --------
+    >>> find_study("vgg16").n_classes
+    1000
+    """
+    if isinstance(wanted, str):
+        return _STUDIES.get(wanted.strip())
+    source = getattr(wanted, "source", None)
+    return next((study for study in _STUDIES.values() if study.text == source), None)
 
 
 def auto_architecture(image_shape, hyperparameters=_DEFAULTS):

@@ -2,7 +2,8 @@
 
 from bisect import bisect_left
 
-from skconvnet.architecture import Hyperparameters, find_architecture
+from skconvnet.architecture import Hyperparameters, find_architecture, find_study
+from skconvnet.data.images import check_image_shape
 from skconvnet.estimators.network import bind_network
 from skconvnet.estimators.pretrained import pretrained_network
 from skconvnet.inspection.diagram import diagram_of, fold, parts_in
@@ -58,13 +59,19 @@ class ArchitectureDisplay:
         estimator : ConvNetClassifier or ConvNetRegressor
             If it is not fitted, the network is that of its parameters, for 10 classes unless they say how many.
         image_shape : tuple of int, default=None
-            (height, width, channels). Needed if the estimator is not fitted and has no `image_shape`.
+            (height, width, channels). Needed if the estimator is not fitted and has no `image_shape`. A fitted network
+            has that of its images.
         repeats, ax
             As of `plot`.
 
         Returns
         -------
         ArchitectureDisplay
+
+        Raises
+        ------
+        ValueError
+            If the size of the images is not known, or is not that of the fit.
         """
         check_axes(cls, ax)
         return cls(_architecture_of(estimator, image_shape)).plot(repeats=repeats, ax=ax)
@@ -80,7 +87,8 @@ class ArchitectureDisplay:
         image_shape : tuple of int
             (height, width, channels), or (height, width) of grey images.
         n_classes : int, default=None
-            Number of classes. None: what the text says, or else 10.
+            Number of classes. None: that of the paper, if the text is a case study such as "vgg16"; else what the text
+            says, or 10.
         repeats, ax
             As of `plot`.
         **hyperparameters : dict
@@ -92,7 +100,9 @@ class ArchitectureDisplay:
         ArchitectureDisplay
         """
         check_axes(cls, ax)
-        numbers = Hyperparameters(**hyperparameters)
+        numbers, study = Hyperparameters(**hyperparameters), find_study(text)
+        if n_classes is None and study is not None:
+            n_classes = study.n_classes
         bound = find_architecture(text, image_shape, numbers).bind(image_shape, n_classes, numbers)
         return cls(bound).plot(repeats=repeats, ax=ax)
 
@@ -137,6 +147,12 @@ def _architecture_of(estimator, image_shape):
     """Return the bound architecture of an estimator, fitted or not."""
     check_network(estimator, must_be_fitted=False)
     if hasattr(estimator, "architecture_"):
+        fitted = estimator.architecture_.image_shape
+        if image_shape is not None and check_image_shape(image_shape) != fitted:
+            raise ValueError(
+                f"image_shape={image_shape!r}, but the network was fitted on images of shape {fitted}. Leave out "
+                "image_shape. To see the network for other images, pass clone(estimator), which is not fitted."
+            )
         return estimator.architecture_
     stored = pretrained_network(estimator.pretrained)
     image_shape = image_shape or estimator.image_shape or (stored and stored.architecture.image_shape)

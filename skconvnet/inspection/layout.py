@@ -49,13 +49,17 @@ class Scale:
     def of(cls, chain, box, words="all"):
         """Return the scale with which the longest box of a chain is so many inches long.
 
-        It may be shorter where the depth is small, and is broken where the depth is much larger than the image.
+        It may be shorter where the depth is small, and is broken where the depth is much larger than the image, unless
+        the network has no volume of more than one pixel.
         """
         volumes = [part.volume for part in parts_in(chain)]
         side = max(max(volume.height, volume.width) for volume in volumes)
-        depth = max((volume.depth for volume in volumes if volume.height * volume.width > 1), default=1)
+        depths = [volume.depth for volume in volumes if volume.height * volume.width > 1]
         low, high = _BROKEN_FROM
-        longest = min(max(depth, low * side), high * side)
+        if depths:
+            longest = min(max(*depths, low * side), high * side)
+        else:
+            longest = max(low, *(volume.depth for volume in volumes))
         return cls(box / longest, longest, words)
 
     def extent(self, n):

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from skconvnet import ArchitectureError, ConvNetClassifier
+from skconvnet import ARCHITECTURES, ArchitectureError, ConvNetClassifier
 from skconvnet.inspection import ArchitectureDisplay
 from tests.estimators.quick import quick, refused
 
@@ -93,6 +93,14 @@ def test_an_estimator_that_is_not_fitted_needs_a_size(plt):
         ArchitectureDisplay.from_estimator(classifier)
 
 
+@pytest.mark.parametrize("text", ["vgg16", ARCHITECTURES["vgg16"]])
+def test_a_case_study_has_the_classes_of_its_paper_unless_it_is_said(text, plt):
+    _, ax = plt.subplots()
+    for given, n_classes in (({}, 1000), ({"n_classes": 7}, 7)):
+        display = ArchitectureDisplay.from_text(text, (32, 32, 3), ax=ax, **given)
+        assert display.architecture.n_classes == n_classes
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_fitted_estimator_has_its_own_network(plt):
     X, y = np.random.default_rng(0).random((20, 6, 6)), np.arange(20) % 4
@@ -100,6 +108,11 @@ def test_a_fitted_estimator_has_its_own_network(plt):
     display = ArchitectureDisplay.from_estimator(classifier)
     assert display.architecture is classifier.architecture_
     assert display.ax_.texts[-1].get_text() == "K=4\n[1x1x4]"
+    assert ArchitectureDisplay.from_estimator(classifier, image_shape=(6, 6)).architecture is classifier.architecture_
+    with refused(
+        "image_shape=(12, 12), but the network was fitted on images of shape (6, 6, 1). Leave out image_shape"
+    ):
+        ArchitectureDisplay.from_estimator(classifier, image_shape=(12, 12))
 
 
 def test_what_is_repeated_is_folded_if_there_is_much_or_if_asked(plt):

@@ -81,6 +81,15 @@ def test_a_box_is_broken_from_two_and_a_half_times_the_side_of_the_image_on(dept
     assert Scale.of(chain, box=0.5) == Scale(0.5 / longest, longest)
 
 
+def test_without_volumes_of_more_pixels_the_deepest_of_one_is_not_broken():
+    chain = diagram_of(Architecture.parse("INPUT -> FC(2)").bind((1, 1, 64)))
+    scale = Scale.of(chain, box=1)
+    assert scale == Scale(1 / 64, 64)
+    (depth, *_), (fewer, *_) = (scale.box(part.volume) for part in parts_in(chain))
+    assert depth == 1
+    assert fewer < 0.1
+
+
 def test_a_network_in_one_row_is_as_wide_as_needed_and_others_have_rows():
     chain = diagram_of(ARCHITECTURES["lenet5"].bind((32, 32, 1)))
     assert lay_out(chain, 9).width < 9
