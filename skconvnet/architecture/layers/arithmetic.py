@@ -68,6 +68,40 @@ class Axis(NamedTuple):
         return (self.F - 1) * self.dilation + 1
 
 
+class Side(NamedTuple):
+    """The width or the height of an input, and the window along it.
+
+    Parameters
+    ----------
+    letter : str
+        What it is called in errors: W or H; of a square input, W for both.
+    extent : int
+    axis : Axis
+    """
+
+    letter: str
+    extent: int
+    axis: Axis
+
+    @property
+    def padded(self):
+        """The extent with the zeros on both sides."""
+        return self.extent + 2 * self.axis.P
+
+    def fits(self, W=None, **changed):
+        """Return whether the window has a whole number of positions, with another extent `W`, F, S or P.
+
+        Examples
+        --------
+        >>> side = Side("W", 8, Axis(F=3, S=2, P=0))
+        >>> side.fits(), side.fits(W=9), side.fits(F=2)
+        (False, True, True)
+        """
+        extent, axis = self.extent if W is None else W, self.axis._replace(**changed)
+        span = extent - axis.reach + 2 * axis.P
+        return span >= 0 and span % axis.S == 0
+
+
 def axes_of(F, S, P, dilation=1):
     """Return the axes of a window, those of its rows and of its columns.
 
@@ -131,16 +165,23 @@ def output_extent(W, F, S, P, round, name, dilation=1):
     >>> output_extent(W=10, F=3, S=2, P=0, round="floor", name="CONV 1")
     4
     """
-    span = W - Axis(F, S, P, dilation).reach + 2 * P
+    side = Side("W", W, Axis(F, S, P, dilation))
+    return _positions(side, round, name, [side])
+
+
+def _positions(side, round, name, sides):
+    """Return the output extent along one of the sides of an input; an error says what fits all of them."""
+    S, span = side.axis.S, side.padded - side.axis.reach
     if span < 0:
-        raise WindowTooLargeError(_too_large(W, F, S, P, dilation, name))
+        raise WindowTooLargeError(_too_large(side, name, sides))
     whole_windows = span // S + 1
     if span % S == 0 or round == "floor":
         return whole_windows
     if round == "ceil":
-        begins_inside = whole_windows * S < W + P  # the next window, counted from the first zero of the padding
+        # The next window, counted from the first zero of the padding.
+        begins_inside = whole_windows * S < side.extent + side.axis.P
         return whole_windows + begins_inside
-    raise ArchitectureError(_not_whole(W, F, S, P, dilation, name))
+    raise ArchitectureError(_not_whole(side, name, sides))
 
 
 class RoundedLayer:
@@ -184,12 +225,10 @@ def output_extents(layer):
         As `output_extent` does.
     """
     rows, columns = layer.axes
-    return [
-        output_extent(
-            extent, axis.F, axis.S, axis.P, layer.round, f"{layer.name} over the {side} of {layer.input}", axis.dilation
-        )
-        for side, extent, axis in (("height", layer.input.height, rows), ("width", layer.input.width, columns))
-    ]
+    width, height = Side("W", layer.input.width, columns), Side("H", layer.input.height, rows)
+    sides = [width, width if width[1:] == height[1:] else height]
+    names = (f"{layer.name} over the {side} of {layer.input}" for side in ("height", "width"))
+    return [_positions(side, layer.round, name, sides) for side, name in zip(sides[::-1], names, strict=True)]
 
 
 def padding(P, F, name, dilation=1):
@@ -235,47 +274,67 @@ def _same(axis, name):
     return zeros
 
 
-def _arithmetic(W, F, S, P, dilation):
+def _arithmetic(side):
     """Return the formula with its numbers, with enough decimals that a fraction does not look whole."""
-    value = (W - Axis(F, S, P, dilation).reach + 2 * P) / S + 1
+    letter, W, (F, S, P, dilation) = side
+    value = (side.padded - side.axis.reach) / S + 1
     decimals = max(3, len(str(S)))
     shown = f"{value:.{decimals}f}".rstrip("0").rstrip(".")
     reach, number = ("F", F) if dilation == 1 else ("((F - 1)*dilation + 1)", f"(({F} - 1)*{dilation} + 1)")
-    return f"(W - {reach} + 2P)/S + 1 = ({W} - {number} + {2 * P})/{S} + 1 = {shown}"
+    return f"({letter} - {reach} + 2P)/S + 1 = ({W} - {number} + {2 * P})/{S} + 1 = {shown}"
 
 
-def _too_large(W, F, S, P, dilation, name):
-    window, padded, reach = f"F={F}", W + 2 * P, Axis(F, S, P, dilation).reach
+def _changed_together(side, sides):
+    """Return the sides that another F, S or P of one of them changes too: those with the same window."""
+    return [other for other in sides if other.axis == side.axis]
+
+
+def _too_large(side, name, sides):
+    letter, W, (F, _, P, dilation) = side
+    window, reach = f"F={F}", side.axis.reach
     if dilation > 1:
         window += f" with dilation={dilation}, (F - 1)*dilation + 1 = {reach},"
+    together = _changed_together(side, sides)
+    sizes = {one.letter: one.axis.reach - 2 * one.axis.P for one in sides if one.padded < one.axis.reach}
     return (
-        f"{name}: the window {window} is larger than the padded input, W + 2P = {W} + {2 * P} = {padded}, so "
-        f"{_arithmetic(W, F, S, P, dilation)}. What fits: F={(padded - 1) // dilation + 1} or smaller, "
-        f"P={(reach - W + 1) // 2} or larger, or W={reach - 2 * P} or larger"
+        f"{name}: the window {window} is larger than the padded input, {letter} + 2P = {W} + {2 * P} = {side.padded}, "
+        f"so {_arithmetic(side)}. What fits: F={min((one.padded - 1) // dilation + 1 for one in together)} or smaller, "
+        f"P={max((reach - one.extent + 1) // 2 for one in together)} or larger, or {_spelled(sizes)} or larger"
     )
 
 
-def _not_whole(W, F, S, P, dilation, name):
-    def fits(W=W, F=F, S=S, P=P):
-        span = W - Axis(F, S, P, dilation).reach + 2 * P
-        return span >= 0 and span % S == 0
+def _not_whole(side, name, sides):
+    _, _, (F, S, P, _) = side
+    together = _changed_together(side, sides)
 
-    nearest = [
-        *_nearest("S", S, 1, lambda s: s <= max(S, F) and fits(S=s)),  # a larger stride skips pixels
-        *_nearest("P", P, 0, lambda P: P < F and fits(P=P)),
+    def fits(**changed):
+        return all(one.fits(**changed) for one in together)
+
+    def fits_extent(one):
+        return lambda W: one.fits(W=W)
+
+    unfit = {one.letter: _nearest(one.extent, 1, fits_extent(one)) for one in sides if not one.fits()}
+    sizes = [dict(zip(unfit, extents, strict=True)) for extents in zip(*unfit.values(), strict=True)]
+    choices = [
+        *({"S": s} for s in _nearest(S, 1, lambda s: s <= max(S, F) and fits(S=s))),  # a larger one skips pixels
+        *({"P": p} for p in _nearest(P, 0, lambda p: p < F and fits(P=p))),
         # P may be "same", which changes with F: the message fixes it.
-        *(f"{choice} with P={P}" for choice in _nearest("F", F, 1, lambda F: P < F and fits(F=F))),
-        *_nearest("W", W, 1, lambda W: fits(W=W)),
+        *({"F": f, "P": P} for f in _nearest(F, 1, lambda f: P < f and fits(F=f))),
+        *sizes,
     ]
+    nearest = [_spelled(choice, " with ") for choice in choices if None not in choice.values()]
     return (
-        f"{name}: {_arithmetic(W, F, S, P, dilation)} is not a whole number, and rounding='exact' refuses it: "
+        f"{name}: {_arithmetic(side)} is not a whole number, and rounding='exact' refuses it: "
         f"rounding='floor' rounds down. What fits: round=floor, round=ceil, {', '.join(nearest)}"
     )
 
 
-def _nearest(letter, value, lowest, fits):
-    """Return the nearest smaller and the nearest larger value that fit, as texts."""
+def _spelled(numbers, between=" and "):
+    return between.join(f"{letter}={number}" for letter, number in numbers.items())
+
+
+def _nearest(value, lowest, fits):
+    """Return the nearest smaller and the nearest larger value that fit; None for one that there is not."""
     below = range(value - 1, max(lowest, value - REACH) - 1, -1)
     above = range(value + 1, value + REACH + 1)
-    found = [next((v for v in side if fits(v)), None) for side in (below, above)]
-    return [f"{letter}={v}" for v in found if v is not None]
+    return [next((v for v in side if fits(v)), None) for side in (below, above)]

@@ -97,6 +97,16 @@ class Convolution {
   }
 }
 
+// Return whether the page can show these settings.
+function isShown(settings) {
+  try {
+    return new Convolution(settings).length > 0;
+  } catch (error) {
+    if (error instanceof ArchitectureError) return false;
+    throw error;
+  }
+}
+
 function checkSetting(letter, value) {
   const [lowest, largest] = rangeOf(letter);
   if (Number.isInteger(value) && lowest <= value && value <= largest) return;
@@ -216,38 +226,34 @@ class ConvolutionView {
     byId("layer-error").hidden = isAllowed;
   }
 
-  // Show an error, and a button for each setting that fits.
+  // Show an error, and a button for each setting that fits and that the page can show.
   refuse(error) {
     this.allow(false);
     const [message, fits] = byId("layer-error").children;
     message.replaceChildren(...linesOf(error));
-    const inRange = ([name, value]) => name === "round" || value <= CONVOLUTION.largest[name];
-    const choices = (error.choices ?? []).filter((choice) => Object.entries(choice).every(inRange));
     const { W, H } = this.settings;
-    const sides = W === H ? ["W", "H"] : error.message.includes("over the height") ? ["H"] : ["W"];
-    fits.replaceChildren(
-      ...choices.map((choice) => {
-        const isSide = choice.W !== undefined;
-        const changed = isSide ? Object.fromEntries(sides.map((side) => [side, choice.W])) : named(choice);
-        const onclick = ({ detail }) => {
-          this.set(changed, true);
-          // A key leaves the focus nowhere, since its button is gone. A finger needs no keyboard on its screen.
-          if (detail === 0) this.inputs[Object.keys(changed)[0]].focus();
-        };
-        return make("button", { type: "button", onclick }, spellChoice(choice));
-      }),
-    );
+    const buttons = (error.choices ?? []).map((choice) => {
+      const changed = W === H && "W" in choice ? { ...choice, H: choice.W } : named(choice);
+      const onclick = ({ detail }) => {
+        this.set(changed, true);
+        // A key leaves the focus nowhere, since its button is gone. A finger needs no keyboard on its screen.
+        if (detail === 0) this.inputs[Object.keys(changed)[0]].focus();
+      };
+      const button = make("button", { type: "button", onclick }, spellChoice(choice));
+      return isShown({ ...this.settings, ...changed }) ? [button] : [];
+    });
+    fits.replaceChildren(...buttons.flat());
   }
 
   drawFormula() {
-    const { conv, settings } = this.convolution;
-    const [rows, columns] = conv.axes;
-    const sides = settings.W === settings.H ? [["width and height", settings.W, columns, conv.output.width]] : [
-      ["width", settings.W, columns, conv.output.width],
-      ["height", settings.H, rows, conv.output.height],
+    const { conv } = this.convolution;
+    const [width, height] = sidesOf(conv.input, conv.axes);
+    const sides = width === height ? [["width and height", width, conv.output.width]] : [
+      ["width", width, conv.output.width],
+      ["height", height, conv.output.height],
     ];
     const lines = [
-      ...sides.map(([side, extent, axis, count]) => [side, `${formula(extent, axis)}${rounded(extent, axis, count)}`]),
+      ...sides.map(([name, side, count]) => [name, `${formula(side)}${rounded(side, count)}`]),
       ["volumes", `${conv.input} → ${conv.output}`],
       ["parameters", `${conv.arithmetic} = ${grouped(conv.weights + conv.biases)}`],
       ["notation", conv.text],
@@ -383,7 +389,7 @@ function linesOf(error) {
 }
 
 // Return what was made of a number of positions that is not whole.
-function rounded(extent, axis, count) {
+function rounded({ extent, axis }, count) {
   const exact = (extent - axis.F + 2 * axis.P) / axis.S + 1;
   return exact === count ? "" : `, rounded ${count < exact ? "down" : "up"} to ${count}`;
 }

@@ -35,85 +35,104 @@ function reachOf({ F, dilation }) {
   return (F - 1) * dilation + 1;
 }
 
-// Return the number of positions of a window along one axis: (W - F + 2P)/S + 1.
-function outputExtent(W, axis, round, name) {
-  const { S, P } = axis;
-  const span = W - reachOf(axis) + 2 * P;
-  if (span < 0) throw tooLarge(W, axis, name);
+// Return the width and the height of a volume, each with its letter for errors and the window along it. Of a square
+// volume, both are W.
+function sidesOf(volume, [rows, columns]) {
+  const width = { letter: "W", extent: volume.width, axis: columns };
+  const height = { letter: "H", extent: volume.height, axis: rows };
+  return [width, height.extent === width.extent && isSameAxis(rows, columns) ? width : height];
+}
+
+function isSameAxis(one, other) {
+  return ["F", "S", "P", "dilation"].every((letter) => one[letter] === other[letter]);
+}
+
+// Return whether the window of a side has a whole number of positions, with another extent W, F, S or P.
+function fitsSide({ extent, axis }, { W = extent, ...changed }) {
+  const window = { ...axis, ...changed };
+  const span = W - reachOf(window) + 2 * window.P;
+  return span >= 0 && span % window.S === 0;
+}
+
+// Return the number of positions of a window along one of the sides: (W - F + 2P)/S + 1. An error says what fits all.
+function outputExtent(side, round, name, sides) {
+  const { S, P } = side.axis;
+  const span = side.extent - reachOf(side.axis) + 2 * P;
+  if (span < 0) throw tooLarge(side, name, sides);
   const whole = Math.floor(span / S) + 1;
   if (span % S === 0 || round === "floor") return whole;
-  if (round === "ceil") return whole + Number(whole * S < W + P); // the next window begins inside
-  throw notWhole(W, axis, name);
+  if (round === "ceil") return whole + Number(whole * S < side.extent + P); // the next window begins inside
+  throw notWhole(side, name, sides);
 }
 
 // Return the formula with its numbers, with enough decimals that a fraction does not look whole.
-function formula(W, axis) {
+function formula({ letter, extent, axis }) {
   const { F, S, P, dilation } = axis;
-  const value = (W - reachOf(axis) + 2 * P) / S + 1;
+  const value = (extent - reachOf(axis) + 2 * P) / S + 1;
   const decimals = fixed(value, Math.max(3, String(S).length)).replace(/0+$/, "").replace(/\.$/, "");
   const reach = dilation === 1 ? "F" : "((F - 1)*dilation + 1)";
   const number = dilation === 1 ? F : `((${F} - 1)*${dilation} + 1)`;
-  return `(W - ${reach} + 2P)/S + 1 = (${W} - ${number} + ${2 * P})/${S} + 1 = ${decimals}`;
+  return `(${letter} - ${reach} + 2P)/S + 1 = (${extent} - ${number} + ${2 * P})/${S} + 1 = ${decimals}`;
 }
 
-// Return the error about a window that is larger than the padded input. Its `choices` are the nearest settings that fit.
-function tooLarge(W, axis, name) {
+// Return the error about a window that is larger than its padded input. Its `choices` are settings that may fit.
+function tooLarge(side, name, sides) {
+  const { letter, extent, axis } = side;
   const { F, P, dilation } = axis;
   const reach = reachOf(axis);
-  const padded = W + 2 * P;
+  const padded = extent + 2 * P;
   const spread = dilation > 1 ? ` with dilation=${dilation}, (F - 1)*dilation + 1 = ${reach},` : "";
-  const choices = [
-    { F: Math.floor((padded - 1) / dilation) + 1 },
-    { P: Math.floor((reach - W + 1) / 2) },
-    { W: reach - 2 * P },
-  ];
-  const [smaller, ...larger] = choices.map(spellChoice);
-  const error = new WindowTooLargeError(
-    `${name}: the window F=${F}${spread} is larger than the padded input, W + 2P = ${W} + ${2 * P} = ${padded}, so ` +
-    `${formula(W, axis)}. What fits: ${smaller} or smaller, ${larger[0]} or larger, or ${larger[1]} or larger`,
+  const together = sides.filter((other) => isSameAxis(other.axis, axis));
+  const largestF = Math.min(...together.map((one) => Math.floor((one.extent + 2 * P - 1) / dilation) + 1));
+  const leastP = Math.max(...together.map((one) => Math.floor((reach - one.extent + 1) / 2)));
+  const sizes = Object.fromEntries(
+    sides
+      .map((one) => [one.letter, reachOf(one.axis) - 2 * one.axis.P, one.extent])
+      .filter(([, least, own]) => own < least),
   );
-  return Object.assign(error, { choices });
+  const error = new WindowTooLargeError(
+    `${name}: the window F=${F}${spread} is larger than the padded input, ${letter} + 2P = ${extent} + ${2 * P} = ` +
+      `${padded}, so ${formula(side)}. What fits: F=${largestF} or smaller, P=${leastP} or larger, or ` +
+      `${spellChoice(sizes, " and ")} or larger`,
+  );
+  return Object.assign(error, { choices: [{ F: largestF }, { P: leastP }, sizes] });
 }
 
 // Return the error about a size that is not whole. Its `choices` are the settings that fit.
-function notWhole(W, axis, name) {
-  const { F, S, P } = axis;
-  const fits = (changed) => {
-    const { W: extent, ...window } = { W, ...axis, ...changed };
-    const span = extent - reachOf(window) + 2 * window.P;
-    return span >= 0 && span % window.S === 0;
-  };
+function notWhole(side, name, sides) {
+  const { F, S, P } = side.axis;
+  const together = sides.filter((other) => isSameAxis(other.axis, side.axis));
+  const fits = (changed) => together.every((one) => fitsSide(one, changed));
+  const unfit = new Map(sides.filter((one) => !fitsSide(one, {})).map((one) => [one.letter, one]));
+  const extents = [...unfit.values()].map((one) => nearest(one.extent, 1, (value) => fitsSide(one, { W: value })));
+  const sizes = [0, 1].map((i) => Object.fromEntries([...unfit.keys()].map((letter, n) => [letter, extents[n][i]])));
   const choices = [
     { round: "floor" },
     { round: "ceil" },
     ...nearest(S, 1, (value) => value <= Math.max(S, F) && fits({ S: value })).map((value) => ({ S: value })),
     ...nearest(P, 0, (value) => value < F && fits({ P: value })).map((value) => ({ P: value })),
     ...nearest(F, 1, (value) => P < value && fits({ F: value })).map((value) => ({ F: value, P })),
-    ...nearest(W, 1, (value) => fits({ W: value })).map((value) => ({ W: value })),
-  ];
+    ...sizes,
+  ].filter((choice) => !Object.values(choice).includes(null));
   const error = new ArchitectureError(
-    `${name}: ${formula(W, axis)} is not a whole number, and rounding='exact' refuses it: ` +
-      `rounding='floor' rounds down. What fits: ${choices.map(spellChoice).join(", ")}`,
+    `${name}: ${formula(side)} is not a whole number, and rounding='exact' refuses it: ` +
+      `rounding='floor' rounds down. What fits: ${choices.map((one) => spellChoice(one)).join(", ")}`,
   );
   return Object.assign(error, { choices });
 }
 
-function spellChoice(choice) {
-  return Object.entries(choice).map(([letter, value]) => `${letter}=${value}`).join(" with ");
+function spellChoice(choice, between = " with ") {
+  return Object.entries(choice).map(([letter, value]) => `${letter}=${value}`).join(between);
 }
 
-// Return the nearest smaller and the nearest larger value that fit.
+// Return the nearest smaller and the nearest larger value that fit; null for one that there is not.
 function nearest(value, lowest, fits) {
-  const found = [];
-  for (const step of [-1, 1]) {
+  return [-1, 1].map((step) => {
     for (let other = value + step; other >= lowest && Math.abs(other - value) <= DATA.limits.reach; other += step) {
-      if (fits(other)) {
-        found.push(other);
-        break;
-      }
+      if (fits(other)) return other;
     }
-  }
-  return found;
+    return null;
+  });
 }
 
 // Return P as a number of zeros: 0 for "valid", (F - 1)*dilation/2 for "same".
@@ -167,8 +186,9 @@ class WindowLayer extends BoundLayer {
     const extents = [this.input.height, this.input.width];
     const divides = this.axes.every((axis, i) => (extents[i] - reachOf(axis) + 2 * axis.P) % axis.S === 0);
     if (!this.options.round && rounding !== "exact" && !divides) this.options.round = rounding;
+    const sides = sidesOf(this.input, this.axes);
     return ["height", "width"].map((side, i) =>
-      outputExtent(extents[i], this.axes[i], this.options.round, `${this.name} over the ${side} of ${this.input}`),
+      outputExtent(sides[1 - i], this.options.round, `${this.name} over the ${side} of ${this.input}`, sides),
     );
   }
 }

@@ -3,7 +3,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from skconvnet.architecture import ArchitectureError
-from skconvnet.architecture.layers.arithmetic import Axis, output_extent, padding
+from skconvnet.architecture.layers.arithmetic import Axis, Volume, output_extent, padding
+from skconvnet.architecture.layers.convolution import BoundConv
 
 
 def slide(W, F, S, P, round, dilation=1):
@@ -101,6 +102,35 @@ def test_suggestions_of_an_error_fit(W, F, S, P, dilation):
         assert numbers["S"] <= max(S, F)
         assert "F" not in values or "P" in values  # which may have been "same"
         assert not values.keys() & {"F", "P"} or numbers["P"] < numbers["F"]  # POOL rejects all others
+
+
+@given(H=st.integers(1, 30), W=st.integers(1, 30), F=st.integers(1, 20), S=st.integers(2, 5), P=st.integers(0, 5))
+@settings(max_examples=200)
+def test_suggestions_of_an_error_fit_both_sides(H, W, F, S, P):
+    def conv(H=H, W=W, F=F, S=S, P=P):
+        return BoundConv("CONV 1", Volume(H, W, 1), K=1, F=F, S=S, P=P)
+
+    assume(F <= min(H, W) + 2 * P and ((H - F + 2 * P) % S or (W - F + 2 * P) % S))
+    with pytest.raises(ArchitectureError) as caught:
+        conv()
+    for offer in str(caught.value).partition("What fits: round=floor, round=ceil, ")[2].split(", "):
+        values = {letter: int(value) for letter, value in (one.split("=") for one in offer.split(" with "))}
+        if H == W and "W" in values:
+            values["H"] = values["W"]
+        conv(**values)
+
+
+def test_errors_about_the_height_name_it_and_offer_what_fits_the_width_too():
+    with pytest.raises(ArchitectureError) as caught:
+        BoundConv("CONV 1", Volume(5, 7, 1), K=1, F=3, S=3, P=0)
+    assert "over the height of [7x5x1]: (H - F + 2P)/S + 1 = (5 - 3 + 0)/3 + 1" in str(caught.value)
+    assert str(caught.value).endswith("round=ceil, S=2, W=6 with H=3, W=9 with H=6")
+    with pytest.raises(ArchitectureError, match=r"round=ceil, S=1, H=7, H=9$"):
+        BoundConv("CONV 1", Volume(8, 9, 1), K=1, F=3, S=2, P=0)
+    with pytest.raises(ArchitectureError, match=r"F=5 or smaller, P=2 or larger, or W=9 and H=9 or larger$"):
+        BoundConv("CONV 1", Volume(7, 5, 1), K=1, F=9, S=1, P=0)
+    with pytest.raises(ArchitectureError, match=r"H \+ 2P = 4 \+ 0 = 4, .* or H=9 or larger$"):
+        BoundConv("CONV 1", Volume(4, 20, 1), K=1, F=9, S=1, P=0)
 
 
 def test_fractions_do_not_look_whole_and_huge_numbers_are_fast():
