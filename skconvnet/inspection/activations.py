@@ -103,7 +103,7 @@ class ActivationsDisplay:
         check_axes(cls, ax)
         check_network(estimator)
         names = _names(estimator.architecture_, layers)
-        X = check_one_image(image, (1, 2, 3))[None]
+        X = check_one_image(image, (1, 2, 3), estimator.image_shape_[2])[None]
         images = check_images(estimator, X, estimator.image_shape_)
         network = fitted_network(estimator)
         activations = {name: _volume(network.up_to(name), images, estimator.n_jobs) for name in names}

@@ -13,6 +13,9 @@ from skconvnet.training import make_augmentation
 
 __all__ = ["AugmentationDisplay", "augmented_images"]
 
+_WIDTH, _LEAST = 8, (2, 1)  # inches of a new figure; images that are not square may need more
+_LONGEST, _SHORTEST = 2, 0.17  # inches of the sides of an image: the shorter is at least a line of text
+
 
 def augmented_images(X, augment, *, n_variants=8, image_shape=None, random_state=None):
     """Augment images as the training of a network does.
@@ -135,14 +138,20 @@ class AugmentationDisplay:
         """
         max_images, n_images = whole_number("max_images", max_images, 1), len(self.images)
         grid = self._grid(max_images)
-        height, width = grid.shape[:2]
-        ax = axes_or_new(self, ax, figsize=(8, 8 * height / width))
+        ax = axes_or_new(self, ax, self._size(grid.shape))
         show_image(ax, grid if grid.shape[2] == 3 else grid[..., 0])
         ax.set_axis_off()
         if max_images < n_images:
             ax.set_title(f"{max_images} of {n_images:,} images", fontsize="medium")
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _size(self, shape):
+        """Return the inches of a new figure for a grid of this height and width."""
+        sides = self.images.shape[1:3]
+        inches = min(_WIDTH / shape[1], _LONGEST / max(sides))  # of a pixel
+        inches = max(inches, min(_SHORTEST / min(sides), _LONGEST / max(sides)))
+        return max(_LEAST[0], inches * shape[1]), max(_LEAST[1], inches * shape[0])
 
     def _grid(self, n):
         """Return the first images side by side, from 0 to 1, with white between them; of other than RGB, the mean."""

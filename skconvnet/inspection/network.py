@@ -32,7 +32,7 @@ def check_network(estimator, must_be_fitted=True):
         check_is_fitted(estimator)
 
 
-def check_one_image(image, dimensions=(2, 3)):
+def check_one_image(image, dimensions=(2, 3), n_channels=None):
     """Return an image as an array; raise an error if it has another number of dimensions.
 
     Parameters
@@ -41,6 +41,8 @@ def check_one_image(image, dimensions=(2, 3)):
         What the caller passed.
     dimensions : tuple of int, default=(2, 3)
         The possible numbers of dimensions.
+    n_channels : int, default=None
+        The channels that it should have. If (1, height, width) has others, it is one grey image of several.
 
     Returns
     -------
@@ -57,7 +59,8 @@ def check_one_image(image, dimensions=(2, 3)):
     (2, 2)
     """
     array = np.asarray(image)
-    if array.ndim in dimensions:
+    is_one_of_several = array.ndim == 3 and array.shape[0] == 1 and n_channels not in (None, array.shape[2])
+    if array.ndim in dimensions and not is_one_of_several:
         return array
     came = f"image has the shape {array.shape}" if array.ndim else f"image is {image!r:.80}"
     raise ValueError(

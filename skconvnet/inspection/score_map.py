@@ -2,18 +2,30 @@
 
 import numpy as np
 
-from skconvnet.inspection.drawing import as_picture, axes_or_new, check_axes, show_image
-from skconvnet.inspection.network import check_network
+from skconvnet.inspection.drawing import (
+    as_picture,
+    axes_or_new,
+    check_axes,
+    inches_of,
+    shortened,
+    show_image,
+    shrink_texts,
+)
+from skconvnet.inspection.network import check_network, check_one_image
 from skconvnet.inspection.saliency import output_names
 
 __all__ = ["ScoreMapDisplay"]
+
+_MEAN_GREY = 0.75  # of the image, and behind the bar
+_LEAST = 3.5, 2.5  # inches; in smaller axes texts are small
+_CHARACTER = 0.65  # the width of one, in sizes of its font
 
 
 class ScoreMapDisplay:
     """A picture of the scores that a network has at every position in a larger image.
 
-    A score is drawn where the middle of its window is, over the image in grey. The frame is the window of the highest
-    score.
+    A score is drawn where the middle of its window is, over the image in light grey. The frame is the window of the
+    highest score.
 
     Make one with `from_estimator`. It needs Matplotlib: ``pip install matplotlib``.
 
@@ -85,9 +97,9 @@ class ScoreMapDisplay:
         """
         check_axes(cls, ax)
         check_network(estimator)
-        image = np.asarray(image)
-        if image.ndim not in (2, 3):
-            raise ValueError(f"image has the shape {image.shape}. Pass one image, (height, width) or with channels.")
+        image = check_one_image(image, n_channels=estimator.image_shape_[2])
+        if np.ndim(target):
+            raise ValueError(f"target has the shape {np.shape(target)}. Pass one class, label or output.")
         scores = estimator.score_map(image[None])[0]
         scores = scores.reshape(*scores.shape[:2], -1)
         names, has_classes = output_names(estimator)
@@ -110,7 +122,7 @@ class ScoreMapDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; by default, in a new figure.
+            Where to draw; by default, in a new figure. In small axes, the title does not say the size of the window.
         cmap : str or matplotlib Colormap, default="viridis"
             The colours of the scores.
         alpha : float, default=0.6
@@ -122,13 +134,28 @@ class ScoreMapDisplay:
             This display.
         """
         height, width = self.image.shape[:2]
-        ax = axes_or_new(self, ax, figsize=(6.4, min(8, 6 * height / width + 1.7)))
+        ax = axes_or_new(self, ax, figsize=(6.4, min(8, 6 * height / width + 1.9)))
+        room = inches_of(ax)
+        is_small = room[0] < _LEAST[0] or room[1] < _LEAST[1]
         picture = as_picture(self.image)
-        show_image(ax, picture if picture.ndim == 2 else picture.mean(axis=-1))  # colours are for the scores
-        drawn = ax.imshow(self.scores, cmap=cmap, alpha=alpha, extent=self._extent(), interpolation="nearest")
-        self._frame(ax)
+        grey = picture if picture.ndim == 2 else picture.mean(axis=-1)  # colours are for the scores
+        show_image(ax, grey, vmin=-1)  # from 0.5 to 1: on black, colours would be others than those of the bar
+        low, high = np.nanmin(self.scores), np.nanmax(self.scores)
+        limits = {"vmin": low, "vmax": high} if low < high else {"vmin": low - 0.5, "vmax": low + 0.5}
+        options = {"cmap": cmap, "alpha": alpha, "interpolation": "nearest"} | limits
+        drawn = ax.imshow(self.scores, extent=self._extent(), **options)
         ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-        self.colorbar_ = ax.figure.colorbar(drawn, ax=ax, label=self.name, orientation="horizontal", shrink=0.7)
+        ticks = {} if low < high else {"ticks": [low], "format": "%.3g"}
+        self.colorbar_ = ax.figure.colorbar(drawn, ax=ax, orientation="horizontal", shrink=0.7, **ticks)
+        self.colorbar_.ax.set_facecolor(str(_MEAN_GREY))
+        if is_small:
+            shrink_texts([ax, self.colorbar_.ax])
+        self._frame(ax)
+        font_size = self.colorbar_.ax.xaxis.label.get_fontsize()
+        n_characters = int(72 * room[0] / (_CHARACTER * font_size))
+        ax.set_title(self._title(n_characters, is_small), fontsize=font_size)
+        if not is_small:  # else the title has the name
+            self.colorbar_.set_label(shortened(self.name, n_characters))
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -148,7 +175,13 @@ class ScoreMapDisplay:
         height, width = self.window
         corner = column * self.stride[1] - 0.5, row * self.stride[0] - 0.5
         ax.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="red", linewidth=2))
-        ax.set_title(f"highest {self.name}: {self.scores[row, column]:.3g}, in a window of {width} x {height}")
+
+    def _title(self, n_characters, is_small):
+        """Return the highest score, and the size of its window in a second line unless the axes are small."""
+        height, width = self.window
+        score = f"{np.nanmax(self.scores):.3g}"
+        name = shortened(self.name, n_characters - len(f"highest : {score}"))
+        return f"highest {name}: {score}" + ("" if is_small else f"\nin a window of {width} x {height}")
 
 
 def _stride(layers):

@@ -95,6 +95,16 @@ def test_the_first_images_are_drawn(digits):
         display.plot(max_images=0)
 
 
+@pytest.mark.parametrize(
+    ("shape", "n_variants", "inches"),
+    [((32, 32), 8, (8, 2.67)), ((32, 32), 1, (4.1, 6.2)), ((200, 30), 8, (2.8, 6)), ((30, 200), 8, (10.3, 1))],
+)
+@pytest.mark.usefixtures("plt")
+def test_no_image_of_a_new_figure_is_long_or_thin(shape, n_variants, inches):
+    display = AugmentationDisplay(np.zeros((3, *shape, 1)), np.zeros((3, n_variants, *shape, 1))).plot()
+    assert display.figure_.get_size_inches() == pytest.approx(inches, rel=0.02)
+
+
 def test_without_matplotlib_the_error_says_what_to_install(digits, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match="pip install matplotlib"):

@@ -9,6 +9,7 @@ from skconvnet import ConvNetClassifier, ConvNetRegressor
 from skconvnet.architecture import Architecture
 from skconvnet.inspection import ScoreMapDisplay
 from skconvnet.inspection.score_map import _stride
+from tests.inspection.overlaps import overlaps
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 OPTIONS = {"max_iter": 3, "n_jobs": 1, "random_state": 0}
@@ -31,6 +32,9 @@ def test_the_map_lies_where_its_windows_are(classifier, digits, plt):
     display = ScoreMapDisplay.from_estimator(classifier, image, target=3, ax=ax)
     below, over = ax.get_images()
     assert_allclose(below.get_array(), image / image.max())
+    assert below.to_rgba(np.array([[0.0, 1.0]]))[0, :, 0] == pytest.approx([0.5, 1], abs=0.01)  # light grey
+    assert over.get_alpha() == 0.6
+    assert display.colorbar_.ax.get_facecolor()[:3] == (0.75, 0.75, 0.75)
     assert_array_equal(over.get_array(), classifier.score_map(image[None])[0, :, :, 3])
     rows, columns = over.get_array().shape
     assert (rows, columns) == (1, 13)
@@ -72,8 +76,39 @@ def test_the_stride_is_the_product_of_strides(text, stride):
     assert _stride(bound.on((32, 32, 1)).layers) == stride
 
 
+@pytest.mark.parametrize("layout", [None, "constrained"])
+def test_long_names_and_small_axes(layout, plt):
+    figure, axes = plt.subplots(2, 2, figsize=(6.4, 4.8), layout=layout)
+    name = "score of a rather long name of a class, as folders have them, with an index: n02123045"
+    scores = np.arange(12.0).reshape(1, 12)
+    for n, ax in enumerate(axes.flat):
+        image, found = (np.ones((8, 30, 1)), scores) if n % 2 else (np.ones((30, 8, 1)), scores.T)
+        display = ScoreMapDisplay(image, found, (8, 8), (2, 2), name=name).plot(ax=ax)
+    assert not overlaps(figure)
+    assert display.ax_.get_title().startswith("highest score of a ")
+    assert display.ax_.get_title().endswith("…: 11")
+    assert not overlaps(display.plot().figure_)
+    assert display.ax_.get_title().endswith("…: 11\nin a window of 8 x 8")
+    assert display.colorbar_.ax.get_xlabel().endswith("…")
+
+
+@pytest.mark.usefixtures("plt")
+def test_the_bar_of_one_score_has_one_number(classifier, digits):
+    display = ScoreMapDisplay.from_estimator(classifier, digits[0][0])
+    display.figure_.canvas.draw()
+    (label,) = display.colorbar_.ax.get_xticklabels()
+    assert label.get_text() == f"{display.scores.item():.3g}".replace("-", "\N{MINUS SIGN}")
+
+
 def test_what_cannot_be_drawn_is_refused(classifier, digits):
     with pytest.raises(ValueError, match="target=11 is none of"):
         ScoreMapDisplay.from_estimator(classifier, digits[0][0], target=11)
+    for targets in ([3], ["x", 3, 4]):
+        with pytest.raises(ValueError, match=rf"target has the shape \({len(targets)},\)\. Pass one class"):
+            ScoreMapDisplay.from_estimator(classifier, digits[0][0], target=targets)
     with pytest.raises(ValueError, match=r"image has the shape \(100, 8, 8, 1\)"):
         ScoreMapDisplay.from_estimator(classifier, digits[0][..., None])
+    with pytest.raises(ValueError, match=r"image has the shape \(1, 8, 8\).*X\[0\]"):
+        ScoreMapDisplay.from_estimator(classifier, digits[0][:1])
+    with pytest.raises(ValueError, match=r"image is 'a.png'"):
+        ScoreMapDisplay.from_estimator(classifier, "a.png")
