@@ -15,6 +15,8 @@ from skconvnet.architecture import (
     Hyperparameters,
     find_architecture,
 )
+from skconvnet.inspection import ArchitectureDisplay
+from skconvnet.inspection.diagram import diagram_of, fold, parts_in
 from tests.architecture.notation.test_parser import CASE_STUDIES as WRITTEN_CASE_STUDIES
 from tests.architecture.notation.test_parser import EXAMPLES
 from tests.architecture.test_summary import Cells
@@ -143,18 +145,44 @@ def test_parameters_of_the_estimator_fill_what_the_text_leaves_open(page):
         assert error == str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["double-conv", "resnet20", "googlenet"])
-def test_boxes_do_not_overlap_and_stay_in_the_drawing(page, name):
+# The places of boxes or texts: [left, top, right, bottom].
+PLACES = """(kind) => [...document.querySelectorAll(`#boxes ${kind}`)].map((element) => {
+  const { x, y, width, height } = element.getBBox();
+  return [x, y, x + width, y + height];
+})"""
+
+
+@pytest.fixture
+def network(page):
+    """The page, with the tab of the network open."""
     page.click("#tab-network")
-    page.select_option("#example", name)
-    places = "(kind) => [...document.querySelectorAll(`#boxes ${kind}`)].map((element) => {"
-    places += "const { x, y, width, height } = element.getBBox(); return [x, y, x + width, y + height]; })"
-    boxes = np.array(page.evaluate(places, ".box"))
-    texts = np.array(page.evaluate(places, "text"))
-    records = ARCHITECTURES[name].summary(*study(name)).records
-    kinds = ("SUM", "STACK", "GATE")
-    assert len(boxes) == sum(bool(record["n_activations"]) and record["notation"] not in kinds for record in records)
-    size = [float(page.get_attribute("#boxes svg", side)) for side in ("width", "height")]
+    yield page
+    page.click("#tab-layer")
+
+
+def diagram(text, image_shape, n_classes=None):
+    """The parts that ArchitectureDisplay draws as boxes."""
+    chain = diagram_of(find_architecture(text, image_shape).bind(image_shape, n_classes))
+    is_long = len(list(parts_in(chain))) > 24
+    return [part for part in parts_in(fold(chain) if is_long else chain) if part.kind not in ("SUM", "STACK", "GATE")]
+
+
+@pytest.mark.parametrize("name", ["double-conv", "resnet20", "googlenet", "resnet152"])
+def test_boxes_are_those_of_the_display_in_rows(network, name):
+    network.select_option("#example", name)
+    parts = diagram(name, *study(name))
+    boxes = np.array(network.evaluate(PLACES, ".box"))
+    texts = np.array(network.evaluate(PLACES, "text"))
+    kinds = network.eval_on_selector_all("#boxes .box", "all => all.map((box) => box.classList[1])")
+    assert kinds == [part.kind for part in parts]
+    told = network.eval_on_selector_all(
+        "#boxes text.name", "all => all.map((text) => [...text.children].map((line) => line.textContent))"
+    )
+    for (first, volume, *lines), part in zip(told, parts, strict=True):
+        assert (first, f"[{volume}]") == (part.name, str(part.volume))
+        assert " ".join(lines).split() == [*part.numbers, *part.followers]
+    size = [float(network.get_attribute("#boxes svg", side)) for side in ("width", "height")]
+    assert size[0] <= network.evaluate("document.getElementById('boxes').clientWidth")
     for drawn in (boxes, texts):
         assert drawn.min() >= 0
         assert (drawn.max(axis=0)[2:] <= size).all()
@@ -162,4 +190,62 @@ def test_boxes_do_not_overlap_and_stay_in_the_drawing(page, name):
     first, second = np.triu_indices(len(drawn), 1)
     apart = (drawn[first, 2:] <= drawn[second, :2] + 1) | (drawn[second, 2:] <= drawn[first, :2] + 1)
     assert apart.any(axis=1).all()
-    page.click("#tab-layer")
+    times = network.eval_on_selector_all("#boxes .start", "all => all.map((text) => text.textContent)")
+    frames = network.evaluate(PLACES, ".frame")
+    assert len(frames) == sum(text.endswith(" times") for text in times)
+    assert bool(frames) == (name.startswith("resnet"))
+
+
+def test_boxes_have_the_sides_of_their_volumes(network):
+    def box(height, width, depth):
+        in_page(network, NETWORKS, [("INPUT -> FC", (height, width, depth), None)])
+        right = network.evaluate(PLACES, ".box")[0][2]
+        [front] = network.evaluate(PLACES, ".box.INPUT .front")
+        return front[2] - front[0], front[3] - front[1], right - front[2]
+
+    wide, high, deep = box(8, 32, 4), box(32, 8, 4), box(8, 32, 64)
+    assert wide[2] > high[2]  # the width goes back
+    assert wide[1] < high[1]
+    assert wide[0] == high[0] < deep[0]
+
+
+def test_options_of_layers_stand_below_their_boxes(network):
+    text = "INPUT -> CONV(K=8, groups=2, dilation=2) -> NORM -> PRELU -> POOL(average, F=2) -> POOL(max, F=2) -> FC"
+    in_page(network, NETWORKS, [(text, (32, 32, 4), 10)])
+    shown = network.eval_on_selector_all("#boxes text.name", "all => all.map((text) => text.textContent)")
+    told = (("groups=2", "dilation=2", "NORM", "PRELU"), ("average",), ("max",), ("K=10",))
+    for words, below in zip(told, shown[1:], strict=True):
+        assert all(word in below for word in words)
+
+
+def test_lines_end_at_the_scores_and_begin_at_the_input(network):
+    in_page(network, NETWORKS, [("INPUT -> CONV -> FC", (32, 32, 3), 10)])
+    boxes, wires = np.array(network.evaluate(PLACES, ".box")), np.array(network.evaluate(PLACES, ".wire"))
+    assert boxes[0, 0] < wires[:, 0].min()
+    assert wires[:, 2].max() < boxes[-1, 2]
+
+
+def test_a_narrow_screen_has_more_rows(network):
+    network.select_option("#example", "vgg16")
+    height = "Number(document.querySelector('#boxes svg').getAttribute('height'))"
+    before = network.evaluate(height)
+    try:
+        network.set_viewport_size({"width": 390, "height": 780})
+        network.wait_for_function(f"{height} > {1.5 * before}")
+        assert network.evaluate("document.querySelector('#boxes svg').clientWidth") <= 390
+    finally:
+        network.set_viewport_size({"width": 1280, "height": 720})
+
+
+def test_colours_are_those_of_the_display(network):
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs Matplotlib (the extra skconvnet[plot])")
+    text, shape = "INPUT -> (CONV + CONV) -> POOL -> FC", (32, 32, 3)
+    display = ArchitectureDisplay.from_text(text, shape)
+    [faces] = [drawn.get_facecolor() for drawn in display.ax_.collections if drawn.get_gid() == "boxes"]
+    pyplot.close(display.figure_)
+    kinds = [part.kind for part in parts_in(diagram_of(display.architecture))]
+    in_page(network, NETWORKS, [(text, shape, 10)])
+    for kind, colour in zip(kinds, faces[::3], strict=True):
+        shapes = "#boxes .joint" if kind == "SUM" else f"#boxes .{kind} .front"
+        fills = network.eval_on_selector_all(shapes, "all => all.map((shape) => getComputedStyle(shape).fill)")
+        assert set(fills) == {f"rgb({', '.join(str(round(255 * channel)) for channel in colour[:3])})"}

@@ -1,25 +1,32 @@
-// The volumes of a network as boxes in perspective, and its branches as lanes between two points.
+// The volumes of a network as boxes in perspective, in rows, and its branches as lanes between two points. It says of a
+// layer what ArchitectureDisplay says of it, and has its colours.
 
-const BOXES = { most: 300, gap: 22, line: 14, lane: 14 };
+const BOXES = { most: 300, many: 24, period: 12, gap: 22, line: 14, lane: 14, frame: 8 };
+const TOLD = /^([KFSP]|groups|dilation)=|^(max|average)$/;
 
-// Return the drawing of a network as an element of SVG.
-function drawBoxes(image, layers) {
-  const volumes = [image, ...walk(layers).map((layer) => layer.output)];
+// Return the drawing of a network as an element of SVG. `room` is the most that a row takes, unless a part is wider.
+function drawBoxes(image, layers, room) {
+  const all = walk(layers);
+  const volumes = [image, ...all.map((layer) => layer.output)];
   const largest = Math.max(...volumes.flatMap(({ width, height }) => [width, height]));
   const scale = {
     side: (extent) => 6 + 74 * Math.sqrt(extent / largest),
     depth: (depth) => 4 + 5 * Math.log2(depth),
   };
+  const isLong = all.filter((layer) => !keepsVolume(layer)).length >= BOXES.many;
   const budget = { left: BOXES.most };
-  const input = { kind: "INPUT", name: "INPUT", output: image, options: {} };
-  const chain = layOut([input, ...layers], scale, budget);
-  const [width, height] = [chain.width + 2 * BOXES.gap, chain.up + chain.down + 2 * BOXES.gap];
-  const left = budget.left <= 0 ? label(width - 4, chain.up, ["..."], "more") : "";
+  const input = { kind: "INPUT", name: "INPUT", output: image };
+  const nodes = nodesOf([input, ...layers], { scale, isLong, budget });
+  if (budget.left > 0) nodes.at(-1).isLast = true;
+  else nodes.push({ width: 20, up: 0, down: 0, draw: (x, y) => label(x + 10, y, ["..."], "more") });
+  const rows = rowsOf(nodes, room - 2 * BOXES.gap);
+  const width = Math.max(...rows.map((row) => row.width)) + 2 * BOXES.gap;
+  const height = rows.reduce((sum, { up, down }) => sum + up + down + BOXES.gap, BOXES.gap);
   const svg = make("div");
   svg.innerHTML =
     `<svg xmlns="http://www.w3.org/2000/svg" width="${round(width)}" height="${round(height)}" ` +
     `viewBox="0 0 ${round(width)} ${round(height)}" role="img" aria-label="${layers.length + 1} volumes">` +
-    `${chain.draw(BOXES.gap, BOXES.gap + chain.up)}${left}</svg>`;
+    `${drawRows(rows, width)}</svg>`;
   return svg.firstChild;
 }
 
@@ -28,21 +35,59 @@ function walk(layers) {
   return layers.flatMap((layer) => [...(layer.branches ?? []).flatMap(walk), layer]);
 }
 
-// Return {width, up, down, draw} of a chain: its extents about the line through its middle.
-function layOut(layers, scale, budget) {
+// Return whether a layer changes the numbers of a volume and nothing else.
+function keepsVolume({ inPlace, kind }) {
+  return inPlace || kind === "NORM";
+}
+
+// Divide nodes into rows of at most this width, or of one node.
+function rowsOf(nodes, room) {
+  const rows = [[]];
+  for (const node of nodes) {
+    if (rows.at(-1).length && chainOf([...rows.at(-1), node]).width > room) rows.push([]);
+    rows.at(-1).push(node);
+  }
+  return rows.map(chainOf);
+}
+
+function drawRows(rows, width) {
+  let top = BOXES.gap;
+  let before = null; // the end of the row before
+  return rows
+    .map((row) => {
+      const y = top + row.up;
+      const [left, right, between] = [BOXES.gap / 2, width - BOXES.gap / 2, top - BOXES.gap / 2];
+      const turn = before && path(`M${before}H${round(right)}V${round(between)}H${left}V${round(y)}H${BOXES.gap}`);
+      before = `${round(BOXES.gap + row.width)} ${round(y)}`;
+      top = y + row.down + BOXES.gap;
+      return `${turn ?? ""}${row.draw(BOXES.gap, y)}`;
+    })
+    .join("");
+}
+
+// Return what is drawn of a chain of layers: nodes with {width, up, down, draw, signature}, where up and down are extents
+// about the line through the middle. A layer that keeps its volume follows the node before it.
+function nodesOf(layers, context) {
   const nodes = [];
   for (const layer of layers) {
-    if (budget.left <= 0) break;
-    budget.left -= 1;
-    const last = nodes.at(-1);
-    if (layer.branches) nodes.push(layOutBranches(layer, scale, budget));
-    else if (layer.inPlace && last?.lines) last.lines.push(layer.kind);
-    else nodes.push(layer.inPlace ? layOutWord(layer) : layOutBox(layer, scale));
+    if (context.budget.left <= 0) break;
+    const followers = nodes.at(-1)?.followers;
+    if (keepsVolume(layer) && followers) {
+      followers.push(layer.kind);
+      continue;
+    }
+    context.budget.left -= 1;
+    if (layer.branches) nodes.push(layOutBranches(layer, context));
+    else nodes.push(keepsVolume(layer) ? layOutWord(layer) : layOutBox(layer, context));
   }
-  for (const node of nodes.filter(({ lines }) => lines)) measure(node);
-  const gaps = BOXES.gap * Math.max(0, nodes.length - 1);
+  for (const node of nodes) node.measure?.();
+  return context.isLong ? fold(nodes) : nodes;
+}
+
+// Return nodes one after the other, as one.
+function chainOf(nodes) {
   return {
-    width: nodes.reduce((sum, node) => sum + node.width, gaps),
+    width: nodes.reduce((sum, node) => sum + node.width, BOXES.gap * Math.max(0, nodes.length - 1)),
     up: Math.max(...nodes.map((node) => node.up)),
     down: Math.max(...nodes.map((node) => node.down)),
     draw(x, y) {
@@ -59,48 +104,98 @@ function layOut(layers, scale, budget) {
   };
 }
 
+// Replace nodes that follow each other and do the same by one of them, in a frame that says how often.
+function fold(nodes) {
+  const signatures = nodes.map((node) => node.signature());
+  const folded = [];
+  let at = 0;
+  while (at < nodes.length) {
+    const { period, times } = repetition(signatures, at);
+    folded.push(times > 1 ? layOutRepeat(nodes.slice(at, at + period), times) : nodes[at]);
+    at += period * times;
+  }
+  return folded;
+}
+
+// Return the repetition from a place on that leaves out the most nodes.
+function repetition(signatures, at) {
+  let best = { period: 1, times: 1 };
+  for (let period = 1; period <= Math.min(BOXES.period, (signatures.length - at) / 2); period += 1) {
+    const unit = signatures.slice(at, at + period);
+    let times = 1;
+    while (unit.every((signature, i) => signature === signatures[at + times * period + i])) times += 1;
+    if (period * (times - 1) > best.period * (best.times - 1)) best = { period, times };
+  }
+  return best;
+}
+
+function layOutRepeat(nodes, times) {
+  const chain = chainOf(nodes);
+  const { frame, line } = BOXES;
+  return {
+    width: chain.width + 2 * frame,
+    up: chain.up + frame + line,
+    down: chain.down + frame,
+    signature: () => `${times} times ${nodes.map((node) => node.signature())}`,
+    draw(x, y) {
+      const [top, height] = [y - this.up, this.up + this.down];
+      const back = `x="${round(x)}" y="${round(top)}" width="${round(this.width)}" height="${round(height)}" rx="6"`;
+      const wires = [x, x + this.width - frame].map((left) => path(`M${round(left)} ${round(y)}h${frame}`));
+      const text = label(x + frame, top + line, [`${times} times`], "start");
+      return `<rect class="frame" ${back}/>${wires.join("")}${chain.draw(x + frame, y)}${text}`;
+    },
+  };
+}
+
+// Return what is told of a layer below its box.
+function numbersOf({ kind, text, output }) {
+  if (kind === "FC") return [`K=${output.depth}`];
+  return (text?.match(/\((.*)\)/)?.[1].split(", ") ?? []).filter((option) => TOLD.test(option));
+}
+
 // A volume: its front is depth x height, and its width goes back to the right.
-function layOutBox({ kind, name, output, options }, scale) {
+function layOutBox(layer, { scale }) {
+  const { kind, name, output } = layer;
   const [width, height, depth] = [scale.side(output.width), scale.side(output.height), scale.depth(output.depth)];
   const back = width * 0.4;
-  const spelled = ["K", "F", "S", "P"].filter((letter) => options[letter] !== undefined);
-  const values = spelled.map((letter) => `${letter}=${spellNumber(options[letter])}`);
-  const lines = [name, String(output).slice(1, -1), values.slice(0, 2).join(" "), values.slice(2).join(" ")];
+  const numbers = numbersOf(layer);
+  const pairs = [0, 2, 4, 6].map((n) => numbers.slice(n, n + 2).join(" ")).filter(Boolean);
+  const followers = [];
   return {
-    kind,
-    lines: lines.filter(Boolean),
-    box: { back, height, depth },
+    followers,
+    isFirst: kind === "INPUT",
+    signature: () => `${kind} ${output} ${numbers} ${followers}`,
+    // Set the extents, when the layers that follow are known.
+    measure() {
+      const lines = [name, String(output).slice(1, -1), ...pairs, ...followers];
+      this.lines = lines.length > 9 ? [...lines.slice(0, 8), "..."] : lines;
+      this.width = Math.max(depth + back, 6.6 * Math.max(...this.lines.map((line) => line.length)));
+      this.up = (height + back) / 2;
+      this.down = this.up + BOXES.line * this.lines.length + 4;
+    },
     draw(x, y) {
       const left = x + (this.width - depth - back) / 2;
       const top = y - height / 2 + back / 2;
-      const before = kind === "INPUT" ? this.width / 2 : 0; // nothing comes before the input
-      const wire = path(`M${round(x + before)} ${round(y)}h${round(this.width - before)}`);
+      const middle = x + this.width / 2;
+      const wire = path(`M${round(this.isFirst ? middle : x)} ${round(y)}H${round(this.isLast ? middle : x + this.width)}`);
       const front = `M${round(left)} ${round(top)}h${round(depth)}v${round(height)}h${round(-depth)}z`;
       const lid = `M${round(left)} ${round(top)}l${round(back)} ${round(-back)}h${round(depth)}l${round(-back)} ${round(back)}z`;
       const side =
         `M${round(left + depth)} ${round(top)}l${round(back)} ${round(-back)}v${round(height)}` +
         `l${round(-back)} ${round(back)}z`;
-      const text = label(x + this.width / 2, y + (height + back) / 2 + BOXES.line, this.lines, "name");
+      const text = label(middle, y + (height + back) / 2 + BOXES.line, this.lines, "name");
       return `${wire}<g class="box ${kind}">${path(front, "front")}${path(lid, "lid")}${path(side, "side")}</g>${text}`;
     },
   };
 }
 
-// Set the extents of a box from its lines of text.
-function measure(node) {
-  const { back, height, depth } = node.box;
-  node.lines = node.lines.length > 8 ? [...node.lines.slice(0, 7), "..."] : node.lines;
-  node.width = Math.max(depth + back, 6.6 * Math.max(...node.lines.map((line) => line.length)));
-  node.up = (height + back) / 2;
-  node.down = (height + back) / 2 + BOXES.line * node.lines.length + 4;
-}
-
-// A layer that works in place at the beginning of a branch.
+// A layer that keeps its volume at the beginning of a branch.
 function layOutWord({ kind }) {
   return {
-    width: 7 * kind.length + 8,
+    width: 9 * kind.length + 8,
     up: 10,
     down: 10,
+    signature: () => kind,
     draw(x, y) {
       const size = `x="${round(x)}" y="${round(y - 10)}" width="${round(this.width)}" height="20" rx="10"`;
       return `<rect class="word" ${size}/>${label(x + this.width / 2, y + 4, [kind], "inside")}`;
@@ -108,18 +203,25 @@ function layOutWord({ kind }) {
   };
 }
 
-function layOutBranches({ operator, branches, name, output }, scale, budget) {
-  const lanes = branches.map((branch) => layOut(branch, scale, budget)).filter(({ width }) => width > 0);
+function layOutBranches({ operator, branches, name, output }, context) {
+  const chains = branches.map((branch) => nodesOf(branch, context)).filter((nodes) => nodes.length > 0);
+  const lanes = chains.map(chainOf);
   const inner = Math.max(...lanes.map(({ width }) => width));
   const height = lanes.reduce((sum, { up, down }) => sum + up + down + BOXES.lane, -BOXES.lane);
   const edge = 24;
   const sign = { "+": "+", "|": "|", "*": "×" }[operator];
   const caption = `${name} ${String(output).slice(1, -1)}`;
-  const tail = 7.6 * caption.length + 2; // the caption stands on the wire behind the sign
+  const followers = [];
   return {
-    width: inner + edge + tail,
+    followers,
     up: height / 2,
     down: Math.max(height / 2, 20),
+    signature: () => `(${chains.map((nodes) => nodes.map((node) => node.signature())).join(operator)}) ${output} ${followers}`,
+    // The caption stands on the wire behind the sign, and what follows below the wire.
+    measure() {
+      const length = Math.max(caption.length, followers.join(", ").length);
+      this.width = inner + 2 * edge + 7.6 * length + 4;
+    },
     draw(x, y) {
       let top = y - height / 2;
       const end = x + edge + inner + edge - 10;
@@ -131,9 +233,10 @@ function layOutBranches({ operator, branches, name, output }, scale, budget) {
         const out = path(`M${round(start + lane.width)} ${round(middle)}H${round(x + edge + inner)}L${round(end)} ${round(y)}`);
         return into + out + lane.draw(start, middle);
       });
-      const wire = path(`M${round(end)} ${round(y)}H${round(x + this.width)}`);
-      const joint = `<circle class="joint" cx="${round(end)}" cy="${round(y)}" r="9"/>${label(end, y + 4, [sign], "inside")}`;
-      return `${wire}${drawn.join("")}${joint}${label(end + 12, y - 5, [caption], "start")}`;
+      const wire = this.isLast ? "" : path(`M${round(end)} ${round(y)}H${round(x + this.width)}`);
+      const joint = `<circle class="joint" cx="${round(end)}" cy="${round(y)}" r="9"/>${label(end, y + 4, [sign], "sign")}`;
+      const below = followers.length ? label(end + 12, y + 14, [followers.join(", ")], "below") : "";
+      return `${wire}${drawn.join("")}${joint}${label(end + 12, y - 5, [caption], "start")}${below}`;
     },
   };
 }

@@ -6,6 +6,8 @@ class NetworkView {
     byId("architecture").addEventListener("input", () => this.draw());
     byId("architecture").addEventListener("submit", (event) => event.preventDefault());
     byId("notes-title").textContent = DATA.summary.notes;
+    // In the next frame: the boxes are an observed element, whose size changes by drawing.
+    new ResizeObserver(() => requestAnimationFrame(() => this.drawBoxes())).observe(byId("boxes"));
     this.choose("single-conv");
   }
 
@@ -66,7 +68,8 @@ class NetworkView {
   show(image, layers) {
     byId("network-error").hidden = true;
     byId("result").classList.remove("stale");
-    byId("boxes").replaceChildren(drawBoxes(image, layers));
+    Object.assign(this, { bound: [image, layers], room: 0 });
+    this.drawBoxes();
     const { rows, total, notes } = volumeTable(image, layers);
     const line = (tag, cells, level = 0, title = null) => {
       const row = make("tr", { title });
@@ -81,6 +84,14 @@ class NetworkView {
       make("tfoot", {}, line("th", total)),
     );
     byId("notes").replaceChildren(...notes.map(([name, text]) => make("li", {}, `${name}: ${text}`)));
+  }
+
+  // Draw the boxes, unless their tab is hidden, or they are drawn for this width.
+  drawBoxes() {
+    const room = byId("boxes").clientWidth;
+    if (room === 0 || room === this.room) return;
+    this.room = room;
+    byId("boxes").replaceChildren(drawBoxes(...this.bound, room));
   }
 }
 
