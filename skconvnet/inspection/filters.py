@@ -1,12 +1,15 @@
 """The weights of a layer as images."""
 
 from math import ceil, sqrt
+from numbers import Integral
+from textwrap import fill
 
 import numpy as np
 
+from skconvnet.architecture.errors import did_you_mean
 from skconvnet.architecture.hyperparameters import whole_number
 from skconvnet.engine.weights.layout import learning_layers
-from skconvnet.inspection.drawing import axes_or_new, check_axes, show_image
+from skconvnet.inspection.drawing import axes_or_new, check_axes, inches_of, show_image
 from skconvnet.inspection.network import check_network
 
 __all__ = ["FiltersDisplay"]
@@ -15,6 +18,8 @@ _MOST_IMAGES, _MOST_ROWS, _MOST_CHANNELS = 64, 16, 32
 _WIDTH = 9  # inches, at most
 _CELL = 0.6  # inches of a filter, at most
 _FRAME = "#aaaaaa"
+_LEAST = 3  # inches of axes that have room for names
+_CHARACTER = 0.6 / 72  # inches of a character, by points of its font
 _BESIDE = 1.2, 0.7  # inches for the colour bar and numbers, and for the title and names
 
 
@@ -74,8 +79,9 @@ class FiltersDisplay:
         ----------
         estimator : ConvNetClassifier or ConvNetRegressor
             It is fitted. Its weights are for pixels that are standardised.
-        layer : str, default=None
-            The name of a CONV or FC, such as "CONV 2". None: the first of them.
+        layer : str or int, default=None
+            A CONV or FC: its name, such as "CONV 2", or its row in the table of ``estimator.architecture_.summary()``.
+            None: the first of them.
         max_filters, max_channels, ax
             As of `plot`.
 
@@ -86,7 +92,7 @@ class FiltersDisplay:
         Raises
         ------
         ValueError
-            If no CONV or FC has the name.
+            If it is no CONV or FC.
         """
         check_axes(cls, ax)
         check_network(estimator)
@@ -97,9 +103,7 @@ class FiltersDisplay:
             if bound.kind in ("CONV", "FC")
         }
         first = next(iter(weights))
-        layer = first if layer is None else layer
-        if layer not in weights:
-            raise ValueError(f"layer={layer!r}, but the layers with filters are {', '.join(weights)}. Choose one.")
+        layer = first if layer is None else _name(layer, estimator.architecture_, weights)
         bound, coefs = weights[layer]
         filters = coefs.reshape(*bound.window, bound.input.depth, -1) if bound.kind == "FC" else coefs
         in_colour = layer == first and filters.shape[2] == 3
@@ -116,7 +120,7 @@ class FiltersDisplay:
         max_channels : int, default=None
             The most input channels that are drawn, where each has an image. None: 32.
         ax : matplotlib Axes, default=None
-            Where to draw; by default, in a new figure.
+            Where to draw; by default, in a new figure. Axes of less than 3 inches have fewer words.
 
         Returns
         -------
@@ -139,14 +143,23 @@ class FiltersDisplay:
         else:
             grid = _arranged(shown)
         picture, (height, width) = _mosaic(grid, limit)
+        is_small = ax is not None and inches_of(ax)[0] < _LEAST
         ax = axes_or_new(self, ax, _figure_size(grid.shape[:2], height / width))
         self.image_ = show_image(ax, picture, vmin=-limit, vmax=limit)
         _draw_frames(ax, len(shown) * (grid.shape[1] if in_rows else 1), grid.shape[1:4], (height, width))
-        self.colorbar_ = _add_colorbar(self.image_, ax, self.in_colour)
-        ax.set_title(self._title(len(shown), grid.shape[1] if in_rows else None), fontsize=9)
-        _number(ax.yaxis, "filter", range(0, len(shown), 1 if in_rows else grid.shape[1]), height)
+        self.colorbar_ = _add_colorbar(self.image_, ax)
+        if not is_small:
+            self.colorbar_.set_label("weight of each colour" if self.in_colour else "weight", size=8)
+            ax.set_ylabel("filter", fontsize=8)
+            ax.set_xlabel("input channel" if in_rows else "", fontsize=8)
+        title, title_size = self._title(len(shown), grid.shape[1] if in_rows else None), 7 if is_small else 9
+        ax.set_title(title, fontsize=title_size)
+        room = inches_of(ax)
+        ax.set_title(fill(title, max(10, int(room[0] / (_CHARACTER * title_size)))), fontsize=title_size)
+        inches = min(np.divide(room, picture.shape[1::-1]))  # of a pixel
+        _number(ax.yaxis, range(0, len(shown), 1 if in_rows else grid.shape[1]), height, inches, 7)
         if in_rows:
-            _number(ax.xaxis, "input channel", range(grid.shape[1]), width)
+            _number(ax.xaxis, range(grid.shape[1]), width, inches, 7)
         else:
             ax.set_xticks([])
         for spine in ax.spines.values():
@@ -162,6 +175,19 @@ class FiltersDisplay:
         if n_channels is not None and n_channels < channels:
             title += f", {n_channels} of {channels} channels"
         return title
+
+
+def _name(layer, architecture, names):
+    """Return the name among these of a layer that is given by name or row."""
+    rows = [record["layer"] for record in architecture.summary().records]
+    name = layer
+    if isinstance(layer, Integral) and -len(rows) <= layer < len(rows):
+        name = rows[layer]
+    if isinstance(name, str) and name in names:
+        return name
+    hint = did_you_mean(layer, names) if isinstance(layer, str) else ""
+    choices = ", ".join(f"{name} (row {rows.index(name)})" for name in names)
+    raise ValueError(f"layer={layer!r:.80} has no filters{hint or '.'} Choose one of {choices}.")
 
 
 def _check_finite(filters):
@@ -238,19 +264,30 @@ def _figure_size(n_cells, ratio):
     return max(3.5, n_columns * cell + right), max(1.5, n_rows * cell * ratio + above)
 
 
-def _add_colorbar(image, ax, in_colour):
+def _add_colorbar(image, ax):
     """Draw the scale of the weights beside them."""
-    label = "weight of each colour" if in_colour else "weight"
-    colorbar = ax.figure.colorbar(image, ax=ax, label=label, pad=0.02, aspect=25)
+    colorbar = ax.figure.colorbar(image, ax=ax, pad=0.02, aspect=25)
     colorbar.ax.tick_params(labelsize=7)
-    colorbar.ax.yaxis.label.set_size(8)
     return colorbar
 
 
-def _number(axis, name, numbers, size):
-    """Write numbers to the cells along an axis, as many as there is room for."""
-    step = ceil(len(numbers) / 16)
+def _number(axis, numbers, size, inches, font_size):
+    """Write numbers to the cells along an axis, as many as there is room for.
+
+    Parameters
+    ----------
+    axis : matplotlib Axis
+    numbers : range
+        That of each cell.
+    size : int
+        The pixels from one cell to the next.
+    inches : float
+        Of a pixel.
+    font_size : float
+        In points.
+    """
+    wide = len(str(numbers[-1])) + 1.5 if axis.axis_name == "x" else 2.2  # characters; the height of a line
+    step = ceil(wide * _CHARACTER * font_size / (size * inches))
     middle = max(0, size - 2) / 2  # without the line between filters, which are larger than a pixel
-    axis.set_ticks([n * size + middle for n in range(0, len(numbers), step)], numbers[::step], fontsize=7)
+    axis.set_ticks([n * size + middle for n in range(0, len(numbers), step)], numbers[::step], fontsize=font_size)
     axis.set_tick_params(length=0)
-    axis.set_label_text(name, fontsize=8)

@@ -87,7 +87,8 @@ def test_weights_that_are_not_finite_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("shape", "in_colour"), [((500, 5, 5, 1), False), ((1, 3, 3, 3), True), ((64, 1, 1, 40), False)]
+    ("shape", "in_colour"),
+    [((500, 5, 5, 1), False), ((1, 3, 3, 3), True), ((64, 1, 1, 40), False), ((2, 50, 7, 12), False)],
 )
 def test_texts_do_not_overlap_and_fit_the_figure(shape, in_colour, plt):
     display = FiltersDisplay(RANDOM.normal(size=shape), "CONV 1", in_colour).plot()
@@ -96,6 +97,23 @@ def test_texts_do_not_overlap_and_fit_the_figure(shape, in_colour, plt):
     found = texts(display)
     assert not any(one.overlaps(other) for n, one in enumerate(found) for other in found[:n])
     assert all(0 <= one.x0 and one.x1 <= 100 * width and 0 <= one.y0 and one.y1 <= 100 * height for one in found)
+
+
+@pytest.mark.parametrize(
+    ("shape", "in_colour", "layout"),
+    [((500, 3, 3, 500), False, None), ((500, 3, 3, 500), False, "constrained"), ((1, 5, 5, 3), True, None)],
+)
+def test_texts_in_small_axes_do_not_overlap(shape, in_colour, layout, plt):
+    _, axes = plt.subplots(2, 2, layout=layout)
+    filters = RANDOM.normal(size=shape)
+    displays = [FiltersDisplay(filters, "CONV 2", in_colour).plot(ax=ax) for ax in axes[1]]
+    found = [extent for display in displays for extent in texts(display)]
+    assert not any(one.overlaps(other) for n, one in enumerate(found) for other in found[:n])
+    bars = [display.colorbar_.ax.get_tightbbox() for display in displays]
+    assert not any(bar.overlaps(extent) for bar in bars for extent in found)
+    title = displays[0].ax_.get_title()
+    assert title.replace("\n", " ").startswith("CONV 2: ")
+    assert ("\n" in title) == (len(title) > 40)
 
 
 def test_one_pixel_and_zeros_can_be_drawn(plt):
@@ -118,8 +136,14 @@ def test_a_layer_of_an_estimator_is_chosen_by_name(plt):
     assert units.filters.shape == (5, 6, 6, 3)
     assert not units.in_colour
     assert_allclose(units.filters[4].ravel(), classifier.coefs_[3][:, 4])
-    with refused("layer='NORM 1', but the layers with filters are CONV 1, CONV 2, FC 1, FC 2. Choose one."):
-        FiltersDisplay.from_estimator(classifier, "NORM 1")
+    for row, name in ((4, "CONV 2"), (-1, "FC 2")):
+        assert FiltersDisplay.from_estimator(classifier, row).layer == name
+    choices = "Choose one of CONV 1 (row 1), CONV 2 (row 4), FC 1 (row 5), FC 2 (row 7)."
+    for wrong in ("NORM 1", 0, 8, ["CONV 1"]):
+        with refused(f"layer={wrong!r} has no filters. {choices}"):
+            FiltersDisplay.from_estimator(classifier, wrong)
+    with refused(f"layer='conv 2' has no filters: did you mean CONV 2? {choices}"):
+        FiltersDisplay.from_estimator(classifier, "conv 2")
 
 
 @pytest.mark.parametrize("wrong", [0, 1.5])
