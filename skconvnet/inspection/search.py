@@ -1,6 +1,7 @@
 """The candidates of a search, their scores and costs, as a list and as a picture."""
 
 import textwrap
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -396,18 +397,18 @@ def _number(panel, front):
 
 
 def _label_decades(axis, width):
-    """Label 1, 2 and 5 of each decade, or the decades, as there is room on so many inches."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+    """Label 1, 2 and 5 of each decade, or the decades, or some of these, as there is room on so many inches."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
-    lowest, highest = axis.get_view_interval()
+    low, high = axis.get_view_interval()
     most = max(2, int(72 * width / (_TICK * axis.get_ticklabels()[0].get_fontsize())))
-    for digits in ((1, 2, 5), (1,)):
-        locator = LogLocator(subs=digits, numticks=most)
-        if 2 <= sum(lowest <= tick <= highest for tick in locator.tick_values(lowest, highest)) <= most:
-            break
-    else:
-        locator = MaxNLocator(most - 1)
-    axis.set_major_locator(locator)
+    ticks, decades = (
+        [tick for tick in LogLocator(subs=digits, numticks=99).tick_values(low, high) if low <= tick <= high]
+        for digits in ((1, 2, 5), (1,))
+    )
+    if len(ticks) > most and len(decades) > 1:
+        ticks = decades
+    axis.set_major_locator(FixedLocator(ticks[:: ceil(len(ticks) / most)]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axis.set_minor_formatter(NullFormatter())
 

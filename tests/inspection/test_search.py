@@ -194,8 +194,8 @@ def test_long_architectures_stay_in_the_figure(layout, plt):
 @pytest.mark.parametrize("layout", [None, "constrained"])
 def test_small_axes_have_the_panels_alone(layout, plt):
     figure, axes = plt.subplots(2, 2, figsize=(6.4, 4.8), layout=layout)
-    found = [candidate({"K": n}, n / 7, 350 * n, 0.05 * n) for n in (3, 2, 1)]
-    for ax in (axes[0, 0], axes[1, 1]):
+    for ax, costs in ((axes[0, 0], (7000, 300)), (axes[1, 1], (1000, 700, 350))):
+        found = [candidate({"K": n}, n / 7, n, n / 7000) for n in costs]
         display = SearchDisplay(found).plot(ax=ax)
     assert not overlaps(figure)
     assert not any(texts(panel) or panel.get_legend() for panel in figure.axes)
