@@ -105,7 +105,8 @@ def check_larger_images(estimator, X, image_shape):
             remedy = remedy or advice_on_channels(image_shape[2], shape[2])
         raise ValueError(
             f"X has images of shape {shape}, and the network was fitted on images of shape {image_shape}. They must "
-            f"be at least {image_shape[0]} high and {image_shape[1]} wide, with {image_shape[2]} channels.{remedy}"
+            f"be at least {image_shape[0]} high and {image_shape[1]} wide, with {image_shape[2]} "
+            f"channel{'s' * (image_shape[2] != 1)}.{remedy}"
         )
     return Images(X, shape, check_values(X), there)
 

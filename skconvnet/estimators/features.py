@@ -217,8 +217,8 @@ def _scorer_of_layer(name, network):
     return Scorer(network.up_to(layer_name(network.architecture, name)))
 
 
-def layer_name(architecture, layer):
-    """Return the name of a layer whose activations can be features.
+def layer_name(architecture, layer, choices=None, why_not="comes before the first CONV or FC"):
+    """Return the name of a layer, by default one whose activations can be features.
 
     Parameters
     ----------
@@ -226,6 +226,10 @@ def layer_name(architecture, layer):
         The network.
     layer : int or str
         Its row in the table of ``architecture.summary()``, or its name.
+    choices : collection of str, default=None
+        The names of the possible layers. None: those of which the activations depend on weights.
+    why_not : str
+        What is wrong with any other layer, for the error.
 
     Returns
     -------
@@ -234,9 +238,10 @@ def layer_name(architecture, layer):
     Raises
     ------
     ValueError
-        If the layer does not exist, or comes before the first CONV or FC. The error lists the layers to choose from.
+        If the layer does not exist, or is none of the choices. The error lists these.
     """
-    records, choices = architecture.summary().records, _layers_after_weights(architecture.layers)
+    records = architecture.summary().records
+    choices = _layers_after_weights(architecture.layers) if choices is None else choices
     names = [record["layer"] for record in records]
     name = layer
     if isinstance(layer, Integral):
@@ -249,8 +254,14 @@ def layer_name(architecture, layer):
         for row, record in enumerate(records)
         if record["layer"] in choices
     ]
-    problem = f"{name} comes before the first CONV or FC" if name in names else "this network has no such layer"
-    raise ValueError(f"layer={layer!r}, but {problem}. Choose one of\n" + "\n".join(lines))
+    meant = [one for one in choices if isinstance(layer, str) and _plain(one) == _plain(layer)]
+    hint = f": did you mean {meant[0]!r}?" if meant else "."
+    problem = f"{name} {why_not}" if name in names else "this network has no such layer"
+    raise ValueError(f"layer={layer!r}, but {problem}{hint} Choose one of\n" + "\n".join(lines))
+
+
+def _plain(name):
+    return "".join(filter(str.isalnum, name)).casefold()
 
 
 def _layers_after_weights(layers, after_weights=False):

@@ -127,7 +127,7 @@ class ActivationsDisplay:
         ActivationsDisplay
             This display.
         """
-        max_maps = whole_number("max_maps", max_maps, 1)
+        max_maps = whole_number("max_maps", max_maps, 1, error=ValueError)
         check_axes(self, ax)
         page = _Page(self, max_maps)
         if ax is not None and page.font_size(inches_of(ax)) < _SMALLEST_FONT:

@@ -46,7 +46,9 @@ def augmented_images(X, augment, *, n_variants=8, image_shape=None, random_state
     >>> augmented_images(X[:5], ["rotate", "crop(1)"], n_variants=3, random_state=0).shape
     (5, 3, 8, 8, 1)
     """
-    n_variants = whole_number("n_variants", n_variants, 1)
+    n_variants = whole_number("n_variants", n_variants, 1, error=ValueError)
+    if np.iterable(X) and np.shape(X)[:1] == (0,):
+        raise ValueError("X has no images. Pass at least one.")
     images = check_images(ConvNetClassifier(image_shape=image_shape), X, image_shape, reset=True)
     augmentation = make_augmentation(augment, images.shape)
     seed = int(check_random_state(random_state).randint(2**31 - 1))
@@ -136,7 +138,7 @@ class AugmentationDisplay:
         AugmentationDisplay
             This display.
         """
-        max_images, n_images = whole_number("max_images", max_images, 1), len(self.images)
+        max_images, n_images = whole_number("max_images", max_images, 1, error=ValueError), len(self.images)
         grid = self._grid(max_images)
         ax = axes_or_new(self, ax, self._size(grid.shape))
         show_image(ax, grid if grid.shape[2] == 3 else grid[..., 0])

@@ -1,14 +1,13 @@
 """The weights of a layer as images."""
 
 from math import ceil, sqrt
-from numbers import Integral
 from textwrap import fill
 
 import numpy as np
 
-from skconvnet.architecture.errors import did_you_mean
 from skconvnet.architecture.hyperparameters import whole_number
 from skconvnet.engine.weights.layout import learning_layers
+from skconvnet.estimators.features import layer_name
 from skconvnet.inspection.drawing import axes_or_new, check_axes, inches_of, show_image
 from skconvnet.inspection.network import check_network
 
@@ -103,7 +102,7 @@ class FiltersDisplay:
             if bound.kind in ("CONV", "FC")
         }
         first = next(iter(weights))
-        layer = first if layer is None else _name(layer, estimator.architecture_, weights)
+        layer = layer_name(estimator.architecture_, first if layer is None else layer, weights, "has no filters")
         bound, coefs = weights[layer]
         filters = coefs.reshape(*bound.window, bound.input.depth, -1) if bound.kind == "FC" else coefs
         in_colour = layer == first and filters.shape[2] == 3
@@ -177,19 +176,6 @@ class FiltersDisplay:
         return title
 
 
-def _name(layer, architecture, names):
-    """Return the name among these of a layer that is given by name or row."""
-    rows = [record["layer"] for record in architecture.summary().records]
-    name = layer
-    if isinstance(layer, Integral) and -len(rows) <= layer < len(rows):
-        name = rows[layer]
-    if isinstance(name, str) and name in names:
-        return name
-    hint = did_you_mean(layer, names) if isinstance(layer, str) else ""
-    choices = ", ".join(f"{name} (row {rows.index(name)})" for name in names)
-    raise ValueError(f"layer={layer!r:.80} has no filters{hint or '.'} Choose one of {choices}.")
-
-
 def _check_finite(filters):
     n_wrong = np.size(filters) - np.isfinite(filters).sum()
     if n_wrong:
@@ -200,7 +186,7 @@ def _check_finite(filters):
 
 
 def _at_most(name, number, default):
-    return default if number is None else whole_number(name, number, 1)
+    return default if number is None else whole_number(name, number, 1, error=ValueError)
 
 
 def _arranged(filters):

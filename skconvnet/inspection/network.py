@@ -24,9 +24,12 @@ def check_network(estimator, must_be_fitted=True):
         If it is not fitted.
     """
     if not isinstance(estimator, BaseConvNet):
+        is_class = isinstance(estimator, type)
+        name = estimator.__name__ if is_class else type(estimator).__name__
+        came = f"the class {name}: make an object, {name}(...)" if is_class else f"an object of class {name}"
         raise TypeError(
-            f"A ConvNetClassifier or ConvNetRegressor is needed, got a {type(estimator).__name__}. Of a Pipeline, pass "
-            "the last step, pipeline[-1], and of a search, best_estimator_."
+            f"A ConvNetClassifier or ConvNetRegressor is needed, got {came}. Of a Pipeline, pass the last step, "
+            "pipeline[-1], and of a search, best_estimator_."
         )
     if must_be_fitted:
         check_is_fitted(estimator)

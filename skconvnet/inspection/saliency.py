@@ -14,6 +14,7 @@ from skconvnet.engine import (
     split_architecture,
     thread_count,
 )
+from skconvnet.estimators.features import layer_name
 from skconvnet.estimators.fitted import fitted_network
 from skconvnet.inspection.drawing import as_picture, check_axes, inches_of, panel_grid, shortened, show_image
 from skconvnet.inspection.network import check_network
@@ -25,6 +26,7 @@ _NARROWEST, _LOWEST = 0.75, 0.2  # inches of a cell, for a title and for a name
 _CHARACTER = 0.075  # inches of a small font
 _SHORTEST_NAME, _LONGEST_NAME = 7, 14  # characters
 _PERCENTILE = 99.5  # of a map is its brightest colour: a single pixel may be far above all others
+_MOST_NAMES = 20  # in an error
 _MAPPED = ("CONV", "SUM", "STACK", "GATE")  # the layers that Grad-CAM takes by default
 
 
@@ -85,10 +87,10 @@ def grad_cam(estimator, X, *, layer=None, target=None):
     ----------
     estimator, X, target
         As of `saliency`.
-    layer : str, default=None
-        The name of the layer in the table of ``estimator.architecture_.summary()``, such as "CONV 2". It is in no
-        branch, but the sum or stack of branches may be taken. A CONV or FC must come after it. None takes the last
-        CONV, sum, stack or product of branches with more than one pixel.
+    layer : int or str, default=None
+        The name of the layer in the table of ``estimator.architecture_.summary()``, such as "CONV 2", or its row. It is
+        in no branch, but the sum or stack of branches may be taken. A CONV or FC must come after it. None takes the
+        last CONV, sum, stack or product of branches with more than one pixel.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def grad_cam(estimator, X, *, layer=None, target=None):
     (5, 8, 8)
     """
     images = _check(estimator, X)
-    layer = _default_layer(estimator) if layer is None else layer
+    layer = _layer_for_maps(estimator, layer)
     return _maps(estimator, images, layer, _outputs(estimator, X, len(images), target))
 
 
@@ -129,7 +131,7 @@ def _gradients(estimator, images, outputs):
 
 def _maps(estimator, images, layer, outputs):
     """Return Grad-CAM of a layer for the chosen outputs."""
-    number = _number_of(estimator.architecture_, layer)
+    number = [one.name for one in estimator.architecture_.layers].index(layer)
     sum_weights, n_threads = _sum_weights(estimator, outputs), thread_count(estimator.n_jobs)
     body, head = _cut(fitted_network(estimator), number)
     volume = head.architecture.image_shape
@@ -165,9 +167,24 @@ def _outputs(estimator, X, n_images, target):
     found = targets.reshape(-1, 1) == names
     if not found.any(axis=1).all():
         wrong = targets.reshape(-1)[~found.any(axis=1)].tolist()[0]
-        what = "classes" if has_classes else "outputs"
-        raise ValueError(f"target={wrong!r:.80} is none of the {what} of the network, {names!r:.200}.")
+        raise ValueError(no_such_target(wrong, names, has_classes))
     return np.broadcast_to(found.argmax(axis=1), n_images)
+
+
+def no_such_target(target, names, has_classes):
+    """Return the error about a target that is none of the names of a network's scores.
+
+    Examples
+    --------
+    >>> no_such_target(3, np.array(["1", "2", "3"]), has_classes=True)
+    "target=3 is none of the classes of the network: did you mean '3'? They are '1', '2', '3'."
+    """
+    names = names.tolist()
+    meant = [name for name in names if str(name).casefold() == str(target).casefold()]
+    hint = f": did you mean {meant[0]!r}?" if meant else "."
+    listed = ", ".join(map(repr, names[:_MOST_NAMES])) + ", ..." * (len(names) > _MOST_NAMES)
+    what = "classes" if has_classes else "outputs"
+    return f"target={target!r:.80} is none of the {what} of the network{hint} They are {listed}."
 
 
 def _sum_weights(estimator, outputs):
@@ -192,21 +209,20 @@ def _learns(layers):
     return any(layer.kind in ("CONV", "FC") for layer in walk(layers))
 
 
-def _number_of(architecture, name):
-    """Return the place of a layer in the chain; raise a ValueError if there is no Grad-CAM of it."""
-    layers = architecture.layers
+def _layer_for_maps(estimator, layer):
+    """Return the name of the layer for Grad-CAM; raise a ValueError if there is no Grad-CAM of it."""
+    layers = estimator.architecture_.layers
     possible = [
         layer.name
         for number, layer in enumerate(layers)
         if _learns(layers[: number + 1]) and _learns(layers[number + 1 :])
     ]
-    if name in possible:
-        return [layer.name for layer in layers].index(name)
-    what = "The network has no layer for Grad-CAM" if name is None else f"layer={name!r:.80} has no Grad-CAM"
-    raise ValueError(
-        f"{what}: it needs a layer outside of branches, with a CONV or FC in it or before it, and another behind it. "
-        f"Here these are: {', '.join(possible) or 'none'}."
-    )
+    needed = "a layer outside of branches, with a CONV or FC in it or before it, and another behind it"
+    layer = _default_layer(estimator) if layer is None else layer
+    if not possible or layer is None:
+        listed = ", ".join(possible) or "none"
+        raise ValueError(f"The network has no layer for Grad-CAM: it needs {needed}. Here these are: {listed}.")
+    return layer_name(estimator.architecture_, layer, possible, f"has no Grad-CAM, which needs {needed}")
 
 
 def _cut(network, number):
@@ -276,7 +292,7 @@ class SaliencyDisplay:
         ----------
         estimator, X, target
             As of `saliency`. Each image of X is a row of the picture.
-        layer : str, default=None
+        layer : int or str, default=None
             As of `grad_cam`. Grad-CAM is left out if it is None and the network has no layer for it.
         max_images : int, default=10
             The most images that are drawn, the first of X. Gradients of the others are not computed.
@@ -288,12 +304,13 @@ class SaliencyDisplay:
         SaliencyDisplay
         """
         check_axes(cls, ax)
-        max_images = whole_number("max_images", max_images, 1)
+        max_images = whole_number("max_images", max_images, 1, error=ValueError)
         images = _check(estimator, X)
         outputs = _outputs(estimator, X, len(images), target)[:max_images]
         shown = Images(images.unconverted(slice(max_images)), images.shape)
         names, has_classes = output_names(estimator)
-        layer = _default_layer(estimator) if layer is None else layer
+        if layer is not None or _default_layer(estimator) is not None:
+            layer = _layer_for_maps(estimator, layer)
         return cls(
             shown.pixels,
             _gradients(estimator, shown, outputs),
@@ -320,7 +337,7 @@ class SaliencyDisplay:
         SaliencyDisplay
             This display.
         """
-        n_rows = min(whole_number("max_images", max_images, 1), len(self.images))
+        n_rows = min(whole_number("max_images", max_images, 1, error=ValueError), len(self.images))
         n_images = len(self.images) if self.n_images is None else self.n_images
         title = "image" if n_rows == n_images else f"{n_rows} of {n_images:,}\nimages"
         maps = {title: None, "gradient": np.abs(self.gradients).max(axis=-1)}

@@ -12,7 +12,7 @@ from skconvnet.inspection.drawing import (
     shrink_texts,
 )
 from skconvnet.inspection.network import check_network, check_one_image
-from skconvnet.inspection.saliency import output_names
+from skconvnet.inspection.saliency import no_such_target, output_names
 
 __all__ = ["ScoreMapDisplay"]
 
@@ -108,7 +108,7 @@ class ScoreMapDisplay:
         elif (names == target).any():
             output = int((names == target).argmax())
         else:
-            raise ValueError(f"target={target!r:.80} is none of {names!r:.200}.")
+            raise ValueError(no_such_target(target, names, has_classes))
         larger = estimator.architecture_.on((*image.shape[:2], estimator.image_shape_[2]))
         name = f"score of {names[output]}" if has_classes else f"output {names[output]}"
         image = image.reshape(*image.shape[:2], -1)

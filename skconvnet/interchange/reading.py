@@ -120,7 +120,8 @@ def _no_file(path):
     """Return why a path is not that of a file."""
     if path.is_dir():
         return "it is a directory."
-    hint = did_you_mean(os.fspath(path), PACKAGES) or f": those are {', '.join(PACKAGES)}."
+    known = f"the names are {', '.join(PACKAGES)}" if len(PACKAGES) > 1 else f"the only name is {next(iter(PACKAGES))}"
+    hint = did_you_mean(os.fspath(path), PACKAGES) or f": {known}."
     return f"there is no such file, and no package of weights has this name{hint}"
 
 

@@ -247,7 +247,7 @@ def _combinations(param_grid):
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"param_grid is not a grid: {str(error).rstrip('.')}. It must be a dict with a list of values for each "
-            "name, or a list of such dicts. To search over distributions too, see docs/searching.md."
+            "name, or a list of such dicts. For RandomizedSearchCV, add distributions to the dicts of the result."
         ) from error
     if not any(combinations):
         raise ValueError(f"param_grid={shown(param_grid)} names no parameter. Give at least one, as {{'F': [3, 5]}}.")

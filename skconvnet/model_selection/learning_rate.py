@@ -198,7 +198,7 @@ def _rates(lowest, highest, n_steps):
             raise ValueError(f"{name} must be a finite number above 0, but {shown(rate)} came.")
     if lowest >= highest:
         raise ValueError(f"lowest={lowest} must be less than highest={highest}.")
-    return np.geomspace(lowest, highest, whole_number("n_steps", n_steps, 2))
+    return np.geomspace(lowest, highest, whole_number("n_steps", n_steps, 2, error=ValueError))
 
 
 def _checked(estimator, X, y):

@@ -115,3 +115,11 @@ def test_without_matplotlib_the_error_says_what_to_install(digits, monkeypatch):
 def test_each_image_has_a_variant(n_variants, digits):
     with pytest.raises(ValueError, match="n_variants"):
         augmented_images(digits, "flip", n_variants=n_variants)
+
+
+def test_no_images_and_no_variants_are_refused(digits):
+    with pytest.raises(ValueError, match=r"^X has no images. Pass at least one.$"):
+        augmented_images(digits[:0], "flip")
+    with pytest.raises(ValueError, match="n_variants must be a whole number from 1") as caught:
+        augmented_images(digits[:2], "flip", n_variants=0)
+    assert caught.type is ValueError  # and not an ArchitectureError

@@ -138,18 +138,25 @@ def test_a_layer_of_an_estimator_is_chosen_by_name(plt):
     assert_allclose(units.filters[4].ravel(), classifier.coefs_[3][:, 4])
     for row, name in ((4, "CONV 2"), (-1, "FC 2")):
         assert FiltersDisplay.from_estimator(classifier, row).layer == name
-    choices = "Choose one of CONV 1 (row 1), CONV 2 (row 4), FC 1 (row 5), FC 2 (row 7)."
-    for wrong in ("NORM 1", 0, 8, ["CONV 1"]):
-        with refused(f"layer={wrong!r} has no filters. {choices}"):
+    for wrong, why in (
+        ("NORM 1", "NORM 1 has no filters."),
+        (0, "INPUT has no filters."),
+        (8, "this network has no such"),
+    ):
+        with refused(f"layer={wrong!r}, but {why}"):
             FiltersDisplay.from_estimator(classifier, wrong)
-    with refused(f"layer='conv 2' has no filters: did you mean CONV 2? {choices}"):
-        FiltersDisplay.from_estimator(classifier, "conv 2")
+    for wrong, hint in (("conv 2", ": did you mean 'CONV 2'?"), (["CONV 1"], ".")):
+        with refused(
+            f"layer={wrong!r}, but this network has no such layer{hint} Choose one of\n    1 or   -7: CONV 1 ["
+        ):
+            FiltersDisplay.from_estimator(classifier, wrong)
 
 
 @pytest.mark.parametrize("wrong", [0, 1.5])
 def test_numbers_are_whole(wrong, plt):
-    with pytest.raises(ValueError, match="max_filters"):
+    with pytest.raises(ValueError, match="max_filters") as caught:
         FiltersDisplay(np.zeros((2, 3, 3, 1)), "CONV 1").plot(max_filters=wrong)
+    assert caught.type is ValueError  # and not an ArchitectureError
 
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):

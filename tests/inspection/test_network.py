@@ -22,13 +22,17 @@ OF_NETWORKS = [ArchitectureDisplay, FiltersDisplay, TrainingCurvesDisplay, *WITH
 
 @pytest.mark.parametrize("display", OF_NETWORKS, ids=lambda display: display.__name__)
 @pytest.mark.parametrize(
-    ("estimator", "name"),
-    [(SVC(), "SVC"), (make_pipeline(ConvNetClassifier()), "Pipeline"), (ConvNetClassifier, "type")],
+    ("estimator", "came"),
+    [
+        (SVC(), "an object of class SVC"),
+        (make_pipeline(ConvNetClassifier()), "an object of class Pipeline"),
+        (ConvNetClassifier, r"the class ConvNetClassifier: make an object, ConvNetClassifier\(...\)"),
+    ],
     ids=["SVC", "Pipeline", "class"],
 )
-def test_what_is_no_network_is_refused_with_what_to_pass(display, estimator, name):
+def test_what_is_no_network_is_refused_with_what_to_pass(display, estimator, came):
     images = [[[[0]]]] if display in WITH_IMAGES else []
-    with pytest.raises(TypeError, match=f"ConvNetRegressor is needed, got a {name}. Of a Pipeline, pass the last step"):
+    with pytest.raises(TypeError, match=f"ConvNetRegressor is needed, got {came}. Of a Pipeline, pass the last step"):
         display.from_estimator(estimator, *images)
 
 

@@ -144,12 +144,16 @@ def test_grad_cam_of_a_linear_head_is_known(data):
 
 def test_what_has_no_gradient_is_refused(classifier, data):
     X = data[0][:2]
-    with pytest.raises(ValueError, match="target='dog' is none of the classes"):
+    with pytest.raises(ValueError, match=r"target='dog' is none of the classes of the network. They are '"):
         saliency(classifier, X, target="dog")
+    with pytest.raises(ValueError, match=r"target='Bee' .*: did you mean 'bee'\? They are 'ape', 'bee', 'cat'"):
+        saliency(classifier, X, target="Bee")
+    with pytest.raises(ValueError, match=r"layer='conv1', but .*: did you mean 'CONV 1'\?"):
+        grad_cam(classifier, X, layer="conv1")
     with pytest.raises(ValueError, match=r"target has the shape \(3,\).*2 images"):
         saliency(classifier, X, target=["ape"] * 3)
     for layer in ("CONV 2", "FC 1", "CONV 9"):  # in a branch, the last, none
-        with pytest.raises(ValueError, match=f"layer='{layer}' has no Grad-CAM.*CONV 1, NORM 1.*SUM 1"):
+        with pytest.raises(ValueError, match=rf"(?s)layer='{layer}', but .*CONV 1 .*NORM 1 .*SUM 1"):
             grad_cam(classifier, X, layer=layer)
     with pytest.raises(TypeError, match=r"pipeline\[-1\]"):
         saliency(make_pipeline(classifier), X)

@@ -101,7 +101,9 @@ def test_the_bar_of_one_score_has_one_number(classifier, digits):
 
 
 def test_what_cannot_be_drawn_is_refused(classifier, digits):
-    with pytest.raises(ValueError, match="target=11 is none of"):
+    with pytest.raises(ValueError, match=r"image is 'a.png'. Pass one image"):
+        ScoreMapDisplay.from_estimator(classifier, "a.png")
+    with pytest.raises(ValueError, match=r"target=11 is none of the classes of the network. They are 0, 1,"):
         ScoreMapDisplay.from_estimator(classifier, digits[0][0], target=11)
     for targets in ([3], ["x", 3, 4]):
         with pytest.raises(ValueError, match=rf"target has the shape \({len(targets)},\)\. Pass one class"):

@@ -101,7 +101,7 @@ def test_a_very_large_file_is_refused_before_it_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("other.safetensors", "there is no such file, and no package of weights has this name: those are"),
+        ("other.safetensors", "there is no such file, and no package of weights has this name: the only name is"),
         ("efficientnet-lite0", "did you mean efficientnet_lite0? Give the path"),
         (".", "it is a directory. Give the path"),
         (None, "path=None is not the path of a file"),
