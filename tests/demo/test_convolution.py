@@ -177,6 +177,20 @@ def test_the_current_cell_of_many_filters_is_in_view(page):
     page.evaluate("scrollTo(0, 0)")
 
 
+def test_a_page_around_the_demo_stays_where_its_reader_is(page, tmp_path):
+    file = tmp_path / "frame.html"
+    file.write_text(f'<iframe src="{page.url}" width="1200" height="900"></iframe><p style="height: 3000px"></p>')
+    around = page.context.browser.new_page()
+    try:
+        around.goto(file.as_uri())
+        around.evaluate("scrollTo(0, 2000)")
+        around.frames[1].evaluate("document.querySelector('[data-step=last]').click()")
+        assert around.frames[1].text_content("#sum").startswith("filter 2, row 4, column 4: ")
+        assert around.evaluate("scrollY") == 2000
+    finally:
+        around.close()
+
+
 @pytest.mark.parametrize(
     ("letter", "written", "button", "value"),
     [

@@ -354,12 +354,18 @@ class ConvolutionView {
     this.follow();
   }
 
-  // Scroll so that the current cell is in view. A reader who looks at channels below the output stays there.
+  // Scroll so that the current cell is in view. A reader who looks at channels below the output stays there, and
+  // scrollIntoView is not used, since it would also scroll a page that has the demo in a frame.
   follow() {
-    const { top, bottom } = byId("outputs").getBoundingClientRect();
-    const isInView = bottom > 0 && top < byId("controls").getBoundingClientRect().top;
-    const current = byId("outputs").querySelector("[aria-current]");
-    if (isInView) current.scrollIntoView({ block: "nearest", inline: "nearest" });
+    const outputs = byId("outputs");
+    const current = outputs.querySelector("[aria-current]");
+    const { top, bottom, left, right } = outputs.getBoundingClientRect();
+    const controls = byId("controls").getBoundingClientRect().top;
+    if (bottom <= 0 || top >= controls) return;
+    const cell = current.getBoundingClientRect();
+    outputs.scrollBy(outside(cell.left, cell.right, left, right), outside(cell.top, cell.bottom, top, bottom));
+    const moved = current.getBoundingClientRect();
+    window.scrollBy(0, outside(moved.top, moved.bottom, 0, controls));
   }
 
   // Begin or end playing. The sentence about the sum is not read aloud meanwhile.
@@ -370,6 +376,11 @@ class ConvolutionView {
     byId("play").setAttribute("aria-pressed", isPlaying);
     byId("sum").setAttribute("aria-live", isPlaying ? "off" : "polite");
   }
+}
+
+// Return how far an extent is before or behind a view; 0 if it is inside.
+function outside(start, end, first, last) {
+  return start < first ? start - first : Math.max(0, end - last);
 }
 
 // Return a choice as settings of the page.
