@@ -8,6 +8,7 @@ from pathlib import Path
 from docutils import nodes
 from docutils.statemachine import StringList
 from matplotlib.sphinxext.plot_directive import PlotDirective
+from sphinx.errors import ExtensionError
 
 import skconvnet
 from skconvnet.demo import convolution_page
@@ -52,7 +53,9 @@ plot_rcparams = {"figure.figsize": (7, 4), "savefig.bbox": "tight"}
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"/plot_",
+    "filename_pattern": r"\.py",  # every example is executed
+    "reset_argv": "docs.command_line.options_of",
+    "capture_repr": (),
     "ignore_pattern": r"__init__\.py",
     "backreferences_dir": "reference/examples",
     "doc_module": ("skconvnet",),
@@ -97,15 +100,21 @@ class MarkdownPlot(PlotDirective):
         block = StringList(["````{eval-rst}", *lines, "````"], self.state.document["source"])
         node = nodes.container()
         self.state.nested_parse(block, self.content_offset, node)
+        for image in node.findall(nodes.image):
+            image["scale"] = (
+                100  # Sphinx links images that have a scale to their files, which the page may show smaller
+            )
         return errors + node.children
 
 
 def setup(app):
     """Add what the extensions have no setting for."""
-    app.connect("build-finished", _write_convolution_demo)
     app.add_directive("plot", MarkdownPlot, override=True)
     app.connect("autodoc-process-docstring", _without_foreign_labels)
     app.connect("autodoc-process-signature", _signature_of_init)
+    app.connect("html-page-context", _mend_links_of_source)
+    app.connect("build-finished", _write_convolution_demo)
+    app.connect("build-finished", _refuse_foreign_files)
 
 
 def _write_convolution_demo(app, exception):
@@ -115,9 +124,30 @@ def _write_convolution_demo(app, exception):
         page.write_text(convolution_page(), encoding="utf-8")
 
 
+def _refuse_foreign_files(app, exception):
+    """Fail if a page loads a script, a style or a picture from elsewhere: the site is read offline."""
+    if exception is None and app.builder.format == "html":
+        foreign = re.compile(r"""<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=["'](?:https?:)?//[^"']*""")
+        found = {page.name: foreign.findall(page.read_text()) for page in Path(app.outdir).rglob("*.html")}
+        if any(found.values()):
+            raise ExtensionError(
+                f"pages load files from elsewhere: { {page: tags for page, tags in found.items() if tags} }"
+            )
+
+
+def _mend_links_of_source(app, pagename, templatename, context, doctree):
+    """Mend links from a file's source back to an object that has another module than the first object of the file."""
+    if pagename.startswith("_modules/") and "body" in context:
+        link = r'(href="[^"]*/reference/([\w.]*?(\w+))\.html#)[\w.]*?\b\3(?=[".])'
+        context["body"] = re.sub(link, r"\1\2", context["body"])
+
+
 def _without_foreign_labels(app, what, name, obj, options, lines):
-    """Write references of inherited docstrings to pages of scikit-learn as text, since those pages are not here."""
-    lines[:] = [re.sub(r":(?:ref|term):`(.*?)(?:\s*<[^>]*>)?`", r"\1", line) for line in lines]
+    """Write what inherited docstrings link to or set as a formula as text: scikit-learn's pages are not here."""
+    for number, line in enumerate(lines):
+        line = re.sub(r":(?:ref|term):`(.*?)(?:\s*<[^>]*>)?`", r"\1", line)
+        line = re.sub(r"\\frac\{(.*?)\}\{(.*?)\}", r"\1/\2", line)
+        lines[number] = re.sub(r":math:`(.*?)`", r"``\1``", line)
 
 
 def _signature_of_init(app, what, name, obj, options, signature, returned):

@@ -1,15 +1,17 @@
 """Tune a pretrained network
 =========================
 
-Tune a pretrained network on a folder of your own images, and compare with a network that begins anew.
+Tune a pretrained network on a folder of your own images, and compare with a network that begins anew::
 
     python -m examples.finetune_images photos.zip --network efficientnet_lite0 --size 224 --save photos.safetensors
     python -m examples.finetune_images
 
 The folder, or zip archive, has a folder of images for each class. The network is a file or name that `load_network`
 reads. Without a folder, the example writes one itself: handwritten digits from 5 to 9, eight of each for training; and
-it fits the network that it begins with, on the digits from 0 to 4.
+it fits the network that it begins with, on the digits from 0 to 4. The output below is of this second command.
 """
+
+# sphinx_gallery_thumbnail_path = '_static/network.png'
 
 import argparse
 import sys
@@ -40,7 +42,9 @@ def main(arguments=None):
 
 def parse(arguments):
     """Read the command line."""
-    command_line = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    command_line = argparse.ArgumentParser(
+        description="Tune a pretrained network, and compare with a network that begins anew."
+    )
     add = command_line.add_argument
     add("folder", nargs="?", help="a directory or zip archive with a folder of images for each class")
     add("--network", default="efficientnet_lite0", help="a file, or the name of an installed package of weights")
@@ -68,7 +72,7 @@ def compare(options, temporary):
     file = options.save or temporary
     save_network(classifier, file)
     labels = load_network(file).predict(X_test)
-    print(f"{file} is right about {(labels == y_test).sum()} of {len(X_test)} test images. The first are")
+    print(f"{Path(file).name} is right about {(labels == y_test).sum()} of {len(X_test)} test images. The first are")
     for image, label, right in zip(files[:5], labels, y_test, strict=False):
         print(f"    {image}: {label}{'' if label == right else ' (wrong)'}")
 

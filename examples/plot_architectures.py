@@ -31,6 +31,6 @@ ArchitectureDisplay.from_text(
 )
 
 # %%
-# The volumes of a network as a table, with its parameters and memory:
+# :meth:`skconvnet.Architecture.summary` has the volumes as a table, with parameters and memory:
 print(ARCHITECTURES["lenet5"].summary((32, 32, 1)))
 plt.show()

@@ -1,13 +1,16 @@
 """Search on several GPUs
 ======================
 
-Search with GridSearchCV on several GPUs: every process takes one of them.
+Search with GridSearchCV on several GPUs: every process takes one of them::
 
     python -m examples.search_gpus --gpus 0 1
 
 A process uses the first GPU that the environment variable CUDA_VISIBLE_DEVICES shows. So `take_gpu` sets it when a
-process of joblib begins, before the process asks for a GPU. With --device cpu the same search runs without any.
+process of joblib begins, before the process asks for a GPU. With ``--device cpu`` the same search runs without any.
+The output below is of ``--device cpu --epochs 3 --images 600``.
 """
+
+# sphinx_gallery_thumbnail_path = '_static/step.svg'
 
 import argparse
 import os
@@ -50,7 +53,7 @@ def main(arguments=None):
 
 def parse(arguments):
     """Read the command line."""
-    command_line = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    command_line = argparse.ArgumentParser(description="Search with GridSearchCV on several GPUs.")
     help_of_gpus = "numbers or UUIDs of nvidia-smi (default: 0)"
     command_line.add_argument("--gpus", nargs="+", type=gpu, default=["0"], metavar="GPU", help=help_of_gpus)
     command_line.add_argument("--jobs", type=number_of_jobs, help="processes (default: one for each GPU)")

@@ -119,12 +119,13 @@ def test_a_bad_option_gives_a_message_without_traceback(tmp_path, name, option, 
     assert "Traceback" not in errors
 
 
-def test_search_optuna(capsys):
+def test_search_optuna(capsys, tmp_path):
     pytest.importorskip("optuna", reason="Optuna is not installed (`make peers` installs it)")
     pytest.importorskip("sklearn.callback", reason="this scikit-learn has no callbacks")
     from examples import search_optuna
 
-    study = search_optuna.main(["--trials", "12", "--epochs", "3", "--images", "200"])
+    file = tmp_path / "trials.png"
+    study = search_optuna.main(["--trials", "12", "--epochs", "3", "--images", "200", "--plot", str(file)])
     out = capsys.readouterr().out
     assert len(study.trials) == 12
     states = {trial.state.name for trial in study.trials}
@@ -133,6 +134,7 @@ def test_search_optuna(capsys):
     assert refused
     assert all(trial.state.name == "PRUNED" and not trial.intermediate_values for trial in refused)
     assert f"the best: {study.best_value:.4f} with" in out
+    assert file.read_bytes().startswith(b"\x89PNG")
 
 
 def test_optuna_prunes_trials_with_low_scores():
