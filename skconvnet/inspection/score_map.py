@@ -100,15 +100,15 @@ class ScoreMapDisplay:
         image = check_one_image(image, n_channels=estimator.image_shape_[2])
         if np.ndim(target):
             raise ValueError(f"target has the shape {np.shape(target)}. Pass one class, label or output.")
+        names, has_classes = output_names(estimator)
+        if target is not None and not (names == target).any():
+            raise ValueError(no_such_target(target, names, has_classes))
         scores = estimator.score_map(image[None])[0]
         scores = scores.reshape(*scores.shape[:2], -1)
-        names, has_classes = output_names(estimator)
         if target is None:
             output = int(scores.max(axis=(0, 1)).argmax()) if has_classes else 0
-        elif (names == target).any():
-            output = int((names == target).argmax())
         else:
-            raise ValueError(no_such_target(target, names, has_classes))
+            output = int((names == target).argmax())
         larger = estimator.architecture_.on((*image.shape[:2], estimator.image_shape_[2]))
         name = f"score of {names[output]}" if has_classes else f"output {names[output]}"
         image = image.reshape(*image.shape[:2], -1)
