@@ -63,6 +63,7 @@ MISTAKES = {
         "ConvNetClassifier('INPUT -> FC', body_rate=0.5, max_iter=1).fit(X, y)",
         "ConvNetClassifier('INPUT -> CONV(K=4) -> FC', F=99, max_iter=1).fit(X, y)",
         "ConvNetClassifier('INPUT -> FC -> RELU -> FC', hidden_layer_sizes=(32, 16), max_iter=1).fit(X, y)",
+        "ConvNetClassifier('INPUT -> CONV(K=8) -> RELU -> CONV -> FC', K=[4, 16], max_iter=1).fit(X, y)",
         "ConvNetClassifier((100,)).fit(X, y)",
         "ConvNetClassifier(epochs=5)",
         "ConvNetClassifier(filters=32)",

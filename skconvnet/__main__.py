@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import webbrowser
+from argparse import SUPPRESS
 from pathlib import Path
 from time import perf_counter
 
@@ -20,7 +21,7 @@ from skconvnet.architecture import (
     too_large_filters,
     without_effect,
 )
-from skconvnet.architecture.hyperparameters import ROUNDINGS
+from skconvnet.architecture.hyperparameters import HYPERPARAMETERS, ROUNDINGS
 from skconvnet.demo import convolution_page
 from skconvnet.engine import warmup as kernels
 from skconvnet.interchange import inspect_file
@@ -92,20 +93,20 @@ def parser():
     for letter, meaning in _LETTERS.items():
         default = getattr(Hyperparameters, letter)
         command.add_argument(
-            f"-{letter}", type=number_or_word, nargs="+", default=[default], help=f"{meaning} (default: {default})"
+            f"-{letter}", type=number_or_word, nargs="+", default=SUPPRESS, help=f"{meaning} (default: {default})"
         )
     command.add_argument(
         "--hidden-layer-sizes",
         type=int,
         nargs="+",
-        default=[128],
+        default=SUPPRESS,
         metavar="UNITS",
         help="units of the FC layers before the last (default: 128)",
     )
     command.add_argument(
-        "--pool", type=yes_or_no, nargs="+", default=[True], help="whether to keep POOL?: yes or no (default: yes)"
+        "--pool", type=yes_or_no, nargs="+", default=SUPPRESS, help="whether to keep POOL?: yes or no (default: yes)"
     )
-    command.add_argument("--rounding", choices=ROUNDINGS, default=ROUNDINGS[0], help="of sizes that are not whole")
+    command.add_argument("--rounding", choices=ROUNDINGS, default=SUPPRESS, help="of sizes that are not whole")
     command.set_defaults(command=summary)
 
     command = commands.add_parser("inspect", help="tell what a file of a network holds; nothing in it is executed")
@@ -204,18 +205,16 @@ def summary(options):
     study = find_study(options.architecture)
     image_shape = options.input or (study.image_shape if study else _DEFAULT_SHAPE)
     n_classes = options.classes if options.classes is not None else (study.n_classes if study else 10)
-    lists = {name: getattr(options, name) for name in (*_LETTERS, "pool")}
+    given = {name: value for name, value in vars(options).items() if name in HYPERPARAMETERS}
     hyperparameters = Hyperparameters(
-        hidden_layer_sizes=options.hidden_layer_sizes,
-        rounding=options.rounding,
-        **{name: values[0] if len(values) == 1 else values for name, values in lists.items()},
+        **{name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in given.items()}
     )
     architecture = find_architecture(options.architecture, image_shape, hyperparameters)
     bound = architecture.bind(image_shape, n_classes, hyperparameters)
     height, width, channels = image_shape
     print(f"images: {width} wide, {height} high, {channels} channel{'s' * (channels != 1)}\n\n{bound.summary()}")
     is_auto = options.architecture.strip() == "auto"
-    for name, reason in without_effect(architecture, image_shape, hyperparameters, is_auto).items():
+    for name, reason in without_effect(architecture, image_shape, hyperparameters, is_auto, given).items():
         print(f"{name} has no effect: {reason}", file=sys.stderr)
     for sentence in too_large_filters(bound):
         print(f"{sentence}.", file=sys.stderr)

@@ -157,6 +157,8 @@ def test_summary_tells_what_has_no_effect(capsys):
     command_line.main(["summary", "lenet5", "-F", "7", "-N", "3"])
     told = "F has no effect: each CONV spells its own\nN has no effect: nothing is repeated *N\n"
     assert capsys.readouterr().err == told
+    command_line.main(["summary", "lenet5", "-N", "2"])  # the default, which was given
+    assert capsys.readouterr().err == "N has no effect: nothing is repeated *N\n"
     command_line.main(["summary", "auto", "--input", "32x32x3", "-N", "1", "-M", "6"])
     assert capsys.readouterr().err == ""
     command_line.main(["summary", "INPUT -> CONV(F=99) -> FC", "--input", "8x8x1"])

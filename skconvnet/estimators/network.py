@@ -75,24 +75,46 @@ def warn_of_no_effect(classifier, bound, stacklevel):
         As in `warnings.warn`.
     """
     reasons = parameters_without_effect(classifier, bound.image_shape)
-    by_reason = {}
-    for name, reason in reasons.items():
-        is_whole = hasattr(classifier, name)  # not some values of a sequence
-        by_reason.setdefault(reason, []).append(f"{name}={getattr(classifier, name)!r}" if is_whole else name)
-    parts = [f"{' and '.join(names)} ({reason})" for reason, names in by_reason.items()]
-    if parts:
-        have = "has" if len(reasons) == 1 else "have"
-        if classifier.architecture == "auto":
-            of, instead = "", "give the architecture as a text that reads it"
-        else:
-            of, instead = f" of architecture={classifier.architecture!r:.60}", "take the numbers out of the text"
-        warnings.warn(
-            f"{', '.join(parts)} {have} no effect on the network{of}. Leave out what has no effect, or {instead}.",
-            stacklevel=stacklevel,
-        )
+    if reasons:
+        told = spell_without_effect(reasons, vars(classifier), classifier.architecture)
+        warnings.warn(told, stacklevel=stacklevel)
     too_large = too_large_filters(bound)
     if too_large:
         warnings.warn(f"{'; '.join(too_large)}. Use a smaller F.", stacklevel=stacklevel)
+
+
+def spell_without_effect(reasons, values, architecture):
+    """Return the text of the warning about parameters that change nothing about a network.
+
+    Parameters
+    ----------
+    reasons : dict of str to str
+        The reason of each, as of `parameters_without_effect`.
+    values : dict
+        The values of parameters, by name.
+    architecture : str or Architecture
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(spell_without_effect({"N": "nothing is repeated *N"}, {"N": 3}, "linear"))
+    N=3 (nothing is repeated *N) has no effect on the network of architecture='linear'. Leave out what has no effect,
+    or take the numbers out of the text.
+    """
+    by_reason = {}
+    for name, reason in reasons.items():
+        is_whole = name in values  # not some values of a sequence
+        by_reason.setdefault(reason, []).append(f"{name}={values[name]!r}" if is_whole else name)
+    parts = [f"{' and '.join(names)} ({reason})" for reason, names in by_reason.items()]
+    have = "has" if len(reasons) == 1 else "have"
+    if architecture == "auto":
+        of, instead = "", "give the architecture as a text that reads it"
+    else:
+        of, instead = f" of architecture={architecture!r:.60}", "take the numbers out of the text"
+    return f"{', '.join(parts)} {have} no effect on the network{of}. Leave out what has no effect, or {instead}."
 
 
 def parameters_without_effect(classifier, image_shape):

@@ -1,10 +1,12 @@
 """The volumes of a network as boxes in perspective."""
 
+import warnings
 from bisect import bisect_left
 
-from skconvnet.architecture import Hyperparameters, find_architecture, find_study
+from skconvnet.architecture import HYPERPARAMETERS, Hyperparameters, find_architecture, find_study, without_effect
 from skconvnet.data.images import check_image_shape
-from skconvnet.estimators.network import bind_network
+from skconvnet.estimators.network import bind_network, spell_without_effect
+from skconvnet.estimators.parameters import instead_of
 from skconvnet.estimators.pretrained import pretrained_network
 from skconvnet.inspection.diagram import diagram_of, fold, parts_in
 from skconvnet.inspection.drawing import check_axes, inch_axes, inches_of
@@ -98,12 +100,25 @@ class ArchitectureDisplay:
         Returns
         -------
         ArchitectureDisplay
+
+        Warns
+        -----
+        UserWarning
+            If the network does not read one of the hyperparameters.
         """
         check_axes(cls, ax)
+        for name in set(hyperparameters).difference(HYPERPARAMETERS):
+            hint = instead_of(name, HYPERPARAMETERS)
+            raise TypeError(f"ArchitectureDisplay.from_text() got an unexpected keyword argument {name!r}. {hint}")
         numbers, study = Hyperparameters(**hyperparameters), find_study(text)
         if n_classes is None and study is not None:
             n_classes = study.n_classes
-        bound = find_architecture(text, image_shape, numbers).bind(image_shape, n_classes, numbers)
+        architecture = find_architecture(text, image_shape, numbers)
+        bound = architecture.bind(image_shape, n_classes, numbers)
+        is_auto = isinstance(text, str) and text.strip() == "auto"
+        reasons = without_effect(architecture, image_shape, numbers, is_auto, hyperparameters)
+        if reasons:
+            warnings.warn(spell_without_effect(reasons, hyperparameters, text), stacklevel=2)
         return cls(bound).plot(repeats=repeats, ax=ax)
 
     def plot(self, *, repeats="auto", ax=None):

@@ -60,10 +60,28 @@ def test_what_the_text_spells_or_lacks_has_no_effect():
         ("INPUT -> FC -> FC", {"hidden_layer_sizes": (5,)}, set()),
         ("INPUT -> FC -> FC", {"hidden_layer_sizes": (5, 6)}, {"hidden_layer_sizes[1:]"}),
         ("INPUT -> FC(5) -> FC", {"hidden_layer_sizes": 5}, {"hidden_layer_sizes"}),
+        ("INPUT -> CONV(K=8) -> RELU -> CONV -> FC", {"K": (4, 16)}, {"K[0]"}),
+        ("INPUT -> CONV(K=8) -> RELU -> CONV -> FC", {"K": (8, 16)}, set()),
+        ("INPUT -> [CONV(F=1) -> CONV]*2 -> CONV(F=5) -> FC", {"F": (3, 3, 7)}, {"F[2]"}),  # one per block
+        ("INPUT -> [CONV(F=1) -> CONV]*2 -> FC", {"F": (3, 3, 1, 3)}, {"F[0]"}),
+        ("INPUT -> [CONV(F=1) -> CONV(F=5)]*1 -> CONV -> FC", {"F": (3, 3)}, {"F[0]"}),
+        ("INPUT -> POOL(F=3) -> POOL -> POOL(F=all) -> FC", {"pool_F": (2, 2)}, {"pool_F[0]"}),
     ],
 )
 def test_one_layer_that_reads_it_is_enough(text, hyperparameters, expected):
     assert ignored(text, **hyperparameters) == expected
+
+
+def test_the_reason_of_a_single_value_names_its_layers():
+    text = Architecture.parse("INPUT -> [CONV(F=1) -> CONV(F=5)]*1 -> CONV(K=2) -> CONV -> FC")
+    told = without_effect(text, (8, 8, 1), Hyperparameters(F=(3, 3, 3), K=(1, 1, 5, 1)))
+    assert told == {"K[2]": "CONV 3 spells K", "F[0]": "CONV 1 and CONV 2 spell F"}
+
+
+def test_a_default_that_is_given_is_told_too():
+    text = Architecture.parse("INPUT -> FC")
+    assert without_effect(text, (8, 8, 1), Hyperparameters(N=2, M=2)) == {"M": "nothing is repeated *M"}
+    assert set(without_effect(text, (8, 8, 1), Hyperparameters(N=2, M=2), given=("N", "M"))) == {"N", "M"}
 
 
 def test_the_automatic_architecture_reads_all_but_rounding():

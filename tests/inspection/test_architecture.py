@@ -129,3 +129,15 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match="ArchitectureDisplay draws with Matplotlib"):
         ArchitectureDisplay.from_estimator(ConvNetClassifier(image_shape=(8, 8, 1)))
+
+
+@pytest.mark.usefixtures("plt")
+def test_hyperparameters_that_there_are_not_or_that_the_text_does_not_read_are_told():
+    with pytest.raises(TypeError, match=r"from_text\(\) got an .* 'Q'. It has K, F, S, P, N, M,"):
+        ArchitectureDisplay.from_text("INPUT -> FC", (8, 8), Q=2)
+    with pytest.raises(TypeError, match=r"'filters'\. That is `K` here."):
+        ArchitectureDisplay.from_text("INPUT -> FC", (8, 8), filters=2)
+    with pytest.warns(UserWarning, match=r"N=2 \(nothing is repeated \*N\) has no effect on the network of") as told:
+        ArchitectureDisplay.from_text("INPUT -> FC", (8, 8), N=2)  # the default, which was given
+    assert told[0].filename == __file__
+    ArchitectureDisplay.from_text("auto", (8, 8), N=2, M=2)
