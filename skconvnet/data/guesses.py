@@ -32,6 +32,26 @@ def guess_image_shape(n_features):
     return 1, n_features, 1
 
 
+def seems_one_image(X_shape):
+    """Return whether an array seems to be one image with its channels last, rather than images of so few columns.
+
+    Parameters
+    ----------
+    X_shape : tuple of int
+        The shape of X.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> seems_one_image((32, 24, 3)), seems_one_image((100, 32, 24)), seems_one_image((100, 3, 3))
+    (True, False, False)
+    """
+    return len(X_shape) == 3 and X_shape[2] in _CHANNELS and min(X_shape[:2]) > 4
+
+
 def doubt_about_images(X_shape, image_shape, is_given, names=()):
     """Return what may be wrong with the shape of training images, and what to do then.
 

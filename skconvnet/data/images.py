@@ -1,6 +1,5 @@
 """Check images and their shapes, and turn them into `Images`."""
 
-import os
 from functools import partial
 from math import prod
 from numbers import Integral
@@ -11,7 +10,8 @@ from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
 from skconvnet.data.arrays import as_numpy, on_first_gpu
-from skconvnet.data.guesses import guess_image_shape
+from skconvnet.data.forms import as_one_array
+from skconvnet.data.guesses import guess_image_shape, seems_one_image
 from skconvnet.data.sparse import SparseRows
 from skconvnet.engine import Images, PixelSource
 
@@ -48,14 +48,18 @@ def check_images(estimator, X, image_shape, *, reset=False):
     there, X = on_first_gpu(X), as_numpy(X, "X")
     if not reset and _is_plain_array(estimator, X, image_shape):
         return Images(X, image_shape, check_values(X), there)
-    _check_one_array(X)
+    X = as_one_array(X)
     if not reset:
-        _check_not_single(X, image_shape)
-    n_dimensions = _count_dimensions(X)
-    options = {"dtype": "numeric", "allow_nd": True, "ensure_2d": n_dimensions < 3, "ensure_all_finite": False}
+        if X.shape == (prod(image_shape),):
+            raise ValueError(_single_image(X.shape))
+        remedy = partial(_remedy, estimator, reset)
+        _check_not_single(X.shape, image_shape, lambda shape: shape == image_shape, remedy)
+        _check_length_of_rows(estimator, X, image_shape)
+    _check_dimensions(X)
+    options = {"dtype": "numeric", "allow_nd": True, "ensure_2d": len(X.shape) < 3, "ensure_all_finite": False}
     X = _validated(estimator, X, reset, options)
     expected = None if image_shape is None else check_image_shape(image_shape)
-    shape = _shape_of_images(X, expected, partial(_remedy, X.shape, estimator, reset))
+    shape = _shape_of_images(X, expected, partial(_remedy, estimator, reset, X.shape))
     if reset:
         estimator.n_features_in_ = prod(shape)
     return Images(X, shape, check_values(X), there)
@@ -83,30 +87,30 @@ def check_larger_images(estimator, X, image_shape):
     ValueError
         If X has rows, smaller images, other channels, or pixels that are not finite in float32.
     """
-    there, X = on_first_gpu(X), as_numpy(X, "X")
-    _check_one_array(X)
+
+    def fits(shape):
+        return shape[2] == image_shape[2] and shape[0] >= image_shape[0] and shape[1] >= image_shape[1]
+
+    def remedy(X_shape, shape, expected):
+        is_grey_or_rgb = shape[0] >= expected[0] and shape[1] >= expected[1]
+        advice = advice_on_channels(expected[2], shape[2]) if is_grey_or_rgb else ""
+        return _channels_first(X_shape, fits) or advice
+
+    there, X = on_first_gpu(X), as_one_array(X)
+    _check_not_single(X.shape, image_shape, fits, remedy)
     options = {"dtype": "numeric", "allow_nd": True, "ensure_2d": False, "ensure_all_finite": False}
     X = _validated(estimator, X, False, options)
     if X.ndim not in (3, 4):
         raise ValueError(
             f"X has shape {X.shape}. Pass images of shape (n, height, width) or (n, height, width, channels): the "
-            "height and width of rows are not known."
+            f"height and width of rows are not known.{_or_one_image(X.shape)}"
         )
     shape = _shape_of_images(X, None)
-
-    def fits(shape):
-        return shape[2] == image_shape[2] and shape[0] >= image_shape[0] and shape[1] >= image_shape[1]
-
     if not fits(shape):
-        if X.ndim == 3 and fits(X.shape):
-            raise ValueError(_single_image(X.shape))
-        remedy = _channels_first(X.shape, fits)
-        if fits((*shape[:2], image_shape[2])):
-            remedy = remedy or advice_on_channels(image_shape[2], shape[2])
         raise ValueError(
             f"X has images of shape {shape}, and the network was fitted on images of shape {image_shape}. They must "
             f"be at least {image_shape[0]} high and {image_shape[1]} wide, with {image_shape[2]} "
-            f"channel{'s' * (image_shape[2] != 1)}.{remedy}"
+            f"channel{'s' * (image_shape[2] != 1)}.{remedy(X.shape, shape, image_shape)}"
         )
     return Images(X, shape, check_values(X), there)
 
@@ -229,42 +233,54 @@ def _is_plain_array(estimator, X, image_shape):
     )
 
 
-def _check_one_array(X):
-    """Raise a ValueError if X consists of file names, of images that are not one array, or of masked pixels."""
-    is_sequence = isinstance(X, (list, tuple)) or len(getattr(X, "shape", ())) == 1
-    first = next(iter(X), None) if is_sequence else X
-    if isinstance(first, (str, os.PathLike)):
-        raise ValueError(f"X contains the file name {str(first)!r}. Read images with load_image_folder.")
-    if np.ma.is_masked(X):
-        raise ValueError("X has masked pixels. Fill them, as X.filled(0) does.")
-    if not is_sequence or getattr(first, "ndim", 0) == 0 or not all(hasattr(image, "shape") for image in X):
-        return
-    shapes = list(dict.fromkeys(tuple(image.shape) for image in X))
-    if len(shapes) > 1:
-        raise ValueError(f"X has images of shapes {shapes[0]} and {shapes[1]}. Resize or crop them to one size.")
-    if hasattr(X, "shape"):
-        raise ValueError(f"X is a {type(X).__name__} of arrays. Pass np.stack(X), one array of all the images.")
-
-
-def _count_dimensions(X):
-    """Return the number of dimensions of an array-like; raise a ValueError if it is too small for several images."""
-    shape = tuple(X.shape if hasattr(X, "shape") else np.asarray(X).shape)
-    if len(shape) < 2:
+def _check_dimensions(X):
+    """Raise a ValueError if X has fewer dimensions than several images have."""
+    if len(X.shape) < 2:
         raise ValueError(
-            f"X {'is None' if X is None else f'has shape {shape}'}. Reshape your data: pass images of shape (n, "
-            "height, width) or (n, height, width, channels), or rows of shape (n, height*width*channels). A single "
-            "image is passed as X[np.newaxis]; of an array of images, as X[:1] instead of X[0]."
+            f"X has shape {tuple(X.shape)}. Reshape your data: pass images of shape (n, height, width) or (n, height, "
+            "width, channels), or rows of shape (n, height*width*channels). A single image is passed as X[np.newaxis]; "
+            "of an array of images, as X[:1] instead of X[0]."
         )
-    return len(shape)
 
 
-def _check_not_single(X, image_shape):
-    """Raise a ValueError if X is one image of this shape, and cannot be several rows or images."""
-    shape = tuple(X.shape if hasattr(X, "shape") else np.asarray(X).shape)
-    fits_as_many = shape[1:] == (prod(image_shape),) or (*shape[1:], 1)[:3] == image_shape
-    is_one = len(shape) in (2, 3) and (*shape, 1)[:3] == image_shape and not fits_as_many
-    if is_one or shape == (prod(image_shape),):
-        raise ValueError(_single_image(shape))
+def _check_not_single(X_shape, expected, fits, remedy):
+    """Raise a ValueError if X seems to be one image, also one that does not fit, and cannot be several.
+
+    ``fits(shape)`` tells whether images of a shape are accepted, and ``remedy(X_shape, shape, expected)`` what to do
+    with others.
+    """
+    if X_shape[1:] == (prod(expected),) or (len(X_shape) > 2 and fits((*X_shape[1:], 1)[:3])):
+        return
+    shape = (*X_shape, 1)[:3]
+    if len(X_shape) in (2, 3) and fits(shape):
+        raise ValueError(_single_image(X_shape))
+    came = _single_image(X_shape)
+    if len(X_shape) == 3 and X_shape[0] == expected[2] > 1:
+        shape = (*X_shape[1:], X_shape[0])
+        came = f"X has shape {X_shape}. If it is one image with its channels first, pass X.transpose(1, 2, 0)[None]."
+    elif not seems_one_image(X_shape):
+        return
+    if shape != expected:
+        came += f" The network was fitted on images of shape {expected}.{remedy((1, *shape), shape, expected)}"
+    raise ValueError(came)
+
+
+def _check_length_of_rows(estimator, X, image_shape):
+    """Raise a ValueError in scikit-learn's words if X has rows of another length, or is a grey image of another size.
+
+    Data frames are left to scikit-learn, which compares their columns' names first.
+    """
+    if len(X.shape) != 2 or hasattr(X, "columns") or X.shape[1] == prod(image_shape) or 0 in X.shape:
+        return
+    raise ValueError(
+        f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting {prod(image_shape)} features as "
+        f"input, images of shape {image_shape}.{_or_one_image(X.shape)}"
+    )
+
+
+def _or_one_image(X_shape):
+    """Return a sentence, after a space, about rows that may be those of one grey image."""
+    return " If X is a single image, pass X[None]." if len(X_shape) == 2 and min(X_shape) > 4 else ""
 
 
 def _single_image(shape):
@@ -310,7 +326,7 @@ def advice_on_channels(expected, came):
     return ""
 
 
-def _remedy(X_shape, estimator, reset, shape, expected):
+def _remedy(estimator, reset, X_shape, shape, expected):
     """Return the end of an error about images of another shape than expected: what to do."""
     remedy = _channels_first(X_shape, lambda shape: shape[:2] == expected[:2])
     if remedy:

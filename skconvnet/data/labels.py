@@ -39,8 +39,30 @@ def check_labels(y):
     if y.dtype.kind == "c":
         raise ValueError(f"y has dtype {y.dtype}. Labels must be strings, booleans or whole numbers.")
     if y.dtype.kind == "f":
+        check_none_missing(y, "label")
         assert_all_finite(y, input_name="y")
     return y
+
+
+def check_none_missing(y, what):
+    """Raise a ValueError that says where y has NaN.
+
+    Parameters
+    ----------
+    y : ndarray
+        Numbers.
+    what : str
+        What the error calls one of them.
+
+    Raises
+    ------
+    ValueError
+        If one is NaN.
+    """
+    missing = np.argwhere(np.isnan(y))
+    if len(missing):
+        place = ", ".join(map(str, missing[0]))
+        raise ValueError(f"Input y contains NaN at y[{place}]. Every image needs a {what} that is not missing.")
 
 
 def convert_labels(y):

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
 from skconvnet.data.arrays import as_numpy
+from skconvnet.data.labels import check_none_missing
 
 
 def check_numbers(y):
@@ -39,7 +40,8 @@ def check_numbers(y):
             f"y has {y[0]!r:.40}, which is no number. ConvNetRegressor predicts numbers: convert y, as "
             "np.asarray(y, dtype=float) does with numbers in strings, or use ConvNetClassifier for classes."
         )
-    y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+    y = check_array(y, dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y")
+    check_none_missing(y, "number")
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     return y.reshape(len(y), -1)

@@ -10,7 +10,7 @@ from skconvnet.engine.images import Images, OnDevice, PixelSource
 from skconvnet.engine.network import Network, memory_needed
 from skconvnet.engine.optimizers import SGD, Adam, OptimizerState
 from skconvnet.engine.plan.steps import AbsoluteError, Huber, SigmoidCrossEntropy, SoftmaxCrossEntropy, SquaredError
-from skconvnet.engine.scale import PixelScale, doubt_about_outlier
+from skconvnet.engine.scale import PixelScale, doubt_about_constant, doubt_about_outlier
 from skconvnet.engine.scorer import Scorer
 from skconvnet.engine.trainer import StepOutcome, Trainer
 from skconvnet.engine.weights.cut import cut_behind, split_architecture
@@ -40,6 +40,7 @@ __all__ = [
     "cut_behind",
     "device_for_scoring",
     "device_for_training",
+    "doubt_about_constant",
     "doubt_about_outlier",
     "memory_needed",
     "split_architecture",

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-__all__ = ["PixelScale", "doubt_about_outlier"]
+__all__ = ["PixelScale", "doubt_about_constant", "doubt_about_outlier"]
 
 _FAR = 8  # training deviations: of 64 training images, at most one is as far from their mean (Markov's inequality)
 _DARK = 5  # all pixels are less than a fifth of the root mean square: none of 60,000 in Fashion-MNIST, of 10,000 photos
@@ -106,11 +106,11 @@ images as those of fit.'
         if are_few and not seem_floats_up_to_1 and self._is_usual(images):
             return None
         sample = _sample(images)
-        mean, deviation = sample.mean(axis=0), sample.std(axis=0)
-        if (deviation <= 1e-6 * np.abs(mean)).all():  # but for rounding, constant
+        if _are_constant(sample):
             return None
         if seem_floats_up_to_1:
             return "X has floats up to 1, and the network was trained on pixels from 0 to 255. Multiply them by 255."
+        mean, deviation = sample.mean(axis=0), sample.std(axis=0)
         size = np.hypot(mean, deviation)
         is_far = np.hypot(mean - self._mean, deviation) > _FAR * self._deviation
         is_faint = (deviation < self._deviation / _FAINT) & (size < self._size / _FAINT)
@@ -154,6 +154,42 @@ def _sample(images):
     height, width, channels = images.shape
     step = -(-height * width // _SAMPLE_PIXELS)
     return images.rows(which, np.float64).reshape(len(which), -1, channels)[:, ::step].reshape(-1, channels)
+
+
+def _are_constant(sample):
+    """Return whether all pixels of a channel are equal, but for rounding, in each channel."""
+    return bool((sample.std(axis=0) <= 1e-6 * np.abs(sample.mean(axis=0))).all())
+
+
+def doubt_about_constant(images, scale):
+    """Return that all training images are alike, or None.
+
+    Parameters
+    ----------
+    images : Images
+        The training images. They are only read if they seem to be constant.
+    scale : ndarray of float32, (channels,)
+        As `Images.statistics` computes it: a constant channel has scale 1.
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skconvnet.engine import Images
+    >>> images = Images(np.zeros((5, 64)), (8, 8, 1))
+    >>> doubt_about_constant(images, images.statistics()[1])
+    'The pixels of X are constant, and a network learns nothing from images that are all alike. Check how they were \
+read.'
+    """
+    if (scale != 1).any() or not _are_constant(_sample(images)):
+        return None
+    return (
+        "The pixels of X are constant, and a network learns nothing from images that are all alike. Check how they "
+        "were read."
+    )
 
 
 def doubt_about_outlier(images, weights, mean, scale):

@@ -25,6 +25,7 @@ from skconvnet.engine import (
     Trainer,
     compile_time,
     device_for_training,
+    doubt_about_constant,
     doubt_about_outlier,
     split_architecture,
     thread_count,
@@ -197,7 +198,8 @@ class Fit:
         network, images = self.part.whole, data.examples.images
         pixels, is_new = PixelScale(network.mean, network.scale), self.previous is None and self.stored is None
         if is_new:
-            doubt = doubt_about_outlier(images, data.examples.weights, network.mean, network.scale)
+            doubt = doubt_about_constant(images, network.scale)
+            doubt = doubt or doubt_about_outlier(images, data.examples.weights, network.mean, network.scale)
             if doubt is not None:
                 warnings.warn(doubt, stacklevel=6)
         else:

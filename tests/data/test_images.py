@@ -2,7 +2,6 @@
 
 import re
 from math import prod
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,6 +184,56 @@ def test_a_single_image_is_refused(X_shape, image_shape, form):
 
 
 @pytest.mark.parametrize(
+    ("X_shape", "image_shape", "end"),
+    [
+        ((24, 32, 3), (24, 32, 1), "(24, 32, 1). Read them with load_image_folder(path, channels=1), or average"),
+        (
+            (48, 64, 3),
+            (24, 32, 1),
+            "Resize them to 24 high and 32 wide. Read them with load_image_folder(path, channels",
+        ),
+        ((60, 24, 3), (32, 32, 3), "fitted on images of shape (32, 32, 3). Resize them to 32 high and 32 wide."),
+        ((48, 64, 1), (24, 32, 1), "Resize them to 24 high and 32 wide, or use score_map"),
+    ],
+)
+def test_a_single_image_of_another_shape_is_told_as_one(X_shape, image_shape, end):
+    with refused(f"X has shape {X_shape}, which is that of a single image. Reshape your data: pass X[None]") as caught:
+        check_images(fitted(image_shape), np.zeros(X_shape), image_shape)
+    assert end in str(caught.value)
+
+
+@pytest.mark.parametrize("check_such", [check_images, check_larger_images])
+def test_a_single_image_with_its_channels_first_is_told_as_one(check_such):
+    for X_shape, end in [((3, 8, 8), "pass X.transpose(1, 2, 0)[None]."), ((3, 6, 8), "fitted on images of shape (8")]:
+        with refused(f"X has shape {X_shape}. If it is one image with its channels first, ") as caught:
+            check_such(fitted((8, 8, 3)), np.zeros(X_shape), (8, 8, 3))
+        assert end in str(caught.value)
+    assert len(check_such(fitted((8, 8, 1)), np.zeros((3, 8, 8)), (8, 8, 1))) == 3
+
+
+def test_rows_of_another_length_may_be_a_single_grey_image():
+    for image_shape in ((8, 8, 1), (32, 32, 3)):
+        came = (
+            f"X has 20 features, but ConvNetClassifier is expecting {prod(image_shape)} features as input, images of "
+        )
+        with refused(f"{came}shape {image_shape}. If X is a single image, pass X[None]."):
+            check_images(fitted(image_shape), np.zeros((20, 20)), image_shape)
+    with pytest.raises(ValueError, match=r"\(8, 8, 1\)\.$"):
+        check_images(fitted((8, 8, 1)), np.zeros((2, 20)), (8, 8, 1))
+
+
+def test_a_page_for_score_map_is_told_to_be_a_single_image():
+    with refused("X has shape (20, 20), which is that of a single image. Reshape your data: pass X[None]"):
+        check_larger_images(fitted((8, 8, 1)), np.zeros((20, 20)), (8, 8, 1))
+    with refused("X has shape (20, 20, 3), which is that of a single image.") as caught:
+        check_larger_images(fitted((8, 8, 1)), np.zeros((20, 20, 3)), (8, 8, 1))
+    assert "average their channels" in str(caught.value)
+    for X_shape, image_shape in (((20, 20), (8, 8, 3)), ((6, 64), (8, 8, 1))):
+        with refused("the height and width of rows are not known. If X is a single image, pass X[None]."):
+            check_larger_images(fitted(image_shape), np.zeros(X_shape), image_shape)
+
+
+@pytest.mark.parametrize(
     ("X_shape", "image_shape", "n"),
     [((1, 28), (1, 28, 1), 1), ((1, 1), (1, 1, 1), 1), ((1, 1, 1), (1, 1, 1), 1), ((4, 4, 4), (4, 4, 1), 4)],
 )
@@ -207,8 +256,8 @@ def test_array_likes_without_a_shape():
 
 
 def test_errors_name_the_shape_of_the_array():
-    with pytest.raises(ValueError, match=r"^X has shape \(40, 40, 3\), but images of shape \(32, 32, 3\) are expected"):
-        check_images(fitted((32, 32, 3)), np.zeros((40, 40, 3)), (32, 32, 3))
+    with pytest.raises(ValueError, match=r"^X has shape \(40, 40, 5\), but images of shape \(32, 32, 3\) are expected"):
+        check_images(fitted((32, 32, 3)), np.zeros((40, 40, 5)), (32, 32, 3))
 
 
 def test_larger_images_of_other_shapes_are_refused():
@@ -261,24 +310,6 @@ def test_an_upper_bound_of_the_pixels_is_known(value, dtype):
     assert check(X).largest == largest
 
 
-@pytest.mark.parametrize(
-    ("X", "message"),
-    [
-        ("digits.png", "X contains the file name 'digits.png'. Read images with load_image_folder."),
-        (["1.png", "2.png"], "X contains the file name '1.png'"),
-        (np.array(["1.png", "2.png"]), "X contains the file name '1.png'"),
-        ([Path("1.png")], "X contains the file name '1.png'"),
-        ([np.zeros((8, 8)), np.zeros((8, 9))], "X has images of shapes (8, 8) and (8, 9). Resize or crop them"),
-        (np.array([np.zeros(4), None, np.zeros(4)], object)[[0, 2]], "X is a ndarray of arrays. Pass np.stack(X)"),
-    ],
-)
-def test_images_that_are_not_one_array_are_refused_with_what_to_do(X, message):
-    with refused(message):
-        check(X)
-    with refused(message):
-        check_images_and_labels(ConvNetClassifier(), X, [0, 1], None, reset=True)
-
-
 @pytest.mark.parametrize("method", ["predict", "score_map"])
 @pytest.mark.parametrize("shape", [(7, 4, 4), (7, 4, 4, 1)])
 def test_grey_images_for_a_network_of_colours_are_told_what_to_do(method, shape):
@@ -292,8 +323,6 @@ def test_lists_of_images_are_accepted():
     images = list(np.arange(32.0).reshape(2, 4, 4))
     assert_array_equal(check(images).pixels, images)
     assert_array_equal(check([images[0], images[1].tolist()]).pixels, images)
-    with pytest.raises(ValueError, match=r"inhomogeneous|sequence"):  # in NumPy's words
-        check([images[0], None])
 
 
 def test_assume_finite_is_respected():
@@ -304,8 +333,6 @@ def test_assume_finite_is_respected():
 @pytest.mark.parametrize(
     ("X", "error", "message"),
     [
-        (np.full((3, 4), "a"), ValueError, "bytes/strings|could not convert"),
-        (np.full((3, 4), "a", object), ValueError, "could not convert"),
         (np.zeros((3, 4), complex), ValueError, "Complex data not supported"),
         (np.zeros((3, 2, 2), complex), ValueError, "Complex data not supported"),
         (np.zeros((3, 4), "M8[s]"), ValueError, "dtype datetime64"),

@@ -20,7 +20,8 @@ def test_numbers_become_columns_of_float64():
     [
         (None, "the target y is None"),
         (["a", "b"], "which is no number"),
-        ([1, np.nan], "Input y contains NaN"),
+        ([1, np.nan], "Input y contains NaN at y[1]. Every image needs a number that is not missing."),
+        ([[1, 2], [3, np.nan]], "Input y contains NaN at y[1, 1]"),
         ([1, np.inf], "Input y contains infinity"),
         (np.ma.array([1.0, 2.0], mask=[True, False]), "y has masked numbers"),
         (np.zeros((2, 2, 2)), "dim 3"),

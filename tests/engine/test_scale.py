@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from skconvnet.engine import Images, PixelScale, doubt_about_outlier
+from skconvnet.engine import Images, PixelScale, doubt_about_constant, doubt_about_outlier
 
 BYTES, SIXTEEN, UNIT = (100, 60), (5, 6), (0.4, 0.25)  # mean and deviation of pixels up to 255, 16 and 1
 RAMP = np.tile(np.linspace(0, 1, 64), (5, 1))
@@ -121,6 +121,22 @@ def test_few_images_of_many_are_read():
     object.__setattr__(images, "rows", lambda which, dtype: n_read.append(len(which)) or rows(images, which, dtype))
     PixelScale(np.float32([0.4]), np.float32([4])).doubt(images)
     assert n_read == [16]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+@pytest.mark.parametrize("shape", [(8, 8, 1), (8, 8, 2)])
+def test_training_images_that_are_all_alike_are_doubted(dtype, shape):
+    def doubt_about(X):
+        images = Images(X.astype(dtype), shape)
+        return doubt_about_constant(images, images.statistics()[1])
+
+    X = np.tile(np.arange(shape[2]), (300, 8, 8, 1))
+    for constant in (X, 0 * X, X + 7, X + 7 + 1e-15 * np.arange(8)[:, None]):
+        assert doubt_about(constant).startswith("The pixels of X are constant")
+    X[250, 3, 4, 0] = 9
+    assert doubt_about(X) is None
+    deviates_by_1 = 2 * (np.indices(X.shape).sum(axis=0) % 2)
+    assert doubt_about(deviates_by_1) is None
 
 
 def outlier(X, shape=(8, 8, 1), weights=None):
