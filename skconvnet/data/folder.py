@@ -192,6 +192,11 @@ def _opened(path, labels, labelled, lazy):
     if isinstance(path, (str, PathLike)):
         if labels is not None:
             raise ValueError("labels are for a list of files. The classes of a directory or archive are its folders.")
+        if Path(path).is_file() and is_image(Path(path).parts) and not is_zipfile(path):
+            raise ValueError(
+                f"{str(path)!r} is neither a directory nor a zip archive. Read one image with load_image, or pass a "
+                "list of files."
+            )
         if lazy and Path(path).is_file():
             raise ValueError(f"lazy=True does not read the archive {str(path)!r}. Unpack it, and pass the directory.")
         with open_files(path) as files:
@@ -233,6 +238,10 @@ class _Loader:
     def __call__(self, path, on_error="raise"):
         """Return images, uint8 of shape (n, height, width) if grey, (n, height, width, 3) if RGB."""
         if isinstance(path, (str, PathLike)) and not _is_folder(path):
+            if not Path(path).exists():
+                raise FileNotFoundError(
+                    f"{str(path)!r} does not exist. Pass a file, a list of files, a directory or a zip archive."
+                )
             path = [path]
         channels = 1 if self.form.mode == "L" else 3
         options = {"channels": channels, "crop": self.form.crop, "n_jobs": self.n_jobs, "on_error": on_error}

@@ -115,6 +115,32 @@ def check_larger_images(estimator, X, image_shape):
     return Images(X, shape, check_values(X), there)
 
 
+def check_several(X_shape, images):
+    """Check that images whose shape the user has not given are not the rows of a single one.
+
+    In `fit`, there are as many labels as images. Where there are none, nothing else tells.
+
+    Parameters
+    ----------
+    X_shape : tuple of int
+        The shape of X.
+    images : Images
+        As `check_images` reads X.
+
+    Raises
+    ------
+    ValueError
+        If X seems to be one image, or has rows that are read as images one pixel high.
+    """
+    if seems_one_image(X_shape):
+        raise ValueError(_single_image(X_shape))
+    if len(X_shape) == 2 and images.shape[0] == 1:
+        raise ValueError(
+            f"X has shape {X_shape}, {X_shape[0]} rows that would be images one pixel high. If X is a single image, "
+            f"pass X[None]; if it has rows, pass image_shape, such as image_shape={images.shape} if that is right."
+        )
+
+
 def _validated(estimator, X, reset, options):
     """Check X as scikit-learn does; return an ndarray, or a `PixelSource` for sparse rows and if X is one."""
     if isinstance(X, PixelSource):

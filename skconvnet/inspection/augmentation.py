@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skconvnet.architecture.hyperparameters import whole_number
-from skconvnet.data.images import check_images
+from skconvnet.data.forms import as_one_array
+from skconvnet.data.images import check_images, check_several
 from skconvnet.engine import Images
 from skconvnet.engine.loading import load_augmented
 from skconvnet.estimators.classifier import ConvNetClassifier
@@ -47,9 +48,12 @@ def augmented_images(X, augment, *, n_variants=8, image_shape=None, random_state
     (5, 3, 8, 8, 1)
     """
     n_variants = whole_number("n_variants", n_variants, 1, error=ValueError)
-    if np.iterable(X) and np.shape(X)[:1] == (0,):
+    X = as_one_array(X)
+    if X.shape[:1] == (0,):
         raise ValueError("X has no images. Pass at least one.")
     images = check_images(ConvNetClassifier(image_shape=image_shape), X, image_shape, reset=True)
+    if image_shape is None:
+        check_several(images.pixels.shape, images)
     augmentation = make_augmentation(augment, images.shape)
     seed = int(check_random_state(random_state).randint(2**31 - 1))
     mean, scale = (np.float32(numbers) for numbers in images.statistics())

@@ -28,6 +28,13 @@ def test_neither_directory_nor_archive(tmp_path, content):
         load_image_folder(tmp_path / "file")
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_an_image_is_no_folder(tmp_path, lazy):
+    (tmp_path / "1.png").write_bytes(encoded(grey(1)))
+    with pytest.raises(ValueError, match=r"1.png' is neither a directory nor .* Read one image with load_image, or"):
+        load_image_folder(tmp_path / "1.png", lazy=lazy)
+
+
 def test_links_are_followed_but_not_in_circles(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "1.png").write_bytes(encoded(grey(1)))

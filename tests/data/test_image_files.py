@@ -95,6 +95,13 @@ def test_other_images_get_the_form_of_the_first_ones(photos):
         assert len(folder.load([one, "missing.png"], on_error="warn")) == 1
 
 
+@pytest.mark.parametrize("on_error", ["raise", "warn"])
+def test_another_image_that_does_not_exist(photos, on_error):
+    folder = load_image_folder(photos, size=4)
+    with pytest.raises(FileNotFoundError, match=r"'missing.png' does not exist. Pass a file, a list of files, a"):
+        folder.load("missing.png", on_error=on_error)
+
+
 def test_the_colour_of_the_first_images_is_kept_and_their_size_if_none_was_given(tmp_path):
     images = {"a/1.png": colour(0), "b/1.png": grey(9), "other/grey.png": grey(7), "other/large.png": grey(7, 9, 9)}
     for name, pixels in images.items():

@@ -123,3 +123,18 @@ def test_no_images_and_no_variants_are_refused(digits):
     with pytest.raises(ValueError, match="n_variants must be a whole number from 1") as caught:
         augmented_images(digits[:2], "flip", n_variants=0)
     assert caught.type is ValueError  # and not an ArchitectureError
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (8, 8), (28, 28), (32, 24, 1)])
+@pytest.mark.parametrize("augment", [augmented_images, AugmentationDisplay.from_images])
+def test_a_single_image_is_refused(augment, shape):
+    with pytest.raises(ValueError, match=r"single image.*pass X\[None\]"):
+        augment(np.zeros(shape), "flip")
+
+
+def test_images_of_few_columns_are_taken_if_their_shape_is_given():
+    assert augmented_images(np.zeros((9, 32, 3)), None, image_shape=(32, 3)).shape == (9, 8, 32, 3, 1)
+    assert augmented_images(np.zeros((9, 8)), None, image_shape=(1, 8)).shape == (9, 8, 1, 8, 1)
+    assert augmented_images(np.zeros((64, 64)), None, n_variants=1).shape == (64, 1, 8, 8, 1)
+    with pytest.raises(ValueError, match="Resize or crop them to one size"):
+        augmented_images([np.zeros((8, 8)), np.zeros((8, 9))], None)
