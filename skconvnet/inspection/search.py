@@ -20,7 +20,7 @@ __all__ = ["Candidate", "SearchDisplay", "search_candidates"]
 
 _COSTS = {"n_params": "parameters", "seconds": "seconds of a fit"}  # of the panels
 _WIDTH, _PANEL_HEIGHT = 8, 3.6  # inches of a new figure
-_BESIDE_PANEL, _BELOW_PANEL, _LEGEND, _MARGIN = 0.7, 0.5, 0.25, 0.35
+_BESIDE_PANEL, _BELOW_PANEL, _LEGEND = 1, 0.5, 0.25
 _LEAST = 3.5, 2 + _BELOW_PANEL + _LEGEND + 3 * LINE  # smaller axes have neither legend nor list
 _MOST_LISTED = 12  # candidates below the panels
 _WRAPPED = {"subsequent_indent": "   ", "max_lines": 2, "placeholder": " ...", "break_on_hyphens": False}
@@ -275,9 +275,9 @@ class SearchDisplay:
             This display.
         """
         check_axes(self, ax)
-        width, height = (_WIDTH - _BESIDE_PANEL, np.inf) if ax is None else inches_of(ax)
+        width, height = (_WIDTH, np.inf) if ax is None else inches_of(ax)
         is_small = width < _LEAST[0] or height < _LEAST[1]
-        lines = self._lines(width - _MARGIN, height - _LEAST[1] + 3 * LINE)
+        lines = self._lines(width - _BESIDE_PANEL, height - _LEAST[1] + 3 * LINE)
         below = _LEGEND + LINE * len(lines)
         heights = [_PANEL_HEIGHT if ax is None else height - _BELOW_PANEL - below, below]
         size, shape = (_WIDTH, sum(heights) + _BELOW_PANEL + 0.3), (1, 2) if is_small else (2, 2)

@@ -180,7 +180,9 @@ def test_long_architectures_stay_in_the_figure(layout, plt):
     ]
     display = SearchDisplay(found).plot(ax=ax)
     assert not overlaps(display.figure_)
-    (listed,) = texts(display.figure_.axes[-1])
+    (text,) = display.figure_.axes[-1].texts
+    assert text.get_window_extent().x1 <= display.axes_[1].bbox.x1
+    listed = text.get_text()
     lines = listed.splitlines()
     n_listed = sum(line[0] != " " for line in lines) - 1
     assert lines[0].startswith("1: INPUT -> [CONV(K=100000) -> NORM")
