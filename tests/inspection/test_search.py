@@ -127,12 +127,14 @@ def test_what_is_drawn(plt):
             Candidate({"K": 4}, 0.8, 50, 3.0, True, True, False),
             Candidate({"K": 2}, 0.85, 20, 0.5, False, False, False),
             Candidate({"K": 99}, np.nan, None, 0.0, True, False, False),
+            Candidate({"K": 1}, 0.1, 5, 0.0, True, False, False),  # 0 seconds have no place on the axis
         ],
         metric="accuracy",
     ).plot(ax=ax)
     by_params, by_time = display.axes_
     final, dropped = by_params.collections
-    assert_array_equal(final.get_offsets(), [[100, 0.9], [50, 0.8]])
+    assert_array_equal(final.get_offsets(), [[100, 0.9], [50, 0.8], [5, 0.1]])
+    assert_array_equal(by_time.collections[0].get_offsets(), [[2, 0.9], [3, 0.8]])
     assert_array_equal(dropped.get_offsets(), [[20, 0.85]])
     (front,) = by_params.get_lines()
     assert_array_equal(front.get_xydata(), [[50, 0.8], [100, 0.9]])
@@ -145,7 +147,7 @@ def test_what_is_drawn(plt):
     assert [panel.get_xlabel() for panel in display.axes_] == ["parameters", "seconds of a fit"]
     assert by_params.get_ylabel() == "accuracy, cross-validated"
     listed = texts(figure.axes[-1])[0].splitlines()
-    assert listed == ["1: K=8", "2: K=4", "failed, and not drawn: 1 of 4 candidates"]
+    assert listed == ["1: K=8", "2: K=4", "failed, and not drawn: 1 of 5 candidates"]
 
 
 @pytest.mark.usefixtures("plt")
