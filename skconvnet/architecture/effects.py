@@ -5,6 +5,7 @@ from collections import defaultdict
 from skconvnet.architecture.binding import Unrolled, ends_of, image_volume
 from skconvnet.architecture.hyperparameters import PER_BLOCK, Hyperparameters
 from skconvnet.architecture.layers.branches import walk
+from skconvnet.architecture.notation.table import spell_number
 from skconvnet.architecture.notation.tree import Branches, Repeat
 
 _DEFAULTS = Hyperparameters()
@@ -103,8 +104,8 @@ def _values_unread(name, values, places, n_blocks):
         own[place.block if of_blocks else n].append((f"{place.layer.kind} {n + 1}", place.options.get(option)))
     for number, value in enumerate(values):
         if isinstance(value, int) and own[number] and all(other not in (None, value) for _, other in own[number]):
-            layers = " and ".join(layer for layer, _ in own[number])
-            yield f"{name}[{number}]", f"{layers} spell{'s' * (len(own[number]) == 1)} {option}"
+            spelled = " and ".join(f"{layer} has {option}={spell_number(other)}" for layer, other in own[number])
+            yield f"{name}[{number}]", spelled
 
 
 def _sizes_taken(unrolled):

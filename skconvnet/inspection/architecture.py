@@ -107,8 +107,9 @@ class ArchitectureDisplay:
             If the network does not read one of the hyperparameters.
         """
         check_axes(cls, ax)
-        for name in set(hyperparameters).difference(HYPERPARAMETERS):
-            hint = instead_of(name, HYPERPARAMETERS)
+        unknown = [name for name in hyperparameters if name not in HYPERPARAMETERS]
+        if unknown:
+            name, hint = unknown[0], instead_of(unknown[0], HYPERPARAMETERS)
             raise TypeError(f"ArchitectureDisplay.from_text() got an unexpected keyword argument {name!r}. {hint}")
         numbers, study = Hyperparameters(**hyperparameters), find_study(text)
         if n_classes is None and study is not None:

@@ -75,7 +75,7 @@ def test_one_layer_that_reads_it_is_enough(text, hyperparameters, expected):
 def test_the_reason_of_a_single_value_names_its_layers():
     text = Architecture.parse("INPUT -> [CONV(F=1) -> CONV(F=5)]*1 -> CONV(K=2) -> CONV -> FC")
     told = without_effect(text, (8, 8, 1), Hyperparameters(F=(3, 3, 3), K=(1, 1, 5, 1)))
-    assert told == {"K[2]": "CONV 3 spells K", "F[0]": "CONV 1 and CONV 2 spell F"}
+    assert told == {"K[2]": "CONV 3 has K=2", "F[0]": "CONV 1 has F=1 and CONV 2 has F=5"}
 
 
 def test_a_default_that_is_given_is_told_too():
