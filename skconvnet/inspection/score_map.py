@@ -140,12 +140,11 @@ class ScoreMapDisplay:
         picture = as_picture(self.image)
         grey = picture if picture.ndim == 2 else picture.mean(axis=-1)  # colours are for the scores
         show_image(ax, grey, vmin=-1)  # from 0.5 to 1: on black, colours would be others than those of the bar
-        low, high = np.nanmin(self.scores), np.nanmax(self.scores)
-        limits = {"vmin": low, "vmax": high} if low < high else {"vmin": low - 0.5, "vmax": low + 0.5}
-        options = {"cmap": cmap, "alpha": alpha, "interpolation": "nearest"} | limits
+        options = {"cmap": cmap, "alpha": alpha, "interpolation": "nearest"}
         drawn = ax.imshow(self.scores, extent=self._extent(), **options)
         ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-        ticks = {} if low < high else {"ticks": [low], "format": "%.3g"}
+        low, high = np.nanmin(self.scores), np.nanmax(self.scores)
+        ticks = {} if low < high else {"ticks": [low], "format": "%.3g"}  # the bar of one score is 10% longer
         self.colorbar_ = ax.figure.colorbar(drawn, ax=ax, orientation="horizontal", shrink=0.7, **ticks)
         self.colorbar_.ax.set_facecolor(str(_MEAN_GREY))
         if is_small:

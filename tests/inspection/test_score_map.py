@@ -95,6 +95,8 @@ def test_long_names_and_small_axes(layout, plt):
 @pytest.mark.usefixtures("plt")
 def test_the_bar_of_one_score_has_one_number(classifier, digits):
     display = ScoreMapDisplay.from_estimator(classifier, digits[0][0])
+    scores = display.ax_.get_images()[1]
+    assert scores.norm(display.scores.item()) == pytest.approx(0.5)  # its colour is that above the number
     display.figure_.canvas.draw()
     (label,) = display.colorbar_.ax.get_xticklabels()
     assert label.get_text() == f"{display.scores.item():.3g}".replace("-", "\N{MINUS SIGN}")
