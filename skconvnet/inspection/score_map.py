@@ -144,7 +144,7 @@ class ScoreMapDisplay:
         drawn = ax.imshow(self.scores, extent=self._extent(), **options)
         ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
         low, high = np.nanmin(self.scores), np.nanmax(self.scores)
-        ticks = {} if low < high else {"ticks": [low], "format": "%.3g"}  # the bar of one score is 10% longer
+        ticks = {} if low < high else {"ticks": [low], "format": "%.3g"}  # the bar of one score has others
         self.colorbar_ = ax.figure.colorbar(drawn, ax=ax, orientation="horizontal", shrink=0.7, **ticks)
         self.colorbar_.ax.set_facecolor(str(_MEAN_GREY))
         if is_small:

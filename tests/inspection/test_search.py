@@ -13,7 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from skconvnet.inspection import Candidate, SearchDisplay, search_candidates
-from skconvnet.inspection.search import _pareto_front
+from skconvnet.inspection.search import _have_failed, _pareto_front
 from tests.estimators.quick import quick
 from tests.inspection.overlaps import overlaps
 
@@ -60,6 +60,13 @@ def test_with_a_number_as_error_score_a_network_that_does_not_fit_has_failed(dig
     assert (fits.params["F"], fits.on_front_of_params, fits.on_front_of_time) == (3, True, True)
     assert np.isnan(failed.score)
     assert (failed.on_front_of_params, failed.on_front_of_time) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("error_score", "failed"), [(0, [0, 1, 0, 1]), (np.nan, [0, 0, 0, 1]), ("raise", [0, 0, 0, 1])]
+)
+def test_a_score_that_is_error_score_may_be_true_of_a_network_that_fits(error_score, failed):
+    assert_array_equal(_have_failed(np.array([0, 0, 0.5, np.nan]), [9, None, None, 9], error_score), failed)
 
 
 def test_architectures_stand_without_their_name():
