@@ -684,7 +684,7 @@ def test_what_is_kept_is_no_part_of_a_pickle(digits):
 def test_a_number_is_no_image(fitted, method):
     with refused("X has shape (). Reshape your data"):
         getattr(fitted, method)(np.array(3.0))
-    with refused("X is None. Reshape your data"):
+    with refused("X is None. Pass images of shape"):
         getattr(fitted, method)(None)
 
 
