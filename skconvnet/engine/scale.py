@@ -106,16 +106,14 @@ images as those of fit.'
         if are_few and not seem_floats_up_to_1 and self._is_usual(images):
             return None
         sample = _sample(images)
-        if _are_constant(sample):
+        mean, deviation = sample.mean(axis=0), sample.std(axis=0)
+        if _are_constant(mean, deviation):
             return None
         if seem_floats_up_to_1:
             return "X has floats up to 1, and the network was trained on pixels from 0 to 255. Multiply them by 255."
-        mean, deviation = sample.mean(axis=0), sample.std(axis=0)
         size = np.hypot(mean, deviation)
         is_far = np.hypot(mean - self._mean, deviation) > _FAR * self._deviation
-        is_faint = (deviation < self._deviation / _FAINT) & (size < self._size / _FAINT)
-        is_faint |= np.abs(sample).max(axis=0) < self._size / _DARK
-        if not (is_far.any() or is_faint.all()):
+        if not (is_far.any() or self._are_faint(sample, deviation, size)):
             return None
         channel = int(np.argmax(is_far))
         which = "larger" if size[channel] > self._size[channel] else "smaller"
@@ -124,6 +122,13 @@ images as those of fit.'
             f"X has pixels of a {which} scale, and the network was trained on pixels with mean "
             f"{self._mean[channel]:.3g} and deviation {self._deviation[channel]:.3g}. {self._advice(sample)}"
         )
+
+    def _are_faint(self, sample, deviation, size):
+        """Return whether the pixels of a sample are small in each channel, given its deviation and root mean square."""
+        if not (size < self._size / _DARK).all():  # else the largest pixel is no smaller
+            return False
+        is_faint = (deviation < self._deviation / _FAINT) & (size < self._size / _FAINT)
+        return bool((is_faint | (np.abs(sample).max(axis=0) < self._size / _DARK)).all())
 
     def _is_usual(self, images):
         """Return whether the largest pixel of a few images is one of images of the same scale."""
@@ -156,9 +161,9 @@ def _sample(images):
     return images.rows(which, np.float64).reshape(len(which), -1, channels)[:, ::step].reshape(-1, channels)
 
 
-def _are_constant(sample):
+def _are_constant(mean, deviation):
     """Return whether all pixels of a channel are equal, but for rounding, in each channel."""
-    return bool((sample.std(axis=0) <= 1e-6 * np.abs(sample.mean(axis=0))).all())
+    return bool((deviation <= 1e-6 * np.abs(mean)).all())
 
 
 def doubt_about_constant(images, scale):
@@ -184,7 +189,10 @@ def doubt_about_constant(images, scale):
     'The pixels of X are constant, and a network learns nothing from images that are all alike. Check how they were \
 read.'
     """
-    if (scale != 1).any() or not _are_constant(_sample(images)):
+    if (scale != 1).any():
+        return None
+    sample = _sample(images)
+    if not _are_constant(sample.mean(axis=0), sample.std(axis=0)):
         return None
     return (
         "The pixels of X are constant, and a network learns nothing from images that are all alike. Check how they "
