@@ -36,7 +36,8 @@ class Candidate(NamedTuple):
     params : dict
         Its parameters.
     score : float
-        The mean score in cross-validation; NaN if its fit has failed, also with a number as `error_score`.
+        The mean score in cross-validation; NaN if its fit has failed; with a number as `error_score`, only if its
+        network does not fit the images.
     n_params : int or None
         The weights and biases of its network; None if it has no network.
     seconds : float
@@ -84,7 +85,7 @@ def search_candidates(search, *, metric=None, image_shape=None, n_outputs=None):
     Returns
     -------
     list of Candidate
-        Those whose fit has failed are the last. A candidate of a successive halving is counted once, with its last
+        Those whose score is NaN are the last. A candidate of a successive halving is counted once, with its last
         iteration.
 
     Examples
@@ -277,7 +278,7 @@ class SearchDisplay:
         check_axes(self, ax)
         width, height = (_WIDTH, np.inf) if ax is None else inches_of(ax)
         is_small = width < _LEAST[0] or height < _LEAST[1]
-        lines = self._lines(width - _BESIDE_PANEL, height - _LEAST[1] + 3 * LINE)
+        lines = [] if is_small else self._lines(width - _BESIDE_PANEL, height - _LEAST[1] + 3 * LINE)
         below = _LEGEND + LINE * len(lines)
         heights = [_PANEL_HEIGHT if ax is None else height - _BELOW_PANEL - below, below]
         size, shape = (_WIDTH, sum(heights) + _BELOW_PANEL + 0.3), (1, 2) if is_small else (2, 2)

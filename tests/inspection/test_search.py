@@ -213,6 +213,14 @@ def test_small_axes_have_the_panels_alone(layout, plt):
     assert display.axes_[0].get_ylabel() == "score"
 
 
+def test_axes_of_one_inch_are_drawn_in(plt):
+    figure = plt.figure(figsize=(1, 1))
+    found = [candidate({"K": n}, n / 7, n, n / 7000) for n in (1000, 700)]
+    display = SearchDisplay(found).plot(ax=figure.add_axes((0, 0, 1, 1)))
+    assert [len(panel.collections) for panel in display.axes_] == [1, 1]
+    assert not any(map(texts, figure.axes))
+
+
 @pytest.mark.usefixtures("plt")
 def test_candidates_on_one_point_share_a_text():
     found = [candidate({"K": n}, score) for n, score in enumerate([0.9, 0.9, 0.5])]
