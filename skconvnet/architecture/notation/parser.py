@@ -309,10 +309,11 @@ class _Parser:
         value = following[1:] if following and following[0].text == "=" else []
         for token in (*value, name):
             layer = token.text.upper()
-            if token.kind != "word" or token.text in known:
+            is_no_activation = token is not name and token.text == "linear"  # in other libraries, not a layer
+            if token.kind != "word" or token.text in known or is_no_activation:
                 continue
             if layer in NOTATION:
-                raise error_at(f"{layer} is a layer: write -> {layer} behind {kind}", self.text, token.position)
+                raise error_at(f"{layer} is a layer: write -> {layer} after {kind}", self.text, token.position)
             if explanation := explain(token.text):
                 raise error_at(explanation, self.text, token.position)
 
@@ -349,8 +350,9 @@ class _Parser:
     def option_meant(self, kind, name):
         """Return the end of the error about an unknown option: what to write. The parser is at the "=" behind it."""
         allowed = NOTATION[kind]
-        if len(allowed) == 1:
-            return f": write {kind}({self.tokens[self.index + 1].text})"
+        value = self.tokens[self.index + 1].text
+        if len(allowed) == 1 and next(iter(allowed.values())).read(value) is not None:
+            return f": write {kind}({value})"
         meant = OPTIONS_ELSEWHERE.get(name.text)
         return f": that is written {meant} here" if meant in allowed else did_you_mean(name.text, allowed)
 

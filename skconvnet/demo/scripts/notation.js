@@ -346,9 +346,10 @@ class Parser {
     const known = [...Object.keys(allowed), ...Object.values(allowed).flatMap(({ words }) => words)];
     const [name, equals, value] = this.tokens.slice(this.index, this.index + 3);
     for (const token of equals?.text === "=" && value ? [value, name] : [name]) {
-      if (token.kind !== "word" || known.includes(token.text)) continue;
+      const isNoActivation = token !== name && token.text === "linear"; // in other libraries, not a layer
+      if (token.kind !== "word" || known.includes(token.text) || isNoActivation) continue;
       const layer = token.text.toUpperCase();
-      if (Object.hasOwn(NOTATION, layer)) this.fail(`${layer} is a layer: write -> ${layer} behind ${kind}`, token.position);
+      if (Object.hasOwn(NOTATION, layer)) this.fail(`${layer} is a layer: write -> ${layer} after ${kind}`, token.position);
       const explanation = explain(token.text);
       if (explanation) this.fail(explanation, token.position);
     }
@@ -389,7 +390,9 @@ class Parser {
     const meant = Object.hasOwn(DATA.names.options, name.text) ? DATA.names.options[name.text] : null;
     let hint = didYouMean(name.text, allowed);
     if (allowed.includes(meant)) hint = `: that is written ${meant} here`;
-    if (allowed.length === 1) hint = `: write ${kind}(${this.tokens[this.index + 1].text})`;
+    const value = this.tokens[this.index + 1].text;
+    const isValue = readOption(NOTATION[kind][allowed[0]], value) !== null;
+    if (allowed.length === 1 && isValue) hint = `: write ${kind}(${value})`;
     return this.error(`an option of ${kind} (${allowed.join(", ")})`, name, hint);
   }
 
