@@ -289,9 +289,10 @@ def make_augmentation(augment, image_shape):
 def _meant(kind):
     """Return the end of an error about an unknown kind: what was perhaps meant."""
     parts = re.findall(r"\w+(?:\([^)]*\))?", kind) if isinstance(kind, str) else []
-    if len(parts) > 1:
+    names = [part.partition("(")[0] for part in parts]
+    if len(parts) > 1 and AUGMENTATIONS.keys() >= set(names):
         return f". Several are a list: {parts}."
-    return did_you_mean(parts[0].partition("(")[0], AUGMENTATIONS) if parts else ""
+    return next(filter(None, (did_you_mean(name, AUGMENTATIONS) for name in names)), "")
 
 
 def _parse(kind):
