@@ -97,14 +97,13 @@ def check_larger_images(estimator, X, image_shape):
         return _channels_first(X_shape, fits) or advice
 
     there, X = on_first_gpu(X), as_one_array(X)
+    if len(X.shape) < 2:
+        raise ValueError(_no_sides(X.shape))
     _check_not_single(X.shape, image_shape, fits, remedy)
     options = {"dtype": "numeric", "allow_nd": True, "ensure_2d": False, "ensure_all_finite": False}
     X = _validated(estimator, X, False, options)
     if X.ndim not in (3, 4):
-        raise ValueError(
-            f"X has shape {X.shape}. Pass images of shape (n, height, width) or (n, height, width, channels): the "
-            f"height and width of rows are not known.{_or_one_image(X.shape)}"
-        )
+        raise ValueError(_no_sides(X.shape))
     shape = _shape_of_images(X, None)
     if not fits(shape):
         raise ValueError(
@@ -133,7 +132,7 @@ def check_several(X_shape, images):
         If X seems to be one image, or has rows that are read as images one pixel high.
     """
     if seems_one_image(X_shape):
-        raise ValueError(_single_image(X_shape))
+        raise ValueError(_perhaps_single_image(X_shape))
     if len(X_shape) == 2 and images.shape[0] == 1:
         raise ValueError(
             f"X has shape {X_shape}, {X_shape[0]} rows that would be images one pixel high. If X is a single image, "
@@ -280,7 +279,7 @@ def _check_not_single(X_shape, expected, fits, remedy):
     shape = (*X_shape, 1)[:3]
     if len(X_shape) in (2, 3) and fits(shape):
         raise ValueError(_single_image(X_shape))
-    came = _single_image(X_shape)
+    came = _perhaps_single_image(X_shape)
     if len(X_shape) == 3 and X_shape[0] == expected[2] > 1:
         shape = (*X_shape[1:], X_shape[0])
         came = f"X has shape {X_shape}. If it is one image with its channels first, pass X.transpose(1, 2, 0)[None]."
@@ -310,11 +309,25 @@ def _or_one_image(X_shape):
 
 
 def _single_image(shape):
-    """Say how to pass a single image."""
-    extents = ", ".join(map(str, shape))
+    """Say how to pass a single image, where X can be nothing else."""
+    return f"X has shape {shape}, which is that of a single image. Reshape your data: pass {_one_of_several(shape)}"
+
+
+def _perhaps_single_image(shape):
+    """Say how to pass a single image, where X may also be several images of another shape."""
+    return f"X has shape {shape}. If X is a single image, pass {_one_of_several(shape)}"
+
+
+def _one_of_several(shape):
+    """Return the end of a sentence: what to pass instead of a single image."""
+    return f"X[None], of shape {(1, *shape)}; of an array of images, X[:1] instead of X[0]."
+
+
+def _no_sides(X_shape):
+    """Say what to pass where the height and width of images must be known."""
     return (
-        f"X has shape {shape}, which is that of a single image. Reshape your data: pass X[None], of shape (1, "
-        f"{extents}); of an array of images, X[:1] instead of X[0]."
+        f"X has shape {X_shape}. Pass images of shape (n, height, width) or (n, height, width, channels): the height "
+        f"and width of rows are not known.{_or_one_image(X_shape)}"
     )
 
 

@@ -197,9 +197,16 @@ def test_a_single_image_is_refused(X_shape, image_shape, form):
     ],
 )
 def test_a_single_image_of_another_shape_is_told_as_one(X_shape, image_shape, end):
-    with refused(f"X has shape {X_shape}, which is that of a single image. Reshape your data: pass X[None]") as caught:
+    with refused(f"X has shape {X_shape}. If X is a single image, pass X[None], of shape (1, ") as caught:
         check_images(fitted(image_shape), np.zeros(X_shape), image_shape)
     assert end in str(caught.value)
+
+
+def test_small_grey_images_are_not_said_to_be_a_single_one():
+    """Ten images of 5 x 3 pixels have the shape of one image in colour."""
+    for check_such in (check_images, check_larger_images):
+        with refused("X has shape (10, 5, 3). If X is a single image, pass X[None]"):
+            check_such(fitted((8, 8, 1)), np.zeros((10, 5, 3)), (8, 8, 1))
 
 
 @pytest.mark.parametrize("check_such", [check_images, check_larger_images])
@@ -225,12 +232,18 @@ def test_rows_of_another_length_may_be_a_single_grey_image():
 def test_a_page_for_score_map_is_told_to_be_a_single_image():
     with refused("X has shape (20, 20), which is that of a single image. Reshape your data: pass X[None]"):
         check_larger_images(fitted((8, 8, 1)), np.zeros((20, 20)), (8, 8, 1))
-    with refused("X has shape (20, 20, 3), which is that of a single image.") as caught:
+    with refused("X has shape (20, 20, 3). If X is a single image, pass X[None]") as caught:
         check_larger_images(fitted((8, 8, 1)), np.zeros((20, 20, 3)), (8, 8, 1))
     assert "average their channels" in str(caught.value)
     for X_shape, image_shape in (((20, 20), (8, 8, 3)), ((6, 64), (8, 8, 1))):
         with refused("the height and width of rows are not known. If X is a single image, pass X[None]."):
             check_larger_images(fitted(image_shape), np.zeros(X_shape), image_shape)
+
+
+@pytest.mark.parametrize("X", [np.float64(3), 3, np.zeros(64)])
+def test_score_map_refuses_what_has_no_rows(X):
+    with refused(f"X has shape {np.shape(X)}. Pass images of shape (n, height, width) or (n, height, width, channels)"):
+        check_larger_images(fitted((8, 8, 1)), X, (8, 8, 1))
 
 
 @pytest.mark.parametrize(
