@@ -41,7 +41,7 @@ class PixelScale:
     >>> scale.doubt(Images(images, (8, 8, 1), largest=255))
     >>> scale.doubt(Images(images + 5000, (8, 8, 1), largest=5255))
     'X has pixels of a larger scale, and the network was trained on pixels with mean 100 and deviation 60. Scale the \
-images as those of fit.'
+images as those of fit, unless they are only brighter.'
     """
 
     def __init__(self, mean, scale):
@@ -116,11 +116,11 @@ images as those of fit.'
         if not (is_far.any() or self._are_faint(sample, deviation, size)):
             return None
         channel = int(np.argmax(is_far))
-        which = "larger" if size[channel] > self._size[channel] else "smaller"
+        which, only = ("larger", "brighter") if size[channel] > self._size[channel] else ("smaller", "darker")
         # The same text for each batch of a stream: Python shows it once.
         return (
             f"X has pixels of a {which} scale, and the network was trained on pixels with mean "
-            f"{self._mean[channel]:.3g} and deviation {self._deviation[channel]:.3g}. {self._advice(sample)}"
+            f"{self._mean[channel]:.3g} and deviation {self._deviation[channel]:.3g}. {self._advice(sample, only)}"
         )
 
     def _are_faint(self, sample, deviation, size):
@@ -139,15 +139,15 @@ images as those of fit.'
         largest = _largest(images)
         return not (largest < self._size.max() or largest > highest)  # NaN is not known
 
-    def _advice(self, sample):
-        """Return what to do, for the two scales that are usual."""
+    def _advice(self, sample, only):
+        """Return what to do, for the two scales that are usual; `only` is what else the images may be."""
         low, high = sample.min(), sample.max()
         if self.takes_bytes and -1 <= low and high <= 1:
             return "Multiply them by 255 if they are from 0 to 1."
         is_unit = (np.abs(self._mean) <= 1).all() and (self._deviation <= 1).all()
         if is_unit and low >= 0 and 16 < high <= 255:
             return "Divide them by 255 if those of fit were from 0 to 1."
-        return "Scale the images as those of fit."
+        return f"Scale the images as those of fit, unless they are only {only}."
 
 
 def _sample(images):

@@ -13,6 +13,7 @@ from skconvnet.architecture import (
     too_large_filters,
     without_effect,
 )
+from skconvnet.architecture.errors import shown
 from skconvnet.estimators.pretrained import bind_pretrained, pretrained_network
 
 
@@ -113,7 +114,7 @@ def spell_without_effect(reasons, values, architecture):
     if architecture == "auto":
         of, instead = "", "give the architecture as a text that reads it"
     else:
-        of, instead = f" of architecture={architecture!r:.60}", "take the numbers out of the text"
+        of, instead = f" of architecture={shown(architecture)}", "take the numbers out of the text"
     return f"{', '.join(parts)} {have} no effect on the network{of}. Leave out what has no effect, or {instead}."
 
 

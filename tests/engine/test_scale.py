@@ -34,7 +34,7 @@ def doubt(X, mean, deviation, shape=(8, 8, 1)):
         (1e4 * RAMP, (0, 1), "and the network was trained on pixels with mean 0 and deviation 1. Scale the images as"),
         (1e-2 * RAMP, (0, 1), "X has pixels of a smaller scale, and the network was trained on pixels with mean 0 and"),
         (500 + 10 * RAMP, BYTES, None),
-        (1000 + 10 * RAMP, BYTES, "Scale the images as those of fit."),
+        (1000 + 10 * RAMP, BYTES, "Scale the images as those of fit, unless they are only brighter."),
         (16 * RAMP, BYTES, "X has pixels of a smaller scale"),
         (np.uint8(16 * RAMP), BYTES, "X has pixels of a smaller scale"),
         (255 * RAMP, SIXTEEN, "X has pixels of a larger scale"),
@@ -42,7 +42,7 @@ def doubt(X, mean, deviation, shape=(8, 8, 1)):
         (16 * RAMP, SIXTEEN, None),
         (RAMP, SIXTEEN, "X has pixels of a smaller scale"),
         ((RAMP > 0.5) * 1.0, SIXTEEN, "X has pixels of a smaller scale"),
-        (16 * RAMP, UNIT, "Scale the images as those of fit."),
+        (16 * RAMP, UNIT, "Scale the images as those of fit, unless they are only brighter."),
         (RAMP / 16, UNIT, "X has pixels of a smaller scale"),
         (
             5000 + 10 * RAMP,
