@@ -364,11 +364,15 @@ class BaseConvNet(CallbackSupportMixin, BaseEstimator):
             check_is_fitted(self)  # raises; on a fitted estimator it would take as long as a small network's kernels
         return ScorerCache.of(self).scorer(self)
 
+    def _scorer_of_predict(self):
+        """Return the scorer of the fitted network, or what averages it as `average_mirrored` says."""
+        scorer = self._scorer()
+        is_averaged = self.average_mirrored is not False and averages_mirrored(self)
+        return AveragingScorer(scorer, self.image_shape_) if is_averaged else scorer
+
     def _scores(self, X):
         """Return the scores of images, float64 of shape (n, n_outputs)."""
-        scorer, n_jobs = self._scorer(), self.n_jobs
-        if self.average_mirrored is not False and averages_mirrored(self):
-            scorer = AveragingScorer(scorer, self.image_shape_)
+        scorer, n_jobs = self._scorer_of_predict(), self.n_jobs
         is_usual = n_jobs is None or (type(n_jobs) is int and n_jobs != 0)  # below, others raise an error
         if is_usual and type(X) is np.ndarray and "feature_names_in_" not in self.__dict__:  # else X may have names
             scores = scorer.scores_of_one(X, self._count_threads)

@@ -101,6 +101,7 @@ class ActivationsDisplay:
             If it is not one image, has another size, or there is no such layer.
         """
         check_axes(cls, ax)
+        max_maps = whole_number("max_maps", max_maps, 1, error=ValueError)
         check_network(estimator)
         names = _names(estimator.architecture_, layers)
         X = check_one_image(image, (1, 2, 3), estimator.image_shape_[2])[None]

@@ -76,6 +76,7 @@ class ArchitectureDisplay:
             If the size of the images is not known, or is not that of the fit.
         """
         check_axes(cls, ax)
+        _check_repeats(repeats)
         return cls(_architecture_of(estimator, image_shape)).plot(repeats=repeats, ax=ax)
 
     @classmethod
@@ -107,6 +108,7 @@ class ArchitectureDisplay:
             If the network does not read one of the hyperparameters.
         """
         check_axes(cls, ax)
+        _check_repeats(repeats)
         unknown = [name for name in hyperparameters if name not in HYPERPARAMETERS]
         if unknown:
             name, hint = unknown[0], instead_of(unknown[0], HYPERPARAMETERS)
@@ -141,6 +143,7 @@ class ArchitectureDisplay:
             This display.
         """
         check_axes(self, ax)
+        _check_repeats(repeats)
         chain = self._chain(repeats)
         layout = _page(chain) if ax is None else _fitted(chain, ax)
         if layout.scale.words == "none" and repeats == "auto":  # frames would not say how often
@@ -153,10 +156,14 @@ class ArchitectureDisplay:
         return self
 
     def _chain(self, repeats):
-        if repeats not in ("auto", "folded", "written out"):
-            raise ValueError(f"repeats must be 'auto', 'folded' or 'written out', got {repeats!r}")
         chain = diagram_of(self.architecture)
         return fold(chain) if repeats == "folded" or (repeats == "auto" and _is_long(chain)) else chain
+
+
+def _check_repeats(repeats):
+    """Raise a ValueError if it is none of the words that there are."""
+    if repeats not in ("auto", "folded", "written out"):
+        raise ValueError(f"repeats must be 'auto', 'folded' or 'written out', got {repeats!r}")
 
 
 def _architecture_of(estimator, image_shape):

@@ -48,21 +48,31 @@ def augmented_images(X, augment, *, n_variants=8, image_shape=None, random_state
     (5, 3, 8, 8, 1)
     """
     n_variants = whole_number("n_variants", n_variants, 1, error=ValueError)
+    images = _images_of(X, image_shape)
+    return _augmented(images, len(images), augment, n_variants, random_state)
+
+
+def _images_of(X, image_shape):
+    """Check images and return them."""
     X = as_one_array(X)
     if X.shape[:1] == (0,):
         raise ValueError("X has no images. Pass at least one.")
     images = check_images(ConvNetClassifier(image_shape=image_shape), X, image_shape, reset=True)
     if image_shape is None:
         check_several(images.pixels.shape, images)
+    return images
+
+
+def _augmented(images, n, augment, n_variants, random_state):
+    """Augment the first n images, which are one minibatch. The mean of the pixels is that of all images."""
     augmentation = make_augmentation(augment, images.shape)
     seed = int(check_random_state(random_state).randint(2**31 - 1))
     mean, scale = (np.float32(numbers) for numbers in images.statistics())
-    variants = [
-        load_augmented(
-            _changed(images, augmentation, seed, step), augmentation.draw(seed, step, len(images)), mean, scale
-        )
-        for step in range(1, n_variants + 1)
-    ]
+    first = images.take(slice(n))
+    variants = []
+    for step in range(1, n_variants + 1):
+        changed, warps = _changed(first, augmentation, seed, step), augmentation.draw(seed, step, len(first))
+        variants.append(load_augmented(changed, warps, mean, scale))
     return np.stack(variants, axis=1) / scale + mean
 
 
@@ -86,6 +96,8 @@ class AugmentationDisplay:
         The images.
     variants : ndarray, (n_images, n_variants, height, width, channels)
         What `augmented_images` makes of them.
+    n_images : int, default=None
+        Of how many images these are the first. None if they are all.
 
     Attributes
     ----------
@@ -101,9 +113,10 @@ class AugmentationDisplay:
     >>> display = AugmentationDisplay.from_images(X[:5], "rotate", random_state=0)  # doctest: +SKIP
     """
 
-    def __init__(self, images, variants):
+    def __init__(self, images, variants, *, n_images=None):
         self.images = images
         self.variants = variants
+        self.n_images = n_images
 
     @classmethod
     def from_images(cls, X, augment, *, n_variants=8, image_shape=None, random_state=None, max_images=10, ax=None):
@@ -113,19 +126,22 @@ class AugmentationDisplay:
         ----------
         X, augment, n_variants, image_shape, random_state
             As of `augmented_images`. Each image of X is a row of the picture.
-        max_images, ax
-            As of `plot`.
+        max_images : int, default=10
+            The most images that are drawn, the first of X. The others are not augmented.
+        ax : matplotlib Axes, default=None
+            Where to draw; by default, in a new figure.
 
         Returns
         -------
         AugmentationDisplay
         """
         check_axes(cls, ax)
-        options = {"image_shape": image_shape, "random_state": random_state}
-        images = augmented_images(X, None, n_variants=1, **options)[:, 0]
-        return cls(images, augmented_images(X, augment, n_variants=n_variants, **options)).plot(
-            max_images=max_images, ax=ax
-        )
+        max_images = whole_number("max_images", max_images, 1, error=ValueError)
+        n_variants = whole_number("n_variants", n_variants, 1, error=ValueError)
+        images = _images_of(X, image_shape)
+        variants = _augmented(images, max_images, augment, n_variants, random_state)
+        first = images.unconverted(slice(max_images))
+        return cls(first, variants, n_images=len(images)).plot(max_images=max_images, ax=ax)
 
     def plot(self, *, max_images=10, ax=None):
         """Draw the images.
@@ -142,13 +158,14 @@ class AugmentationDisplay:
         AugmentationDisplay
             This display.
         """
-        max_images, n_images = whole_number("max_images", max_images, 1, error=ValueError), len(self.images)
-        grid = self._grid(max_images)
+        n_shown = min(whole_number("max_images", max_images, 1, error=ValueError), len(self.images))
+        n_images = len(self.images) if self.n_images is None else self.n_images
+        grid = self._grid(n_shown)
         ax = axes_or_new(self, ax, self._size(grid.shape))
         show_image(ax, grid if grid.shape[2] == 3 else grid[..., 0])
         ax.set_axis_off()
-        if max_images < n_images:
-            ax.set_title(f"{max_images} of {n_images:,} images", fontsize="medium")
+        if n_shown < n_images:
+            ax.set_title(f"{n_shown} of {n_images:,} images", fontsize="medium")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

@@ -16,6 +16,7 @@ from skconvnet.engine import (
 )
 from skconvnet.estimators.features import layer_name
 from skconvnet.estimators.fitted import fitted_network
+from skconvnet.estimators.scoring import score_images
 from skconvnet.inspection.drawing import as_picture, check_axes, inches_of, panel_grid, shortened, show_image
 from skconvnet.inspection.network import check_network
 
@@ -74,7 +75,7 @@ def saliency(estimator, X, *, target=None):
     (5, 8, 8, 1)
     """
     images = _check(estimator, X)
-    return _gradients(estimator, images, _outputs(estimator, X, len(images), target))
+    return _gradients(estimator, images, _outputs(estimator, images, target))
 
 
 def grad_cam(estimator, X, *, layer=None, target=None):
@@ -119,7 +120,7 @@ def grad_cam(estimator, X, *, layer=None, target=None):
     """
     images = _check(estimator, X)
     layer = _layer_for_maps(estimator, layer)
-    return _maps(estimator, images, layer, _outputs(estimator, X, len(images), target))
+    return _maps(estimator, images, layer, _outputs(estimator, images, target))
 
 
 def _gradients(estimator, images, outputs):
@@ -152,23 +153,26 @@ def output_names(estimator):
     return (np.arange(estimator._kind.n_outputs), False) if classes is None else (np.asarray(classes), True)
 
 
-def _outputs(estimator, X, n_images, target):
-    """Return the number of the chosen output for each image, int64 (n_images,)."""
+def _outputs(estimator, images, target, n=None):
+    """Return the number of the chosen output for each of the first n images, by default of all, int64 (n,)."""
     names, has_classes = output_names(estimator)
     if target is None:
         if has_classes:
-            return estimator._scores(X).argmax(axis=1)
+            first = images.take(slice(n))
+            return score_images(estimator._scorer_of_predict(), first, estimator.n_jobs).argmax(axis=1)
         if len(names) > 1:
             raise ValueError(f"The network has {len(names)} outputs. Say which: target=0 to {len(names) - 1}.")
         target = 0
     targets = np.asarray(target)
-    if targets.shape not in ((), (n_images,)):
-        raise ValueError(f"target has the shape {targets.shape}. Pass one, or one for each of the {n_images} images.")
+    if targets.shape not in ((), (len(images),)):
+        raise ValueError(
+            f"target has the shape {targets.shape}. Pass one, or one for each of the {len(images)} images."
+        )
     found = targets.reshape(-1, 1) == names
     if not found.any(axis=1).all():
         wrong = targets.reshape(-1)[~found.any(axis=1)].tolist()[0]
         raise ValueError(no_such_target(wrong, names, has_classes))
-    return np.broadcast_to(found.argmax(axis=1), n_images)
+    return np.broadcast_to(found.argmax(axis=1), len(images))[:n]
 
 
 def no_such_target(target, names, has_classes):
@@ -295,7 +299,7 @@ class SaliencyDisplay:
         layer : int or str, default=None
             As of `grad_cam`. Grad-CAM is left out if it is None and the network has no layer for it.
         max_images : int, default=10
-            The most images that are drawn, the first of X. Gradients of the others are not computed.
+            The most images that are drawn, the first of X. Scores and gradients of the others are not computed.
         ax : matplotlib Axes, default=None
             Where to draw; the panels divide its place. By default, in a new figure.
 
@@ -306,11 +310,11 @@ class SaliencyDisplay:
         check_axes(cls, ax)
         max_images = whole_number("max_images", max_images, 1, error=ValueError)
         images = _check(estimator, X)
-        outputs = _outputs(estimator, X, len(images), target)[:max_images]
-        shown = Images(images.unconverted(slice(max_images)), images.shape)
-        names, has_classes = output_names(estimator)
         if layer is not None or _default_layer(estimator) is not None:
             layer = _layer_for_maps(estimator, layer)
+        outputs = _outputs(estimator, images, target, max_images)
+        shown = Images(images.unconverted(slice(max_images)), images.shape)
+        names, has_classes = output_names(estimator)
         return cls(
             shown.pixels,
             _gradients(estimator, shown, outputs),

@@ -77,6 +77,12 @@ def test_no_layer_is_refused(classifier):
         ActivationsDisplay.from_estimator(classifier, X[3], layers=[])
 
 
+@pytest.mark.usefixtures("plt")
+def test_a_wrong_number_is_refused_before_the_image_is_read(classifier):
+    with refused("max_maps must be a whole number from 1"):
+        ActivationsDisplay.from_estimator(classifier, None, max_maps=0)
+
+
 @pytest.mark.parametrize(
     ("image", "came"), [(X[:1], "image has the shape (1, 6, 6, 3)"), (3, "image is 3"), ("a.png", "image is 'a.png'")]
 )

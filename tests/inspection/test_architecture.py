@@ -141,3 +141,5 @@ def test_hyperparameters_that_there_are_not_or_that_the_text_does_not_read_are_t
         ArchitectureDisplay.from_text("INPUT -> FC", (8, 8), N=2)  # the default, which was given
     assert told[0].filename == __file__
     ArchitectureDisplay.from_text("auto", (8, 8), N=2, M=2)
+    with refused("repeats must be 'auto', 'folded' or 'written out', got 'x'"):  # and without a warning
+        ArchitectureDisplay.from_text("INPUT -> FC", (8, 8), N=2, repeats="x")

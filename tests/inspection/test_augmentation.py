@@ -90,9 +90,35 @@ def test_the_first_images_are_drawn(digits):
     display = AugmentationDisplay.from_images(np.concatenate([digits] * 2), "flip", n_variants=1, random_state=0)
     assert np.asarray(display.ax_.get_images()[0].get_array()).shape == (10 * 9, 2 * 9)
     assert display.ax_.get_title() == f"10 of {2 * len(digits)} images"
-    assert not display.plot(max_images=100).ax_.get_title()
+    assert display.plot(max_images=4).ax_.get_title() == f"4 of {2 * len(digits)} images"
+    assert not AugmentationDisplay(display.images, display.variants).plot(max_images=100).ax_.get_title()
     with pytest.raises(ValueError, match="max_images"):
         display.plot(max_images=0)
+
+
+@pytest.mark.usefixtures("plt")
+def test_only_what_is_drawn_is_augmented(digits):
+    seen = []
+
+    def counted(images, rng):
+        seen.append(len(images))
+        return images
+
+    display = AugmentationDisplay.from_images(digits, [counted, "crop"], n_variants=2, max_images=3, random_state=0)
+    assert seen == [3, 3]
+    assert_array_equal(display.images, digits[:3, ..., None])
+    all_variants = augmented_images(digits, [counted, "crop"], n_variants=2, random_state=0)
+    assert_array_equal(display.variants, all_variants[:3])  # with the mean of all images where no image is
+
+
+@pytest.mark.parametrize("name", ["max_images", "n_variants"])
+@pytest.mark.usefixtures("plt")
+def test_wrong_numbers_are_refused_before_images_are_augmented(name, digits):
+    def never(images, rng):
+        raise AssertionError
+
+    with pytest.raises(ValueError, match=f"{name} must be a whole number from 1"):
+        AugmentationDisplay.from_images(digits, never, **{name: 0})
 
 
 @pytest.mark.parametrize(

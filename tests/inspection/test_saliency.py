@@ -1,5 +1,6 @@
 """Gradients by the pixels and Grad-CAM, compared with differences of scores, and their picture."""
 
+import sys
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.pipeline import make_pipeline
 
 from skconvnet import ConvNetClassifier, ConvNetFeatures, ConvNetRegressor
+from skconvnet.estimators.scoring import score_images
 from skconvnet.inspection import SaliencyDisplay, grad_cam, saliency
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -248,6 +250,28 @@ def test_the_first_images_are_drawn(classifier, data):
     assert display.plot(max_images=1).axes_[0, 0].get_title() == "1 of 20\nimages"
     with pytest.raises(ValueError, match="max_images"):
         display.plot(max_images=0)
+
+
+@pytest.mark.usefixtures("plt")
+def test_scores_of_the_drawn_images_are_computed_and_none_before_an_error(classifier, data, monkeypatch):
+    X, scored = data[0], []
+
+    def counted(scorer, images, n_jobs):
+        scored.append(len(images))
+        return score_images(scorer, images, n_jobs)
+
+    monkeypatch.setattr(sys.modules[SaliencyDisplay.__module__], "score_images", counted)
+    targets = np.array(["ape", "bee"])[np.arange(len(X)) % 2]
+    display = SaliencyDisplay.from_estimator(classifier, X, max_images=3, target=targets)
+    assert display.names == ["ape", "bee", "ape"]
+    with pytest.raises(ValueError, match="layer='CONV 9'"):
+        SaliencyDisplay.from_estimator(classifier, X, layer="CONV 9")
+    with pytest.raises(ValueError, match="target='dog'"):
+        SaliencyDisplay.from_estimator(classifier, X, max_images=3, target=[*targets[1:], "dog"])
+    assert scored == []
+    display = SaliencyDisplay.from_estimator(classifier, X, max_images=3)
+    assert scored == [3]
+    assert display.names == classifier.predict(X[:3]).tolist()
 
 
 @pytest.mark.usefixtures("plt")
