@@ -102,7 +102,7 @@ def load_image_folder(
             ``load(path, on_error="raise")`` loads other images with the same `size`, `channels` and `crop`: a file, a
             list of files, or a directory or archive. It returns an array like `data`, also of one file, for
             ``classifier.predict(bunch.load("cat.jpg"))``. Images of another size are scaled if `size` was given, else
-            they are an error.
+            they are an error. So is always a `path` that does not exist.
     (data, target) : tuple
         If `return_X_y`.
 

@@ -26,8 +26,8 @@ def as_one_array(X):
     Raises
     ------
     ValueError
-        If X is none, such as a file name, a dictionary, a generator or images that differ in size. The error says what
-        to pass.
+        If X is not images, such as a file name, a dictionary, a generator, pairs of an image and its label, or images
+        that differ in size. The error says what to pass.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def as_one_array(X):
     if np.ma.is_masked(X):
         raise ValueError("X has masked pixels. Fill them, as X.filled(0) does.")
     if "PIL.Image" in {kind.__module__ for kind in type(X).__mro__}:
-        raise ValueError(f"X is a {type(X).__name__}, a single image. Pass a list of images, such as [X].")
+        raise ValueError(f"X is a single image, of type {type(X).__name__}. Pass a list of images, such as [X].")
     if not hasattr(X, "shape"):
         X = _converted(X)
     if len(X.shape) == 1:
@@ -87,6 +87,8 @@ def _unequal(items):
         try:
             shapes.setdefault(np.shape(item), place)
         except ValueError:  # the item itself is uneven
+            if _is_pair(item):
+                return f"X[{place}] is an image with its label. Pass them apart, as in images, labels = zip(*X)."
             return f"X[{place}] has rows of different lengths. Resize or crop all images to one size."
     if len(shapes) < 2:
         return None
@@ -99,6 +101,14 @@ def _unequal(items):
     return f"X has images of shapes {one} and {other}, as X[{first}] and X[{second}]. Resize or crop them to one size."
 
 
+def _is_pair(item):
+    """Return whether an item of a list is an image and its label, as the datasets of PyTorch have them."""
+    try:
+        return len(item) == 2 and np.ndim(item[0]) > 0 and np.ndim(item[1]) == 0
+    except ValueError:  # the first part is uneven, too
+        return False
+
+
 def _check_items(X):
     """Raise a ValueError if an array of one axis, or a Series, has file names or arrays."""
     first = next(iter(X), None)
@@ -106,7 +116,8 @@ def _check_items(X):
         raise ValueError(_file_name(first))
     if np.ndim(first) > 0:
         raise ValueError(
-            _unequal(list(X)) or f"X is a {type(X).__name__} of arrays. Pass np.stack(X), one array of all the images."
+            _unequal(list(X))
+            or f"X is of type {type(X).__name__} and has arrays. Pass np.stack(X), one array of all the images."
         )
 
 

@@ -49,7 +49,8 @@ def check_images(estimator, X, image_shape, *, reset=False):
     if not reset and _is_plain_array(estimator, X, image_shape):
         return Images(X, image_shape, check_values(X), there)
     X = as_one_array(X)
-    if not reset:
+    is_counted = all(isinstance(n, Integral) for n in X.shape[:1])  # not yet in a table of Dask: it becomes an array
+    if not reset and is_counted:
         if X.shape == (prod(image_shape),):
             raise ValueError(_single_image(X.shape))
         remedy = partial(_remedy, estimator, reset)

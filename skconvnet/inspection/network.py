@@ -61,7 +61,13 @@ def check_one_image(image, dimensions=(2, 3), n_channels=None):
     >>> check_one_image([[1, 2], [3, 4]]).shape
     (2, 2)
     """
-    array = np.asarray(image)
+    try:
+        array = np.asarray(image)
+    except ValueError as error:
+        raise ValueError(
+            "image has rows of different lengths. Pass one image, an array of shape (height, width) or (height, width, "
+            "channels)."
+        ) from error
     is_one_of_several = array.ndim == 3 and array.shape[0] == 1 and n_channels not in (None, array.shape[2])
     if array.ndim in dimensions and not is_one_of_several:
         return array

@@ -30,8 +30,11 @@ OF_ARRAYS = np.array([np.zeros(4), None, np.zeros(4)], object)[[0, 2]]
         ([*IMAGES, IMAGES[0, :5].tolist()], "X has images of shapes (8, 8) and (5, 8), as X[0] and X[2]. Resize or"),
         ([[1, 2], [3]], "X[0] has 2 features and X[1] has 1. Pass rows of one length."),
         ([[[1, 2], [3]], [[1], [2]]], "X[0] has rows of different lengths."),
+        ([(IMAGES[0], 1), (IMAGES[1], 0)], "X[0] is an image with its label. Pass them apart, as in images, labels ="),
+        ([(IMAGES[0][0], 1), (IMAGES[1][0], 0)], "X[0] is an image with its label."),
+        ([([[1, 2], [3]], 1)], "X[0] has rows of different lengths."),
         ([IMAGES[0], None], "X[1] is None, which is no image."),
-        (OF_ARRAYS, "X is a ndarray of arrays. Pass np.stack(X)"),
+        (OF_ARRAYS, "X is of type ndarray and has arrays. Pass np.stack(X)"),
         (OF_ARRAYS[:, None], "X[:, 0] has arrays. Pass np.stack(X[:, 0])"),
         (Bunch(data=IMAGES), "X is a Bunch, which is no array of images. Pass X.data, the images in it."),
         (
@@ -53,7 +56,7 @@ def test_columns_of_a_data_frame():
         as_one_array(pandas.DataFrame({"image": list(IMAGES)}))
     with refused("X['file'] has the text 'a.png', and pixels are numbers. Leave out columns of text. If these are"):
         as_one_array(pandas.DataFrame({"pixel": [1, 2], "file": ["a.png", "b.png"]}))
-    with refused("X is a Series of arrays. Pass np.stack(X)"):
+    with refused("X is of type Series and has arrays. Pass np.stack(X)"):
         as_one_array(pandas.Series(list(IMAGES)))
     for frame in (pandas.DataFrame(np.eye(4)), pandas.DataFrame([["1", 2]])):
         assert as_one_array(frame) is frame
@@ -65,7 +68,7 @@ def test_pictures_of_pillow():
     assert as_one_array(pictures[:2]).shape == (2, 8, 8, 3)
     with refused("X has images of shapes (8, 8, 3) and (8, 9, 3), as X[0] and X[2]."):
         as_one_array(pictures)
-    with refused("X is a Image, a single image. Pass a list of images, such as [X]."):
+    with refused("X is a single image, of type Image. Pass a list of images, such as [X]."):
         as_one_array(pictures[0])
 
 

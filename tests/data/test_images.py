@@ -254,6 +254,28 @@ def test_ambiguous_shapes_are_several_images(X_shape, image_shape, n):
     assert len(check_images(fitted(image_shape), np.zeros(X_shape), image_shape)) == n
 
 
+def test_a_table_whose_rows_are_not_yet_counted():
+    """As Dask has them: the number of rows can be compared with no other."""
+
+    class NotCounted:
+        def __eq__(self, other):
+            raise TypeError
+
+    class Table:
+        columns = range(64)
+        shape = (NotCounted(), 64)
+
+        def __len__(self):
+            return 3
+
+        def __array__(self, dtype=None, copy=None):
+            return np.zeros((3, 64))
+
+    assert len(check_images(fitted((8, 8, 1)), Table(), (8, 8, 1))) == 3
+    with refused("X has 64 features, but ConvNetClassifier is expecting 16 features as input"):
+        check_images(fitted((4, 4, 1)), Table(), (4, 4, 1))
+
+
 def test_array_likes_without_a_shape():
     class Convertible:
         """An array-like of scikit-learn's checks: np.asarray converts it, but other NumPy functions refuse it."""

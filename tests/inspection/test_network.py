@@ -15,6 +15,7 @@ from skconvnet.inspection import (
     SearchDisplay,
     TrainingCurvesDisplay,
 )
+from skconvnet.inspection.network import check_one_image
 
 WITH_IMAGES = [ActivationsDisplay, SaliencyDisplay, ScoreMapDisplay]
 OF_NETWORKS = [ArchitectureDisplay, FiltersDisplay, TrainingCurvesDisplay, *WITH_IMAGES]
@@ -45,3 +46,8 @@ def test_what_is_no_search_is_refused():
 def test_what_is_no_text_is_refused(text):
     with pytest.raises(ArchitectureError, match=f"an architecture is a text, a name or an Architecture, got {text}"):
         ArchitectureDisplay.from_text(text, (8, 8))
+
+
+def test_an_image_with_rows_of_different_lengths_is_refused_with_what_to_pass():
+    with pytest.raises(ValueError, match=r"image has rows of different lengths\. Pass one image, an array of shape"):
+        check_one_image([[1, 2], [3]])
