@@ -244,7 +244,7 @@ def layer_name(architecture, layer, choices=None, why_not="comes before the firs
     choices = _layers_after_weights(architecture.layers) if choices is None else choices
     names = [record["layer"] for record in records]
     name = layer
-    if isinstance(layer, Integral):
+    if isinstance(layer, Integral) and not isinstance(layer, bool):
         name = names[layer] if -len(names) <= layer < len(names) else None
     if name in names and name in choices:
         return name

@@ -48,7 +48,7 @@ _ELSEWHERE = {
     "betas": "is `beta_1` and `beta_2`",
 }
 _WORDS_ELSEWHERE = {
-    "device": {"gpu": "A GPU is 'cuda'."},
+    "device": {"gpu": "A GPU is 'cuda'.", Real: "A GPU is 'cuda'; CUDA_VISIBLE_DEVICES chooses among several."},
     "learning_rate": {Real: "A number is learning_rate_init."},
     "loss": {"mse": "'mse' is 'squared_error'.", "mae": "'mae' is 'absolute_error'."},
     "solver": {"lbfgs": "'lbfgs' needs all images in each step: write 'adam' or 'sgd'."},

@@ -152,7 +152,7 @@ class FiltersDisplay:
             ax.set_ylabel("filter", fontsize=8)
             ax.set_xlabel("input channel" if in_rows else "", fontsize=8)
         title, title_size = self._title(len(shown), grid.shape[1] if in_rows else None), 7 if is_small else 9
-        ax.set_title(title, fontsize=title_size)
+        ax.set_title(title, fontsize=title_size)  # the layout leaves it room; its width is known then
         room = inches_of(ax)
         ax.set_title(fill(title, max(10, int(room[0] / (_CHARACTER * title_size)))), fontsize=title_size)
         inches = min(np.divide(room, picture.shape[1::-1]))  # of a pixel

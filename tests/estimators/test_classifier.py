@@ -94,6 +94,7 @@ def test_a_subclass_may_have_other_parameters():
         ({"solver": "lbfgs"}, "'lbfgs' needs all images in each step: write 'adam' or 'sgd'."),
         ({"solver": "Adam"}, "Did you mean 'adam'?"),
         ({"device": "gpu"}, "A GPU is 'cuda'."),
+        ({"device": 0}, "A GPU is 'cuda'; CUDA_VISIBLE_DEVICES chooses among several."),
         ({"device": "cuda:0"}, "Did you mean 'cuda'?"),
         ({"learning_rate": 0.01}, "A number is learning_rate_init."),
         ({"learning_rate": "one_cycle"}, "Did you mean 'one-cycle'?"),

@@ -18,6 +18,7 @@ from sklearn.utils import shuffle
 from sklearn.utils.estimator_checks import check_estimator
 
 from skconvnet import ConvNetClassifier, ConvNetFeatures
+from skconvnet.estimators.features import layer_name
 from tests import oracles
 
 # Every kind of layer, depths that are not multiples of the vector width, nested sums and stacks.
@@ -124,6 +125,12 @@ def test_fitted_attributes(digits, classifier):
 def test_a_wrong_layer_is_refused_with_a_list_of_layers(digits, classifier, layer, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         ConvNetFeatures(classifier, layer).fit(digits[0])
+
+
+def test_true_is_no_row_of_a_display(classifier):
+    for wrong in (True, False):
+        with pytest.raises(ValueError, match=f"layer={wrong}, but this network has no such layer"):
+            layer_name(classifier.architecture_, wrong)
 
 
 @pytest.mark.parametrize("name", ["CONV 6", "INPUT", None, []])
