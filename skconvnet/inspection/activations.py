@@ -104,7 +104,7 @@ class ActivationsDisplay:
         max_maps = whole_number("max_maps", max_maps, 1, error=ValueError)
         check_network(estimator)
         names = _names(estimator.architecture_, layers)
-        X = check_one_image(image, (1, 2, 3), estimator.image_shape_[2])[None]
+        X = check_one_image(image, (1, 2, 3), estimator.image_shape_)[None]
         images = check_images(estimator, X, estimator.image_shape_)
         network = fitted_network(estimator)
         activations = {name: _volume(network.up_to(name), images, estimator.n_jobs) for name in names}

@@ -35,7 +35,7 @@ def check_network(estimator, must_be_fitted=True):
         check_is_fitted(estimator)
 
 
-def check_one_image(image, dimensions=(2, 3), n_channels=None):
+def check_one_image(image, dimensions=(2, 3), image_shape=None):
     """Return an image as an array; raise an error if it has another number of dimensions.
 
     Parameters
@@ -44,8 +44,9 @@ def check_one_image(image, dimensions=(2, 3), n_channels=None):
         What the caller passed.
     dimensions : tuple of int, default=(2, 3)
         The possible numbers of dimensions.
-    n_channels : int, default=None
-        The channels that it should have. If (1, height, width) has others, it is one grey image of several.
+    image_shape : tuple of int, default=None
+        The (height, width, channels) of the network. A few rows of so many pixels, and (1, height, width) with another
+        number of channels, are several images.
 
     Returns
     -------
@@ -68,11 +69,18 @@ def check_one_image(image, dimensions=(2, 3), n_channels=None):
             "image has rows of different lengths. Pass one image, an array of shape (height, width) or (height, width, "
             "channels)."
         ) from error
-    is_one_of_several = array.ndim == 3 and array.shape[0] == 1 and n_channels not in (None, array.shape[2])
-    if array.ndim in dimensions and not is_one_of_several:
+    if array.ndim in dimensions and not (image_shape and _are_several(array.shape, image_shape)):
         return array
     came = f"image has the shape {array.shape}" if array.ndim else f"image is {image!r:.80}"
     raise ValueError(
         f"{came}. Pass one image, an array of shape (height, width) or (height, width, channels): of an array X of "
         "images, X[0]."
     )
+
+
+def _are_several(shape, image_shape):
+    """Return whether the shape of an array is one of several images, of which each has an image shape."""
+    height, width, channels = image_shape
+    if len(shape) == 2:
+        return shape[1] == height * width * channels and shape[0] < height  # lower than any image of the network
+    return len(shape) == 3 and shape[0] == 1 and shape[2] != channels

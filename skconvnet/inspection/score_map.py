@@ -97,7 +97,7 @@ class ScoreMapDisplay:
         """
         check_axes(cls, ax)
         check_network(estimator)
-        image = check_one_image(image, n_channels=estimator.image_shape_[2])
+        image = check_one_image(image, image_shape=estimator.image_shape_)
         if np.ndim(target):
             raise ValueError(f"target has the shape {np.shape(target)}. Pass one class, label or output.")
         names, has_classes = output_names(estimator)

@@ -1,5 +1,8 @@
 """What displays are made from."""
 
+import re
+
+import numpy as np
 import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
@@ -51,3 +54,14 @@ def test_what_is_no_text_is_refused(text):
 def test_an_image_with_rows_of_different_lengths_is_refused_with_what_to_pass():
     with pytest.raises(ValueError, match=r"image has rows of different lengths\. Pass one image, an array of shape"):
         check_one_image([[1, 2], [3]])
+
+
+@pytest.mark.parametrize("shape", [(1, 64), (7, 64), (1, 8, 8)])
+def test_several_images_are_told_from_one(shape):
+    with pytest.raises(ValueError, match=re.escape(f"image has the shape {shape}. Pass one image")):
+        check_one_image(np.zeros(shape), image_shape=(8, 8, 1))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 64), (40, 64), (8, 8, 1)])
+def test_an_image_as_wide_as_a_row_of_pixels_is_one(shape):
+    assert check_one_image(np.zeros(shape), image_shape=(8, 8, 1)).shape == shape
