@@ -1,5 +1,6 @@
 """`ArchitectureError`, and the parts of its messages."""
 
+import re
 from difflib import get_close_matches
 
 CONTEXT = 60  # characters shown on each side of the caret
@@ -73,7 +74,7 @@ def did_you_mean(word, known):
     ----------
     word : str
     known : iterable of str
-        The words to choose from. Case, hyphens and underscores are ignored.
+        The words to choose from. Case, spaces, hyphens and underscores are ignored.
 
     Returns
     -------
@@ -104,4 +105,4 @@ def most_similar(word, known):
 
 
 def _plain(name):
-    return name.replace("-", "").replace("_", "").casefold()
+    return re.sub("[-_ ]", "", name).casefold()

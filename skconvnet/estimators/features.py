@@ -21,6 +21,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_is_fitted
 
 from skconvnet.architecture import Volume, walk
+from skconvnet.architecture.errors import most_similar
 from skconvnet.data import check_images
 from skconvnet.engine import Scorer
 from skconvnet.estimators.base import BaseConvNet
@@ -254,14 +255,12 @@ def layer_name(architecture, layer, choices=None, why_not="comes before the firs
         for row, record in enumerate(records)
         if record["layer"] in choices
     ]
-    meant = [one for one in choices if isinstance(layer, str) and _plain(one) == _plain(layer)]
-    hint = f": did you mean {meant[0]!r}?" if meant else "."
-    problem = f"{name} {why_not}" if name in names else "this network has no such layer"
-    raise ValueError(f"layer={layer!r}, but {problem}{hint} Choose one of\n" + "\n".join(lines))
-
-
-def _plain(name):
-    return "".join(filter(str.isalnum, name)).casefold()
+    if name in names:
+        problem = f"{name} {why_not}."
+    else:
+        nearest = most_similar(layer, choices) if isinstance(layer, str) else None
+        problem = "this network has no such layer" + (f": did you mean {nearest!r}?" if nearest else ".")
+    raise ValueError(f"layer={layer!r}, but {problem} Choose one of\n" + "\n".join(lines))
 
 
 def _layers_after_weights(layers, after_weights=False):

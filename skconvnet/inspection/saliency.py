@@ -3,6 +3,7 @@
 import numpy as np
 
 from skconvnet.architecture import walk
+from skconvnet.architecture.errors import most_similar
 from skconvnet.architecture.hyperparameters import whole_number
 from skconvnet.data.images import check_images
 from skconvnet.engine import (
@@ -183,9 +184,11 @@ def no_such_target(target, names, has_classes):
     >>> no_such_target(3, np.array(["1", "2", "3"]), has_classes=True)
     "target=3 is none of the classes of the network: did you mean '3'? They are '1', '2', '3'."
     """
-    names = names.tolist()
-    meant = [name for name in names if str(name).casefold() == str(target).casefold()]
-    hint = f": did you mean {meant[0]!r}?" if meant else "."
+    names, text = names.tolist(), str(target)
+    by_text = {str(name): name for name in names}
+    is_word = any(map(str.isalpha, text))  # the number beside a number is no typing error
+    nearest = most_similar(text, by_text) if is_word else text
+    hint = f": did you mean {by_text[nearest]!r}?" if nearest in by_text else "."
     listed = ", ".join(map(repr, names[:_MOST_NAMES])) + ", ..." * (len(names) > _MOST_NAMES)
     what = "classes" if has_classes else "outputs"
     return f"target={target!r:.80} is none of the {what} of the network{hint} They are {listed}."

@@ -53,5 +53,6 @@ def test_the_most_similar_word_is_suggested():
     assert did_you_mean("VGG-16", names) == ": did you mean vgg16?"
     assert did_you_mean("vgg61", [*names, "vgg19"]) == ": did you mean vgg16?"
     assert did_you_mean("preactresnet-18", names) == ": did you mean preact_resnet18?"
+    assert did_you_mean("conv11", ["CONV 1", "CONV 11"]) == ": did you mean CONV 11?"
     assert did_you_mean("mlp", names) == ""
     assert did_you_mean("", []) == ""

@@ -116,6 +116,7 @@ def test_fitted_attributes(digits, classifier):
         ),
         (-28, "layer=-28, but this network has no such layer"),
         ("CONV 6", "layer='CONV 6', but this network has no such layer"),
+        ("cnov1", "layer='cnov1', but this network has no such layer: did you mean 'CONV 1'? Choose one of"),
         (0, "layer=0, but INPUT comes before the first CONV or FC"),
         ("INPUT", "layer='INPUT', but INPUT comes before the first CONV or FC"),
         (1.0, "The 'layer' parameter of ConvNetFeatures must be"),

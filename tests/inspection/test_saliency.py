@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from skconvnet import ConvNetClassifier, ConvNetFeatures, ConvNetRegressor
 from skconvnet.estimators.scoring import score_images
 from skconvnet.inspection import SaliencyDisplay, grad_cam, saliency
+from skconvnet.inspection.saliency import no_such_target
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 # Smooth, so that differences of float32 scores are exact enough; with NORM, POOL, DROPOUT and branches.
@@ -148,8 +149,8 @@ def test_what_has_no_gradient_is_refused(classifier, data):
     X = data[0][:2]
     with pytest.raises(ValueError, match=r"target='dog' is none of the classes of the network. They are '"):
         saliency(classifier, X, target="dog")
-    with pytest.raises(ValueError, match=r"target='Bee' .*: did you mean 'bee'\? They are 'ape', 'bee', 'cat'"):
-        saliency(classifier, X, target="Bee")
+    with pytest.raises(ValueError, match=r"target='Beee' .*: did you mean 'bee'\? They are 'ape', 'bee', 'cat'"):
+        saliency(classifier, X, target="Beee")
     with pytest.raises(ValueError, match=r"layer='conv1', but .*: did you mean 'CONV 1'\?"):
         grad_cam(classifier, X, layer="conv1")
     with pytest.raises(ValueError, match=r"target has the shape \(3,\).*2 images"):
@@ -283,3 +284,9 @@ def test_without_a_layer_for_grad_cam_there_is_none(data):
     assert display.axes_[0, 0].get_ylabel() == "output 0"
     with pytest.raises(ValueError, match=r"no layer for Grad-CAM.*none"):
         grad_cam(fitted, X)
+
+
+@pytest.mark.parametrize(("target", "hint"), [("3", ": did you mean 3?"), (12, "."), ("12", ".")])
+def test_a_number_beside_a_number_is_no_typing_error(target, hint):
+    started = f"target={target!r} is none of the classes of the network{hint} They are 1, 2, "
+    assert no_such_target(target, np.arange(1, 10), has_classes=True).startswith(started)

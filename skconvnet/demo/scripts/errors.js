@@ -64,7 +64,7 @@ function counted(number, noun) {
 // Return the end of an error message that suggests the most similar word; "" if no word is similar. Of the three most
 // similar ones, a word in which characters changed places comes first.
 function didYouMean(word, known) {
-  const plain = (name) => name.replace(/[-_]/g, "").toLowerCase();
+  const plain = (name) => name.replace(/[-_ ]/g, "").toLowerCase();
   const letters = (name) => [...name].sort().join("");
   const names = new Map(known.map((name) => [plain(name), name]));
   const wanted = plain([...word].slice(0, DATA.limits.context).join(""));
