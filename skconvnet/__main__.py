@@ -18,6 +18,7 @@ from skconvnet.architecture import (
     Hyperparameters,
     find_architecture,
     find_study,
+    is_auto,
     too_large_filters,
     without_effect,
 )
@@ -213,8 +214,8 @@ def summary(options):
     bound = architecture.bind(image_shape, n_classes, hyperparameters)
     height, width, channels = image_shape
     print(f"images: {width} wide, {height} high, {channels} channel{'s' * (channels != 1)}\n\n{bound.summary()}")
-    is_auto = options.architecture.strip() == "auto"
-    for name, reason in without_effect(architecture, image_shape, hyperparameters, is_auto, given).items():
+    reasons = without_effect(architecture, image_shape, hyperparameters, is_auto(options.architecture), given)
+    for name, reason in reasons.items():
         print(f"{name} has no effect: {reason}", file=sys.stderr)
     for sentence in too_large_filters(bound):
         print(f"{sentence}.", file=sys.stderr)

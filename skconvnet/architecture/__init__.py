@@ -10,7 +10,7 @@ from skconvnet.architecture.layers.arithmetic import Volume
 from skconvnet.architecture.layers.branches import walk
 from skconvnet.architecture.published import PUBLISHED
 from skconvnet.architecture.summary import VolumeTable
-from skconvnet.architecture.zoo import ARCHITECTURES, auto_architecture, find_architecture, find_study
+from skconvnet.architecture.zoo import ARCHITECTURES, auto_architecture, find_architecture, find_study, is_auto
 
 __all__ = [
     "ARCHITECTURES",
@@ -28,6 +28,7 @@ __all__ = [
     "auto_architecture",
     "find_architecture",
     "find_study",
+    "is_auto",
     "too_large_filters",
     "walk",
     "without_effect",

@@ -93,7 +93,7 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
     if not isinstance(wanted, str):
         raise ArchitectureError(f"an architecture is a text, a name or an Architecture, got {shown(wanted)}")
     wanted = wanted.strip()
-    if wanted == "auto":
+    if is_auto(wanted):
         return auto_architecture(image_shape, hyperparameters)
     if wanted in ARCHITECTURES:
         return ARCHITECTURES[wanted]
@@ -104,6 +104,26 @@ def find_architecture(wanted, image_shape, hyperparameters=_DEFAULTS):
             "possible too"
         )
     return Architecture.parse(wanted)
+
+
+def is_auto(wanted):
+    """Return whether an architecture is to be chosen for the size of the images.
+
+    Parameters
+    ----------
+    wanted : str or Architecture
+        As `find_architecture` takes it.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_auto(" auto"), is_auto("lenet5")
+    (True, False)
+    """
+    return isinstance(wanted, str) and wanted.strip() == "auto"
 
 
 def find_study(wanted):

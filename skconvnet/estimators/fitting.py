@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from skconvnet.architecture import ArchitectureError
+from skconvnet.architecture import ArchitectureError, is_auto
 from skconvnet.data import LabelledImages
 from skconvnet.engine import (
     SGD,
@@ -289,7 +289,7 @@ class Fit:
                 if "What fits" in str(error):
                     error.add_note("In a search, valid_param_grid(estimator, param_grid, image_shape) keeps what fits.")
                 raise
-        if estimator.pretrained is not None and estimator.architecture == "auto":
+        if estimator.pretrained is not None and is_auto(estimator.architecture):
             return self.resumed.architecture_
         bound = bind_own(estimator, image_shape, n_outputs)
         if bound != self.resumed.architecture_:

@@ -10,6 +10,7 @@ from skconvnet.architecture import (
     HYPERPARAMETERS,
     Hyperparameters,
     find_architecture,
+    is_auto,
     too_large_filters,
     without_effect,
 )
@@ -45,7 +46,7 @@ def bind_network(classifier, image_shape, n_classes, stored=None):
     stored = pretrained_network(classifier.pretrained) if stored is None else stored
     if stored is None:
         return bind_own(classifier, image_shape, n_classes)
-    if isinstance(classifier.architecture, str) and classifier.architecture == "auto":
+    if is_auto(classifier.architecture):
         return bind_pretrained(stored, image_shape, n_classes)
     n_classes = stored.architecture.n_classes if n_classes is None else n_classes
     return bind_pretrained(stored, image_shape, n_classes, bind_own(classifier, image_shape, n_classes))
@@ -111,7 +112,7 @@ def spell_without_effect(reasons, values, architecture):
         by_reason.setdefault(reason, []).append(f"{name}={values[name]!r}" if is_whole else name)
     parts = [f"{' and '.join(names)} ({reason})" for reason, names in by_reason.items()]
     have = "has" if len(reasons) == 1 else "have"
-    if architecture == "auto":
+    if is_auto(architecture):
         of, instead = "", "give the architecture as a text that reads it"
     else:
         of, instead = f" of architecture={shown(architecture)}", "take the numbers out of the text"
@@ -128,12 +129,11 @@ def parameters_without_effect(classifier, image_shape):
     {'F': 'each CONV spells its own', 'body_rate': 'pretrained is None'}
     """
     hyperparameters, defaults = hyperparameters_of(classifier), Hyperparameters()
-    is_auto = isinstance(classifier.architecture, str) and classifier.architecture == "auto"
-    if classifier.pretrained is not None and is_auto:
+    if classifier.pretrained is not None and is_auto(classifier.architecture):
         changed = [name for name in HYPERPARAMETERS if getattr(hyperparameters, name) != getattr(defaults, name)]
         return dict.fromkeys(changed, "the pretrained network has its own")
     architecture = find_architecture(classifier.architecture, image_shape, hyperparameters)
-    reasons = without_effect(architecture, image_shape, hyperparameters, is_auto)
+    reasons = without_effect(architecture, image_shape, hyperparameters, is_auto(classifier.architecture))
     if classifier.pretrained is None:
         defaults = inspect.signature(type(classifier)).parameters
         of_pretrained = [name for name in ("body_rate", "head_first") if name in defaults]

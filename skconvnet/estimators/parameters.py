@@ -91,11 +91,19 @@ def refuse_unknown(estimator, parameters, error):
     known = estimator._get_param_names()
     for name in parameters:
         if name.partition("__")[0] not in known and not takes_any:
-            raise error(f"{estimator.__name__} has no parameter {name!r}. {instead_of(name, known)}")
+            hint = _of_estimators(name.casefold(), known) or instead_of(name, known)
+            raise error(f"{estimator.__name__} has no parameter {name!r}. {hint}")
+
+
+def _of_estimators(name, known):
+    """Return a sentence about a parameter of other libraries that is no other parameter here; None if it is unknown."""
+    own = _OF_REGRESSOR if "loss" in known else _OF_CLASSIFIER
+    elsewhere = own.get(name) or _ELSEWHERE.get(name)
+    return elsewhere and f"That {elsewhere}{' here' if elsewhere.startswith('is `') else ''}."
 
 
 def instead_of(name, known):
-    """Return a sentence about what to write instead of an unknown parameter.
+    """Return a sentence about what to write instead of an unknown parameter, of an estimator or of a function.
 
     Parameters
     ----------
@@ -114,10 +122,6 @@ def instead_of(name, known):
     ('That is `max_iter` here.', 'Did you mean max_iter?', 'It has F, K.')
     """
     name = name.casefold()
-    own = _OF_REGRESSOR if "loss" in known else _OF_CLASSIFIER
-    elsewhere = own.get(name) or _ELSEWHERE.get(name)
-    if elsewhere is not None:
-        return f"That {elsewhere}{' here' if elsewhere.startswith('is `') else ''}."
     if _NAMES_ELSEWHERE.get(name) in known:
         return f"That is `{_NAMES_ELSEWHERE[name]}` here."
     nearest = most_similar(name, known)

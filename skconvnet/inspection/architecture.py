@@ -2,8 +2,16 @@
 
 import warnings
 from bisect import bisect_left
+from inspect import signature
 
-from skconvnet.architecture import HYPERPARAMETERS, Hyperparameters, find_architecture, find_study, without_effect
+from skconvnet.architecture import (
+    HYPERPARAMETERS,
+    Hyperparameters,
+    find_architecture,
+    find_study,
+    is_auto,
+    without_effect,
+)
 from skconvnet.data.images import check_image_shape
 from skconvnet.estimators.network import bind_network, spell_without_effect
 from skconvnet.estimators.parameters import instead_of
@@ -111,15 +119,15 @@ class ArchitectureDisplay:
         _check_repeats(repeats)
         unknown = [name for name in hyperparameters if name not in HYPERPARAMETERS]
         if unknown:
-            name, hint = unknown[0], instead_of(unknown[0], HYPERPARAMETERS)
+            known = [*HYPERPARAMETERS, *list(signature(cls.from_text).parameters)[:-1]]  # the last is **hyperparameters
+            name, hint = unknown[0], instead_of(unknown[0], known)
             raise TypeError(f"ArchitectureDisplay.from_text() got an unexpected keyword argument {name!r}. {hint}")
         numbers, study = Hyperparameters(**hyperparameters), find_study(text)
         if n_classes is None and study is not None:
             n_classes = study.n_classes
         architecture = find_architecture(text, image_shape, numbers)
         bound = architecture.bind(image_shape, n_classes, numbers)
-        is_auto = isinstance(text, str) and text.strip() == "auto"
-        reasons = without_effect(architecture, image_shape, numbers, is_auto, hyperparameters)
+        reasons = without_effect(architecture, image_shape, numbers, is_auto(text), hyperparameters)
         if reasons:
             warnings.warn(spell_without_effect(reasons, hyperparameters, text), stacklevel=2)
         return cls(bound).plot(repeats=repeats, ax=ax)

@@ -73,6 +73,15 @@ def test_a_pretrained_network_has_its_own_numbers():
     }
 
 
+def test_spaces_around_auto_are_ignored():
+    X, y = np.arange(8 * 16).reshape(8, 4, 4) % 7, [0, 1] * 4
+    source = FrozenEstimator(ConvNetClassifier("INPUT -> CONV(K=2) -> FC", max_iter=1).fit(X, y))
+    tuned = ConvNetClassifier(" auto ", pretrained=source, K=7)
+    assert parameters_without_effect(tuned, (4, 4, 1)) == {"K": "the pretrained network has its own"}
+    assert str(bind_network(tuned, (4, 4, 1), None)) == str(source.architecture_)
+    assert parameters_without_effect(ConvNetClassifier(" auto ", N=3), (32, 32, 3)) == {}
+
+
 def test_filters_larger_than_what_they_see_are_warned_of():
     with pytest.warns(UserWarning, match=r"CONV 1 has filters of F=99, and its input is \[4x4x1\].*Use a smaller F"):
         ConvNetClassifier("INPUT -> CONV(K=2) -> FC", F=99, max_iter=1).fit(np.eye(16).reshape(16, 4, 4), [0, 1] * 8)

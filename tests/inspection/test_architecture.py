@@ -135,6 +135,11 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
 def test_hyperparameters_that_there_are_not_or_that_the_text_does_not_read_are_told():
     with pytest.raises(TypeError, match=r"from_text\(\) got an .* 'Q'. It has K, F, S, P, N, M,"):
         ArchitectureDisplay.from_text("INPUT -> FC", (8, 8), Q=2)
+    with pytest.raises(TypeError, match=r"'image_shap'\. Did you mean image_shape\?"):
+        ArchitectureDisplay.from_text("INPUT -> FC", (8, 8), image_shap=2)
+    for name in ("module", "loss"):  # what an estimator would say is not true here
+        with pytest.raises(TypeError, match=rf"'{name}'\. It has K, .* n_classes, repeats, ax\.$"):
+            ArchitectureDisplay.from_text("INPUT -> FC", (8, 8), **{name: 2})
     with pytest.raises(TypeError, match=r"'filters'\. That is `K` here."):
         ArchitectureDisplay.from_text("INPUT -> FC", (8, 8), filters=2)
     with pytest.warns(UserWarning, match=r"N=2 \(nothing is repeated \*N\) has no effect on the network of") as told:
