@@ -258,9 +258,15 @@ def layer_name(architecture, layer, choices=None, why_not="comes before the firs
     if name in names:
         problem = f"{name} {why_not}."
     else:
-        nearest = most_similar(layer, choices) if isinstance(layer, str) else None
+        nearest = _similar_layer(layer, choices) if isinstance(layer, str) else None
         problem = "this network has no such layer" + (f": did you mean {nearest!r}?" if nearest else ".")
     raise ValueError(f"layer={layer!r}, but {problem} Choose one of\n" + "\n".join(lines))
+
+
+def _similar_layer(layer, choices):
+    """Return the most similar name with the number in `layer`, if it has one: another number is no typing error."""
+    number = "".join(filter(str.isdigit, layer))
+    return most_similar(layer, [one for one in choices if not number or one.endswith(f" {number}")])
 
 
 def _layers_after_weights(layers, after_weights=False):

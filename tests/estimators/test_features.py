@@ -115,7 +115,7 @@ def test_fitted_attributes(digits, classifier):
             "layer=27, but this network has no such layer. Choose one of\n    1 or  -26: CONV 1 [8x8x5]\n    2 or",
         ),
         (-28, "layer=-28, but this network has no such layer"),
-        ("CONV 6", "layer='CONV 6', but this network has no such layer"),
+        ("CONV 6", "layer='CONV 6', but this network has no such layer. Choose one of"),
         ("cnov1", "layer='cnov1', but this network has no such layer: did you mean 'CONV 1'? Choose one of"),
         (0, "layer=0, but INPUT comes before the first CONV or FC"),
         ("INPUT", "layer='INPUT', but INPUT comes before the first CONV or FC"),
