@@ -66,8 +66,8 @@ def check_axes(display, ax):
         return
     if not isinstance(ax, plt.Axes):
         raise TypeError(
-            f"ax must be one Axes, got a {type(ax).__name__}. Of an array of Axes pass one, such as ax[0] or ax[0, 0], "
-            "and of a Figure, figure.subplots()."
+            f"ax must be one Axes, and this is of class {type(ax).__name__}. Of an array of Axes "
+            "pass one, such as ax[0] or ax[0, 0], and of a Figure, figure.subplots()."
         )
     if ax.name != "rectilinear":
         raise TypeError(f"ax must be Axes with x and y, got the projection {ax.name!r}. Pass plt.figure().subplots().")

@@ -50,7 +50,7 @@ def test_what_is_not_one_flat_axes_is_refused_before_the_work(display, name, plt
 
     figure, axes = plt.subplots(2)
     for wrong in (figure, axes, list(axes), "upper"):
-        with pytest.raises(TypeError, match=f"ax must be one Axes, got a {type(wrong).__name__}"):
+        with pytest.raises(TypeError, match=f"ax must be one Axes, and this is of class {type(wrong).__name__}"):
             draw(wrong)
     with pytest.raises(TypeError, match="ax must be Axes with x and y, got the projection '3d'"):
         draw(plt.figure().add_subplot(projection="3d"))
